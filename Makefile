@@ -1,0 +1,39 @@
+# `make` alone lists what there is. Everything sets itself up in .venv on first use.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo dev test test-all lint bench clean
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+demo: $(READY) ## one simulated day on the emulator, self-checking (USERS=5000)
+	@$(BIN)/python -m dev.demo
+
+dev: $(READY) ## the functions and a ticking schedule at http://localhost:8080
+	@$(BIN)/python -m dev.serve
+
+test: lint $(READY) ## lint, types and the suite (Python and Java only)
+	$(BIN)/python -m pytest -n auto
+
+test-all: test ## what CI runs
+
+lint: $(READY) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY) ## speed and cost beside what people would use instead
+	@$(BIN)/python -m bench
+
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(READY): requirements.txt requirements-dev.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,24 @@
+"""`credit_refresh`: one page of users, or the users named, now and without the queue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import functions_framework
+
+from shared.edge.answers import direct_answer
+from shared.edge.bodies import DirectBody
+from shared.edge.endpoint import Call, endpoint
+from shared.edge.pages import PagePosition
+from shared.services.refresh import refresh_named, refresh_page
+
+
+@functions_framework.http
+@endpoint(DirectBody)
+def credit_refresh(call: Call[DirectBody]) -> dict[str, Any]:
+    body, position = call.body, PagePosition.parse(call.body.cursor)
+    if body.user_ids is not None:
+        report = refresh_named(call.context, body.user_ids)
+    else:
+        report = refresh_page(call.context, position.after, body.batch_size)
+    return direct_answer(report, position)

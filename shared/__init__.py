@@ -1,0 +1,1 @@
+"""What the functions share: a pure core, a store that alone knows Firestore, services, and the edge."""

@@ -1,0 +1,1 @@
+"""The pure part: plans, periods, stagger, decisions and job transitions. No I/O, no clock."""

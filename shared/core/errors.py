@@ -1,0 +1,65 @@
+"""Every error the system raises on purpose. The message names the culprit and the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class CreditRefreshError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class ConfigurationError(CreditRefreshError):
+    """Settings or plans are unusable; every problem is named at once."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
+class UserError(CreditRefreshError):
+    """One user can't be refreshed. Fails that user alone; `code` is stable, the message is for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+class UnreadableJobError(CreditRefreshError):
+    """A job document can't be parsed: it fails alone, its neighbours go on."""
+
+
+class StoreError(CreditRefreshError):
+    """Base of what the store raises."""
+
+
+class ConflictError(StoreError):
+    """A precondition did not hold: somebody else wrote the document first, or a try of ours whose reply was lost."""
+
+    may_be_our_own = False
+
+
+class RejectedError(StoreError):
+    """The database refused the request itself (malformed, too large); trying it again can't help."""
+
+
+class SystemFailureError(StoreError):
+    """The database can't be reached, or refuses us. `retry_after_seconds` is when a retry makes sense."""
+
+    code = "unavailable"
+
+    def __init__(self, message: str, retry_after_seconds: int = 60) -> None:
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(message)
+
+
+class BreakerOpenError(SystemFailureError):
+    """The circuit breaker is open: no call is made until its reset time has passed."""
+
+    code = "breaker_open"
+
+
+class OutOfTimeError(SystemFailureError):
+    """The time budget of the call ended before the request could be answered."""
+
+    code = "out_of_time"

@@ -1,0 +1,141 @@
+"""The job model and its transitions.
+
+    pending ──claim──▶ processing ──settle──▶ completed | failed
+       ▲                   │ └─ users to try again leave for a new pending job
+       └────hand back──────┘    (uncounted; or the lease ends, counted)
+
+A waiting or leased job has `visible_at`, a settled one has not. The claim counts the attempt, so a job that
+kills its worker dies after `max_attempts` all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from shared.core.outcomes import Outcome, OutcomeKind, Tally
+from shared.core.plans import Balance
+
+JOB_VERSION = 1
+SUPERSEDED_AFTER = timedelta(days=1)  # an older job's users are in newer jobs
+
+
+class JobStatus(StrEnum):
+    """Where a job stands."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class Course(StrEnum):
+    """What an attempt at a job is for."""
+
+    WORK = "work"
+    RECONCILE = "reconcile"  # attempts are used up: record what landed, fail the rest
+    BURY = "bury"  # even that killed its worker: fail it unseen
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the builder read of a due user; good as long as the document's `update_time_ns` stands."""
+
+    update_time_ns: int
+    balance: Balance
+    plan: str | None
+    granted_on: date | None
+    anchor: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Users of one slot, with what was read of them. `root_id` names the first job of a chain of retries."""
+
+    job_id: str
+    root_id: str
+    run_id: str
+    day: date
+    scheduled_for: datetime
+    user_ids: tuple[str, ...]
+    max_attempts: int
+    created_at: datetime
+    visible_at: datetime | None
+    status: JobStatus = JobStatus.PENDING
+    attempts: int = 0
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    fingerprint: str = ""
+    snapshots: tuple[Snapshot, ...] = field(default=(), repr=False)
+
+    def is_superseded(self, today: date) -> bool:
+        return today - self.day > SUPERSEDED_AFTER
+
+    @property
+    def course(self) -> Course:
+        """Judged after the claim, which has counted this attempt."""
+        if self.attempts <= self.max_attempts:
+            return Course.WORK
+        return Course.RECONCILE if self.attempts == self.max_attempts + 1 else Course.BURY
+
+    @property
+    def is_last_attempt(self) -> bool:
+        return self.attempts >= self.max_attempts
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How a claimed job ends: all of it is written in one Commit."""
+
+    job: Job
+    retry: Job | None
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def tally(self) -> Tally:
+        return Tally.of(self.outcomes)
+
+    @property
+    def receipts(self) -> list[dict[str, Any]]:
+        """Of every user this job settled; those who left have theirs in the retry job."""
+        return [outcome.as_receipt() for outcome in self.outcomes if outcome.kind is not OutcomeKind.RETRY]
+
+    @property
+    def errors(self) -> list[dict[str, Any]]:
+        return [outcome.as_error() for outcome in self.outcomes if outcome.code is not None]
+
+
+def settle(job: Job, outcomes: Sequence[Outcome], now: datetime, retry_after: timedelta) -> Settlement:
+    """End a claimed job. Whoever may be tried again leaves for a retry job, unless this was the last attempt.
+
+    A job with a user who failed for good is `failed`: a dead letter that waits for a person.
+    """
+    if job.is_last_attempt:
+        outcomes = [_given_up(outcome) for outcome in outcomes]
+    leaving = tuple(outcome.user_id for outcome in outcomes if outcome.kind is OutcomeKind.RETRY)
+    failed = any(outcome.kind is OutcomeKind.FAILED for outcome in outcomes)
+    status = JobStatus.FAILED if failed else JobStatus.COMPLETED
+    ended = replace(job, status=status, completed_at=now, visible_at=None)
+    retry = retry_job(job, leaving, now, now + retry_after) if leaving else None
+    return Settlement(ended, retry, tuple(outcomes))
+
+
+def retry_job(job: Job, user_ids: tuple[str, ...], now: datetime, visible_at: datetime) -> Job:
+    """The job that goes on with those users. Its id follows from the attempt, so a replay can't make a second."""
+    return replace(
+        job,
+        job_id=f"{job.root_id}-attempt{job.attempts + 1}",
+        user_ids=user_ids,
+        snapshots=(),
+        status=JobStatus.PENDING,
+        created_at=now,
+        started_at=None,
+        visible_at=visible_at,
+    )
+
+
+def _given_up(outcome: Outcome) -> Outcome:
+    return replace(outcome, kind=OutcomeKind.FAILED) if outcome.kind is OutcomeKind.RETRY else outcome

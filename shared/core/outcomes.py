@@ -1,0 +1,79 @@
+"""What became of each user, and the tally of many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from shared.core.decision import SkipReason
+from shared.core.plans import Balance
+
+
+class OutcomeKind(StrEnum):
+    """Settled for good, or (`retry`) to be tried again by a later job."""
+
+    REFRESHED = "refreshed"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    RETRY = "retry"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One user's. `before` and `after` of the refreshed, `reason` of the skipped, `code` and `error` of the rest."""
+
+    user_id: str
+    kind: OutcomeKind
+    before: Balance | None = None
+    after: Balance | None = None
+    reason: SkipReason | None = None
+    code: str | None = None
+    error: str | None = None
+
+    @classmethod
+    def refreshed(cls, user_id: str, before: Balance, after: Balance) -> Outcome:
+        return cls(user_id, OutcomeKind.REFRESHED, before, after)
+
+    @classmethod
+    def skipped(cls, user_id: str, reason: SkipReason) -> Outcome:
+        return cls(user_id, OutcomeKind.SKIPPED, reason=reason)
+
+    @classmethod
+    def failed(cls, user_id: str, code: str, error: str) -> Outcome:
+        return cls(user_id, OutcomeKind.FAILED, code=code, error=error)
+
+    @classmethod
+    def retry(cls, user_id: str, code: str, error: str) -> Outcome:
+        return cls(user_id, OutcomeKind.RETRY, code=code, error=error)
+
+    def as_receipt(self) -> dict[str, Any]:
+        receipt = {"userId": self.user_id, "outcome": self.kind.value, "before": self.before, "after": self.after}
+        return receipt if self.reason is None else {**receipt, "reason": self.reason.value}
+
+    def as_error(self) -> dict[str, Any]:
+        return {"userId": self.user_id, "error": self.error, "code": self.code}
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many users were settled, and how."""
+
+    refreshed: int = 0
+    skipped: int = 0
+    failed: int = 0
+
+    @property
+    def processed(self) -> int:
+        return self.refreshed + self.skipped + self.failed
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(self.refreshed + other.refreshed, self.skipped + other.skipped, self.failed + other.failed)
+
+    @classmethod
+    def of(cls, outcomes: Iterable[Outcome]) -> Tally:
+        kinds = [outcome.kind for outcome in outcomes]
+        return cls(
+            kinds.count(OutcomeKind.REFRESHED), kinds.count(OutcomeKind.SKIPPED), kinds.count(OutcomeKind.FAILED)
+        )

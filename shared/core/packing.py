@@ -1,0 +1,101 @@
+"""Packing due users into jobs: one job, one slot. Bounded in users, bytes and documents, never by pages."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from shared.core.jobs import Snapshot
+
+FLUSH_JOBS_MAX = 440  # a commit stays under 450 writes
+FLUSH_BYTES_MAX = 5_500_000  # … and under 6 MB
+JOB_BYTES_MAX = 450_000  # a job stays under 500 KB, receipts and errors included
+USER_BYTES_SETTLED = 280  # field names and numbers of one receipt and one error, beside the ids
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The users of one job to be; `snapshots` is the JSON array stored with it."""
+
+    scheduled_for: datetime
+    user_ids: tuple[str, ...]
+    snapshots: str
+
+
+class _Bucket:
+    __slots__ = ("bytes", "snapshots", "user_ids")
+
+    def __init__(self) -> None:
+        self.user_ids: list[str] = []
+        self.snapshots: list[str] = []
+        self.bytes = 0
+
+
+class Packer:
+    """Collects users by slot until a flush is due. What it holds is bounded by the flush, whatever the population."""
+
+    def __init__(
+        self, job_size: int, flush_jobs_max: int = FLUSH_JOBS_MAX, flush_bytes_max: int = FLUSH_BYTES_MAX
+    ) -> None:
+        self._job_size = job_size
+        self._flush_jobs_max = flush_jobs_max
+        self._flush_bytes_max = flush_bytes_max
+        self._open: dict[datetime, _Bucket] = {}
+        self._full: list[Batch] = []
+        self._bytes = 0
+
+    @property
+    def is_full(self) -> bool:
+        """True when the next flush must come before the next user."""
+        return self._bytes >= self._flush_bytes_max or len(self._full) + len(self._open) >= self._flush_jobs_max
+
+    def add(self, scheduled_for: datetime, user_id: str, snapshot: Snapshot) -> None:
+        packed = pack_snapshot(snapshot)
+        id_bytes = len(user_id.encode())
+        settled_bytes = 3 * id_bytes + max(USER_BYTES_SETTLED, len(packed))
+        bucket = self._open.setdefault(scheduled_for, _Bucket())
+        if bucket.user_ids and bucket.bytes + settled_bytes > JOB_BYTES_MAX:
+            self._close(scheduled_for)
+            bucket = self._open.setdefault(scheduled_for, _Bucket())
+        bucket.user_ids.append(user_id)
+        bucket.snapshots.append(packed)
+        bucket.bytes += settled_bytes
+        self._bytes += id_bytes + len(packed) + 8
+        if len(bucket.user_ids) >= self._job_size:
+            self._close(scheduled_for)
+
+    def drain(self) -> list[Batch]:
+        """Every user held, in jobs; earliest slot first. The packer is empty afterwards."""
+        for scheduled_for in list(self._open):
+            self._close(scheduled_for)
+        batches = sorted(self._full, key=lambda batch: batch.scheduled_for)
+        self._full, self._bytes = [], 0
+        return batches
+
+    def _close(self, scheduled_for: datetime) -> None:
+        bucket = self._open.pop(scheduled_for)
+        self._full.append(Batch(scheduled_for, tuple(bucket.user_ids), f"[{','.join(bucket.snapshots)}]"))
+
+
+def pack_snapshot(snapshot: Snapshot) -> str:
+    """One snapshot as a JSON array. Whole and fractional balances stay apart: 5 and 5.0."""
+    granted_on = None if snapshot.granted_on is None else snapshot.granted_on.isoformat()
+    return json.dumps(
+        [snapshot.update_time_ns, snapshot.balance, snapshot.plan, granted_on, snapshot.anchor.isoformat()],
+        separators=(",", ":"),
+    )
+
+
+def unpack_snapshots(text: str) -> tuple[Snapshot, ...]:
+    """Read the array a job carries. Raises ValueError, TypeError or KeyError if it is not one."""
+    return tuple(
+        Snapshot(
+            int(update_time_ns),
+            balance,
+            plan,
+            None if granted_on is None else date.fromisoformat(granted_on),
+            date.fromisoformat(anchor),
+        )
+        for update_time_ns, balance, plan, granted_on, anchor in json.loads(text)
+    )

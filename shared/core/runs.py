@@ -1,0 +1,190 @@
+"""The run: one day's scan of the users, resumable, superseded by the next day's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+FULL_SCAN_EVERY = timedelta(days=7)
+ERRORS_KEPT_MAX = 100
+
+
+class Scan(StrEnum):
+    """What a run reads. `all`: every user; `due`: those whose dueOn has come; `adopt`: every user, grants nothing."""
+
+    ALL = "all"
+    DUE = "due"
+    ADOPT = "adopt"
+
+
+class ScanRequest(StrEnum):
+    """What a caller may ask for. `auto` is `due`, but `all` when that is called for."""
+
+    ALL = "all"
+    DUE = "due"
+    ADOPT = "adopt"
+    AUTO = "auto"
+
+
+class RunStatus(StrEnum):
+    """Where a run stands. `superseded`: unfinished when a later day's run began."""
+
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The last user scanned; in a `due` scan, ordered by dueOn first, with its dueOn."""
+
+    user_id: str
+    due_on: str | None = None
+
+    def __str__(self) -> str:
+        return self.user_id if self.due_on is None else f"{self.due_on}/{self.user_id}"
+
+    @classmethod
+    def parse(cls, text: str | None) -> Cursor | None:
+        """The inverse of str(); a user id never holds a slash."""
+        if text is None:
+            return None
+        due_on, slash, user_id = text.partition("/")
+        return cls(user_id, due_on) if slash else cls(text)
+
+
+@dataclass(frozen=True, slots=True)
+class ScanCounts:
+    """Users by what the scan made of them, and the jobs it created."""
+
+    scanned: int = 0
+    queued: int = 0
+    skipped: int = 0
+    failed: int = 0
+    jobs_created: int = 0
+
+    def __add__(self, other: ScanCounts) -> ScanCounts:
+        return ScanCounts(
+            self.scanned + other.scanned,
+            self.queued + other.queued,
+            self.skipped + other.skipped,
+            self.failed + other.failed,
+            self.jobs_created + other.jobs_created,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LastFull:
+    """The last scan that read every user to the end: its day, and the configuration it ran under."""
+
+    day: date
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A day's run. It scans from `cursor` on; where it began elsewhere than at the first user
+    (`wrap_until`), it goes on from the first user once it has come to the last (`wrapped`)."""
+
+    run_id: str
+    scan: Scan
+    created_at: datetime
+    status: RunStatus = RunStatus.IN_PROGRESS
+    cursor: Cursor | None = None
+    wrap_until: str | None = None
+    wrapped: bool = False
+    counts: ScanCounts = ScanCounts()
+    errors: Sequence[Mapping[str, Any]] = ()
+    errors_total: int = 0
+    lease_until: datetime | None = None
+    token: str = ""
+    flushes: int = 0
+    completed_at: datetime | None = None
+    last_full: LastFull | None = None
+
+    @property
+    def day(self) -> date:
+        return date.fromisoformat(self.run_id)
+
+    @property
+    def is_completed(self) -> bool:
+        return self.status is RunStatus.COMPLETED
+
+    @property
+    def reads_everybody(self) -> bool:
+        return self.scan is not Scan.DUE
+
+    def is_leased(self, now: datetime) -> bool:
+        return self.lease_until is not None and now < self.lease_until
+
+    def covers(self, requested: ScanRequest) -> bool:
+        """True when the run is, or already does more than, what is requested. An unfinished adoption is
+        finished first, or those it has not reached would be granted."""
+        if requested in (ScanRequest.AUTO, ScanRequest.DUE) or requested.value == self.scan.value:
+            return True
+        return self.scan is Scan.ADOPT and not self.is_completed
+
+    def restarted(self, scan: Scan) -> Run:
+        """The same day's run, from the first user on, as another scan."""
+        return replace(
+            self,
+            scan=scan,
+            status=RunStatus.IN_PROGRESS,
+            cursor=None,
+            wrap_until=None,
+            wrapped=False,
+            completed_at=None,
+        )
+
+    def leased(self, token: str, until: datetime) -> Run:
+        return replace(self, token=token, lease_until=until, flushes=self.flushes + 1)
+
+    def advanced(
+        self, cursor: Cursor | None, *, wrapped: bool, counts: ScanCounts, errors: Sequence[Mapping[str, Any]]
+    ) -> Run:
+        """The run after one more flush."""
+        return replace(
+            self,
+            cursor=cursor,
+            wrapped=wrapped,
+            counts=self.counts + counts,
+            errors=(*self.errors, *errors)[:ERRORS_KEPT_MAX],
+            errors_total=self.errors_total + counts.failed,
+            flushes=self.flushes + 1,
+        )
+
+    def completed(self, now: datetime, fingerprint: str) -> Run:
+        last_full = LastFull(self.day, fingerprint) if self.reads_everybody else self.last_full
+        return replace(
+            self, status=RunStatus.COMPLETED, completed_at=now, lease_until=None, cursor=None, last_full=last_full
+        )
+
+    def released(self) -> Run:
+        return replace(self, lease_until=None)
+
+    def superseded(self) -> Run:
+        return replace(self, status=RunStatus.SUPERSEDED, lease_until=None, flushes=self.flushes + 1)
+
+
+def resolve(requested: ScanRequest, last_full: LastFull | None, fingerprint: str, today: date) -> Scan:
+    """Which scan a new run makes. `auto` reads everybody after a change of plans, zone or window, and weekly."""
+    if requested is not ScanRequest.AUTO:
+        return Scan(requested.value)
+    if last_full is None or last_full.fingerprint != fingerprint:
+        return Scan.ALL
+    return Scan.ALL if today - last_full.day >= FULL_SCAN_EVERY else Scan.DUE
+
+
+def new_run(day: date, requested: ScanRequest, previous: Run | None, fingerprint: str, now: datetime) -> Run:
+    """The day's run. Where the run before was left unfinished the scan begins there, so that nobody starves."""
+    last_full = None if previous is None else previous.last_full
+    scan = resolve(requested, last_full, fingerprint, day)
+    run = Run(run_id=day.isoformat(), scan=scan, created_at=now, last_full=last_full)
+    if previous is None or not run.reads_everybody or not previous.reads_everybody:
+        return run
+    if previous.status is RunStatus.COMPLETED or previous.cursor is None:
+        return run
+    return replace(run, cursor=previous.cursor, wrap_until=previous.cursor.user_id)

@@ -1,0 +1,95 @@
+"""The request bodies of the contract: strict types, known keys, ranges."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+from shared.core.runs import ScanRequest
+from shared.store.jobs import is_document_id
+
+NAMED_USERS_MAX = 1000
+
+
+def _as_of(value: Any) -> Any:
+    if not isinstance(value, str) or "T" not in value:
+        raise ValueError("expected a time like 2026-11-22T10:00:00Z")
+    return datetime.fromisoformat(value)
+
+
+def _in_reach(value: datetime) -> datetime:
+    if not 1970 <= value.year <= 2999:
+        raise ValueError("expected a year from 1970 to 2999")
+    return value
+
+
+def _user_ids(values: list[str]) -> list[str]:
+    for position, value in enumerate(values):
+        if not is_document_id(value):
+            raise ValueError(f"entry {position} is not the id of a document")
+    return list(dict.fromkeys(values))
+
+
+def _scan(value: Any) -> Any:
+    if isinstance(value, str) and value in list(ScanRequest):
+        return ScanRequest(value)
+    raise ValueError(f"expected one of {', '.join(ScanRequest)}")
+
+
+AsOf = Annotated[AwareDatetime, BeforeValidator(_as_of), AfterValidator(_in_reach)]
+Milliseconds = Annotated[int, Field(ge=1000, le=1_800_000)]
+
+
+class Body(BaseModel):
+    """What every POST takes. `as_of` is the clock of the call, on the emulator only."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, alias_generator=to_camel)
+
+    as_of: AsOf | None = None
+
+    @property
+    def process_seconds(self) -> float:
+        """The time budget."""
+        return 60.0
+
+
+class TimedBody(Body):
+    """… and of those with a time budget."""
+
+    process_time: Milliseconds = 60_000
+
+    @property
+    def process_seconds(self) -> float:
+        return self.process_time / 1000
+
+
+class DirectBody(Body):
+    """One page of users, or the users named."""
+
+    batch_size: Annotated[int, Field(ge=1, le=1000)] = 300
+    cursor: Annotated[str, Field(min_length=1, max_length=4000)] | None = None
+    user_ids: (
+        Annotated[list[str], Field(min_length=1, max_length=NAMED_USERS_MAX), AfterValidator(_user_ids)] | None
+    ) = None
+
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> Self:
+        if self.user_ids is not None and self.cursor is not None:
+            raise ValueError("userIds and cursor exclude each other")
+        return self
+
+
+class QueueBody(TimedBody):
+    """One call of the queue builder."""
+
+    scan: Annotated[ScanRequest, BeforeValidator(_scan)] = ScanRequest.ALL
+    create_jobs: bool = True
+
+
+class WorkerBody(TimedBody):
+    """One call of the worker."""
+
+    max_jobs: Annotated[int, Field(ge=1, le=1000)] = 1000

@@ -1,0 +1,125 @@
+"""The one wrapper around every HTTP function: method, body, clock, answer, errors. No traceback gets past it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import wraps
+from typing import Any, Generic, TypeVar
+
+from flask import Request, Response, jsonify
+
+from shared import logs
+from shared.core.errors import CreditRefreshError, StoreError, SystemFailureError
+from shared.edge import instance
+from shared.edge.bodies import Body
+from shared.edge.requests import RequestError, check_method, read_body
+from shared.services.context import Context
+from shared.store.budget import Budget
+from shared.store.cost import Cost
+from shared.store.wire import Wire
+
+B = TypeVar("B", bound=Body)
+
+_TRACE = re.compile(r"(?P<trace>[0-9a-f]{32})")
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[B]):
+    """One accepted request: its body, and the context its service runs in."""
+
+    body: B
+    context: Context
+
+
+def endpoint(kind: type[B]) -> Callable[[Callable[[Call[B]], dict[str, Any]]], Callable[[Request], Response]]:
+    """Make a POST function of a handler that turns a call into the figures of its answer."""
+
+    def decorate(handler: Callable[[Call[B]], dict[str, Any]]) -> Callable[[Request], Response]:
+        @wraps(handler)
+        def serve(request: Request) -> Response:
+            with _logged(request, handler.__name__):
+                try:
+                    return _answered(handler, request, kind)
+                except RequestError as exc:
+                    return refused(exc.status, exc.code, str(exc), exc.field)
+                except Exception as exc:  # noqa: BLE001 (the last line: nothing escapes as a traceback)
+                    return _failed(exc)
+
+        return serve
+
+    return decorate
+
+
+def refused(status: int, code: str, message: str, field: str | None = None) -> Response:
+    """The one form of every error answer."""
+    answer = jsonify({"error": {"code": code, "message": message, "field": field}})
+    answer.status_code = status
+    if status == 405:
+        answer.headers["Allow"] = "POST"
+    return answer
+
+
+def _answered(handler: Callable[[Call[B]], dict[str, Any]], request: Request, kind: type[B]) -> Response:
+    check_method(request, ("POST",))
+    body = read_body(request, kind, emulated=bool(instance.settings().emulator_host))
+    started = time.monotonic()
+    clock = _clock(body)
+    start = clock()
+    cost = Cost()
+    wire = Wire(instance.connection(), Budget.of(body.process_seconds), cost)
+    context = Context(instance.settings(), instance.plans(), wire, clock, instance.stopping)
+    figures = handler(Call(body, context))
+    elapsed = timedelta(seconds=time.monotonic() - started)
+    times = {
+        "startTime": start.isoformat(),
+        "endTime": (start + elapsed).isoformat(),
+        "duration": round(elapsed.total_seconds() * 1000),
+    }
+    answer = {**figures, **times, "reads": cost.reads, "writes": cost.writes}
+    logs.info(handler.__name__, "done", **{name: value for name, value in answer.items() if name != "errors"})
+    return jsonify(answer)
+
+
+def _clock(body: Body) -> Callable[[], datetime]:
+    """The clock of the call: `asOf`, which stands still, or the time."""
+    as_of = body.as_of
+    if as_of is not None:
+        fixed = as_of.astimezone(UTC)
+        return lambda: fixed
+    return lambda: datetime.now(UTC)
+
+
+def _failed(exc: Exception) -> Response:
+    """Ours and the database's failures as 5xx, so that the caller tries again; the details go to the log alone."""
+    if isinstance(exc, SystemFailureError):
+        logs.error("call_failed", str(exc), code=exc.code)
+        answer = refused(503, exc.code, str(exc))
+        answer.headers["Retry-After"] = str(exc.retry_after_seconds)
+        return answer
+    logs.error("call_failed", f"unexpected {type(exc).__name__}", exc_info=True)
+    told = str(exc) if isinstance(exc, CreditRefreshError) else "an unexpected error; see the log"
+    return refused(500, "store_rejected" if isinstance(exc, StoreError) else "internal", told)
+
+
+def _logged(request: Request, function: str) -> AbstractContextManager[None]:
+    """Trace and execution id of the request on every line logged during it."""
+    fields = {"function": function}
+    header = request.headers.get("traceparent", "") or request.headers.get("X-Cloud-Trace-Context", "")
+    project = instance.settings().project_id
+    if (found := _TRACE.search(header)) and project:
+        fields["logging.googleapis.com/trace"] = f"projects/{project}/traces/{found['trace']}"
+    if execution_id := request.headers.get("Function-Execution-Id", ""):
+        fields["executionId"] = execution_id[:64]
+    return logs.context(**fields)
+
+
+def start() -> None:
+    """At the start of an instance: logs, signals, and a check of settings and plans that stops it if they are bad."""
+    logs.configure()
+    instance.watch_sigterm()
+    instance.plans()

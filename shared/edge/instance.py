@@ -1,0 +1,91 @@
+"""What an instance makes once, on first use, and shares between its threads."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from functools import wraps
+from types import FrameType
+from typing import Any, TypeVar
+
+import google.auth
+from google.auth.exceptions import DefaultCredentialsError
+
+from shared.core.errors import SystemFailureError
+from shared.core.plans import PlanTable
+from shared.settings import Settings, read_plans, read_settings
+from shared.store.breaker import Breaker
+from shared.store.wire import Connection, open_client
+
+T = TypeVar("T")
+
+
+def once(make: Callable[[], T]) -> Callable[[], T]:
+    """Call `make` at first use only, under a lock; if it raises, the next use tries again."""
+    lock = threading.Lock()
+    made: list[T] = []
+
+    @wraps(make)
+    def get() -> T:
+        with lock:
+            if not made:
+                made.append(make())
+            return made[0]
+
+    return get
+
+
+@once
+def settings() -> Settings:
+    return read_settings(os.environ)
+
+
+@once
+def plans() -> PlanTable:
+    return read_plans(settings())
+
+
+@once
+def connection() -> Connection:
+    """The connection to the database. Raises SystemFailureError where no project or credentials can be found."""
+    chosen = settings()
+    project = chosen.project_id or _project_of_credentials()
+    return Connection(
+        client=open_client(chosen.emulator_host),
+        database=f"projects/{project}/databases/{chosen.database}",
+        emulated=bool(chosen.emulator_host),
+        breaker=Breaker(chosen.breaker_failures, chosen.breaker_reset_seconds),
+    )
+
+
+def _project_of_credentials() -> str:
+    try:
+        _, project = google.auth.default()
+    except DefaultCredentialsError as exc:
+        raise SystemFailureError("no project and no credentials; set GOOGLE_CLOUD_PROJECT") from exc
+    if not project:
+        raise SystemFailureError("the credentials name no project; set GOOGLE_CLOUD_PROJECT")
+    return str(project)
+
+
+# Set once the platform has asked the instance to go.
+stopping = threading.Event()
+
+
+def watch_sigterm() -> None:
+    """Set `stopping` on SIGTERM, then do what would have been done. Only the main thread can watch."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    before: Any = signal.getsignal(signal.SIGTERM)
+
+    def on_sigterm(number: int, frame: FrameType | None) -> None:
+        stopping.set()
+        if callable(before):
+            before(number, frame)
+        elif before == signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, on_sigterm)

@@ -1,0 +1,41 @@
+"""The cursor of the direct refresh: opaque to the caller, it holds the last user and the number of the next page."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+
+from shared.core.runs import Cursor
+from shared.edge.requests import RequestError
+from shared.store.jobs import is_document_id
+
+
+@dataclass(frozen=True, slots=True)
+class PagePosition:
+    """Where a page begins: behind `after`, as the `number`-th of its chain."""
+
+    after: Cursor | None = None
+    number: int = 1
+
+    @classmethod
+    def parse(cls, text: str | None) -> PagePosition:
+        """Read a cursor we gave out. Raises RequestError for any other text."""
+        if text is None:
+            return cls()
+        try:
+            number, user_id = json.loads(base64.urlsafe_b64decode(text.encode()))
+        except (ValueError, TypeError, binascii.Error, RecursionError):
+            raise _bad_cursor() from None
+        if type(number) is not int or number < 2 or not isinstance(user_id, str) or not is_document_id(user_id):
+            raise _bad_cursor()
+        return cls(Cursor(user_id), number)
+
+    def next_cursor(self, after: Cursor) -> str:
+        """The cursor of the page behind `after`."""
+        return base64.urlsafe_b64encode(json.dumps([self.number + 1, after.user_id]).encode()).decode()
+
+
+def _bad_cursor() -> RequestError:
+    return RequestError(400, "invalid_value", "cursor: not one this function gave out; leave it out to begin", "cursor")

@@ -1,0 +1,81 @@
+"""Reading requests: a bad one is told what is wrong with which field, and nothing has happened."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TypeVar
+
+from flask import Request
+from pydantic import ValidationError
+
+from shared.core.errors import CreditRefreshError
+from shared.edge.bodies import Body
+
+B = TypeVar("B", bound=Body)
+
+BODY_BYTES_MAX = 2_000_000  # a thousand of the longest user ids fit
+
+
+class RequestError(CreditRefreshError):
+    """A request that can't be accepted: HTTP status, stable code, the field that is wrong."""
+
+    def __init__(self, status: int, code: str, message: str, field: str | None = None) -> None:
+        self.status = status
+        self.code = code
+        self.field = field
+        super().__init__(message)
+
+
+def check_method(request: Request, methods: Collection[str]) -> None:
+    if request.method not in methods:
+        raise RequestError(
+            405, "method_not_allowed", f"{request.method} is not possible here; use {' or '.join(methods)}"
+        )
+
+
+def read_body(request: Request, kind: type[B], *, emulated: bool) -> B:
+    """The request's body as that kind; an empty one is {}. Raises RequestError."""
+    data = _read_bytes(request)
+    try:
+        body = kind.model_validate_json(data if data.strip() else b"{}")
+    except ValidationError as exc:
+        raise _told(exc) from exc
+    if body.as_of is not None and not emulated:
+        raise RequestError(400, "as_of_refused", "asOf is honoured on the emulator only; leave it out", "asOf")
+    return body
+
+
+def _read_bytes(request: Request) -> bytes:
+    too_large = RequestError(400, "body_too_large", f"the body is larger than {BODY_BYTES_MAX} bytes")
+    if (request.content_length or 0) > BODY_BYTES_MAX:
+        raise too_large
+    data = request.stream.read(BODY_BYTES_MAX + 1)
+    if len(data) > BODY_BYTES_MAX:
+        raise too_large
+    return bytes(data)
+
+
+_CODES = {
+    "json_invalid": "invalid_json",
+    "model_type": "not_an_object",
+    "extra_forbidden": "unknown_field",
+    "greater_than_equal": "out_of_range",
+    "less_than_equal": "out_of_range",
+    "too_short": "out_of_range",
+    "too_long": "out_of_range",
+    "string_too_long": "out_of_range",
+    "string_too_short": "out_of_range",
+    "value_error": "invalid_value",
+}
+
+
+def _told(exc: ValidationError) -> RequestError:
+    """The first problem found; its message never repeats the body."""
+    problem = exc.errors(include_url=False, include_context=False, include_input=False)[0]
+    code = _CODES.get(problem["type"], "wrong_type")
+    field = ".".join(str(part) for part in problem["loc"])[:100] or None
+    message = problem["msg"].removeprefix("Value error, ")[:300]
+    told = {"invalid_json": "the body is not JSON", "not_an_object": "the body must be a JSON object"}.get(
+        code, message
+    )
+    return RequestError(400, code, told if field is None else f"{field}: {told}", field)

@@ -1,0 +1,64 @@
+"""Structured logs: one JSON object a line, in the fields Cloud Logging knows, each with a stable `action`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+_logger = logging.getLogger("credit_refresh")
+_context: ContextVar[dict[str, Any] | None] = ContextVar("credit_refresh_log_context", default=None)
+
+
+class JsonFormatter(logging.Formatter):
+    """Turns a record into one line of JSON. User ids may appear; e-mail addresses and tokens never do."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {
+            "severity": record.levelname,
+            "message": record.getMessage(),
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            **(_context.get() or {}),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry, default=str)
+
+
+def configure() -> None:
+    """Send our logs to standard output. May be called again."""
+    if _logger.handlers:
+        return
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonFormatter())
+    _logger.addHandler(handler)
+    _logger.setLevel(logging.INFO)
+    _logger.propagate = False
+
+
+def info(action: str, message: str, **fields: Any) -> None:
+    _logger.info(message, extra={"fields": {"action": action, **fields}})
+
+
+def warning(action: str, message: str, **fields: Any) -> None:
+    _logger.warning(message, extra={"fields": {"action": action, **fields}})
+
+
+def error(action: str, message: str, *, exc_info: bool = False, **fields: Any) -> None:
+    _logger.error(message, exc_info=exc_info, extra={"fields": {"action": action, **fields}})
+
+
+@contextmanager
+def context(**fields: Any) -> Iterator[None]:
+    """Add fields to every line logged inside, in this thread of control."""
+    token = _context.set({**(_context.get() or {}), **fields})
+    try:
+        yield
+    finally:
+        _context.reset(token)

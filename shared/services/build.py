@@ -1,0 +1,269 @@
+"""The builder: pages through the users once and packs those who are due into jobs.
+
+A flush is the checkpoint: one Commit creates the jobs of every user scanned so far and moves the run's cursor behind
+them, guarded by the run document. A crash loses the scan since the last flush and nothing else; of two builders the
+second finds the run leased, and should the lease have ended, the first one's next flush fails.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from shared import logs
+from shared.core.decision import Grant, decide
+from shared.core.errors import ConflictError, StoreError
+from shared.core.jobs import Job, Snapshot
+from shared.core.outcomes import Outcome
+from shared.core.packing import Batch, Packer
+from shared.core.runs import Cursor, Run, RunStatus, Scan, ScanCounts, ScanRequest, new_run
+from shared.core.users import read_user
+from shared.services.context import LAST_WORD_SECONDS, Context, until_reserve
+from shared.services.grant import Granter, Purpose, Target, guarded, target_of
+from shared.services.reports import BuildReport, BuildStatus, Errors
+from shared.store.budget import Budget
+from shared.store.runs import StoredRun
+from shared.store.users import UserDocument
+
+PAGE_SIZE = 2000  # users a query; larger pages are faster, until they hold the memory a flush is meant to bound
+
+
+def build(context: Context, requested: ScanRequest, process_seconds: float) -> BuildReport:
+    """Go on with the day's run, or begin it. Raises SystemFailureError; what was flushed by then stays."""
+    now = context.clock()
+    run_id = context.schedule.day_of(now).isoformat()
+    stored = context.runs().get(run_id)
+    if stored is not None and stored.run.is_completed and stored.run.covers(requested):
+        return _report(stored.run, BuildStatus.COMPLETED)
+    if context.control().is_paused():
+        return BuildReport(run_id, BuildStatus.PAUSED, ScanCounts(), None, Errors())
+    if stored is not None and stored.run.is_leased(now):
+        return _report(stored.run, BuildStatus.IN_PROGRESS)
+    try:
+        leased = _lease(context, stored, requested, now)
+    except ConflictError:
+        logs.info("build_beaten", "another builder leased the run first", runId=run_id)
+        return BuildReport(run_id, BuildStatus.IN_PROGRESS, ScanCounts(), None, Errors())
+    return Builder(context, leased, process_seconds).run()
+
+
+def preview(context: Context, requested: ScanRequest, process_seconds: float) -> BuildReport:
+    """Count what a scan from the first user on would queue. Writes nothing."""
+    now = context.clock()
+    day = context.schedule.day_of(now)
+    previous = context.runs().latest_before(day.isoformat())
+    run = replace(
+        new_run(day, requested, None if previous is None else previous.run, context.fingerprint, now),
+        cursor=None,
+        wrap_until=None,
+    )
+    return Builder(context, StoredRun(run, None), process_seconds, dry=True).run()
+
+
+def _report(run: Run, status: BuildStatus) -> BuildReport:
+    return BuildReport(run.run_id, status, ScanCounts(), run.cursor, Errors())
+
+
+def _lease(context: Context, stored: StoredRun | None, requested: ScanRequest, now: datetime) -> StoredRun:
+    """Take the run: no other builder scans it until the lease ends. Raises ConflictError if one was first."""
+    token, until = uuid.uuid4().hex, now + context.lease
+    runs = context.runs()
+    if stored is not None:
+        run = stored.run
+        if not run.covers(requested):
+            run = run.restarted(Scan(requested.value))
+        return runs.save(stored, run.leased(token, until))
+    day = context.schedule.day_of(now)
+    previous = runs.latest_before(day.isoformat())
+    run = new_run(day, requested, None if previous is None else previous.run, context.fingerprint, now)
+    unfinished = previous is not None and previous.run.status is RunStatus.IN_PROGRESS
+    beside = [runs.supersede_write(previous)] if previous is not None and unfinished else []
+    return runs.save(StoredRun(run, None), run.leased(token, until), beside)
+
+
+class Builder:
+    """One call's scan of a leased run. `dry`: counts and writes nothing."""
+
+    def __init__(self, context: Context, stored: StoredRun, process_seconds: float, *, dry: bool = False) -> None:
+        self._context = context
+        self._stored = stored
+        self._dry = dry
+        self._scan_budget = until_reserve(context.wire.budget, process_seconds)
+        self._now = context.clock()
+        self._day = stored.run.day
+        self._packer = Packer(context.settings.job_size)
+        self._cursor = stored.run.cursor
+        self._wrapped = stored.run.wrapped
+        self._paused = False
+        self._flush_by = self._lease_half()
+        self._pending = _Findings()  # since the last flush
+        self._flushed = _Findings()
+
+    def run(self) -> BuildReport:
+        try:
+            with logs.context(runId=self._stored.run.run_id):
+                return self._scan()
+        except ConflictError:
+            logs.warning("build_beaten", "the lease ended and another builder took the run over")
+            return self._answer(BuildStatus.IN_PROGRESS)
+        except StoreError:
+            self._release_anyway()
+            raise
+
+    def _scan(self) -> BuildReport:
+        take = self._adopt if self._stored.run.scan is Scan.ADOPT and not self._dry else self._queue
+        for page in self._pages():
+            take(page)
+            if self._flush_by.remaining_seconds == 0:
+                self._flush()
+            if self._paused or self._context.stopping.is_set() or self._scan_budget.remaining_seconds == 0:
+                self._flush(Run.released)
+                return self._answer(BuildStatus.PAUSED if self._paused else BuildStatus.IN_PROGRESS)
+        self._flush(lambda run: run.completed(self._now, self._context.fingerprint))
+        return self._answer(BuildStatus.COMPLETED)
+
+    # Reading
+
+    def _pages(self) -> Iterator[list[UserDocument]]:
+        """Page after page to the last user; then, where the scan began in the middle, from the first user to there."""
+        until = self._stored.run.wrap_until
+        if until is None or not self._wrapped:
+            yield from self._pages_between(None)
+        if until is not None:
+            self._cursor = self._cursor if self._wrapped else None
+            self._wrapped = True
+            yield from self._pages_between(until)
+
+    def _pages_between(self, until: str | None) -> Iterator[list[UserDocument]]:
+        """Pages from the cursor on; the next is fetched while the last is worked on."""
+        with ThreadPoolExecutor(1) as ahead:
+            page = self._page(self._cursor, until)
+            while len(page) == PAGE_SIZE:
+                following = ahead.submit(self._page, self._cursor_at(page[-1]), until)
+                yield page
+                page = following.result()
+            yield page
+
+    def _page(self, after: Cursor | None, until: str | None) -> list[UserDocument]:
+        users = self._context.users()
+        if self._stored.run.scan is Scan.DUE:
+            return users.due_page(self._day, after, PAGE_SIZE)
+        return users.page(after, until, PAGE_SIZE)
+
+    def _cursor_at(self, document: UserDocument) -> Cursor:
+        due = self._stored.run.scan is Scan.DUE
+        return Cursor(document.user_id, document.raw.stamp["dueOn"] if due else None)
+
+    # Deciding
+
+    def _queue(self, page: Sequence[UserDocument]) -> None:
+        """Pack those who are due; flush whenever the packer is full."""
+        for document in page:
+            self._cursor = self._cursor_at(document)
+            found = guarded(document.user_id, lambda: self._sifted(document))  # noqa: B023 (called at once)
+            if isinstance(found, Snapshot):
+                self._packer.add(self._scheduled_for(document.user_id), document.user_id, found)
+                self._pending.count(queued=1)
+            elif isinstance(found, Outcome):
+                self._pending.fail([found])
+            else:
+                self._pending.count(skipped=1)
+            if self._packer.is_full:
+                self._flush()
+
+    def _sifted(self, document: UserDocument) -> Snapshot | None:
+        """What the job is to carry of a due user; None for one with nothing to do. Raises UserError."""
+        user = read_user(document.raw, self._context.schedule.zone)
+        decision = decide(user, self._context.plans, self._day, None)
+        if user is None or not isinstance(decision, Grant):
+            return None
+        return Snapshot(document.update_time_ns, user.balance, user.plan, user.periods.get(decision.plan), user.anchor)
+
+    def _scheduled_for(self, user_id: str) -> datetime:
+        """The user's slot; those whose slot has passed share the present moment, and so their jobs."""
+        return max(self._now, self._context.schedule.slot_start(self._day, user_id))
+
+    def _adopt(self, page: Sequence[UserDocument]) -> None:
+        """Stamp the current period of everybody on the page, granting nothing; then checkpoint."""
+        sifted = [target_of(self._context, document) for document in page]
+        granter = Granter(self._context, self._context.wire, Purpose("adopt", self._day, adopting=True))
+        outcomes = granter.refresh([target for target in sifted if isinstance(target, Target)])
+        outcomes += [outcome for outcome in sifted if isinstance(outcome, Outcome)]
+        self._pending.fail([outcome for outcome in outcomes if outcome.code is not None])
+        self._pending.count(skipped=sum(outcome.code is None for outcome in outcomes))
+        if page:
+            self._cursor = self._cursor_at(page[-1])
+        self._flush()
+
+    # Writing
+
+    def _flush(self, ended: Callable[[Run], Run] | None = None) -> None:
+        """The checkpoint: create the jobs, move the cursor and extend the lease, or end it, in one Commit."""
+        batches = self._packer.drain()
+        self._pending.count(jobs_created=0 if self._dry else len(batches))
+        if not self._dry:
+            run = self._stored.run.advanced(
+                self._cursor, wrapped=self._wrapped, counts=self._pending.counts, errors=self._pending.errors.shown
+            )
+            run = ended(run) if ended else replace(run, lease_until=self._context.clock() + self._context.lease)
+            jobs = self._context.jobs()
+            creates = [jobs.create_write(self._job(run, n, batch), batch.snapshots) for n, batch in enumerate(batches)]
+            self._stored = self._context.runs().save(self._stored, run, creates)
+            self._flush_by = self._lease_half()
+            self._paused = ended is None and self._context.control().is_paused()
+            logs.info("build_flushed", f"{len(batches)} jobs", jobs=len(batches), cursor=str(self._cursor))
+        self._flushed.add(self._pending)
+        self._pending = _Findings()
+
+    def _job(self, run: Run, number: int, batch: Batch) -> Job:
+        job_id = f"{run.run_id}-{run.flushes:05d}-{number:03d}"
+        return Job(
+            job_id=job_id,
+            root_id=job_id,
+            run_id=run.run_id,
+            day=self._day,
+            scheduled_for=batch.scheduled_for,
+            visible_at=batch.scheduled_for,
+            user_ids=batch.user_ids,
+            max_attempts=self._context.settings.max_attempts,
+            created_at=self._context.clock(),
+            fingerprint=self._context.fingerprint,
+        )
+
+    def _release_anyway(self) -> None:
+        """Let the next builder begin at once rather than after the lease. What was not flushed is scanned again."""
+        if self._dry:
+            return
+        try:
+            runs = self._context.runs(self._context.wire.within(Budget.of(LAST_WORD_SECONDS)))
+            runs.save(self._stored, self._stored.run.released())
+        except StoreError as exc:
+            logs.warning("build_release_failed", f"the run stays leased for a while: {exc}")
+
+    def _lease_half(self) -> Budget:
+        return Budget.of(self._context.settings.lease_seconds / 2)
+
+    def _answer(self, status: BuildStatus) -> BuildReport:
+        return BuildReport(self._stored.run.run_id, status, self._flushed.counts, self._cursor, self._flushed.errors)
+
+
+@dataclass(slots=True)
+class _Findings:
+    """What the scan made of some users."""
+
+    counts: ScanCounts = field(default_factory=ScanCounts)
+    errors: Errors = field(default_factory=Errors)
+
+    def count(self, *, queued: int = 0, skipped: int = 0, jobs_created: int = 0) -> None:
+        self.counts += ScanCounts(scanned=queued + skipped, queued=queued, skipped=skipped, jobs_created=jobs_created)
+
+    def fail(self, outcomes: Sequence[Outcome]) -> None:
+        self.counts += ScanCounts(scanned=len(outcomes), failed=len(outcomes))
+        self.errors.add([outcome.as_error() for outcome in outcomes])
+
+    def add(self, other: _Findings) -> None:
+        self.counts += other.counts
+        self.errors.merge(other.errors)

@@ -1,0 +1,77 @@
+"""What every service is given: settings, plans, the stores of this call, and its clock."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from shared.core.plans import PlanTable
+from shared.core.retries import Draw
+from shared.core.schedule import Schedule
+from shared.settings import Settings
+from shared.store.budget import Budget
+from shared.store.control import ControlStore
+from shared.store.jobs import JobStore
+from shared.store.runs import RunStore
+from shared.store.users import UserFields, UserStore
+from shared.store.wire import Wire
+
+# The part of a budget kept for what was begun: the last flush, the settling of claimed jobs.
+RESERVE_SHARE = 0.25
+RESERVE_SECONDS_MAX = 5.0
+LAST_WORD_SECONDS = 2.0  # beyond the budget, to hand back a claim or release a lease
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One call's world. `clock` gives aware UTC; durations and budgets run on the monotonic clock instead."""
+
+    settings: Settings
+    plans: PlanTable
+    wire: Wire
+    clock: Callable[[], datetime]
+    stopping: threading.Event = field(default_factory=threading.Event)
+    draw: Draw = random.random
+
+    @property
+    def schedule(self) -> Schedule:
+        return self.settings.schedule
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when plans, zone or window do."""
+        return f"{self.plans.fingerprint}/{self.schedule.fingerprint}"
+
+    @property
+    def lease(self) -> timedelta:
+        return timedelta(seconds=self.settings.lease_seconds)
+
+    def users(self, wire: Wire | None = None) -> UserStore:
+        return UserStore(wire or self.wire, user_fields(self.settings))
+
+    def jobs(self, wire: Wire | None = None) -> JobStore:
+        retention = timedelta(days=self.settings.retention_days)
+        return JobStore(wire or self.wire, self.settings.collection_prefix, retention)
+
+    def runs(self, wire: Wire | None = None) -> RunStore:
+        return RunStore(wire or self.wire, self.settings.collection_prefix)
+
+    def control(self) -> ControlStore:
+        return ControlStore(self.wire, self.settings.collection_prefix)
+
+
+def user_fields(settings: Settings) -> UserFields:
+    return UserFields(
+        settings.users_collection,
+        tuple(settings.balance_field.split(".")),
+        tuple(settings.plan_field.split(".")),
+        tuple(settings.stamp_field.split(".")),
+    )
+
+
+def until_reserve(budget: Budget, seconds: float) -> Budget:
+    """The time in which something new may be begun, of a budget of so many seconds."""
+    return budget.longer_by(-min(RESERVE_SECONDS_MAX, seconds * RESERVE_SHARE))

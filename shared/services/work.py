@@ -1,0 +1,274 @@
+"""The worker: claims due jobs, refreshes their users in lanes side by side, settles each job in one Commit.
+
+One thread claims, as many jobs at a time as the lanes can begin; the lanes overlap one job's preparing with another's
+waiting for the database. What is claimed and not begun when the worker has to stop is handed back, uncounted.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
+from dataclasses import dataclass
+from datetime import timedelta
+
+from shared import logs
+from shared.core.decision import SkipReason
+from shared.core.errors import ConflictError, StoreError, SystemFailureError, UnreadableJobError
+from shared.core.jobs import Course, Job, Settlement, Snapshot, settle
+from shared.core.outcomes import Outcome, OutcomeKind
+from shared.core.plans import PlanTable
+from shared.core.retries import retry_delay
+from shared.core.users import User
+from shared.services.context import LAST_WORD_SECONDS, Context, until_reserve
+from shared.services.grant import Granter, Purpose, Target
+from shared.services.reports import WorkReport
+from shared.store.budget import Budget
+from shared.store.cost import Cost
+from shared.store.jobs import Claim, Ticket, parse_job, unreadable_job
+
+LANES = 4
+CLAIMED_MAX = 8  # jobs in a lane or about to enter one; each waits for one other at most
+CLAIM_WHEN_FREE = 4  # claim by the handful: a query, a look at the switch and a write for this many jobs
+LEASE_SHARE = 0.8  # of the lease, for one job with all its tries; what is left is for settling it
+PAGES_MAX = 20  # of a queue's head full of jobs that are not ours to take
+
+
+def work(context: Context, jobs_max: int, process_seconds: float) -> WorkReport:
+    """Work on due jobs until none is left, a limit is reached, or the worker is told to stop.
+
+    Raises SystemFailureError if the database fails; by then what was claimed is settled or handed back.
+    """
+    return Worker(context, jobs_max, process_seconds).run()
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """One job as it ended; `settlement` None: it was not ours any more, or was handed back."""
+
+    settlement: Settlement | None
+    conflicts: int = 0
+
+
+class Worker:
+    """One call of the worker."""
+
+    def __init__(self, context: Context, jobs_max: int, process_seconds: float) -> None:
+        self._context = context
+        self._jobs_max = jobs_max
+        self._claim_budget = until_reserve(context.wire.budget, process_seconds)
+        self._queue = Queue(context)
+        self._report = WorkReport()
+        self._failure: SystemFailureError | None = None
+
+    def run(self) -> WorkReport:
+        running: set[Future[Settled]] = set()
+        with ThreadPoolExecutor(LANES) as lanes:
+            while (claims := self._next_claims(len(running))) is not None:
+                running |= {lanes.submit(copy_context().run, self._attempt, claim) for claim in claims}
+                running = self._collect(running, until_free=CLAIM_WHEN_FREE)
+            self._collect(running, until_free=CLAIMED_MAX)
+        if self._failure is not None:
+            raise self._failure
+        return self._report
+
+    # Claiming
+
+    def _next_claims(self, running: int) -> list[Claim] | None:
+        """As many jobs as can begin now; None when it is time to end."""
+        try:
+            return self._claims(min(CLAIMED_MAX - running, self._jobs_max - self._report.claimed))
+        except SystemFailureError as exc:
+            self._failure = self._failure or exc
+            return None
+
+    def _claims(self, limit: int) -> list[Claim] | None:
+        if self._failure is not None:
+            return None
+        if limit <= 0 or self._must_stop:
+            self._report.has_more = self._queue.has_due()
+            return None
+        if self._context.control().is_paused():
+            return None
+        tickets = self._queue.due(limit)
+        if not tickets:
+            return None
+        claims = self._queue.claim(tickets)
+        self._report.claimed += len(claims)
+        return claims
+
+    @property
+    def _must_stop(self) -> bool:
+        return self._context.stopping.is_set() or self._claim_budget.remaining_seconds == 0
+
+    # Collecting
+
+    def _collect(self, running: set[Future[Settled]], until_free: int) -> set[Future[Settled]]:
+        """Wait until that many places are free, and report what ended meanwhile."""
+        while running and CLAIMED_MAX - len(running) < until_free:
+            ended, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in ended:
+                self._count(future)
+        return running
+
+    def _count(self, future: Future[Settled]) -> None:
+        try:
+            settled = future.result()
+        except SystemFailureError as exc:
+            self._failure = self._failure or exc
+            return
+        report, settlement = self._report, settled.settlement
+        report.conflicts += settled.conflicts
+        if settlement is None:
+            return
+        failed = any(outcome.kind is OutcomeKind.FAILED for outcome in settlement.outcomes)
+        report.failed += failed
+        report.completed += not failed
+        report.retried += settlement.retry is not None
+        report.tally += settlement.tally
+        report.errors.add(settlement.errors)
+
+    # Working, in a lane
+
+    def _attempt(self, claim: Claim) -> Settled:
+        """One claimed job, from parsing to settling."""
+        with logs.context(jobId=claim.ticket.job_id, attempt=claim.attempts):
+            if self._context.stopping.is_set() or self._failure is not None:
+                return self._hand_back(claim, timedelta())
+            try:
+                return Attempt(self._context, claim).run()
+            except ConflictError:
+                logs.warning(
+                    "job_lost", "the lease ended and another worker has the job; nothing of it is counted here"
+                )
+            except SystemFailureError as exc:
+                logs.error("job_handed_back", f"the database failed: {exc}")
+                self._hand_back(claim, retry_delay(1, self._context.draw))
+                raise
+            except StoreError as exc:
+                logs.error("job_not_settled", f"the job stays claimed until its lease ends: {exc}")
+            return Settled(None)
+
+    def _hand_back(self, claim: Claim, delay: timedelta) -> Settled:
+        """Give the job to whoever comes next, uncounted; if even that fails, its lease ends by itself."""
+        try:
+            jobs = self._context.jobs(self._context.wire.within(Budget.of(LAST_WORD_SECONDS)))
+            jobs.hand_back(claim, self._context.clock() + delay)
+        except StoreError as exc:
+            logs.warning("job_hand_back_failed", f"the job stays claimed until its lease ends: {exc}")
+        return Settled(None)
+
+
+class Attempt:
+    """One attempt at one job. Its cost and its budget are its own; the budget stays under the lease."""
+
+    def __init__(self, context: Context, claim: Claim) -> None:
+        self._context = context
+        self._claim = claim
+        self._cost = Cost(context.wire.cost)
+        budget = context.wire.budget.at_most(context.settings.lease_seconds * LEASE_SHARE)
+        self._wire = context.wire.charging(self._cost).within(budget)
+        self._started = time.monotonic()
+        self._conflicts = 0
+
+    def run(self) -> Settled:
+        job, outcomes = self._worked()
+        delay = retry_delay(max(1, job.attempts), self._context.draw)
+        settlement = settle(job, outcomes, self._context.clock(), delay)
+        settling = self._wire.within(self._context.wire.budget.longer_by(LAST_WORD_SECONDS))
+        self._context.jobs(settling).settle(self._claim, settlement, self._figures(settlement))
+        logs.info("job_settled", f"{job.job_id} {settlement.job.status}", runId=job.run_id, users=len(outcomes))
+        return Settled(settlement, self._conflicts)
+
+    def _worked(self) -> tuple[Job, list[Outcome]]:
+        """The job and what became of its users; an unreadable one fails alone, with nobody in it."""
+        try:
+            job = parse_job(self._claim)
+        except UnreadableJobError as exc:
+            return unreadable_job(self._claim), [Outcome.failed("", "unreadable_job", str(exc))]
+        if job.course is Course.BURY:
+            return job, [_lost(user_id) for user_id in job.user_ids]
+        return job, self._refreshed(job)
+
+    def _refreshed(self, job: Job) -> list[Outcome]:
+        superseded = job.is_superseded(self._context.schedule.day_of(self._context.clock()))
+        if superseded and not self._may_have_granted(job):
+            return [Outcome.skipped(user_id, SkipReason.SUPERSEDED) for user_id in job.user_ids]
+        instead = _superseded if superseded else _lost if job.course is Course.RECONCILE else None
+        granter = Granter(self._context, self._wire, Purpose(job.root_id, job.day, instead=instead))
+        outcomes = granter.refresh(self._targets(job, carried=instead is None))
+        self._conflicts = granter.conflicts
+        return outcomes
+
+    def _may_have_granted(self, job: Job) -> bool:
+        """True for a job that was begun before: a grant of it may have landed, and its receipt is due."""
+        return self._claim.ticket.was_claimed or job.job_id != job.root_id
+
+    def _targets(self, job: Job, *, carried: bool) -> list[Target]:
+        """Users as the builder read them, unless plans or schedule have changed since; then they are read afresh."""
+        if not carried or not job.snapshots or job.fingerprint != self._context.fingerprint:
+            return [Target(user_id) for user_id in job.user_ids]
+        plans = self._context.plans
+        return [
+            Target(user_id, snapshot.update_time_ns, _user(snapshot, plans))
+            for user_id, snapshot in zip(job.user_ids, job.snapshots, strict=True)
+        ]
+
+    def _figures(self, settlement: Settlement) -> dict[str, int]:
+        """What the job adds to the run's roll-up; its claim cost one read and one write."""
+        tally = settlement.tally
+        return {
+            "refreshedUsers": tally.refreshed,
+            "skippedUsers": tally.skipped,
+            "failedUsers": tally.failed,
+            "retriedUsers": 0 if settlement.retry is None else len(settlement.retry.user_ids),
+            "conflicts": self._conflicts,
+            "processingMs": round((time.monotonic() - self._started) * 1000),
+            "reads": self._cost.reads + 1,
+            "writes": self._cost.writes + 1,
+        }
+
+
+class Queue:
+    """The due jobs, as one worker sees them."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._jobs = context.jobs()
+
+    def due(self, limit: int) -> list[Ticket]:
+        """Up to so many due jobs. Jobs of a newer version are left alone and looked past."""
+        last: Ticket | None = None
+        for _ in range(PAGES_MAX):
+            page = self._jobs.due(self._context.clock(), limit, last)
+            if ours := [ticket for ticket in page if not ticket.is_newer_version]:
+                return ours
+            if len(page) < limit:
+                return []
+            last = page[-1]
+        logs.error("queue_blocked", "the queue begins with jobs of a newer version; deploy the newer worker")
+        return []
+
+    def has_due(self) -> bool:
+        return bool(self.due(1))
+
+    def claim(self, tickets: Sequence[Ticket]) -> list[Claim]:
+        return self._jobs.claim(tickets, uuid.uuid4().hex, self._context.clock(), self._context.lease)
+
+
+def _user(snapshot: Snapshot, plans: PlanTable) -> User:
+    plan = plans.default if snapshot.plan is None else snapshot.plan
+    periods = {} if snapshot.granted_on is None else {plan: snapshot.granted_on}
+    return User(snapshot.balance, snapshot.plan, periods, snapshot.anchor)
+
+
+def _lost(user_id: str) -> Outcome:
+    return Outcome.failed(
+        user_id, "attempts_used_up", "every worker that tried this job ended before it could settle it"
+    )
+
+
+def _superseded(user_id: str) -> Outcome:
+    return Outcome.skipped(user_id, SkipReason.SUPERSEDED)

@@ -1,0 +1,133 @@
+"""The settings: one table of names, types, ranges and defaults, read from the environment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from shared.core.errors import ConfigurationError
+from shared.core.plans import PlanTable, parse_plans
+from shared.core.schedule import Schedule
+
+PREFIX = "CREDIT_REFRESH_"
+BUNDLE = Path(__file__).resolve().parent.parent
+UNPREFIXED = {"project": "GOOGLE_CLOUD_PROJECT", "emulator_host": "FIRESTORE_EMULATOR_HOST"}
+EMULATOR_PROJECT = "demo-credit-refresh"
+
+_RESERVED = re.compile(r"__.*__")
+
+
+def _time_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"{name!r} is not an IANA time zone such as UTC or Europe/Berlin")
+    return name
+
+
+def _collection(path: str) -> str:
+    segments = path.split("/")
+    bad = any(not segment or segment in (".", "..") or _RESERVED.fullmatch(segment) for segment in segments)
+    if bad or len(segments) % 2 == 0:
+        raise ValueError(f"{path!r} is not the path of a collection such as users or tenants/acme/users")
+    return path
+
+
+def _collection_prefix(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,63}", name):
+        raise ValueError(f"{name!r} must be 1 to 64 letters, digits, _ or -, beginning with a letter")
+    return name
+
+
+def _field_path(path: str) -> str:
+    if any(not name or _RESERVED.fullmatch(name) for name in path.split(".")):
+        raise ValueError(f"{path!r} is not a field, or a path of fields joined by dots")
+    return path
+
+
+FieldPath = Annotated[str, AfterValidator(_field_path)]
+Dollars = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
+
+
+class Settings(BaseModel):
+    """What an instance runs with. Seconds, days and dollars as the names say."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    project: str | None = None
+    emulator_host: str | None = None
+    database: Annotated[str, Field(pattern=r"^(\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9])$")] = "(default)"
+    plans_file: Path = BUNDLE / "plans.toml"
+    timezone: Annotated[str, AfterValidator(_time_zone)] = "UTC"
+    window_seconds: Annotated[int, Field(ge=1, le=86_400)] = 86_400
+    slot_seconds: Annotated[int, Field(ge=1, le=86_400)] = 300
+    job_size: Annotated[int, Field(ge=1, le=500)] = 300
+    lease_seconds: Annotated[int, Field(ge=10, le=3600)] = 120
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
+    retention_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    breaker_failures: Annotated[int, Field(ge=1, le=1000)] = 5
+    breaker_reset_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+    users_collection: Annotated[str, AfterValidator(_collection)] = "users"
+    balance_field: FieldPath = "credits"
+    plan_field: FieldPath = "plan"
+    stamp_field: FieldPath = "creditRefresh"
+    collection_prefix: Annotated[str, AfterValidator(_collection_prefix)] = "credit_refresh"
+    price_read: Dollars = 0.03
+    price_write: Dollars = 0.09
+    auth: Literal["on", "off"] | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.slot_seconds > self.window_seconds:
+            raise ValueError(f"SLOT_SECONDS {self.slot_seconds} is wider than WINDOW_SECONDS {self.window_seconds}")
+        if self.auth == "off" and not self.emulator_host:
+            raise ValueError("AUTH 'off' is for the emulator only; set FIRESTORE_EMULATOR_HOST or leave it on")
+        if _overlap(self.balance_field, self.stamp_field) or _overlap(self.plan_field, self.stamp_field):
+            raise ValueError(f"STAMP_FIELD {self.stamp_field!r} must be apart from the balance and the plan")
+        return self
+
+    @property
+    def schedule(self) -> Schedule:
+        return Schedule(ZoneInfo(self.timezone), self.window_seconds, self.slot_seconds)
+
+    @property
+    def project_id(self) -> str | None:
+        """The project; on the emulator any will do."""
+        return self.project or (EMULATOR_PROJECT if self.emulator_host else None)
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Settings from the environment; an empty variable is unset. Raises ConfigurationError naming every problem."""
+    names = {field: UNPREFIXED.get(field, PREFIX + field.upper()) for field in Settings.model_fields}
+    values = {field: environ[name] for field, name in names.items() if environ.get(name)}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as exc:
+        problems = [
+            f"{names[str(error['loc'][0])]}={values[str(error['loc'][0])]!r}: {_told(error['msg'])}"
+            if error["loc"]
+            else f"{PREFIX}{_told(error['msg'])}"
+            for error in exc.errors()
+        ]
+        raise ConfigurationError(problems) from exc
+
+
+def read_plans(settings: Settings) -> PlanTable:
+    """The plan table the settings point to. Raises ConfigurationError."""
+    path = settings.plans_file
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigurationError([f"{PREFIX}PLANS_FILE: {path.name} can't be read: {exc.__class__.__name__}"]) from exc
+    return parse_plans(text, path.name)
+
+
+def _overlap(one: str, other: str) -> bool:
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+
+
+def _told(message: str) -> str:
+    return message.removeprefix("Value error, ")

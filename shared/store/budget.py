@@ -1,0 +1,31 @@
+"""How much time is left: budgets run on the monotonic clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A span of seconds that ends at one moment of the monotonic clock."""
+
+    ends_at: float
+    monotonic: Callable[[], float] = time.monotonic
+
+    @classmethod
+    def of(cls, seconds: float, monotonic: Callable[[], float] = time.monotonic) -> Budget:
+        return cls(monotonic() + seconds, monotonic)
+
+    @property
+    def remaining_seconds(self) -> float:
+        return max(0.0, self.ends_at - self.monotonic())
+
+    def at_most(self, seconds: float) -> Budget:
+        """The part of this budget that ends after `seconds` at the latest."""
+        return Budget(min(self.ends_at, self.monotonic() + seconds), self.monotonic)
+
+    def longer_by(self, seconds: float) -> Budget:
+        """For the last word: what must still be written once the time is up."""
+        return Budget(self.ends_at + seconds, self.monotonic)

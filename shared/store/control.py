@@ -1,0 +1,19 @@
+"""Control: the one switch an operator has over builder and worker."""
+
+from __future__ import annotations
+
+from shared.store.values import get
+from shared.store.wire import Wire
+
+
+class ControlStore:
+    """The document `control/state` through one call's wire."""
+
+    def __init__(self, wire: Wire, prefix: str) -> None:
+        self._wire = wire
+        self._name = f"{wire.documents}/{prefix}_control/state"
+
+    def is_paused(self) -> bool:
+        """Anything set there but false pauses: a slip of the operator's hand stops rather than starts."""
+        document = self._wire.batch_get([self._name], ["paused"]).get(self._name)
+        return document is not None and "paused" in document.fields and bool(get(document.fields["paused"]))

@@ -1,0 +1,148 @@
+"""Runs and their checkpoints: each change is one Commit guarded by the run document as it was last read or written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from google.cloud.firestore_v1.types import query
+
+from shared.core.errors import ConflictError, RejectedError
+from shared.core.runs import Cursor, LastFull, Run, RunStatus, Scan, ScanCounts
+from shared.store.values import WritePb, get_fields, nanoseconds, put_fields, put_nanoseconds
+from shared.store.wire import Wire
+
+StructuredQueryPb = query.StructuredQuery.pb()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A run and the update time that guards its next change; None: it is not stored yet."""
+
+    run: Run
+    update_time_ns: int | None
+
+
+class RunStore:
+    """The runs' collection through one call's wire."""
+
+    def __init__(self, wire: Wire, prefix: str) -> None:
+        self._wire = wire
+        self._collection_id = f"{prefix}_runs"
+
+    def get(self, run_id: str) -> StoredRun | None:
+        document = self._wire.get(self._name(run_id))
+        return None if document is None else _stored(document)
+
+    def latest_before(self, run_id: str) -> StoredRun | None:
+        """The last run of an earlier day."""
+        wanted = StructuredQueryPb()
+        wanted.from_.add().collection_id = self._collection_id
+        condition = wanted.where.field_filter
+        condition.field.field_path = "runId"
+        condition.op = query.StructuredQuery.FieldFilter.Operator.LESS_THAN.value
+        condition.value.string_value = run_id
+        order = wanted.order_by.add()
+        order.field.field_path = "runId"
+        order.direction = query.StructuredQuery.Direction.DESCENDING.value
+        wanted.limit.value = 1
+        found = self._wire.run_query(self._wire.documents, wanted)
+        return _stored(found[0]) if found else None
+
+    def save(self, stored: StoredRun, run: Run, beside: Sequence[Any] = ()) -> StoredRun:
+        """Write the run, and what goes `beside` it, in one Commit. Raises ConflictError if another wrote it first."""
+        writes = [self._write(run, stored.update_time_ns), *beside]
+        try:
+            update_time_ns = self._wire.commit(writes)[0]
+        except ConflictError as exc:
+            landed = self.get(run.run_id) if exc.may_be_our_own else None
+            if landed is None or (landed.run.token, landed.run.flushes) != (run.token, run.flushes):
+                raise
+            return landed
+        return StoredRun(run, update_time_ns)
+
+    def supersede_write(self, stored: StoredRun) -> Any:
+        """The write that ends an unfinished run of an earlier day."""
+        return self._write(stored.run.superseded(), stored.update_time_ns)
+
+    def _write(self, run: Run, update_time_ns: int | None) -> Any:
+        message = WritePb()
+        message.update.name = self._name(run.run_id)
+        put_fields(message.update.fields, _encode(run))
+        if update_time_ns is None:
+            message.current_document.exists = False
+        else:
+            put_nanoseconds(message.current_document.update_time, update_time_ns)
+        return message
+
+    def _name(self, run_id: str) -> str:
+        return f"{self._wire.documents}/{self._collection_id}/{run_id}"
+
+
+def _encode(run: Run) -> dict[str, Any]:
+    last_full = run.last_full
+    return {
+        "runId": run.run_id,
+        "scan": run.scan.value,
+        "status": run.status.value,
+        "cursor": None if run.cursor is None else str(run.cursor),
+        "wrapUntil": run.wrap_until,
+        "wrapped": run.wrapped,
+        "scannedUsers": run.counts.scanned,
+        "queuedUsers": run.counts.queued,
+        "skippedUsers": run.counts.skipped,
+        "failedUsers": run.counts.failed,
+        "jobsCreated": run.counts.jobs_created,
+        "errors": list(run.errors),
+        "errorsTotal": run.errors_total,
+        "leaseUntil": run.lease_until,
+        "leaseToken": run.token,
+        "flushes": run.flushes,
+        "createdAt": run.created_at,
+        "completedAt": run.completed_at,
+        "lastFull": None
+        if last_full is None
+        else {"runId": last_full.day.isoformat(), "fingerprint": last_full.fingerprint},
+    }
+
+
+def _stored(document: Any) -> StoredRun:
+    try:
+        run = _decode(get_fields(document.fields))
+    except (KeyError, ValueError, TypeError) as exc:
+        run_id = document.name.rpartition("/")[2]
+        raise RejectedError(
+            f"the run document {run_id} can't be read ({exc!r}); delete it to scan that day afresh"
+        ) from exc
+    return StoredRun(run, nanoseconds(document.update_time))
+
+
+def _decode(fields: Mapping[str, Any]) -> Run:
+    last_full = fields.get("lastFull")
+    return Run(
+        run_id=fields["runId"],
+        scan=Scan(fields["scan"]),
+        created_at=fields["createdAt"],
+        status=RunStatus(fields["status"]),
+        cursor=Cursor.parse(fields["cursor"]),
+        wrap_until=fields["wrapUntil"],
+        wrapped=fields["wrapped"],
+        counts=ScanCounts(
+            fields["scannedUsers"],
+            fields["queuedUsers"],
+            fields["skippedUsers"],
+            fields["failedUsers"],
+            fields["jobsCreated"],
+        ),
+        errors=tuple(fields["errors"]),
+        errors_total=fields["errorsTotal"],
+        lease_until=fields["leaseUntil"],
+        token=fields["leaseToken"],
+        flushes=fields["flushes"],
+        completed_at=fields["completedAt"],
+        last_full=None
+        if last_full is None
+        else LastFull(date.fromisoformat(last_full["runId"]), last_full["fingerprint"]),
+    )

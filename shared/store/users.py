@@ -1,0 +1,247 @@
+"""Users: read in pages or by name, granted in batches under the precondition of what was read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from google.cloud.firestore_v1.types import query
+
+from shared.core.decision import Grant
+from shared.core.errors import RejectedError, StoreError
+from shared.core.runs import Cursor
+from shared.core.users import ABSENT, RawUser
+from shared.store.values import WritePb, field_path, get, get_time, nanoseconds, put, put_nanoseconds, put_time
+from shared.store.wire import FaultError, Wire
+
+StructuredQueryPb = query.StructuredQuery.pb()
+ASCENDING = query.StructuredQuery.Direction.ASCENDING.value
+WRITES_MAX = 500  # of one BatchWrite
+READS_MAX = 500  # of one BatchGetDocuments
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class UserFields:
+    """Where the app keeps what we need; paths of nested names."""
+
+    collection: str
+    balance: tuple[str, ...]
+    plan: tuple[str, ...]
+    stamp: tuple[str, ...]
+
+    @property
+    def read(self) -> list[str]:
+        return [field_path(self.balance), field_path(self.plan), "createdAt", field_path(self.stamp)]
+
+
+@dataclass(frozen=True, slots=True)
+class UserDocument:
+    """A user as read, unchecked."""
+
+    user_id: str
+    raw: RawUser
+    update_time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class StampWrite:
+    """One guarded write: the grant, and what its stamp says. `adopting`: the period alone, no credits."""
+
+    user_id: str
+    update_time_ns: int
+    grant: Grant
+    job_id: str
+    refreshed_at: datetime
+    next_at: datetime
+    adopting: bool = False
+
+
+class WriteStatus(StrEnum):
+    """How one guarded write ended. `changed`: the precondition did not hold."""
+
+    WRITTEN = "written"
+    CHANGED = "changed"
+    TRANSIENT = "transient"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    status: WriteStatus
+    message: str = ""
+
+
+# By google.rpc.Code. A precondition on a document that is gone answers NOT_FOUND or FAILED_PRECONDITION.
+_STATUSES = {
+    0: WriteStatus.WRITTEN,
+    5: WriteStatus.CHANGED,
+    9: WriteStatus.CHANGED,
+    **dict.fromkeys((1, 2, 4, 8, 10, 13, 14, 15), WriteStatus.TRANSIENT),
+}
+
+
+class UserStore:
+    """The users' collection through one call's wire."""
+
+    def __init__(self, wire: Wire, fields: UserFields) -> None:
+        self._wire = wire
+        self._fields = fields
+        parent, _, self._collection_id = fields.collection.rpartition("/")
+        self._parent = f"{wire.documents}/{parent}" if parent else wire.documents
+        self._prefix = f"{self._parent}/{self._collection_id}/"
+
+    def page(self, after: Cursor | None, until: str | None, limit: int) -> list[UserDocument]:
+        """The next users in order of id: those after the cursor, up to and including `until`."""
+        wanted = self._query(limit)
+        self._order_by(wanted, "__name__")
+        if after is not None:
+            wanted.start_at.values.add().reference_value = self._prefix + after.user_id
+            wanted.start_at.before = False
+        if until is not None:
+            wanted.end_at.values.add().reference_value = self._prefix + until
+            wanted.end_at.before = False
+        return self._run(wanted)
+
+    def due_page(self, today: date, after: Cursor | None, limit: int) -> list[UserDocument]:
+        """The next users whose dueOn is `today` or before, in order of dueOn, then id."""
+        wanted = self._query(limit)
+        due_on = field_path((*self._fields.stamp, "dueOn"))
+        self._order_by(wanted, due_on)
+        self._order_by(wanted, "__name__")
+        condition = wanted.where.field_filter
+        condition.field.field_path = due_on
+        condition.op = query.StructuredQuery.FieldFilter.Operator.LESS_THAN_OR_EQUAL.value
+        condition.value.string_value = today.isoformat()
+        if after is not None and after.due_on is not None:
+            wanted.start_at.values.add().string_value = after.due_on
+            wanted.start_at.values.add().reference_value = self._prefix + after.user_id
+            wanted.start_at.before = False
+        return self._run(wanted)
+
+    def read(self, user_ids: Sequence[str]) -> dict[str, UserDocument | StoreError]:
+        """Users by id; missing ones are left out, one whose read the database rejects has its error."""
+        found: dict[str, UserDocument | StoreError] = {}
+        for chunk in _chunks(user_ids, READS_MAX):
+            answers = _bisected(chunk, self._read_chunk)
+            found |= {user_id: outcome for user_id, outcome in answers if outcome is not None}
+        return found
+
+    def write(self, writes: Sequence[StampWrite]) -> list[WriteResult]:
+        """Make the guarded writes, each for itself; one result a write, in order."""
+        results: list[WriteResult] = []
+        for chunk in _chunks(writes, WRITES_MAX):
+            for _, outcome in _bisected(chunk, self._write_chunk):
+                results.append(_rejection(outcome) if isinstance(outcome, StoreError) else outcome)
+        return results
+
+    def _read_chunk(self, user_ids: Sequence[str]) -> list[UserDocument | None]:
+        found = self._wire.batch_get([self._prefix + user_id for user_id in user_ids], self._fields.read)
+        documents = [found.get(self._prefix + user_id) for user_id in user_ids]
+        return [None if document is None else self._user(document) for document in documents]
+
+    def _write_chunk(self, writes: Sequence[StampWrite]) -> list[WriteResult]:
+        answers = self._wire.batch_write([self._encode(write) for write in writes])
+        return [WriteResult(_STATUSES.get(answer.code, WriteStatus.REJECTED), answer.message) for answer in answers]
+
+    def _encode(self, write: StampWrite) -> Any:
+        grant, stamp_path = write.grant, self._fields.stamp
+        message = WritePb()
+        message.update.name = self._prefix + write.user_id
+        put_nanoseconds(message.current_document.update_time, write.update_time_ns)
+        stamp = _at(message.update.fields, stamp_path).map_value.fields
+        paths = [
+            (*stamp_path, "plan"),
+            (*stamp_path, "periods", grant.plan),
+            (*stamp_path, "dueOn"),
+            (*stamp_path, "nextAt"),
+        ]
+        stamp["plan"].string_value = grant.plan
+        stamp["periods"].map_value.fields[grant.plan].string_value = grant.period.start.isoformat()
+        stamp["dueOn"].string_value = grant.period.end.isoformat()
+        put_time(stamp["nextAt"].timestamp_value, write.next_at)
+        if grant.anchor is not None:
+            stamp["anchor"].string_value = grant.anchor.isoformat()
+            paths.append((*stamp_path, "anchor"))
+        if not write.adopting:
+            put(stamp["before"], grant.before)
+            put(stamp["granted"], grant.granted)
+            put_time(stamp["refreshedAt"].timestamp_value, write.refreshed_at)
+            stamp["jobId"].string_value = write.job_id
+            put(_at(message.update.fields, self._fields.balance), grant.after)
+            paths += [(*stamp_path, name) for name in ("before", "granted", "refreshedAt", "jobId")]
+            paths.append(self._fields.balance)
+        message.update_mask.field_paths.extend(map(field_path, paths))
+        return message
+
+    def _query(self, limit: int) -> Any:
+        wanted = StructuredQueryPb()
+        wanted.from_.add().collection_id = self._collection_id
+        for path in self._fields.read:
+            wanted.select.fields.add().field_path = path
+        wanted.limit.value = limit
+        return wanted
+
+    @staticmethod
+    def _order_by(wanted: Any, path: str) -> None:
+        order = wanted.order_by.add()
+        order.field.field_path = path
+        order.direction = ASCENDING
+
+    def _run(self, wanted: Any) -> list[UserDocument]:
+        return [self._user(document) for document in self._wire.run_query(self._parent, wanted)]
+
+    def _user(self, document: Any) -> UserDocument:
+        fields = document.fields
+        raw = RawUser(
+            _value_at(fields, self._fields.balance),
+            _value_at(fields, self._fields.plan),
+            _value_at(fields, ("createdAt",)),
+            _value_at(fields, self._fields.stamp),
+            get_time(document.create_time),
+        )
+        return UserDocument(document.name[len(self._prefix) :], raw, nanoseconds(document.update_time))
+
+
+def _at(fields: Any, path: tuple[str, ...]) -> Any:
+    """The Value message at a path, its maps made on the way."""
+    for name in path[:-1]:
+        fields = fields[name].map_value.fields
+    return fields[path[-1]]
+
+
+def _value_at(fields: Any, path: tuple[str, ...]) -> Any:
+    """The Python value at a path; ABSENT where it, or a map on the way, is not there."""
+    for name in path[:-1]:
+        if name not in fields:
+            return ABSENT
+        fields = fields[name].map_value.fields
+    return get(fields[path[-1]]) if path[-1] in fields else ABSENT
+
+
+def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _bisected(items: Sequence[T], call: Callable[[Sequence[T]], Sequence[R]]) -> Iterator[tuple[T, R | StoreError]]:
+    """Call with all items; where the whole is rejected, halve it until the culprit stands alone with its error."""
+    try:
+        yield from zip(items, call(items), strict=True)
+    except (RejectedError, FaultError) as exc:
+        if len(items) == 1:
+            yield items[0], exc
+            return
+        middle = len(items) // 2
+        yield from _bisected(items[:middle], call)
+        yield from _bisected(items[middle:], call)
+
+
+def _rejection(exc: StoreError) -> WriteResult:
+    status = WriteStatus.REJECTED if isinstance(exc, RejectedError) else WriteStatus.TRANSIENT
+    return WriteResult(status, str(exc))

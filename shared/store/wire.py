@@ -1,0 +1,233 @@
+"""The wire: the five RPCs the system makes, each counted, bounded in time, and retried in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import grpc
+from google.api_core import exceptions
+from google.auth.exceptions import GoogleAuthError
+from google.cloud.firestore_v1.services.firestore import FirestoreClient
+from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
+from google.cloud.firestore_v1.types import firestore
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_before_delay
+from tenacity.wait import wait_random_exponential
+
+from shared.core.errors import (
+    BreakerOpenError,
+    ConflictError,
+    OutOfTimeError,
+    RejectedError,
+    StoreError,
+    SystemFailureError,
+)
+from shared.store.breaker import Breaker
+from shared.store.budget import Budget
+from shared.store.cost import Cost
+from shared.store.values import nanoseconds
+
+T = TypeVar("T")
+
+TRIES_MAX = 4  # one try, and again after up to 1, 2 and 4 s
+WAIT_SECONDS_MAX = 4
+READ_SECONDS_MAX = 20.0  # deadline of one try
+WRITE_SECONDS_MAX = 10.0
+
+BatchWritePb = firestore.BatchWriteRequest.pb()
+CommitPb = firestore.CommitRequest.pb()
+RunQueryPb = firestore.RunQueryRequest.pb()
+BatchGetPb = firestore.BatchGetDocumentsRequest.pb()
+
+CHANNEL_OPTIONS = [
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    # Read streams in the calling thread: two to three times as many documents a second.
+    ("SingleThreadedUnaryStream", 1),
+]
+
+
+class TransientError(SystemFailureError):
+    """The database did not do it this time."""
+
+
+class FaultError(TransientError):
+    """The database broke on this very request; a part of it may go through."""
+
+
+# By the library's exception; the first that fits. Whatever is not named here is transient.
+_TRANSLATIONS: list[tuple[tuple[type[Exception], ...], Callable[[str], StoreError]]] = [
+    ((exceptions.ServiceUnavailable, exceptions.GatewayTimeout, exceptions.TooManyRequests), TransientError),
+    ((exceptions.FailedPrecondition, exceptions.AlreadyExists), ConflictError),
+    ((exceptions.InvalidArgument, exceptions.OutOfRange), RejectedError),
+    ((exceptions.InternalServerError, exceptions.Unknown, exceptions.DataLoss), FaultError),
+    (
+        (exceptions.Unauthorized, exceptions.Forbidden, exceptions.NotFound, exceptions.MethodNotImplemented),
+        lambda told: SystemFailureError(f"{told}; check project, database and the service account's roles"),
+    ),
+    ((GoogleAuthError,), lambda told: SystemFailureError(f"{told}; check the credentials")),
+]
+
+
+def translate(exc: Exception, rpc: str) -> StoreError:
+    """The domain error for what the client library raised."""
+    told = f"{rpc}: {getattr(exc, 'message', None) or exc.__class__.__name__}"[:300]
+    if isinstance(exc, exceptions.NotFound) and rpc == "Commit":
+        return ConflictError(told)  # the document under the precondition is gone
+    for kinds, error in _TRANSLATIONS:
+        if isinstance(exc, kinds):
+            return error(told)
+    return TransientError(told)
+
+
+def open_client(emulator_host: str | None) -> FirestoreClient:
+    """The generated client: for the emulator, or with the credentials of the environment."""
+    if emulator_host:
+        channel = grpc.insecure_channel(emulator_host, options=CHANNEL_OPTIONS)
+        return FirestoreClient(transport=FirestoreGrpcTransport(channel=channel))
+    return FirestoreClient(transport=FirestoreGrpcTransport(channel=_secure_channel))
+
+
+def _secure_channel(host: str, **kwargs: Any) -> grpc.Channel:
+    options = [*kwargs.pop("options", ()), *CHANNEL_OPTIONS]
+    return FirestoreGrpcTransport.create_channel(host, options=options, **kwargs)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How one write of a BatchWrite ended, as a google.rpc.Code. `retried`: an earlier try may have landed."""
+
+    code: int
+    message: str
+    update_time_ns: int
+    retried: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What an instance makes once: the client, the database's name, the breaker."""
+
+    client: FirestoreClient
+    database: str  # projects/P/databases/D
+    emulated: bool
+    breaker: Breaker
+
+    @property
+    def documents(self) -> str:
+        return f"{self.database}/documents"
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        prefix = (("google-cloud-resource-prefix", self.database),)
+        return (("authorization", "Bearer owner"), *prefix) if self.emulated else prefix
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """One call's use of the connection: its cost and its time budget."""
+
+    connection: Connection
+    budget: Budget
+    cost: Cost
+
+    def within(self, budget: Budget) -> Wire:
+        return replace(self, budget=budget)
+
+    def charging(self, cost: Cost) -> Wire:
+        return replace(self, cost=cost)
+
+    @property
+    def documents(self) -> str:
+        return self.connection.documents
+
+    def run_query(self, parent: str, query: Any) -> list[Any]:
+        """The documents a StructuredQuery finds. Billed: one read each, at least one."""
+        request = firestore.RunQueryRequest.wrap(RunQueryPb(parent=parent, structured_query=query))
+        responses = self._stream("RunQuery", self.connection.client.run_query, request)
+        found = [pb.document for pb in map(firestore.RunQueryResponse.pb, responses) if pb.HasField("document")]
+        self.cost.add(reads=max(1, len(found)))
+        return found
+
+    def batch_get(self, names: Sequence[str], fields: Sequence[str]) -> dict[str, Any]:
+        """Documents by name, the given fields only (all, if none is given); missing ones are left out.
+
+        Billed: one read a name, found or not.
+        """
+        pb = BatchGetPb(database=self.connection.database, documents=names)
+        if fields:
+            pb.mask.field_paths.extend(fields)
+        request = firestore.BatchGetDocumentsRequest.wrap(pb)
+        responses = self._stream("BatchGetDocuments", self.connection.client.batch_get_documents, request)
+        self.cost.add(reads=len(names))
+        answers = map(firestore.BatchGetDocumentsResponse.pb, responses)
+        return {pb.found.name: pb.found for pb in answers if pb.HasField("found")}
+
+    def get(self, name: str) -> Any | None:
+        """One whole document, or None. Billed: one read."""
+        return self.batch_get([name], ()).get(name)
+
+    def batch_write(self, writes: Sequence[Any]) -> list[Written]:
+        """Writes that succeed or fail one by one. Billed: those that succeed."""
+        request = firestore.BatchWriteRequest.wrap(BatchWritePb(database=self.connection.database, writes=writes))
+        answer, tries = self._call("BatchWrite", self.connection.client.batch_write, request, WRITE_SECONDS_MAX)
+        response = firestore.BatchWriteResponse.pb(answer)
+        self.cost.add(writes=sum(status.code == 0 for status in response.status))
+        return [
+            Written(status.code, status.message, nanoseconds(result.update_time), retried=tries > 1)
+            for status, result in zip(response.status, response.write_results, strict=True)
+        ]
+
+    def commit(self, writes: Sequence[Any]) -> list[int]:
+        """All writes or none; the update times (ns). Raises ConflictError when a precondition does not hold."""
+        request = firestore.CommitRequest.wrap(CommitPb(database=self.connection.database, writes=writes))
+        answer, _ = self._call("Commit", self.connection.client.commit, request, WRITE_SECONDS_MAX)
+        self.cost.add(writes=len(writes))
+        return [nanoseconds(result.update_time) for result in firestore.CommitResponse.pb(answer).write_results]
+
+    def _stream(self, rpc: str, method: Callable[..., Iterable[Any]], request: Any) -> list[Any]:
+        responses, _ = self._call(rpc, lambda **kwargs: list(method(**kwargs)), request, READ_SECONDS_MAX)
+        return responses
+
+    def _call(self, rpc: str, method: Callable[..., T], request: Any, seconds_max: float) -> tuple[T, int]:
+        """Make one call with its retries: the answer, and how many tries it took. The breaker hears how it ended."""
+        breaker, retrying = self.connection.breaker, self._retrying()
+        breaker.before_call()
+        try:
+            answer = retrying(self._try_once, rpc, method, request, seconds_max)
+        except (OutOfTimeError, BreakerOpenError):
+            breaker.abandoned()
+            raise
+        except SystemFailureError:
+            breaker.failed()
+            raise
+        except ConflictError as exc:
+            breaker.succeeded()
+            # After a lost reply the conflict may be with our own first try.
+            exc.may_be_our_own = retrying.statistics["attempt_number"] > 1
+            raise
+        except StoreError:
+            breaker.succeeded()
+            raise
+        except BaseException:
+            breaker.abandoned()
+            raise
+        breaker.succeeded()
+        return answer, retrying.statistics["attempt_number"]
+
+    def _try_once(self, rpc: str, method: Callable[..., T], request: Any, seconds_max: float) -> T:
+        seconds = min(seconds_max, self.budget.remaining_seconds)
+        if seconds <= 0:
+            raise OutOfTimeError(f"{rpc}: no time left")
+        try:
+            return method(request=request, retry=None, timeout=seconds, metadata=self.connection.metadata)
+        except (exceptions.GoogleAPICallError, GoogleAuthError) as exc:
+            raise translate(exc, rpc) from exc
+
+    def _retrying(self) -> Retrying:
+        return Retrying(
+            stop=stop_after_attempt(TRIES_MAX) | stop_before_delay(self.budget.remaining_seconds),
+            wait=wait_random_exponential(multiplier=1, max=WAIT_SECONDS_MAX),
+            retry=retry_if_exception(lambda exc: isinstance(exc, TransientError)),
+            reraise=True,
+        )
