@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from google.cloud.firestore_v1.types import query
@@ -38,6 +39,17 @@ class UserFields:
     @property
     def read(self) -> list[str]:
         return [field_path(self.balance), field_path(self.plan), "createdAt", field_path(self.stamp)]
+
+    @lru_cache(maxsize=1024)  # noqa: B019 (a few settings, a few plans)
+    def written(self, plan: str, *, anchored: bool, adopting: bool) -> tuple[str, ...]:
+        """The field paths one write changes: of the stamp leaf by leaf, so that other plans' periods stand."""
+        names = [("plan",), ("periods", plan), ("dueOn",), ("nextAt",)]
+        if anchored:
+            names.append(("anchor",))
+        if adopting:
+            return tuple(field_path((*self.stamp, *name)) for name in names)
+        names += [("before",), ("granted",), ("refreshedAt",), ("jobId",)]
+        return (field_path(self.balance), *(field_path((*self.stamp, *name)) for name in names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,33 +162,25 @@ class UserStore:
         return [WriteResult(_STATUSES.get(answer.code, WriteStatus.REJECTED), answer.message) for answer in answers]
 
     def _encode(self, write: StampWrite) -> Any:
-        grant, stamp_path = write.grant, self._fields.stamp
+        grant = write.grant
         message = WritePb()
         message.update.name = self._prefix + write.user_id
         put_nanoseconds(message.current_document.update_time, write.update_time_ns)
-        stamp = _at(message.update.fields, stamp_path).map_value.fields
-        paths = [
-            (*stamp_path, "plan"),
-            (*stamp_path, "periods", grant.plan),
-            (*stamp_path, "dueOn"),
-            (*stamp_path, "nextAt"),
-        ]
+        stamp = _at(message.update.fields, self._fields.stamp).map_value.fields
         stamp["plan"].string_value = grant.plan
         stamp["periods"].map_value.fields[grant.plan].string_value = grant.period.start.isoformat()
         stamp["dueOn"].string_value = grant.period.end.isoformat()
         put_time(stamp["nextAt"].timestamp_value, write.next_at)
         if grant.anchor is not None:
             stamp["anchor"].string_value = grant.anchor.isoformat()
-            paths.append((*stamp_path, "anchor"))
         if not write.adopting:
             put(stamp["before"], grant.before)
             put(stamp["granted"], grant.granted)
             put_time(stamp["refreshedAt"].timestamp_value, write.refreshed_at)
             stamp["jobId"].string_value = write.job_id
             put(_at(message.update.fields, self._fields.balance), grant.after)
-            paths += [(*stamp_path, name) for name in ("before", "granted", "refreshedAt", "jobId")]
-            paths.append(self._fields.balance)
-        message.update_mask.field_paths.extend(map(field_path, paths))
+        mask = self._fields.written(grant.plan, anchored=grant.anchor is not None, adopting=write.adopting)
+        message.update_mask.field_paths.extend(mask)
         return message
 
     def _query(self, limit: int) -> Any:
