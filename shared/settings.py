@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from shared.core.errors import ConfigurationError
 from shared.core.plans import PlanTable, parse_plans
@@ -55,7 +55,7 @@ Dollars = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 class Settings(BaseModel):
     """What an instance runs with. Seconds, days and dollars as the names say."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     project: str | None = None
     emulator_host: str | None = None
@@ -79,15 +79,28 @@ class Settings(BaseModel):
     price_write: Dollars = 0.09
     auth: Literal["on", "off"] | None = None
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if self.slot_seconds > self.window_seconds:
-            raise ValueError(f"SLOT_SECONDS {self.slot_seconds} is wider than WINDOW_SECONDS {self.window_seconds}")
-        if self.auth == "off" and not self.emulator_host:
-            raise ValueError("AUTH 'off' is for the emulator only; set FIRESTORE_EMULATOR_HOST or leave it on")
-        if _overlap(self.balance_field, self.stamp_field) or _overlap(self.plan_field, self.stamp_field):
-            raise ValueError(f"STAMP_FIELD {self.stamp_field!r} must be apart from the balance and the plan")
-        return self
+    # What has to fit together, told of the later field; an earlier one that is bad itself is not in `data`.
+
+    @field_validator("slot_seconds")
+    @classmethod
+    def _fits_the_window(cls, value: int, info: ValidationInfo) -> int:
+        if value > info.data.get("window_seconds", value):
+            raise ValueError(f"a slot is wider than WINDOW_SECONDS, {info.data['window_seconds']}")
+        return value
+
+    @field_validator("stamp_field")
+    @classmethod
+    def _is_apart(cls, value: str, info: ValidationInfo) -> str:
+        if any(_overlap(value, info.data[name]) for name in ("balance_field", "plan_field") if name in info.data):
+            raise ValueError("the stamp must be apart from the balance and the plan")
+        return value
+
+    @field_validator("auth")
+    @classmethod
+    def _is_off_on_the_emulator_only(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value == "off" and not info.data.get("emulator_host"):
+            raise ValueError("for the emulator only; set FIRESTORE_EMULATOR_HOST or leave it on")
+        return value
 
     @property
     def schedule(self) -> Schedule:
@@ -107,10 +120,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         return Settings.model_validate(values)
     except ValidationError as exc:
         problems = [
-            f"{names[str(error['loc'][0])]}={values[str(error['loc'][0])]!r}: {_told(error['msg'])}"
-            if error["loc"]
-            else f"{PREFIX}{_told(error['msg'])}"
-            for error in exc.errors()
+            f"{names[str(error['loc'][0])]}={error['input']!r}: {_told(error['msg'])}" for error in exc.errors()
         ]
         raise ConfigurationError(problems) from exc
 

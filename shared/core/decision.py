@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from shared.core.periods import Period, period_of
 from shared.core.plans import Balance, PlanTable
-from shared.core.users import User
+from shared.core.users import LastGrant, User
 
 
 class SkipReason(StrEnum):
@@ -66,7 +66,7 @@ def decide(user: User | None, plans: PlanTable, day: date, job_id: str | None) -
         return Skip(SkipReason.NO_BALANCE)
     last = user.last_grant
     if last is not None and job_id is not None and last.job_id == job_id:
-        return Landed(last.before, last.before + last.granted)
+        return _landed(last, user.balance)
     if user.paused:
         return Skip(SkipReason.PAUSED)
     plan = plans.find(user.plan)
@@ -78,3 +78,9 @@ def decide(user: User | None, plans: PlanTable, day: date, job_id: str | None) -
         return Skip(SkipReason.ALREADY_GRANTED)
     anchor = user.anchor if plan.counts_from_signup else None
     return Grant(plan.name, period, user.balance, plan.apply(user.balance), anchor)
+
+
+def _landed(last: LastGrant, balance: Balance) -> Landed:
+    """What that grant left. Of fractions, before + granted may miss it by a rounding; an unspent balance does not."""
+    unspent = balance - last.before == last.granted
+    return Landed(last.before, balance if unspent else last.before + last.granted)

@@ -10,6 +10,8 @@ from typing import Any
 from shared.core.decision import SkipReason
 from shared.core.plans import Balance
 
+ERROR_CHARACTERS_MAX = 200  # an error may quote what a user's document holds, and hundreds are kept in one document
+
 
 class OutcomeKind(StrEnum):
     """Settled for good, or (`retry`) to be tried again by a later job."""
@@ -53,7 +55,8 @@ class Outcome:
         return receipt if self.reason is None else {**receipt, "reason": self.reason.value}
 
     def as_error(self) -> dict[str, Any]:
-        return {"userId": self.user_id, "error": self.error, "code": self.code}
+        error = None if self.error is None else self.error[:ERROR_CHARACTERS_MAX]
+        return {"userId": self.user_id, "error": error, "code": self.code}
 
 
 @dataclass(frozen=True, slots=True)

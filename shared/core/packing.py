@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 from shared.core.jobs import Snapshot
+from shared.core.plans import INT64_MAX
 
 FLUSH_JOBS_MAX = 440  # a commit stays under 450 writes
 FLUSH_BYTES_MAX = 5_500_000  # … and under 6 MB
@@ -88,14 +90,22 @@ def pack_snapshot(snapshot: Snapshot) -> str:
 
 
 def unpack_snapshots(text: str) -> tuple[Snapshot, ...]:
-    """Read the array a job carries. Raises ValueError, TypeError or KeyError if it is not one."""
-    return tuple(
-        Snapshot(
-            int(update_time_ns),
-            balance,
-            plan,
-            None if granted_on is None else date.fromisoformat(granted_on),
-            date.fromisoformat(anchor),
-        )
-        for update_time_ns, balance, plan, granted_on, anchor in json.loads(text)
+    """Read the array a job carries. Raises ValueError if it is not one."""
+    try:
+        return tuple(_snapshot(*packed) for packed in json.loads(text))
+    except (TypeError, RecursionError) as exc:
+        raise ValueError("not an array of snapshots") from exc
+
+
+def _snapshot(update_time_ns: Any, balance: Any, plan: Any, granted_on: Any, anchor: Any) -> Snapshot:
+    if type(update_time_ns) is not int or not 0 <= update_time_ns <= INT64_MAX:
+        raise ValueError("an update time is a whole number of nanoseconds")
+    if type(balance) not in (int, float) or not isinstance(plan, str | None):
+        raise ValueError("a balance is a number, a plan a text or null")
+    return Snapshot(
+        update_time_ns,
+        balance,
+        plan,
+        None if granted_on is None else date.fromisoformat(granted_on),
+        date.fromisoformat(anchor),
     )

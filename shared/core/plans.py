@@ -89,7 +89,7 @@ class PlanTable:
         plan = self.plans.get(self.default if name is None else name)
         if plan is None:
             known = ", ".join(sorted(self.plans))
-            raise UserError("unknown_plan", f"plan {name!r} is not one of {known}; add it or correct the user")
+            raise UserError("unknown_plan", f"plan {_shown(name)} is not one of {known}; add it or correct the user")
         return plan
 
 
@@ -97,7 +97,7 @@ def parse_plans(text: str, source: str = "plans.toml") -> PlanTable:
     """Read a plans file. Raises ConfigurationError that names every problem with plan and key."""
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as exc:
+    except (ValueError, RecursionError) as exc:  # beside TOML's own: thousands of digits, or of brackets
         raise ConfigurationError([f"{source}: not TOML: {exc}"]) from exc
     problems = _unknown_keys(document, {"default_plan", "plans"}, "")
     tables = document.get("plans")
@@ -105,7 +105,7 @@ def parse_plans(text: str, source: str = "plans.toml") -> PlanTable:
     default = document.get("default_plan")
     if not isinstance(default, str):
         problems.append(f"default_plan: {_shown(default)} is not the name of a plan")
-    elif isinstance(tables, dict) and default not in tables:
+    elif isinstance(tables, dict) and tables and default not in tables:
         problems.append(f"default_plan: {default!r} is not one of {', '.join(sorted(tables))}")
     if problems:
         raise ConfigurationError([f"{source}: {problem}" for problem in problems])

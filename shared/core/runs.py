@@ -49,10 +49,10 @@ class Cursor:
 
     @classmethod
     def parse(cls, text: str | None) -> Cursor | None:
-        """The inverse of str(); a user id never holds a slash."""
+        """The inverse of str(); a user id never holds a slash, a dueOn that somebody wrote by hand may."""
         if text is None:
             return None
-        due_on, slash, user_id = text.partition("/")
+        due_on, slash, user_id = text.rpartition("/")
         return cls(user_id, due_on) if slash else cls(text)
 
 

@@ -100,7 +100,10 @@ def _anchor(value: object, raw: RawUser, zone: ZoneInfo) -> date:
     if value is not None:
         return _date("the stamp's anchor", value)
     signup = raw.created_at if isinstance(raw.created_at, datetime) else raw.create_time
-    return signup.astimezone(zone).date()
+    try:
+        return signup.astimezone(zone).date()
+    except OverflowError:  # the first or last day there is, which some apps write for "none"
+        return signup.date()
 
 
 def _paused(value: object) -> bool:

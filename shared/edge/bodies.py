@@ -12,12 +12,17 @@ from shared.core.runs import ScanRequest
 from shared.store.jobs import is_document_id
 
 NAMED_USERS_MAX = 1000
+CURSOR_CHARACTERS_MAX = 13_000  # the longest user id, escaped and encoded, makes 12,012
+AS_OF_EXPECTED = "expected a time like 2026-11-22T10:00:00Z"
 
 
 def _as_of(value: Any) -> Any:
     if not isinstance(value, str) or "T" not in value:
-        raise ValueError("expected a time like 2026-11-22T10:00:00Z")
-    return datetime.fromisoformat(value)
+        raise ValueError(AS_OF_EXPECTED)
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError(AS_OF_EXPECTED) from None
 
 
 def _in_reach(value: datetime) -> datetime:
@@ -70,7 +75,7 @@ class DirectBody(Body):
     """One page of users, or the users named."""
 
     batch_size: Annotated[int, Field(ge=1, le=1000)] = 300
-    cursor: Annotated[str, Field(min_length=1, max_length=4000)] | None = None
+    cursor: Annotated[str, Field(min_length=1, max_length=CURSOR_CHARACTERS_MAX)] | None = None
     user_ids: (
         Annotated[list[str], Field(min_length=1, max_length=NAMED_USERS_MAX), AfterValidator(_user_ids)] | None
     ) = None

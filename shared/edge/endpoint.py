@@ -18,6 +18,7 @@ from shared.core.errors import CreditRefreshError, StoreError, SystemFailureErro
 from shared.edge import instance
 from shared.edge.bodies import Body
 from shared.edge.requests import RequestError, check_method, read_body
+from shared.edge.sigterm import stopping
 from shared.services.context import Context
 from shared.store.budget import Budget
 from shared.store.cost import Cost
@@ -72,7 +73,7 @@ def _answered(handler: Callable[[Call[B]], dict[str, Any]], request: Request, ki
     start = clock()
     cost = Cost()
     wire = Wire(instance.connection(), Budget.of(body.process_seconds), cost)
-    context = Context(instance.settings(), instance.plans(), wire, clock, instance.stopping)
+    context = Context(instance.settings(), instance.plans(), wire, clock, stopping)
     figures = handler(Call(body, context))
     elapsed = timedelta(seconds=time.monotonic() - started)
     times = {
@@ -121,5 +122,5 @@ def _logged(request: Request, function: str) -> AbstractContextManager[None]:
 def start() -> None:
     """At the start of an instance: logs, signals, and a check of settings and plans that stops it if they are bad."""
     logs.configure()
-    instance.watch_sigterm()
+    stopping.watch()
     instance.plans()

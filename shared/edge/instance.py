@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from collections.abc import Callable
 from functools import wraps
-from types import FrameType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import google.auth
 from google.auth.exceptions import DefaultCredentialsError
@@ -68,24 +66,3 @@ def _project_of_credentials() -> str:
     if not project:
         raise SystemFailureError("the credentials name no project; set GOOGLE_CLOUD_PROJECT")
     return str(project)
-
-
-# Set once the platform has asked the instance to go.
-stopping = threading.Event()
-
-
-def watch_sigterm() -> None:
-    """Set `stopping` on SIGTERM, then do what would have been done. Only the main thread can watch."""
-    if threading.current_thread() is not threading.main_thread():
-        return
-    before: Any = signal.getsignal(signal.SIGTERM)
-
-    def on_sigterm(number: int, frame: FrameType | None) -> None:
-        stopping.set()
-        if callable(before):
-            before(number, frame)
-        elif before == signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            signal.raise_signal(signal.SIGTERM)
-
-    signal.signal(signal.SIGTERM, on_sigterm)

@@ -11,6 +11,8 @@ from shared.core.runs import Cursor
 from shared.edge.requests import RequestError
 from shared.store.jobs import is_document_id
 
+NUMBER_MAX = 2**53  # whole numbers beyond it are not every JSON reader's
+
 
 @dataclass(frozen=True, slots=True)
 class PagePosition:
@@ -26,9 +28,11 @@ class PagePosition:
             return cls()
         try:
             number, user_id = json.loads(base64.urlsafe_b64decode(text.encode()))
+            str(user_id).encode()  # a lone surrogate is no text to the database
         except (ValueError, TypeError, binascii.Error, RecursionError):
             raise _bad_cursor() from None
-        if type(number) is not int or number < 2 or not isinstance(user_id, str) or not is_document_id(user_id):
+        numbered = type(number) is int and 2 <= number <= NUMBER_MAX
+        if not numbered or not isinstance(user_id, str) or not is_document_id(user_id):
             raise _bad_cursor()
         return cls(Cursor(user_id), number)
 

@@ -66,6 +66,7 @@ _CODES = {
     "string_too_long": "out_of_range",
     "string_too_short": "out_of_range",
     "value_error": "invalid_value",
+    "timezone_aware": "invalid_value",
 }
 
 

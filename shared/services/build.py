@@ -115,37 +115,46 @@ class Builder:
 
     def _scan(self) -> BuildReport:
         take = self._adopt if self._stored.run.scan is Scan.ADOPT and not self._dry else self._queue
-        for page in self._pages():
+        for page, more in self._pages():
             take(page)
             if self._flush_by.remaining_seconds == 0:
                 self._flush()
-            if self._paused or self._context.stopping.is_set() or self._scan_budget.remaining_seconds == 0:
+            # Every call gets past one page at least, so that calls out of time add up to a run.
+            if page and more and self._must_stop:
                 self._flush(Run.released)
                 return self._answer(BuildStatus.PAUSED if self._paused else BuildStatus.IN_PROGRESS)
         self._flush(lambda run: run.completed(self._now, self._context.fingerprint))
         return self._answer(BuildStatus.COMPLETED)
 
+    @property
+    def _must_stop(self) -> bool:
+        return self._paused or self._context.stopping.is_set() or self._scan_budget.remaining_seconds == 0
+
     # Reading
 
-    def _pages(self) -> Iterator[list[UserDocument]]:
-        """Page after page to the last user; then, where the scan began in the middle, from the first user to there."""
+    def _pages(self) -> Iterator[tuple[list[UserDocument], bool]]:
+        """Page after page to the last user; then, where the scan began in the middle, from the first user to there.
+
+        With each, whether there are more.
+        """
         until = self._stored.run.wrap_until
         if until is None or not self._wrapped:
-            yield from self._pages_between(None)
+            for page, more in self._pages_between(None):
+                yield page, more or until is not None
         if until is not None:
             self._cursor = self._cursor if self._wrapped else None
             self._wrapped = True
             yield from self._pages_between(until)
 
-    def _pages_between(self, until: str | None) -> Iterator[list[UserDocument]]:
+    def _pages_between(self, until: str | None) -> Iterator[tuple[list[UserDocument], bool]]:
         """Pages from the cursor on; the next is fetched while the last is worked on."""
         with ThreadPoolExecutor(1) as ahead:
             page = self._page(self._cursor, until)
             while len(page) == PAGE_SIZE:
                 following = ahead.submit(self._page, self._cursor_at(page[-1]), until)
-                yield page
+                yield page, True
                 page = following.result()
-            yield page
+            yield page, False
 
     def _page(self, after: Cursor | None, until: str | None) -> list[UserDocument]:
         users = self._context.users()

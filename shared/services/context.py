@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from shared.core.plans import PlanTable
 from shared.core.retries import Draw
@@ -25,6 +26,12 @@ RESERVE_SECONDS_MAX = 5.0
 LAST_WORD_SECONDS = 2.0  # beyond the budget, to hand back a claim or release a lease
 
 
+class Stopping(Protocol):
+    """Whether the instance has been asked to go; a threading.Event will do."""
+
+    def is_set(self) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """One call's world. `clock` gives aware UTC; durations and budgets run on the monotonic clock instead."""
@@ -33,7 +40,7 @@ class Context:
     plans: PlanTable
     wire: Wire
     clock: Callable[[], datetime]
-    stopping: threading.Event = field(default_factory=threading.Event)
+    stopping: Stopping = field(default_factory=threading.Event)
     draw: Draw = random.random
 
     @property

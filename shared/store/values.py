@@ -17,7 +17,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SIMPLE_NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 
 
-def put(value: Any, python: Any) -> None:
+def put(value: Any, python: Any) -> None:  # noqa: C901 (one case a type)
     """Set a Value message from None, a bool, int, float, str, bytes, datetime, list, tuple or mapping."""
     match python:
         case None:
@@ -30,6 +30,8 @@ def put(value: Any, python: Any) -> None:
             value.double_value = python
         case str():
             value.string_value = python
+        case bytes():
+            value.bytes_value = python
         case datetime():
             put_time(value.timestamp_value, python)
         case Mapping():

@@ -1,0 +1,391 @@
+"""The builder against the real emulator: everyone once, resumable, alone, bounded."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+import shared.services.build
+from shared.core.errors import SystemFailureError
+from shared.core.packing import Packer
+from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
+
+
+def queued(world: World) -> Counter[str]:
+    """How often each user is in a job."""
+    return Counter(user_id for job in world.jobs().values() for user_id in job["userIds"])
+
+
+def test_packs_every_due_user_into_one_job():
+    """Every due user is in exactly one job of at most JOB_SIZE users of one slot."""
+    world = World(job_size=50)
+    users = population(200)
+    world.users(users)
+
+    report = world.build()
+
+    assert (report.status, report.counts.scanned, report.counts.queued) == ("completed", 200, 200)
+    assert queued(world) == Counter(dict.fromkeys(users, 1))
+    jobs = world.jobs().values()
+    assert max(len(job["userIds"]) for job in jobs) <= 50
+    assert len(jobs) == report.counts.jobs_created == world.run()["jobsCreated"]
+    for job in jobs:
+        slots = {world.settings.schedule.slot_start(MIDNIGHT.date(), user_id) for user_id in job["userIds"]}
+        assert slots == {job["scheduledFor"]}
+        assert job["visibleAt"] == job["scheduledFor"]
+
+
+def test_a_slot_that_has_passed_is_scheduled_for_now():
+    """Called late, the builder puts all passed slots into jobs of the present moment."""
+    world = World(slot_seconds=300)
+    world.users(population(40))
+
+    world.build(EVENING)
+
+    jobs = world.jobs().values()
+    assert {job["scheduledFor"] for job in jobs} == {EVENING}
+    assert len(jobs) == 1
+
+
+def test_a_completed_run_costs_one_read():
+    """Ticks after the run is done read the run document and nothing else."""
+    world = World()
+    world.users(population(10))
+    world.build()
+    context = world.context(NOON)
+
+    report = shared.services.build.build(context, shared.services.build.ScanRequest.AUTO, 60)
+
+    assert report.status == "completed"
+    assert (context.wire.cost.reads, context.wire.cost.writes) == (1, 0)
+
+
+def test_resumes_where_its_budget_ended(monkeypatch):
+    """A builder out of time checkpoints; the next call goes on behind it, and nobody is lost or doubled."""
+    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 20)
+    world = World()
+    users = population(110)
+    world.users(users)
+    stopping = threading.Event()
+    stopping.set()
+    reports = []
+    while not reports or (reports[-1].has_more and len(reports) < 20):
+        context = world.context(MIDNIGHT, stopping=stopping)
+        reports.append(shared.services.build.build(context, shared.services.build.ScanRequest.ALL, 60))
+
+    assert [report.status for report in reports[:-1]] == ["in_progress"] * (len(reports) - 1)
+    assert reports[-1].status == "completed"
+    assert len(reports) == 6
+    assert sum(report.counts.queued for report in reports) == 110
+    assert queued(world) == Counter(dict.fromkeys(users, 1))
+
+
+def test_two_builders_at_once_scan_once_between_them():
+    """The run document is leased before the scan: of two builders at once one scans and one goes home."""
+    world = World()
+    users = population(300)
+    world.users(users)
+    reports = []
+    threads = [threading.Thread(target=lambda: reports.append(world.build())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sum(report.counts.scanned for report in reports) == 300
+    assert sorted(report.counts.scanned for report in reports) == [0, 0, 0, 300]
+    assert queued(world) == Counter(dict.fromkeys(users, 1))
+
+
+def test_a_leased_run_is_left_alone_until_the_lease_ends():
+    """A builder that died holds the run for the lease and no longer."""
+    world = World(lease_seconds=120)
+    world.users(population(10))
+    world.build(MIDNIGHT)
+    world.update(
+        "credit_refresh_runs/2026-11-22",
+        status="in_progress",
+        leaseUntil=MIDNIGHT + timedelta(seconds=120),
+        cursor=None,
+    )
+
+    early = world.build(MIDNIGHT + timedelta(seconds=119))
+    late = world.build(MIDNIGHT + timedelta(seconds=120))
+
+    assert (early.status, early.counts.scanned) == ("in_progress", 0)
+    assert (late.status, late.counts.scanned) == ("completed", 10)
+
+
+def test_a_builder_that_lost_its_lease_can_not_flush(monkeypatch):
+    """The flush is guarded by the run document: who was overtaken adds no job."""
+    world = World()
+    users = population(30)
+    world.users(users)
+    drain = Packer.drain
+    overtaken = []
+
+    def overtake(packer):
+        if not overtaken:
+            overtaken.append(True)
+            overtaken.append(world.build(MIDNIGHT + timedelta(minutes=10)))
+        return drain(packer)
+
+    monkeypatch.setattr(Packer, "drain", overtake)
+    slow = world.build(MIDNIGHT)
+
+    assert (slow.status, slow.counts.queued) == ("in_progress", 0)
+    assert overtaken[1].counts.queued == 30
+    assert queued(world) == Counter(dict.fromkeys(users, 1))
+
+
+def test_flushes_by_size_and_never_loses_what_was_scanned(monkeypatch):
+    """With a flush every few jobs the run has many checkpoints and every user still one job."""
+    monkeypatch.setattr(shared.services.build, "Packer", lambda size: Packer(size, flush_jobs_max=5))
+    world = World(job_size=10)
+    users = population(300)
+    world.users(users)
+
+    report = world.build()
+
+    assert report.counts.queued == 300
+    assert world.run()["flushes"] > 5
+    assert queued(world) == Counter(dict.fromkeys(users, 1))
+
+
+def test_job_size_one_gives_one_job_per_user():
+    """JOB_SIZE=1 runs through the same code, hundreds of jobs to a flush."""
+    world = World(job_size=1)
+    users = population(500)
+    world.users(users)
+
+    report = world.build()
+    worked = world.work()
+
+    assert report.counts.jobs_created == 500
+    assert (worked.claimed, worked.tally.refreshed) == (500, 500)
+
+
+def test_a_new_day_supersedes_an_unfinished_run_and_wraps_around(monkeypatch):
+    """The next day's scan begins where yesterday's stopped, and comes round to the users before it."""
+    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 20)
+    world = World()
+    users = population(100)
+    world.users(users)
+    stopping = threading.Event()
+    stopping.set()
+    shared.services.build.build(world.context(MIDNIGHT, stopping=stopping), shared.services.build.ScanRequest.ALL, 60)
+
+    report = world.build(MIDNIGHT + DAY)
+
+    assert world.run("2026-11-22")["status"] == "superseded"
+    assert world.run("2026-11-23")["wrapUntil"] == "user00019"
+    assert (report.status, report.counts.scanned) == ("completed", 100)
+    today = [job for job in world.jobs().values() if job["runId"] == "2026-11-23"]
+    assert Counter(user_id for job in today for user_id in job["userIds"]) == Counter(dict.fromkeys(users, 1))
+
+
+def test_a_wrapped_scan_resumes_on_either_side_of_the_wrap(monkeypatch):
+    """Stopped after every page, before and after the wrap, the scan still reads everybody once."""
+    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 20)
+    world = World()
+    users = population(100)
+    world.users(users)
+    stopping = threading.Event()
+    stopping.set()
+
+    def step(now: datetime):
+        return shared.services.build.build(
+            world.context(now, stopping=stopping), shared.services.build.ScanRequest.ALL, 60
+        )
+
+    step(MIDNIGHT)
+    step(MIDNIGHT)
+    reports = [step(MIDNIGHT + DAY)]
+    while reports[-1].has_more and len(reports) < 20:
+        reports.append(step(MIDNIGHT + DAY))
+
+    today = [job for job in world.jobs().values() if job["runId"] == "2026-11-23"]
+    assert reports[-1].status == "completed"
+    assert Counter(user_id for job in today for user_id in job["userIds"]) == Counter(dict.fromkeys(users, 1))
+
+
+def test_due_reads_only_those_whose_day_has_come():
+    """A `due` scan reads users by dueOn; weekly users in mid-week cost nothing."""
+    world = World()
+    world.users(population(20) | {f"w{n}": {"credits": 1, "plan": "weekly"} for n in range(30)})
+    world.day(MIDNIGHT)  # the last day of its week
+    world.day(MIDNIGHT + DAY)
+
+    context = world.context(MIDNIGHT + 2 * DAY)
+    report = shared.services.build.build(context, shared.services.build.ScanRequest.DUE, 60)
+
+    assert (report.counts.scanned, report.counts.queued) == (20, 20)
+    assert context.wire.cost.reads < 30
+
+
+def test_due_pages_through_equal_days(monkeypatch):
+    """Many users share one dueOn; the cursor goes on inside that day, from call to call."""
+    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 7)
+    world = World()
+    users = population(40)
+    world.users(users)
+    world.day()
+    stopping = threading.Event()
+    stopping.set()
+    reports = []
+    while not reports or (reports[-1].has_more and len(reports) < 20):
+        context = world.context(MIDNIGHT + DAY, stopping=stopping)
+        reports.append(shared.services.build.build(context, shared.services.build.ScanRequest.DUE, 60))
+
+    assert sum(report.counts.queued for report in reports) == 40
+    assert len(reports) == 6
+
+
+def test_auto_reads_everybody_first_then_the_due_then_everybody_weekly():
+    """`auto` is `all` on the first day, `due` after, and `all` again seven days later."""
+    world = World()
+    world.users(population(5))
+
+    scans = []
+    for day in range(9):
+        world.build(MIDNIGHT + day * DAY, "auto")
+        scans.append(world.run((MIDNIGHT + day * DAY).date().isoformat())["scan"])
+
+    assert scans == ["all", *["due"] * 6, "all", "due"]
+
+
+def test_auto_reads_everybody_when_plans_change():
+    """A new allowance reaches users whose dueOn has not come."""
+    world = World()
+    world.users(population(5))
+    world.build(MIDNIGHT, "auto")
+    world.plans = World(
+        plans='default_plan = "adder"\n[plans.adder]\nallowance = 9\nperiod = "day"\npolicy = "reset"'
+    ).plans
+
+    world.build(MIDNIGHT + DAY, "auto")
+
+    assert world.run("2026-11-23")["scan"] == "all"
+
+
+def test_an_all_scan_reopens_a_run_completed_as_due():
+    """Asked for everybody after a `due` run of the same day, the builder reads those the first scan could not see."""
+    world = World()
+    world.build(MIDNIGHT, "due")
+    world.users(population(5))
+
+    again = world.build(NOON, "due")
+    reopened = world.build(NOON, "all")
+
+    assert (again.status, again.counts.scanned) == ("completed", 0)
+    assert (reopened.status, reopened.counts.queued) == ("completed", 5)
+    assert world.run()["scan"] == "all"
+
+
+def test_adopting_stamps_everybody_and_grants_nothing():
+    """After `adopt` balances are as they were, and the first grant comes with the next period."""
+    world = World()
+    users = population(12) | {"p1": {"credits": 3, "plan": "pro", "createdAt": datetime(2026, 1, 31, tzinfo=UTC)}}
+    world.users(users | {"bad": {"credits": "x"}})
+
+    report = world.build(MIDNIGHT, "adopt")
+    same_day = world.build(NOON, "all")
+    worked_today = world.work(EVENING)
+    tomorrow = world.build(MIDNIGHT + DAY, "auto")
+
+    assert (report.status, report.counts.skipped, report.counts.failed) == ("completed", 13, 1)
+    assert {user_id: world.user(user_id)["credits"] for user_id in users} == {
+        user_id: fields["credits"] for user_id, fields in users.items()
+    }
+    assert same_day.counts.queued == 0
+    assert worked_today.tally.refreshed == 0
+    assert world.user("p1")["creditRefresh"]["periods"] == {"pro": "2026-10-31"}
+    assert world.user("p1")["creditRefresh"]["anchor"] == "2026-01-31"
+    assert world.user("p1")["creditRefresh"]["dueOn"] == "2026-11-30"
+    assert "jobId" not in world.user("p1")["creditRefresh"]
+    assert (world.run("2026-11-23")["scan"], tomorrow.counts.queued) == ("due", 12)
+
+
+def test_an_unfinished_adoption_is_finished_before_anybody_is_granted(monkeypatch):
+    """A scheduled `auto` or `all` that meets a half-done adoption goes on adopting."""
+    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 5)
+    world = World()
+    users = population(12)
+    world.users(users)
+    stopping = threading.Event()
+    stopping.set()
+    shared.services.build.build(world.context(MIDNIGHT, stopping=stopping), shared.services.build.ScanRequest.ADOPT, 60)
+
+    world.build(NOON, "all")
+
+    assert world.run()["scan"] == "adopt"
+    assert world.jobs() == {}
+    assert all("creditRefresh" in world.user(user_id) for user_id in users)
+
+
+@pytest.mark.parametrize("scan", ["all", "due", "auto", "adopt"])
+def test_a_preview_counts_and_writes_nothing(scan):
+    """`createJobs: false` tells how many would be queued; no document is made or changed."""
+    world = World()
+    world.users(population(15))
+
+    report = world.preview(scan=scan)
+
+    assert report.counts.queued == (0 if scan == "due" else 15)
+    assert report.counts.jobs_created == 0
+    assert world.jobs() == world.all("credit_refresh_runs") == {}
+    assert world.all("users") == population(15)
+
+
+def test_a_paused_system_builds_nothing():
+    """Paused, the builder says so; resumed, it goes on."""
+    world = World()
+    world.users(population(5))
+    world.pause()
+
+    paused = world.build()
+    world.pause(paused=False)
+    resumed = world.build()
+
+    assert (paused.status, paused.counts.scanned, paused.has_more) == ("paused", 0, True)
+    assert (resumed.status, resumed.counts.queued) == ("completed", 5)
+
+
+def test_bad_users_are_named_on_the_run_and_queued_nowhere():
+    """What the builder finds wrong stands on the run, by user and code."""
+    world = World()
+    world.users({"good": {"credits": 1}, "bad": {"credits": "x"}, "none": {"name": "no balance"}})
+
+    report = world.build()
+
+    assert (report.counts.queued, report.counts.skipped, report.counts.failed) == (1, 1, 1)
+    assert [(error["userId"], error["code"]) for error in report.errors.shown] == [("bad", "bad_balance")]
+    assert [(error["userId"], error["code"]) for error in world.run()["errors"]] == [("bad", "bad_balance")]
+    assert queued(world) == Counter({"good": 1})
+
+
+def test_an_outage_mid_scan_frees_the_run_for_the_next_builder(monkeypatch):
+    """A scan that fails leaves its checkpoint and no lease behind."""
+    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 10)
+    world = World()
+    users = population(50)
+    world.users(users)
+    page = shared.services.build.Builder._page
+    calls = []
+
+    def failing(builder, after, until):
+        calls.append(after)
+        if len(calls) == 3:
+            raise SystemFailureError("the database is gone")
+        return page(builder, after, until)
+
+    monkeypatch.setattr(shared.services.build.Builder, "_page", failing)
+    with pytest.raises(SystemFailureError):
+        world.build()
+    report = world.build()
+
+    assert report.status == "completed"
+    assert queued(world) == Counter(dict.fromkeys(users, 1))

@@ -1,0 +1,72 @@
+"""What a refreshed user costs, counted on the wire between the functions and the emulator."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.support.proxy import billing
+from tests.support.servers import server
+from tests.support.world import World, population
+
+USERS = 12_000
+CHANGED = USERS // 5
+SLOT_SECONDS = 5400  # sixteen slots: 750 users each
+
+
+@pytest.fixture(scope="module")
+def day(tmp_path_factory):
+    """One day of 12,000 users, a fifth of whom spend between build and work, over HTTP and through the proxy."""
+    logs = tmp_path_factory.mktemp("cost")
+    world = World(slot_seconds=SLOT_SECONDS)
+    world.users(population(USERS, plan="free"))
+    with billing(world.settings.emulator_host) as (host, bill):
+        environ = {
+            "FIRESTORE_EMULATOR_HOST": host,
+            "GOOGLE_CLOUD_PROJECT": world.settings.project,
+            "CREDIT_REFRESH_SLOT_SECONDS": str(SLOT_SECONDS),
+        }
+        with server("credit_refresh_queue", logs / "queue.log", **environ) as queue:
+            built = queue.post({"asOf": "2026-11-22T00:00:00Z"}).json
+        spenders = random.Random(1).sample(range(USERS), CHANGED)
+        world.users({f"user{n:05d}": {"credits": 4, "plan": "free"} for n in spenders})
+        with server("credit_refresh_worker", logs / "worker.log", **environ) as worker:
+            worked = worker.post({"asOf": "2026-11-22T23:59:00Z"}).json
+    return world, bill, built, worked
+
+
+def test_everybody_is_refreshed_and_a_fifth_is_read_again(day):
+    """The figures below are of a day on which everything was done."""
+    _, _, built, worked = day
+
+    assert (built["status"], built["queuedUsers"]) == ("completed", USERS)
+    assert (worked["refreshedUsers"], worked["hasMore"]) == (USERS, False)
+    assert worked["conflicts"] == CHANGED
+
+
+def test_a_user_costs_at_most_a_read_and_a_quarter_and_a_write(day):
+    """At most 1.25 reads and 1.04 writes a user, builder and worker together."""
+    _, bill, _, _ = day
+    reads, writes = bill.reads / USERS, bill.writes / USERS
+    print(f"{reads:.4f} reads and {writes:.4f} writes a user in {bill.calls} calls")
+
+    assert 1.2 <= reads <= 1.25
+    assert 1.0 <= writes <= 1.04
+
+
+def test_the_functions_own_figures_agree(day):
+    """What builder and worker report as their cost is what passed over the wire, to within 1%."""
+    _, bill, built, worked = day
+
+    assert built["reads"] + worked["reads"] == pytest.approx(bill.reads, rel=0.01)
+    assert built["writes"] + worked["writes"] == pytest.approx(bill.writes, rel=0.01)
+
+
+def test_the_roll_up_holds_the_workers_cost(day):
+    """What settled jobs say they cost leaves out only the queries that found no job and the looks at the switch."""
+    world, _, _, worked = day
+    rollup = world.rollup()
+
+    assert rollup["writes"] == worked["writes"]
+    assert 0 <= worked["reads"] - rollup["reads"] <= 40

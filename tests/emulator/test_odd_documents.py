@@ -1,0 +1,140 @@
+"""Odd documents among good ones: the bad fail alone, unchanged and named; the merely unusual are refreshed."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from tests.support.invariants import assert_settled
+from tests.support.world import World, population
+
+BAD = {
+    "text": ({"credits": "50"}, "bad_balance"),
+    "true": ({"credits": True}, "bad_balance"),
+    "null": ({"credits": None}, "bad_balance"),
+    "nan": ({"credits": math.nan}, "bad_balance"),
+    "infinity": ({"credits": math.inf}, "bad_balance"),
+    "map": ({"credits": {"amount": 5}}, "bad_balance"),
+    "unknown-plan": ({"credits": 5, "plan": "platinum"}, "unknown_plan"),
+    "plan-number": ({"credits": 5, "plan": 7}, "bad_plan"),
+    "stamp-text": ({"credits": 5, "creditRefresh": "yesterday"}, "bad_stamp"),
+    "stamp-date": ({"credits": 5, "creditRefresh": {"periods": {"free": "soon"}}}, "bad_stamp"),
+    "stamp-number": ({"credits": 5, "creditRefresh": {"periods": {"free": 20261122}}}, "bad_stamp"),
+    "too-much": ({"credits": 2**63 - 5, "plan": "adder"}, "out_of_range"),
+}
+UNUSUAL = {
+    "negative": ({"credits": -7}, 50),
+    "fraction": ({"credits": 0.25, "plan": "adder"}, 10.25),
+    "large": ({"credits": 2**62}, 2**62),
+    "with.dots": ({"credits": 1}, 50),
+    "with spaces ": ({"credits": 1}, 50),
+    "[brackets]{}`'\"": ({"credits": 1}, 50),
+    "emoji-😀-ümlaut": ({"credits": 1}, 50),
+    "plan-null": ({"credits": 1, "plan": None}, 50),
+    "stamp-null": ({"credits": 1, "creditRefresh": None}, 50),
+    "created-text": ({"credits": 1, "plan": "pro", "createdAt": "2020-01-01"}, 2000),
+}
+
+
+def same(one: object, other: object) -> bool:
+    """Equal, NaN to NaN included."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def seeded() -> World:
+    world = World()
+    documents = {user_id: fields for user_id, (fields, _) in {**BAD, **UNUSUAL}.items()}
+    world.users(documents | population(30))
+    return world
+
+
+def assert_bad_untouched_and_rest_refreshed(world: World) -> None:
+    for user_id, (fields, _) in BAD.items():
+        assert same(world.user(user_id), fields), user_id
+    for user_id, (_, credits) in UNUSUAL.items():
+        user = world.user(user_id)
+        assert (user["credits"], type(user["credits"])) == (credits, type(credits)), user_id
+    assert {world.user(user_id)["credits"] for user_id in population(30)} == {15}
+
+
+def test_through_the_queue():
+    """The builder names the bad and queues the rest."""
+    world = seeded()
+
+    built = world.build()
+    worked = world.work()
+
+    named = {error["userId"]: error["code"] for error in built.errors.shown}
+    assert named == {user_id: code for user_id, (_, code) in BAD.items()}
+    assert (worked.tally.refreshed, worked.tally.failed) == (30 + len(UNUSUAL), 0)
+    assert_bad_untouched_and_rest_refreshed(world)
+    assert_settled(world)
+
+
+def test_directly():
+    """The direct refresh names the bad and refreshes the rest of its page."""
+    world = seeded()
+
+    report = world.page(size=1000)
+
+    named = {error["userId"]: error["code"] for error in report.errors.shown}
+    assert named == {user_id: code for user_id, (_, code) in BAD.items()}
+    assert report.tally.refreshed == 30 + len(UNUSUAL)
+    assert_bad_untouched_and_rest_refreshed(world)
+
+
+def test_turned_bad_between_build_and_work():
+    """What the worker finds wrong is named by the worker."""
+    world = World()
+    world.users({user_id: {"credits": 1} for user_id in BAD} | population(30))
+    world.build()
+    world.users({user_id: fields for user_id, (fields, _) in BAD.items()})
+
+    worked = world.work()
+
+    named = {error["userId"]: error["code"] for error in worked.errors.shown}
+    assert named == {user_id: code for user_id, (_, code) in BAD.items()}
+    assert worked.tally.refreshed == 30
+    for user_id, (fields, _) in BAD.items():
+        assert same(world.user(user_id), fields), user_id
+    assert_settled(world)
+
+
+@pytest.mark.parametrize("plan", ["a.b", "with space", "`tick`", "back\\slash", "数", "1st"])
+def test_plans_with_odd_names(plan):
+    """A plan's name becomes part of a field path: any name a plans file may hold works."""
+    name = plan.replace("\\", "\\\\")
+    world = World(plans=f'default_plan = "{name}"\n[plans."{name}"]\nallowance = 9\nperiod = "day"\npolicy = "reset"')
+    world.users({"ann": {"credits": 0}})
+
+    world.day()
+
+    assert world.user("ann")["credits"] == 9
+    assert world.user("ann")["creditRefresh"]["periods"] == {plan: "2026-11-22"}
+
+
+def test_fields_and_collections_of_another_name():
+    """Everything the settings can rename is renamed throughout: a second kind of credit beside the first."""
+    world = World(
+        users_collection="tenants/acme/people",
+        balance_field="wallet.tokens left",
+        plan_field="billing.plan",
+        stamp_field="wallet.refresh",
+        collection_prefix="token_refresh",
+    )
+    world.put(
+        "tenants/acme/people/ann",
+        {"wallet": {"tokens left": 3, "colour": "red"}, "billing": {"plan": "adder"}, "credits": 1},
+    )
+    world.put("tenants/acme/people/flat", {"wallet": "none"})
+
+    world.day()
+
+    ann = world.get("tenants/acme/people/ann")
+    assert (ann["wallet"]["tokens left"], ann["wallet"]["colour"], ann["credits"]) == (13, "red", 1)
+    assert ann["wallet"]["refresh"]["periods"] == {"adder": "2026-11-22"}
+    assert world.get("tenants/acme/people/flat") == {"wallet": "none"}
+    assert len(world.all("token_refresh_jobs")) == 1
+    assert world.jobs() == {}

@@ -1,0 +1,540 @@
+"""The worker against the real emulator: exactly once, on what was carried, whatever changed since."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import grpc
+import pytest
+
+from shared.core.errors import SystemFailureError
+from shared.services.work import Worker, work
+from tests.support.faults import Mode, ProcessEnded, WireError, on
+from tests.support.invariants import assert_granted_once, assert_settled
+from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
+
+
+def test_grants_everybody_once_and_settles():
+    """A day's jobs grant each user once, with a receipt each, and the roll-up adds up."""
+    world = World(job_size=40)
+    users = population(130)
+    world.users(users)
+
+    report = world.day()
+
+    assert (report.tally.refreshed, report.claimed, report.has_more) == (130, report.completed, False)
+    assert_granted_once(world, users, 10)
+    assert_settled(world)
+
+
+def test_delivering_everything_again_grants_nothing():
+    """A second builder and worker call on the same day change no balance."""
+    world = World()
+    users = population(60)
+    world.users(users)
+    world.day()
+
+    again = world.day()
+
+    assert again.claimed == 0
+    assert_granted_once(world, users, 10)
+
+
+def test_the_stamp_says_what_was_done():
+    """The stamp holds plan, period, balance before, what was granted, by which job, and what comes next."""
+    world = World()
+    world.users({"ann": {"credits": 20, "plan": "free", "name": "Ann"}})
+
+    world.day()
+
+    user = world.user("ann")
+    stamp = user["creditRefresh"]
+    assert (user["credits"], user["name"]) == (50, "Ann")
+    assert (stamp["plan"], stamp["periods"], stamp["dueOn"]) == ("free", {"free": "2026-11-22"}, "2026-11-23")
+    assert (stamp["before"], stamp["granted"], stamp["refreshedAt"]) == (20, 30, EVENING)
+    assert stamp["nextAt"] == world.settings.schedule.slot_start((MIDNIGHT + DAY).date(), "ann")
+    assert stamp["jobId"] in world.jobs()
+
+
+def test_a_balance_already_full_is_refreshed_with_nothing():
+    """The period is stamped all the same: credits spent later are not filled up twice in one period."""
+    world = World()
+    world.users({"full": {"credits": 80}})
+    world.day()
+    world.update("users/full", credits=0)
+
+    second = world.refresh("full")
+
+    assert world.user("full")["creditRefresh"]["granted"] == 0
+    assert second.tally.skipped == 1
+    assert world.user("full")["credits"] == 0
+
+
+def test_reads_again_only_those_who_changed():
+    """Unchanged users are committed on what the builder read; a spender is read afresh and loses nothing."""
+    world = World(job_size=100)
+    users = population(100)
+    world.users(users)
+    world.build()
+    for n in range(7):
+        world.update(f"users/user{n:05d}", credits=1)
+    context = world.context(EVENING)
+
+    report = work(context, 1000, 60)
+
+    jobs = len(world.jobs())
+    assert (report.conflicts, report.tally.refreshed) == (7, 100)
+    assert {world.user(f"user{n:05d}")["credits"] for n in range(7)} == {11}
+    assert context.wire.cost.reads <= 7 + 3 * jobs + 3
+    assert context.wire.cost.writes == 100 + 3 * jobs
+
+
+def test_a_changed_plan_is_granted_by_the_new_plan():
+    """Whoever changed plan between build and work gets the new plan's allowance."""
+    world = World()
+    world.users({"ann": {"credits": 0, "plan": "free"}})
+    world.build()
+    world.update("users/ann", plan="weekly")
+
+    world.work()
+
+    assert world.user("ann")["credits"] == 70
+    assert world.user("ann")["creditRefresh"]["periods"] == {"weekly": "2026-11-16"}
+
+
+def test_changed_plans_make_carried_snapshots_worthless():
+    """A worker with another plan table than the builder's reads its users afresh and decides by its own."""
+    world = World()
+    world.users({"ann": {"credits": 0, "plan": "free"}})
+    world.build()
+    world.plans = World(
+        plans='default_plan = "free"\n[plans.free]\nallowance = 7\nperiod = "day"\npolicy = "reset"'
+    ).plans
+
+    world.work()
+
+    assert world.user("ann")["credits"] == 7
+
+
+def test_deleted_paused_and_already_refreshed_users_are_skipped():
+    """Between build and work one is deleted, one paused, one refreshed directly: nobody fails."""
+    world = World()
+    world.users(population(4))
+    world.build()
+    world.delete("users/user00000")
+    world.update("users/user00001", creditRefresh={"paused": True})
+    world.refresh("user00002")
+
+    report = world.work()
+
+    assert (report.tally.refreshed, report.tally.skipped, report.tally.failed) == (1, 3, 0)
+    reasons = {receipt["userId"]: receipt.get("reason") for _, receipt in world.receipts()}
+    assert reasons == {
+        "user00000": "deleted",
+        "user00001": "paused",
+        "user00002": "already_granted",
+        "user00003": None,
+    }
+    assert world.get("users/user00000") is None
+
+
+def test_a_user_deleted_and_made_again_is_a_new_user():
+    """The new document is granted on its own balance."""
+    world = World()
+    world.users(population(1))
+    world.build()
+    world.delete("users/user00000")
+    world.users({"user00000": {"credits": 100, "plan": "adder"}})
+
+    world.work()
+
+    assert world.user("user00000")["credits"] == 110
+
+
+def test_a_user_who_turned_bad_fails_alone_and_is_named():
+    """A document that became unusable after the build fails its user; the job is a dead letter, neighbours go on."""
+    world = World()
+    world.users(population(5))
+    world.build()
+    world.update("users/user00002", credits="ten")
+
+    report = world.work()
+
+    assert (report.tally.refreshed, report.tally.failed, report.retried) == (4, 1, 0)
+    assert [(error["userId"], error["code"]) for error in report.errors.shown] == [("user00002", "bad_balance")]
+    assert world.user("user00002")["credits"] == "ten"
+    assert "failed" in {job["status"] for job in world.jobs().values()}
+    assert_settled(world)
+
+
+def test_a_job_belongs_to_its_own_day():
+    """A slot of 23:55 settled after midnight is stamped with the day before, and today still grants."""
+    world = World()
+    users = population(10)
+    world.users(users)
+    world.build(MIDNIGHT)
+
+    world.work(MIDNIGHT + DAY + timedelta(minutes=1))
+    world.day(MIDNIGHT + DAY)
+
+    assert {world.user(user_id)["credits"] for user_id in users} == {25}
+    assert_settled(world)
+
+
+def test_a_job_more_than_a_day_old_is_superseded():
+    """Two days late, a job grants nothing: the newer job does, once for all missed days."""
+    world = World()
+    users = population(10)
+    world.users(users)
+    world.build(MIDNIGHT)
+    world.build(MIDNIGHT + 2 * DAY)
+
+    report = world.work(MIDNIGHT + 2 * DAY + timedelta(hours=23))
+
+    assert (report.tally.refreshed, report.tally.skipped) == (10, 10)
+    assert {world.user(user_id)["credits"] for user_id in users} == {15}
+    assert {receipt.get("reason") for _, receipt in world.receipts()} == {None, "superseded"}
+    assert_settled(world)
+
+
+def test_stops_at_its_limit_and_says_there_is_more():
+    """`maxJobs` bounds the jobs of a call; `hasMore` tells of due jobs left."""
+    world = World(job_size=10)
+    world.users(population(50))
+    world.build()
+    jobs = len(world.jobs())
+
+    first = world.work(jobs_max=jobs - 1)
+    second = world.work(jobs_max=1)
+
+    assert (first.claimed, first.has_more) == (jobs - 1, True)
+    assert (second.claimed, second.has_more) == (1, False)
+
+
+def test_a_paused_system_claims_nothing():
+    """Paused, jobs wait; resumed, they are worked."""
+    world = World()
+    world.users(population(5))
+    world.build()
+    world.pause()
+
+    paused = world.work()
+    world.pause(paused=False)
+    resumed = world.work()
+
+    assert (paused.claimed, resumed.tally.refreshed) == (0, 5)
+
+
+def test_jobs_before_their_slot_wait():
+    """Nothing is claimed before its slot begins."""
+    world = World()
+    world.users(population(100))
+    world.build()
+
+    early = world.work(MIDNIGHT + timedelta(hours=5))
+
+    due = [job for job in world.jobs().values() if job["scheduledFor"] == MIDNIGHT]
+    assert early.claimed == len(due)
+    assert early.tally.refreshed == sum(len(job["userIds"]) for job in due) < 100
+
+
+def test_told_to_stop_before_it_begins_a_worker_claims_nothing():
+    """After SIGTERM no job is claimed."""
+    world = World()
+    world.users(population(5))
+    world.build()
+    stopping = threading.Event()
+    stopping.set()
+
+    report = work(world.context(EVENING, stopping=stopping), 1000, 60)
+
+    assert (report.claimed, report.has_more) == (0, True)
+
+
+def test_what_is_claimed_and_not_begun_is_handed_back_uncounted():
+    """Told to stop between the claim and the first write, the worker gives the job back as it was."""
+    world = World()
+    users = population(5)
+    world.users(users)
+    world.build()
+    stopping = threading.Event()
+    worker = Worker(world.context(EVENING, stopping=stopping), 1000, 60)
+    claim_all = worker._queue.claim
+
+    def claim_then_stop(tickets):
+        claims = claim_all(tickets)
+        stopping.set()
+        return claims
+
+    worker._queue.claim = claim_then_stop
+    report = worker.run()
+    states = {(job["status"], job["attempts"], job["visibleAt"]) for job in world.jobs().values()}
+    resumed = world.work()
+
+    assert (report.tally.processed, report.has_more) == (0, True)
+    assert states == {("pending", 0, EVENING)}
+    assert resumed.tally.refreshed == 5
+    assert_granted_once(world, users, 10)
+
+
+def test_a_dead_workers_job_comes_back_when_the_lease_ends():
+    """Its attempt stays counted, what it granted is found and receipted, and nobody is granted twice."""
+    world = World(slot_seconds=86_400, lease_seconds=120)
+    users = population(20)
+    world.users(users)
+    world.build()
+    with world.faulty(on("Commit", Mode.ENDED)), pytest.raises(ProcessEnded):
+        world.work(EVENING)
+
+    early = world.work(EVENING + timedelta(seconds=119))
+    late = world.work(EVENING + timedelta(seconds=120))
+
+    assert early.claimed == 0
+    assert (late.claimed, late.tally.refreshed) == (1, 20)
+    assert [job["attempts"] for job in world.jobs().values()] == [2]
+    assert_granted_once(world, users, 10)
+    assert_settled(world)
+
+
+def test_a_job_that_kills_its_workers_becomes_a_dead_letter():
+    """After MAX_ATTEMPTS workers died on it the job fails; what had landed is receipted as refreshed."""
+    world = World(slot_seconds=86_400, lease_seconds=60, max_attempts=2)
+    users = population(10)
+    world.users(users)
+    world.build()
+    now = EVENING
+    with world.faulty(on("Commit", Mode.ENDED)), pytest.raises(ProcessEnded):
+        world.work(now)
+    world.users({"user00003": {"credits": 5, "plan": "adder"}})  # made again: nothing of the first try is left
+    with world.faulty(lambda _n, method, request: _ends_at_write(method, request)), pytest.raises(ProcessEnded):
+        world.work(now := now + timedelta(minutes=2))
+
+    report = world.work(now + timedelta(minutes=2))
+
+    (job,) = world.jobs().values()
+    assert (job["status"], job["attempts"]) == ("failed", 3)
+    assert (report.failed, report.tally.refreshed, report.tally.failed) == (1, 9, 1)
+    assert [(error["userId"], error["code"]) for error in job["errors"]] == [("user00003", "attempts_used_up")]
+    assert world.user("user00003")["credits"] == 5
+    assert_settled(world)
+
+
+def _ends_at_write(method, request):
+    """The process ends at the first write to users."""
+    writes_users = method == "BatchWrite" and "/users/" in str(request)
+    return Mode.ENDED if writes_users else None
+
+
+def test_even_the_last_look_at_a_killing_job_is_bounded():
+    """A job that kills the worker that only wants to record it is failed unseen at the next claim."""
+    world = World(slot_seconds=86_400, max_attempts=1)
+    world.users(population(3))
+    world.build()
+    (job_id,) = world.jobs()
+    world.update(f"credit_refresh_jobs/{job_id}", attempts=2, startedAt=NOON)
+
+    report = world.work()
+
+    assert (report.failed, report.tally.failed, report.errors.total) == (1, 3, 3)
+    assert {user["credits"] for user in world.all("users").values()} == {5}
+    assert_settled(world)
+
+
+def test_users_that_keep_failing_leave_for_smaller_jobs_until_max_attempts():
+    """A transient failure moves its user to a later job with one more attempt; after the last it is a dead letter."""
+    world = World(slot_seconds=86_400, max_attempts=3)
+    world.users(population(6))
+    world.build()
+
+    def spoil(_number, method, request):
+        if method == "BatchWrite" and "users/user00004" in str(request):
+            return WireError(grpc.StatusCode.INTERNAL)
+        return None
+
+    reports = []
+    with world.faulty(spoil):
+        for attempt in range(4):
+            reports.append(world.work(EVENING + attempt * timedelta(minutes=10)))
+
+    assert [(report.retried, report.failed) for report in reports] == [(1, 0), (1, 0), (0, 1), (0, 0)]
+    assert [report.tally.refreshed for report in reports] == [5, 0, 0, 0]
+    last = [job for job in world.jobs().values() if job["status"] == "failed"]
+    assert [(job["userIds"], job["attempts"]) for job in last] == [(["user00004"], 3)]
+    assert_settled(world)
+
+
+def test_a_retry_waits_for_its_back_off():
+    """The retry job is invisible for up to a minute after the first attempt."""
+    world = World(slot_seconds=86_400)
+    world.users(population(2))
+    world.build()
+    with (
+        world.faulty(on("BatchWrite", WireError(grpc.StatusCode.INTERNAL), times=99)),
+        pytest.raises(SystemFailureError),
+    ):
+        world.work()
+    spoiled = lambda _n, method, request: (  # noqa: E731
+        WireError(grpc.StatusCode.INTERNAL) if method == "BatchWrite" and "users/user00001" in str(request) else None
+    )
+    with world.faulty(spoiled):
+        world.work()
+
+    (retry,) = [job for job in world.jobs().values() if job["status"] == "pending"]
+    assert EVENING <= retry["visibleAt"] <= EVENING + timedelta(minutes=1)
+    assert (retry["attempts"], retry["userIds"]) == (1, ["user00001"])
+
+
+def test_an_rpc_rejected_whole_is_halved_until_the_culprit_stands_alone():
+    """One user's write makes the database reject the whole request: that user fails, for good, and nobody else."""
+    world = World(slot_seconds=86_400)
+    users = population(50)
+    world.users(users)
+    world.build()
+
+    def spoil(_number, method, request):
+        if method == "BatchWrite" and "users/user00017" in str(request):
+            return WireError(grpc.StatusCode.INVALID_ARGUMENT, "not today")
+        return None
+
+    with world.faulty(spoil):
+        report = world.work()
+
+    assert (report.tally.refreshed, report.tally.failed, report.retried) == (49, 1, 0)
+    assert [(error["userId"], error["code"]) for error in report.errors.shown] == [("user00017", "write_rejected")]
+    assert_settled(world)
+
+
+def test_a_document_near_its_limit_fails_alone():
+    """A user document with no room for the stamp is left as it is and named."""
+    world = World(slot_seconds=86_400)
+    world.users(population(3) | {"huge": {"credits": 5, "plan": "adder", "blob": "x" * (1_048_576 - 200)}})
+
+    report = world.day()
+
+    assert (report.tally.refreshed, report.tally.failed) == (3, 1)
+    assert [(error["userId"], error["code"]) for error in report.errors.shown] == [("huge", "write_rejected")]
+    assert world.user("huge")["credits"] == 5
+
+
+@pytest.mark.parametrize("mode", [Mode.REFUSED, Mode.LOST])
+@pytest.mark.parametrize("method", ["BatchWrite", "Commit", "RunQuery", "BatchGetDocuments"])
+def test_a_fault_that_passes_is_survived_within_the_call(method, mode):
+    """Whichever call fails once or loses its reply, the same worker call still grants everybody once."""
+    world = World(job_size=10)
+    users = population(30)
+    world.users(users)
+    world.build()
+    with world.faulty(on(method, mode, times=2)) as faults:
+        report = world.work()
+
+    assert method in faults.calls
+    assert report.tally.refreshed == 30
+    assert_granted_once(world, users, 10)
+    assert_settled(world)
+
+
+def test_an_outage_hands_jobs_back_uncounted_and_is_raised():
+    """When the database fails beyond the retries, the call fails, the attempt does not count, and the job waits."""
+    world = World(slot_seconds=86_400)
+    users = population(10)
+    world.users(users)
+    world.build()
+
+    def down_for_users(_number, method, request):
+        return Mode.REFUSED if method == "BatchWrite" and "/users/" in str(request) else None
+
+    with world.faulty(down_for_users), pytest.raises(SystemFailureError):
+        world.work()
+    (job,) = world.jobs().values()
+    healed = world.work(EVENING + timedelta(minutes=1))
+
+    assert (job["status"], job["attempts"]) == ("pending", 0)
+    assert EVENING <= job["visibleAt"] <= EVENING + timedelta(minutes=1)
+    assert healed.tally.refreshed == 10
+    assert_granted_once(world, users, 10)
+
+
+def test_an_unreadable_job_fails_alone_at_the_head_of_the_queue():
+    """Garbage where a job should be is failed and named; the jobs behind it are worked."""
+    world = World()
+    users = population(20)
+    world.users(users)
+    world.build()
+    for n, garbage in enumerate(
+        [{"v": 1}, {"v": "x", "runId": 7}, {"v": 1, "runId": "2026-11-22", "userIds": "all"}, {}]
+    ):
+        world.put(f"credit_refresh_jobs/0-garbage-{n}", {**garbage, "visibleAt": MIDNIGHT - DAY})
+
+    report = world.work()
+
+    assert (report.failed, report.tally.refreshed) == (4, 20)
+    garbage = {job_id: job for job_id, job in world.jobs().items() if job_id.startswith("0-")}
+    assert {job["status"] for job in garbage.values()} == {"failed"}
+    assert {error["code"] for job in garbage.values() for error in job["errors"]} == {"unreadable_job"}
+    assert_granted_once(world, users, 10)
+
+
+def test_jobs_of_a_newer_version_are_left_alone_and_looked_past():
+    """Many jobs of a newer version at the head of the queue don't hide the ones behind."""
+    world = World()
+    users = population(20)
+    world.users(users)
+    world.build()
+    newer = {f"credit_refresh_jobs/0-newer-{n:02d}": {"v": 2, "visibleAt": MIDNIGHT - DAY} for n in range(30)}
+    world.put_all(newer)
+
+    report = world.work()
+
+    assert report.tally.refreshed == 20
+    assert all(world.get(path) == fields for path, fields in newer.items())
+
+
+def test_two_workers_at_once_share_the_jobs():
+    """Each job is settled by one worker, and between them they report every user once."""
+    world = World(job_size=5)
+    users = population(200)
+    world.users(users)
+    world.build()
+    reports = []
+    threads = [threading.Thread(target=lambda: reports.append(world.work())) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sum(report.tally.refreshed for report in reports) == 200
+    assert_granted_once(world, users, 10)
+    assert_settled(world)
+
+
+def test_an_overtaken_worker_counts_nothing_of_its_job():
+    """A worker slower than its lease finds the job settled by another and reports none of it."""
+    world = World(slot_seconds=86_400, lease_seconds=60)
+    users = population(10)
+    world.users(users)
+    world.build()
+    worker = Worker(world.context(EVENING), 1000, 60)
+    claims = worker._queue.claim(worker._queue.due(10))
+
+    overtaking = world.work(EVENING + timedelta(seconds=61))
+    settled = worker._attempt(claims[0])
+
+    assert (overtaking.tally.refreshed, settled.settlement) == (10, None)
+    assert_granted_once(world, users, 10)
+    assert_settled(world)
+
+
+def test_a_job_granted_once_is_not_granted_again_after_a_change_of_plan():
+    """One job grants a user at most once: a plan changed between the lost reply and the second try changes nothing."""
+    world = World(slot_seconds=86_400)
+    world.users({"ann": {"credits": 0, "plan": "free"}})
+    world.build()
+    with world.faulty(on("Commit", Mode.ENDED)), pytest.raises(ProcessEnded):
+        world.work()
+    world.update("users/ann", plan="weekly")
+
+    world.work(EVENING + timedelta(minutes=5))
+
+    assert world.user("ann")["credits"] == 50
+    assert [(receipt["before"], receipt["after"]) for _, receipt in world.receipts()] == [(0, 50)]

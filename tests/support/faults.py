@@ -1,0 +1,115 @@
+"""Faults on the wire: a client interceptor that refuses a call, loses its reply, or ends the process at it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import grpc
+from google.cloud.firestore_v1.services.firestore import FirestoreClient
+from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
+
+from shared.store.wire import CHANNEL_OPTIONS
+
+
+class Mode(StrEnum):
+    """What goes wrong with a call."""
+
+    REFUSED = "refused"  # fails before it takes effect
+    LOST = "lost"  # takes effect, the reply does not come
+    ENDED = "ended"  # the process ends before it takes effect
+    ENDED_AFTER = "ended_after"  # the process ends after it took effect
+
+
+class ProcessEnded(BaseException):  # noqa: N818
+    """Stands for the end of the process: nothing done after it reaches the database."""
+
+
+class WireError(grpc.RpcError):
+    """What a caller sees of a call that failed."""
+
+    def __init__(
+        self, code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE, details: str = "a fault put there by a test"
+    ):
+        super().__init__(details)
+        self._code, self._details = code, details
+
+    def code(self):
+        return self._code
+
+    def details(self):
+        return self._details
+
+    def trailing_metadata(self):
+        return ()
+
+    def result(self, timeout=None):  # noqa: ARG002 (an interceptor above us takes an error for a finished call)
+        raise self
+
+
+# Given the number of a call (from 1), its method and its request: what is to go wrong, if anything.
+FaultPlan = Callable[[int, str, Any], Mode | WireError | None]
+
+
+@dataclass
+class Faults(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
+    """Counts calls and spoils those its plan names. Once ended, no call gets through."""
+
+    plan: FaultPlan = lambda _number, _method, _request: None
+    calls: list[str] = field(default_factory=list)
+    ended: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def client(self, host: str) -> FirestoreClient:
+        channel = grpc.intercept_channel(grpc.insecure_channel(host, options=CHANNEL_OPTIONS), self)
+        return FirestoreClient(transport=FirestoreGrpcTransport(channel=channel))
+
+    def intercept_unary_unary(self, continuation, details, request):
+        return self._intercept(continuation, details, request, lambda call: call.result())
+
+    def intercept_unary_stream(self, continuation, details, request):
+        return self._intercept(continuation, details, request, list)
+
+    def _intercept(self, continuation, details, request, take_effect):
+        fault = self._fault(details.method.rpartition("/")[2], request)
+        if isinstance(fault, WireError):
+            raise fault
+        if fault is Mode.REFUSED:
+            raise WireError
+        if fault is Mode.ENDED:
+            raise ProcessEnded
+        call = continuation(details, request)
+        if fault is None:
+            return call
+        take_effect(call)
+        raise ProcessEnded if fault is Mode.ENDED_AFTER else WireError
+
+    def _fault(self, method: str, request: Any) -> Mode | WireError | None:
+        with self._lock:
+            if self.ended:
+                return Mode.ENDED
+            self.calls.append(method)
+            fault = self.plan(len(self.calls), method, request)
+            self.ended = fault in (Mode.ENDED, Mode.ENDED_AFTER)
+            return fault
+
+
+def at(number: int, mode: Mode) -> FaultPlan:
+    """Spoil the call of that number."""
+    return lambda n, _method, _request: mode if n == number else None
+
+
+def on(method: str, mode: Mode | WireError, times: int = 1) -> FaultPlan:
+    """Spoil the first calls of a method."""
+    left = [times]
+
+    def plan(_number: int, called: str, _request: Any) -> Mode | WireError | None:
+        if called != method or not left[0]:
+            return None
+        left[0] -= 1
+        return mode
+
+    return plan

@@ -1,0 +1,43 @@
+"""What must hold whenever everything has come to rest."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tests.support.world import World
+
+
+def assert_settled(world: World) -> None:
+    """No job is open, and what the jobs say of themselves is what their receipts and the roll-ups add up to."""
+    jobs = world.jobs()
+    unsettled = {job_id: job["status"] for job_id, job in jobs.items() if job["status"] not in ("completed", "failed")}
+    assert unsettled == {}
+    for job_id, job in jobs.items():
+        outcomes = Counter(receipt["outcome"] for receipt in job["receipts"])
+        counted = {"refreshed": job["refreshedUsers"], "skipped": job["skippedUsers"], "failed": job["failedUsers"]}
+        assert counted == {name: outcomes[name] for name in counted}, job_id
+        assert "visibleAt" not in job, job_id
+        assert sum(outcomes.values()) + job["retriedUsers"] == max(1, len(job["userIds"])), job_id
+    for run_id in world.all("credit_refresh_runs"):
+        of_run = [job for job in jobs.values() if job.get("runId") == run_id]
+        names = ("refreshedUsers", "skippedUsers", "failedUsers", "retriedUsers", "conflicts", "reads", "writes")
+        rollup = world.rollup(run_id)
+        scanned = {name: sum(job[name] for job in of_run) for name in names}
+        assert scanned == {name: rollup.get(name, 0) for name in names}, run_id
+        ends = Counter(job["status"] for job in of_run)
+        assert (ends["completed"], ends["failed"]) == (rollup.get("completedJobs", 0), rollup.get("failedJobs", 0))
+
+
+def assert_granted_once(world: World, users: dict[str, dict], allowance: int, run_id: str = "2026-11-22") -> None:
+    """Every user holds its credits and one allowance, is stamped, and has exactly one receipt that says so."""
+    after = world.all("users")
+    wrong = {
+        user_id: (before["credits"], after[user_id]["credits"])
+        for user_id, before in users.items()
+        if after[user_id]["credits"] != before["credits"] + allowance
+    }
+    assert wrong == {}
+    stamps = {user_id: set(after[user_id]["creditRefresh"]["periods"].values()) for user_id in users}
+    assert stamps == {user_id: {run_id} for user_id in users}
+    refreshed = Counter(receipt["userId"] for _, receipt in world.receipts() if receipt["outcome"] == "refreshed")
+    assert refreshed == Counter(dict.fromkeys(users, 1))

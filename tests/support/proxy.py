@@ -1,0 +1,96 @@
+"""A proxy on the wire between functions and emulator: it bills every call by what passes through it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from google.cloud.firestore_v1.types import firestore
+
+from dev.emulator import free_port
+
+OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+STREAMS = ("RunQuery", "BatchGetDocuments")
+
+
+@dataclass
+class Bill:
+    """Documents read and written, as Firestore would bill them."""
+
+    reads: int = 0
+    writes: int = 0
+    calls: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, reads: int = 0, writes: int = 0) -> None:
+        with self._lock:
+            self.reads += reads
+            self.writes += writes
+            self.calls += 1
+
+    def of_stream(self, method: str, answers: list[bytes]) -> None:
+        if method == "RunQuery":
+            found = sum(firestore.RunQueryResponse.pb().FromString(answer).HasField("document") for answer in answers)
+            self.add(reads=max(1, found))
+        else:
+            read = [firestore.BatchGetDocumentsResponse.pb().FromString(answer) for answer in answers]
+            self.add(reads=sum(answer.HasField("found") or answer.missing != "" for answer in read))
+
+    def of_call(self, method: str, answer: bytes) -> None:
+        if method == "BatchWrite":
+            self.add(writes=sum(s.code == 0 for s in firestore.BatchWriteResponse.pb().FromString(answer).status))
+        elif method == "Commit":
+            self.add(writes=len(firestore.CommitResponse.pb().FromString(answer).write_results))
+        else:
+            raise AssertionError(f"{method} is not billed here")
+
+
+class _Passing(grpc.GenericRpcHandler):
+    def __init__(self, channel: grpc.Channel, bill: Bill) -> None:
+        self._channel, self._bill = channel, bill
+
+    def service(self, details: Any) -> Any:
+        method = details.method.rpartition("/")[2]
+        metadata = [(key, value) for key, value in details.invocation_metadata if not key.startswith(":")]
+        metadata = [(key, value) for key, value in metadata if key != "user-agent"]
+        if method in STREAMS:
+            call = self._channel.unary_stream(details.method)
+            return grpc.unary_stream_rpc_method_handler(
+                lambda request, context: self._stream(call, request, metadata, method)
+            )
+        unary = self._channel.unary_unary(details.method)
+        return grpc.unary_unary_rpc_method_handler(
+            lambda request, context: self._unary(unary, request, metadata, method, context)
+        )
+
+    def _stream(self, call: Any, request: bytes, metadata: Any, method: str) -> Iterator[bytes]:
+        answers = list(call(request, metadata=metadata, timeout=60))
+        self._bill.of_stream(method, answers)
+        yield from answers
+
+    def _unary(self, call: Any, request: bytes, metadata: Any, method: str, context: Any) -> bytes:
+        try:
+            answer = call(request, metadata=metadata, timeout=60)
+        except grpc.RpcError as exc:
+            context.abort(exc.code(), exc.details())
+        self._bill.of_call(method, answer)
+        return answer
+
+
+@contextmanager
+def billing(host: str) -> Iterator[tuple[str, Bill]]:
+    """The address of a proxy in front of the emulator, and its bill."""
+    bill, address = Bill(), f"127.0.0.1:{free_port()}"
+    with grpc.insecure_channel(host, options=OPTIONS) as channel, ThreadPoolExecutor(16) as threads:
+        proxy = grpc.server(threads, handlers=[_Passing(channel, bill)], options=OPTIONS)
+        assert proxy.add_insecure_port(address) != 0
+        proxy.start()
+        try:
+            yield address, bill
+        finally:
+            proxy.stop(grace=5).wait()

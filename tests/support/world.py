@@ -1,0 +1,210 @@
+"""A project of its own on the emulator, and the services run in it at any moment of its time."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import threading
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from unittest.mock import patch
+
+from shared.core.plans import PlanTable, parse_plans
+from shared.core.runs import Cursor, ScanRequest
+from shared.services.build import build, preview
+from shared.services.context import Context
+from shared.services.refresh import refresh_named, refresh_page
+from shared.services.reports import BuildReport, PageReport, WorkReport
+from shared.services.work import work
+from shared.settings import Settings
+from shared.store import wire
+from shared.store.breaker import Breaker
+from shared.store.budget import Budget
+from shared.store.cost import Cost
+from shared.store.users import ASCENDING, StructuredQueryPb
+from shared.store.values import WritePb, get_fields, put_fields
+from shared.store.wire import Connection, Wire, open_client
+from tests.support.faults import FaultPlan, Faults
+
+MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)  # a Sunday
+NOON = MIDNIGHT + timedelta(hours=12)
+EVENING = MIDNIGHT + timedelta(hours=23, minutes=59)
+DAY = timedelta(days=1)
+
+PLANS = """
+default_plan = "free"
+[plans.free]
+allowance = 50
+period = "day"
+policy = "top_up"
+[plans.adder]
+allowance = 10
+period = "day"
+policy = "accumulate"
+[plans.capped]
+allowance = 40
+period = "day"
+policy = "accumulate"
+cap = 100
+[plans.weekly]
+allowance = 70
+period = "week"
+policy = "reset"
+[plans.pro]
+allowance = 2000
+period = "month"
+anchor = "signup"
+policy = "reset"
+"""
+
+
+class World:
+    """Seeds users, runs builder and worker at given moments, and reads everything back."""
+
+    def __init__(self, host: str | None = None, plans: str = PLANS, **settings: Any) -> None:
+        self.settings = Settings(
+            project=f"demo-{uuid.uuid4().hex[:12]}",
+            emulator_host=host or os.environ["FIRESTORE_EMULATOR_HOST"],
+            **{"slot_seconds": 21_600, **settings},
+        )
+        self.plans: PlanTable = parse_plans(plans)
+        self.connection = self.connect(self.settings.emulator_host)
+        self.admin = Wire(self.connect(os.environ["FIRESTORE_EMULATOR_HOST"]), Budget.of(3600), Cost())
+        self.draw = random.Random(7).random
+
+    def connect(self, host: str | None, faults: Faults | None = None) -> Connection:
+        database = f"projects/{self.settings.project}/databases/(default)"
+        breaker = Breaker(self.settings.breaker_failures, self.settings.breaker_reset_seconds)
+        client = open_client(host) if faults is None else faults.client(str(host))
+        return Connection(client, database, emulated=True, breaker=breaker)
+
+    @contextmanager
+    def faulty(self, plan: FaultPlan) -> Iterator[Faults]:
+        """Inside, every service call runs over a wire with those faults, and without waiting between tries."""
+        faults, sound = Faults(plan), self.connection
+        self.connection = self.connect(self.settings.emulator_host, faults)
+        with patch.object(wire, "WAIT_SECONDS_MAX", 0.01):
+            try:
+                yield faults
+            finally:
+                self.connection = sound
+
+    def context(self, now: datetime, seconds: float = 60, stopping: threading.Event | None = None) -> Context:
+        wire = Wire(self.connection, Budget.of(seconds), Cost())
+        return Context(self.settings, self.plans, wire, lambda: now, stopping or threading.Event(), self.draw)
+
+    # The services
+
+    def build(self, now: datetime = MIDNIGHT, scan: str = "all", seconds: float = 60) -> BuildReport:
+        return build(self.context(now, seconds), ScanRequest(scan), seconds)
+
+    def preview(self, now: datetime = MIDNIGHT, scan: str = "all") -> BuildReport:
+        return preview(self.context(now), ScanRequest(scan), 60)
+
+    def work(self, now: datetime = EVENING, jobs_max: int = 1000, seconds: float = 60) -> WorkReport:
+        return work(self.context(now, seconds), jobs_max, seconds)
+
+    def day(self, midnight: datetime = MIDNIGHT) -> WorkReport:
+        """Build and work one whole day."""
+        self.build(midnight)
+        return self.work(midnight + timedelta(hours=23, minutes=59))
+
+    def refresh(self, *user_ids: str, now: datetime = NOON) -> PageReport:
+        return refresh_named(self.context(now), user_ids)
+
+    def page(self, after: str | None = None, size: int = 300, now: datetime = NOON) -> PageReport:
+        return refresh_page(self.context(now), None if after is None else Cursor(after), size)
+
+    # The documents
+
+    def put(self, path: str, fields: Mapping[str, Any]) -> None:
+        self.put_all({path: fields})
+
+    def put_all(self, documents: Mapping[str, Mapping[str, Any]]) -> None:
+        items = iter(documents.items())
+        while chunk := list(itertools.islice(items, 300)):
+            answers = self.admin.batch_write([self._set(path, fields) for path, fields in chunk])
+            assert all(answer.code == 0 for answer in answers), answers
+
+    def users(self, documents: Mapping[str, Mapping[str, Any]]) -> None:
+        self.put_all({f"users/{user_id}": fields for user_id, fields in documents.items()})
+
+    def update(self, path: str, **fields: Any) -> None:
+        """Change some fields of a document, leaving the rest."""
+        message = self._set(path, fields)
+        message.update_mask.field_paths.extend(fields)
+        self.admin.commit([message])
+
+    def delete(self, path: str) -> None:
+        self.admin.commit([WritePb(delete=self._name(path))])
+
+    def get(self, path: str) -> dict[str, Any] | None:
+        document = self.admin.get(self._name(path))
+        return None if document is None else get_fields(document.fields)
+
+    def user(self, user_id: str) -> dict[str, Any]:
+        found = self.get(f"users/{user_id}")
+        assert found is not None, user_id
+        return found
+
+    def all(self, collection: str, under: str = "") -> dict[str, dict[str, Any]]:
+        """Every document of a collection, by id."""
+        found: dict[str, dict[str, Any]] = {}
+        last = ""
+        parent = f"{self.admin.documents}/{under}".rstrip("/")
+        while True:
+            wanted = StructuredQueryPb()
+            wanted.from_.add().collection_id = collection
+            order = wanted.order_by.add()
+            order.field.field_path, order.direction = "__name__", ASCENDING
+            if last:
+                wanted.start_at.values.add().reference_value = last
+            wanted.limit.value = 1000
+            page = self.admin.run_query(parent, wanted)
+            found |= {document.name.rpartition("/")[2]: get_fields(document.fields) for document in page}
+            if len(page) < 1000:
+                return found
+            last = page[-1].name
+
+    def jobs(self) -> dict[str, dict[str, Any]]:
+        return self.all("credit_refresh_jobs")
+
+    def run(self, run_id: str = "2026-11-22") -> dict[str, Any]:
+        found = self.get(f"credit_refresh_runs/{run_id}")
+        assert found is not None, run_id
+        return found
+
+    def rollup(self, run_id: str = "2026-11-22") -> dict[str, int]:
+        """The shards of a run's roll-up, added up."""
+        total: dict[str, int] = {}
+        for shard in self.all("rollups", f"credit_refresh_runs/{run_id}").values():
+            for name, value in shard.items():
+                total[name] = total.get(name, 0) + value
+        return total
+
+    def pause(self, paused: bool = True) -> None:
+        self.put("credit_refresh_control/state", {"paused": paused})
+
+    def receipts(self) -> Iterable[tuple[str, dict[str, Any]]]:
+        """Every receipt of every settled job, with the job's id."""
+        for job_id, job in self.jobs().items():
+            for receipt in job.get("receipts", ()):
+                yield job_id, receipt
+
+    def _set(self, path: str, fields: Mapping[str, Any]) -> Any:
+        message = WritePb()
+        message.update.name = self._name(path)
+        put_fields(message.update.fields, fields)
+        return message
+
+    def _name(self, path: str) -> str:
+        return f"{self.admin.documents}/{path}"
+
+
+def population(number: int, plan: str = "adder", credits_each: int = 5) -> dict[str, dict[str, Any]]:
+    """Plain users, due today; on `adder` every double and every loss shows in the sum."""
+    return {f"user{n:05d}": {"credits": credits_each, "plan": plan} for n in range(number)}
