@@ -53,9 +53,9 @@ def seeded() -> World:
 def assert_bad_untouched_and_rest_refreshed(world: World) -> None:
     for user_id, (fields, _) in BAD.items():
         assert same(world.user(user_id), fields), user_id
-    for user_id, (_, credits) in UNUSUAL.items():
+    for user_id, (_, balance) in UNUSUAL.items():
         user = world.user(user_id)
-        assert (user["credits"], type(user["credits"])) == (credits, type(credits)), user_id
+        assert (user["credits"], type(user["credits"])) == (balance, type(balance)), user_id
     assert {world.user(user_id)["credits"] for user_id in population(30)} == {15}
 
 

@@ -352,10 +352,8 @@ def test_users_that_keep_failing_leave_for_smaller_jobs_until_max_attempts():
             return WireError(grpc.StatusCode.INTERNAL)
         return None
 
-    reports = []
     with world.faulty(spoil):
-        for attempt in range(4):
-            reports.append(world.work(EVENING + attempt * timedelta(minutes=10)))
+        reports = [world.work(EVENING + attempt * timedelta(minutes=10)) for attempt in range(4)]
 
     assert [(report.retried, report.failed) for report in reports] == [(1, 0), (1, 0), (0, 1), (0, 0)]
     assert [report.tally.refreshed for report in reports] == [5, 0, 0, 0]

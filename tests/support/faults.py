@@ -24,7 +24,7 @@ class Mode(StrEnum):
     ENDED_AFTER = "ended_after"  # the process ends after it took effect
 
 
-class ProcessEnded(BaseException):  # noqa: N818
+class ProcessEnded(BaseException):
     """Stands for the end of the process: nothing done after it reaches the database."""
 
 

@@ -61,7 +61,7 @@ class _Passing(grpc.GenericRpcHandler):
         if method in STREAMS:
             call = self._channel.unary_stream(details.method)
             return grpc.unary_stream_rpc_method_handler(
-                lambda request, context: self._stream(call, request, metadata, method)
+                lambda request, _context: self._stream(call, request, metadata, method)
             )
         unary = self._channel.unary_unary(details.method)
         return grpc.unary_unary_rpc_method_handler(

@@ -186,7 +186,7 @@ class World:
                 total[name] = total.get(name, 0) + value
         return total
 
-    def pause(self, paused: bool = True) -> None:
+    def pause(self, *, paused: bool = True) -> None:
         self.put("credit_refresh_control/state", {"paused": paused})
 
     def receipts(self) -> Iterable[tuple[str, dict[str, Any]]]:

@@ -1,0 +1,93 @@
+"""Real processes racing each other: two builders, three workers of which one is killed, an app that spends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from contextlib import ExitStack
+
+from tests.support.invariants import assert_settled
+from tests.support.servers import server
+from tests.support.spender import Spender
+from tests.support.world import World, population
+
+PLANS = """
+default_plan = "adder"
+[plans.adder]
+allowance = 10
+period = "day"
+policy = "accumulate"
+"""
+USERS = 600
+BUILT_AT, WORKED_AT, HEALED_AT = "2026-11-22T00:00:00Z", "2026-11-22T22:00:00Z", "2026-11-22T23:30:00Z"
+
+
+def at_once(*calls):
+    """Make calls side by side; a call whose server dies under it gives None."""
+    results: list = [None] * len(calls)
+
+    def run(position, call):
+        try:
+            results[position] = call()
+        except OSError:
+            results[position] = None
+
+    threads = [threading.Thread(target=run, args=item) for item in enumerate(calls)]
+    for thread in threads:
+        thread.start()
+    return threads, results
+
+
+def joined(threads, results):
+    for thread in threads:
+        thread.join(timeout=120)
+    return results
+
+
+def test_every_user_is_granted_exactly_once(tmp_path):
+    """Whatever races, dies or is delivered twice: each user holds one allowance more, less what the app spent."""
+    plans = tmp_path / "plans.toml"
+    plans.write_text(PLANS)
+    world = World(plans=PLANS)
+    users = population(USERS, credits_each=1000)
+    world.users(users)
+    environ = {
+        "GOOGLE_CLOUD_PROJECT": world.settings.project,
+        "CREDIT_REFRESH_PLANS_FILE": str(plans),
+        "CREDIT_REFRESH_JOB_SIZE": "5",
+        "CREDIT_REFRESH_SLOT_SECONDS": "21600",
+    }
+    with ExitStack() as stack:
+        queues = [stack.enter_context(server("credit_refresh_queue", tmp_path / f"q{n}", **environ)) for n in range(2)]
+        workers = [
+            stack.enter_context(server("credit_refresh_worker", tmp_path / f"w{n}", **environ)) for n in range(3)
+        ]
+        spender = stack.enter_context(Spender(world, list(users), seed=1))
+
+        built = joined(*at_once(*(lambda queue=queue: queue.post({"asOf": BUILT_AT}) for queue in queues)))
+        threads, worked = at_once(*(lambda worker=worker: worker.post({"asOf": WORKED_AT}) for worker in workers))
+        deadline = time.monotonic() + 30
+        while world.rollup().get("refreshedUsers", 0) < 30 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.killpg(workers[0].process.pid, signal.SIGKILL)
+        joined(threads, worked)
+        killed_with_open_jobs = sum(job["status"] != "completed" for job in world.jobs().values())
+
+        again = joined(*at_once(*(lambda queue=queue: queue.post({"asOf": HEALED_AT}) for queue in queues)))
+        healed = joined(*at_once(*(lambda worker=worker: worker.post({"asOf": HEALED_AT}) for worker in workers[1:])))
+        twice = [worker.post({"asOf": HEALED_AT}) for worker in workers[1:]]
+
+    assert sorted(reply.json["queuedUsers"] for reply in built) == [0, USERS]
+    assert [reply.json["queuedUsers"] for reply in again] == [0, 0]
+    assert worked[0] is None
+    assert killed_with_open_jobs > 0
+    assert all(reply.status == 200 for reply in [*worked[1:], *healed, *twice])
+    assert [reply.json["jobsClaimed"] for reply in twice] == [0, 0]
+    assert sum(spender.spent.values()) > 50
+    expected = {user_id: 1010 - spender.spent[user_id] for user_id in users}
+    assert expected == {user_id: user["credits"] for user_id, user in world.all("users").items()}
+    receipts = [receipt["userId"] for _, receipt in world.receipts() if receipt["outcome"] == "refreshed"]
+    assert sorted(receipts) == sorted(users)
+    assert_settled(world)
