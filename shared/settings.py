@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -102,7 +103,7 @@ class Settings(BaseModel):
             raise ValueError("for the emulator only; set FIRESTORE_EMULATOR_HOST or leave it on")
         return value
 
-    @property
+    @cached_property
     def schedule(self) -> Schedule:
         return Schedule(ZoneInfo(self.timezone), self.window_seconds, self.slot_seconds)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import TypeVar
 
 from shared import logs
@@ -66,8 +66,8 @@ class Granter:
         """One outcome a target. Raises SystemFailureError when the database can't be reached."""
         pending = list(targets)
         for _ in range(ROUNDS_MAX):
-            known = self._read(pending)
-            pending = self._write([write for target in known if (write := self._decided(target)) is not None])
+            known, now = self._read(pending), self._context.clock()
+            pending = self._write([write for target in known if (write := self._decided(target, now)) is not None])
             if not pending:
                 break
         for target in pending:
@@ -98,14 +98,14 @@ class Granter:
         self._settle(target)
         return []
 
-    def _decided(self, target: Target) -> StampWrite | None:
+    def _decided(self, target: Target, now: datetime) -> StampWrite | None:
         """The write a target needs; None once it is settled without one."""
         decision, instead = guarded(target.user_id, lambda: self._decide(target)), self._purpose.instead
         match decision:
             case Grant() if instead is not None:
                 self._settle(instead(target.user_id))
             case Grant():
-                return self._stamp_write(target, decision)
+                return self._stamp_write(target, decision, now)
             case Skip():
                 self._settle(Outcome.skipped(target.user_id, decision.reason))
             case Landed():
@@ -117,13 +117,13 @@ class Granter:
     def _decide(self, target: Target) -> Decision:
         return decide(target.user, self._context.plans, self._purpose.day, self._purpose.job_id)
 
-    def _stamp_write(self, target: Target, grant: Grant) -> StampWrite:
+    def _stamp_write(self, target: Target, grant: Grant, now: datetime) -> StampWrite:
         return StampWrite(
             user_id=target.user_id,
             update_time_ns=target.update_time_ns or 0,
             grant=grant,
             job_id=self._purpose.job_id,
-            refreshed_at=self._context.clock(),
+            refreshed_at=now,
             next_at=self._context.schedule.slot_start(grant.period.end, target.user_id),
             adopting=self._purpose.adopting,
         )

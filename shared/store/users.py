@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -107,6 +107,7 @@ class UserStore:
         parent, _, self._collection_id = fields.collection.rpartition("/")
         self._parent = f"{wire.documents}/{parent}" if parent else wire.documents
         self._prefix = f"{self._parent}/{self._collection_id}/"
+        self._templates: dict[Hashable, Any] = {}  # as many as a job has plans and anchors
 
     def page(self, after: Cursor | None, until: str | None, limit: int) -> list[UserDocument]:
         """The next users in order of id: those after the cursor, up to and including `until`."""
@@ -162,23 +163,39 @@ class UserStore:
         return [WriteResult(_STATUSES.get(answer.code, WriteStatus.REJECTED), answer.message) for answer in answers]
 
     def _encode(self, write: StampWrite) -> Any:
-        grant = write.grant
+        """The Write message: a copy of what it shares with others of its job, and what is this user's own."""
         message = WritePb()
+        message.CopyFrom(self._template(write))
         message.update.name = self._prefix + write.user_id
         put_nanoseconds(message.current_document.update_time, write.update_time_ns)
+        stamp = _at(message.update.fields, self._fields.stamp).map_value.fields
+        put_time(stamp["nextAt"].timestamp_value, write.next_at)
+        if not write.adopting:
+            put(stamp["before"], write.grant.before)
+            put(stamp["granted"], write.grant.granted)
+            put(_at(message.update.fields, self._fields.balance), write.grant.after)
+        return message
+
+    def _template(self, write: StampWrite) -> Any:
+        grant = write.grant
+        key = (grant.plan, grant.period, grant.anchor, write.job_id, write.refreshed_at, write.adopting)
+        template = self._templates.get(key)
+        if template is None:
+            template = self._templates[key] = self._encode_shared(write)
+        return template
+
+    def _encode_shared(self, write: StampWrite) -> Any:
+        grant = write.grant
+        message = WritePb()
         stamp = _at(message.update.fields, self._fields.stamp).map_value.fields
         stamp["plan"].string_value = grant.plan
         stamp["periods"].map_value.fields[grant.plan].string_value = grant.period.start.isoformat()
         stamp["dueOn"].string_value = grant.period.end.isoformat()
-        put_time(stamp["nextAt"].timestamp_value, write.next_at)
         if grant.anchor is not None:
             stamp["anchor"].string_value = grant.anchor.isoformat()
         if not write.adopting:
-            put(stamp["before"], grant.before)
-            put(stamp["granted"], grant.granted)
             put_time(stamp["refreshedAt"].timestamp_value, write.refreshed_at)
             stamp["jobId"].string_value = write.job_id
-            put(_at(message.update.fields, self._fields.balance), grant.after)
         mask = self._fields.written(grant.plan, anchored=grant.anchor is not None, adopting=write.adopting)
         message.update_mask.field_paths.extend(mask)
         return message
