@@ -247,7 +247,7 @@ class Builder:
         if self._dry:
             return
         try:
-            runs = self._context.runs(self._context.wire.within(Budget.of(LAST_WORD_SECONDS)))
+            runs = self._context.runs(self._context.wire.insisting().within(Budget.of(LAST_WORD_SECONDS)))
             runs.save(self._stored, self._stored.run.released())
         except StoreError as exc:
             logs.warning("build_release_failed", f"the run stays leased for a while: {exc}")

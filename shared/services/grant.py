@@ -57,21 +57,26 @@ class Granter:
 
     def __init__(self, context: Context, wire: Wire, purpose: Purpose) -> None:
         self._context = context
+        self._wire = wire
         self._users: UserStore = context.users(wire)
         self._purpose = purpose
         self._outcomes: dict[str, Outcome] = {}
+        self._reasons: dict[str, tuple[str, str]] = {}  # why a user has to be tried again: code and message
+        self._must_wait = False
         self.conflicts = 0
 
     def refresh(self, targets: Sequence[Target]) -> list[Outcome]:
         """One outcome a target. Raises SystemFailureError when the database can't be reached."""
         pending = list(targets)
-        for _ in range(ROUNDS_MAX):
+        for number in range(1, ROUNDS_MAX + 1):
             known, now = self._read(pending), self._context.clock()
             pending = self._write([write for target in known if (write := self._decided(target, now)) is not None])
             if not pending:
                 break
+            if self._must_wait:
+                self._wire.back_off(number)
         for target in pending:
-            self._settle(Outcome.retry(target.user_id, "contention", "the document keeps changing under the refresh"))
+            self._settle(Outcome.retry(target.user_id, *self._reasons[target.user_id]))
         return [self._outcomes[target.user_id] for target in targets]
 
     def _read(self, targets: Sequence[Target]) -> list[Target]:
@@ -129,20 +134,24 @@ class Granter:
         )
 
     def _write(self, writes: Sequence[StampWrite]) -> list[Target]:
-        """Make the writes; whoever's document had changed is returned, to be read again."""
-        changed = []
+        """Make the writes; whoever's is not made is returned, to be read and decided again."""
+        again = []
+        self._must_wait = False
         for write, result in zip(writes, self._users.write(writes), strict=True):
             match result.status:
                 case WriteStatus.WRITTEN:
                     self._settle(self._written(write))
-                case WriteStatus.CHANGED:
-                    changed.append(Target(write.user_id))
-                case WriteStatus.TRANSIENT:
-                    self._settle(Outcome.retry(write.user_id, "write_failed", result.message))
                 case WriteStatus.REJECTED:
                     self._settle(Outcome.failed(write.user_id, "write_rejected", result.message))
-        self.conflicts += len(changed)
-        return changed
+                case WriteStatus.CHANGED:
+                    self.conflicts += 1
+                    self._reasons[write.user_id] = ("contention", "the document keeps changing under the refresh")
+                    again.append(Target(write.user_id))
+                case WriteStatus.TRANSIENT:
+                    self._must_wait = True
+                    self._reasons[write.user_id] = ("write_failed", result.message)
+                    again.append(Target(write.user_id))
+        return again
 
     def _written(self, write: StampWrite) -> Outcome:
         if write.adopting:

@@ -154,7 +154,7 @@ class Worker:
     def _hand_back(self, claim: Claim, delay: timedelta) -> Settled:
         """Give the job to whoever comes next, uncounted; if even that fails, its lease ends by itself."""
         try:
-            jobs = self._context.jobs(self._context.wire.within(Budget.of(LAST_WORD_SECONDS)))
+            jobs = self._context.jobs(self._context.wire.insisting().within(Budget.of(LAST_WORD_SECONDS)))
             jobs.hand_back(claim, self._context.clock() + delay)
         except StoreError as exc:
             logs.warning("job_hand_back_failed", f"the job stays claimed until its lease ends: {exc}")
@@ -177,7 +177,7 @@ class Attempt:
         job, outcomes = self._worked()
         delay = retry_delay(max(1, job.attempts), self._context.draw)
         settlement = settle(job, outcomes, self._context.clock(), delay)
-        settling = self._wire.within(self._context.wire.budget.longer_by(LAST_WORD_SECONDS))
+        settling = self._wire.insisting().within(self._context.wire.budget.longer_by(LAST_WORD_SECONDS))
         self._context.jobs(settling).settle(self._claim, settlement, self._figures(settlement))
         logs.info("job_settled", f"{job.job_id} {settlement.job.status}", runId=job.run_id, users=len(outcomes))
         return Settled(settlement, self._conflicts)

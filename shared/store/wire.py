@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -45,6 +47,9 @@ CHANNEL_OPTIONS = [
     ("grpc.max_send_message_length", -1),
     # Read streams in the calling thread: two to three times as many documents a second.
     ("SingleThreadedUnaryStream", 1),
+    # After an outage connect again within seconds; left alone, the wait grows to two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 2000),
 ]
 
 
@@ -125,11 +130,12 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """One call's use of the connection: its cost and its time budget."""
+    """One call's use of the connection: its cost and its time budget. `insists`: it calls through an open breaker."""
 
     connection: Connection
     budget: Budget
     cost: Cost
+    insists: bool = False
 
     def within(self, budget: Budget) -> Wire:
         return replace(self, budget=budget)
@@ -137,9 +143,18 @@ class Wire:
     def charging(self, cost: Cost) -> Wire:
         return replace(self, cost=cost)
 
+    def insisting(self) -> Wire:
+        """For what was begun and has to be ended: settling a job, handing back a claim, releasing a lease."""
+        return replace(self, insists=True)
+
     @property
     def documents(self) -> str:
         return self.connection.documents
+
+    def back_off(self, tries: int) -> None:
+        """Wait as between the tries of one call, for a part of an answer that has to be asked for again."""
+        seconds = random.uniform(0, min(WAIT_SECONDS_MAX, 2 ** (tries - 1)))  # noqa: S311 (jitter)
+        time.sleep(min(seconds, self.budget.remaining_seconds))
 
     def run_query(self, parent: str, query: Any) -> list[Any]:
         """The documents a StructuredQuery finds. Billed: one read each, at least one."""
@@ -192,11 +207,12 @@ class Wire:
     def _call(self, rpc: str, method: Callable[..., T], request: Any, seconds_max: float) -> tuple[T, int]:
         """Make one call with its retries: the answer, and how many tries it took. The breaker hears how it ended."""
         breaker, retrying = self.connection.breaker, self._retrying()
-        breaker.before_call()
+        if not self.insists:
+            breaker.before_call()
         try:
             answer = retrying(self._try_once, rpc, method, request, seconds_max)
-        except (OutOfTimeError, BreakerOpenError):
-            breaker.abandoned()
+        except (OutOfTimeError, BreakerOpenError, FaultError):
+            breaker.abandoned()  # tells nothing of the database, or of this request alone
             raise
         except SystemFailureError:
             breaker.failed()

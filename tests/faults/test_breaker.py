@@ -1,0 +1,95 @@
+"""The circuit breaker around the store: opens after failed calls in a row, settles what was begun, closes again."""
+
+from __future__ import annotations
+
+import time
+
+import grpc
+import pytest
+
+from shared.core.errors import BreakerOpenError, SystemFailureError
+from tests.support.faults import Mode, WireError, on
+from tests.support.invariants import assert_granted_once, assert_settled
+from tests.support.world import EVENING, World, population
+
+
+def refused(_number, _method, _request):
+    """The database is down."""
+    return Mode.REFUSED
+
+
+def test_opens_after_failed_calls_in_a_row_and_then_calls_nothing():
+    """Each call is tried four times; after two failed calls the third is not made at all."""
+    world = World(breaker_failures=2)
+    with world.faulty(refused) as faults:
+        for _ in range(2):
+            with pytest.raises(SystemFailureError):
+                world.work()
+        tries = len(faults.calls)
+        with pytest.raises(BreakerOpenError) as caught:
+            world.work()
+        with pytest.raises(BreakerOpenError):
+            world.build()
+
+        assert tries == len(faults.calls) == 8
+        assert 1 <= caught.value.retry_after_seconds <= 60
+
+
+def test_lets_one_call_through_after_its_time_and_closes():
+    """Half-open, the first call that succeeds closes the breaker."""
+    world = World(breaker_failures=1, breaker_reset_seconds=1)
+    users = population(10)
+    world.users(users)
+    world.build()
+    with world.faulty(on("BatchGetDocuments", Mode.REFUSED, times=4)):
+        with pytest.raises(SystemFailureError):
+            world.work()
+        with pytest.raises(BreakerOpenError):
+            world.work()
+        time.sleep(1.1)
+        report = world.work()
+
+    assert report.tally.refreshed == 10
+    assert_granted_once(world, users, 10)
+
+
+def test_what_was_begun_is_settled_and_what_was_claimed_handed_back():
+    """The breaker opens in the middle: no attempt is counted, nothing is lost, and the rest waits."""
+    world = World(job_size=10, slot_seconds=86_400, breaker_failures=1)
+    users = population(100)
+    world.users(users)
+    world.build()
+    seen = []
+
+    def down_for_users(_number, method, request):
+        if method == "BatchWrite" and "/users/" in str(request):
+            seen.append(method)
+            return Mode.REFUSED if len(seen) > 3 else None
+        return None
+
+    with world.faulty(down_for_users), pytest.raises(SystemFailureError):
+        world.work()
+    jobs = world.jobs().values()
+    healed = world.work(EVENING.replace(minute=0) + (EVENING - EVENING.replace(minute=0)) * 2)
+
+    assert {(job["status"], job["attempts"]) for job in jobs} == {("completed", 1), ("pending", 0)}
+    assert world.rollup()["refreshedUsers"] == 100
+    assert healed.tally.refreshed == 100 - 10 * sum(job["status"] == "completed" for job in jobs)
+    assert_granted_once(world, users, 10)
+    assert_settled(world)
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL])
+def test_a_bad_user_never_counts(code):
+    """However often a user's write is refused on the way to standing alone, the breaker stays closed."""
+    world = World(slot_seconds=86_400, breaker_failures=1)
+    world.users(population(64))
+    world.build()
+
+    def spoil(_number, method, request):
+        return WireError(code) if method == "BatchWrite" and "users/user00000" in str(request) else None
+
+    with world.faulty(spoil):
+        report = world.work()
+
+    assert report.tally.refreshed == 63
