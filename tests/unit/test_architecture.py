@@ -1,0 +1,197 @@
+"""The house: imports run one way, the pure part is pure, nobody else has our names, functions are short."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from statistics import median, quantiles
+
+import pytest
+
+from shared.settings import BUNDLE
+
+# A module imports its own package and lower ones.
+RANKS = {
+    "shared": 0,
+    "shared.core": 0,
+    "shared.settings": 1,
+    "shared.logs": 1,
+    "shared.store": 2,
+    "shared.services": 3,
+    "shared.edge": 4,
+    "functions": 5,
+    "main": 6,
+}
+PURE_IMPORTS = {*sys.stdlib_module_names, "dateutil"}
+CLOCKS = {"now", "utcnow", "today", "time", "time_ns"}
+
+LINES_MEDIAN_MAX = 8
+LINES_95TH_PERCENTILE_MAX = 30
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(BUNDLE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+SOURCES = {
+    module_of(path): path
+    for path in [BUNDLE / "main.py", *BUNDLE.glob("shared/**/*.py"), *BUNDLE.glob("functions/**/*.py")]
+}
+PURE = [module for module in SOURCES if module.startswith("shared.core")]
+
+
+@cache
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(SOURCES[module].read_text(encoding="utf-8"))
+
+
+def imports_of(module: str) -> Iterator[str]:
+    """The modules it imports anywhere in it, by full name."""
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports by relative name"
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                yield name if name in SOURCES else str(node.module)
+
+
+def room_of(module: str) -> str:
+    """The part of the house a module of ours is in."""
+    return max((room for room in RANKS if f"{module}.".startswith(f"{room}.")), key=len)
+
+
+def is_ours(module: str) -> bool:
+    return module.partition(".")[0] in {"shared", "functions", "main", "dev", "tests", "bench"}
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_imports_run_one_way(module):
+    """main → functions → edge → services → store → settings → core, and never back; never tools or tests."""
+    room = room_of(module)
+    ours = {name for name in imports_of(module) if is_ours(name)}
+
+    wrong = {
+        name for name in ours if name not in SOURCES or (room_of(name) != room and RANKS[room_of(name)] >= RANKS[room])
+    }
+    assert wrong == set()
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_the_pure_part_imports_the_standard_library_and_dateutil_alone(module):
+    """No database, no HTTP, no framework: what decides can be tested with nothing but values."""
+    foreign = {name.partition(".")[0] for name in imports_of(module) if not is_ours(name)}
+
+    assert foreign <= PURE_IMPORTS
+
+
+@pytest.mark.parametrize("module", [module for module in SOURCES if not module.startswith("shared.edge")])
+def test_only_the_edge_reads_the_clock(module):
+    """Time is an argument everywhere else; the monotonic clock, of budgets and durations, is none."""
+    reads = [
+        f"{ast.unparse(node.func)}, line {node.lineno}"
+        for node in ast.walk(tree_of(module))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in CLOCKS
+        and ast.unparse(node.func.value) in {"datetime", "date", "time", "datetime.datetime", "datetime.date"}
+    ]
+
+    assert reads == []
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_the_pure_part_sleeps_draws_and_reads_nothing(module):
+    """Chance and waiting come in as arguments too."""
+    assert set(imports_of(module)).isdisjoint({"os", "random", "secrets", "socket", "subprocess", "threading", "time"})
+
+
+def test_no_function_imports_another():
+    """Each is deployed by itself; what they share is in `shared`."""
+    functions = [module for module in SOURCES if module.startswith("functions")]
+
+    wrong = {
+        (module, name)
+        for module in functions
+        for name in imports_of(module)
+        if name.partition(".")[0] == "functions" and name != module
+    }
+    assert wrong == set()
+    assert len(functions) > 3
+
+
+def entry_points() -> dict[str, str]:
+    """What main imports, and from where."""
+    return {
+        alias.asname or alias.name: str(node.module)
+        for node in tree_of("main").body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+
+def test_main_imports_the_entry_points_and_nothing_else():
+    """It is the deployable surface: a docstring, imports of functions, and their names."""
+    docstring, *imports, exported = tree_of("main").body
+
+    assert isinstance(docstring, ast.Expr)
+    assert all(isinstance(node, ast.ImportFrom) for node in imports)
+    assert all(origin.startswith("functions.") for origin in entry_points().values())
+    assert isinstance(exported, ast.Assign)
+    assert ast.unparse(exported.targets[0]) == "__all__"
+    assert ast.literal_eval(exported.value) == sorted(entry_points())
+
+
+def test_entry_points_are_named_unlike_modules():
+    """A submodule would hide a function of its name."""
+    modules = {part for module in SOURCES for part in module.split(".")}
+
+    assert modules.isdisjoint(entry_points())
+
+
+@pytest.mark.parametrize("name", ["shared", "functions", "main"])
+def test_no_installed_distribution_has_our_names(name):
+    """functions-framework appends our folder to sys.path: an installed module of the same name would win."""
+    assert packages_distributions().get(name, []) == []
+
+
+@pytest.mark.parametrize(
+    "package", ["shared", "shared.core", "shared.store", "shared.services", "shared.edge", "functions"]
+)
+def test_every_package_is_a_regular_one(package):
+    """With an `__init__.py`: any regular package elsewhere on the path would win over a folder without."""
+    assert SOURCES[package].name == "__init__.py"
+
+
+def functions_of(module: str) -> Iterator[ast.FunctionDef]:
+    return (node for node in ast.walk(tree_of(module)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def lines_of(function: ast.FunctionDef) -> int:
+    """From its name to its end, but for the docstring."""
+    first, *_ = function.body
+    lines = (function.end_lineno or 0) - function.lineno + 1
+    if ast.get_docstring(function) is None:
+        return lines
+    return lines - ((first.end_lineno or 0) - first.lineno + 1)
+
+
+def test_functions_are_short():
+    """Half of them eight lines at most, all but a twentieth thirty."""
+    lines = [lines_of(function) for module in SOURCES for function in functions_of(module)]
+
+    assert len(lines) > 200
+    assert median(lines) <= LINES_MEDIAN_MAX
+    assert quantiles(lines, n=20)[-1] <= LINES_95TH_PERCENTILE_MAX
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_every_module_says_what_it_is_for(module):
+    """In its first line."""
+    assert ast.get_docstring(tree_of(module))

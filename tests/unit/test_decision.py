@@ -1,0 +1,243 @@
+"""The decision: once per plan and period, never a loss but by `reset`, and the same when asked again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from shared.core.decision import Decision, Grant, Landed, Skip, SkipReason, decide
+from shared.core.errors import UserError
+from shared.core.periods import Period, period_of
+from shared.core.plans import INT64_MAX, Anchor, PeriodKind, Plan, PlanTable, Policy
+from shared.core.users import LastGrant, User
+from tests.unit.strategies import PLAN_NAMES, days, plan_names, plan_tables, users
+
+SUNDAY = date(2026, 11, 22)
+SIGNUP = date(2026, 1, 31)
+ONE_DAY = timedelta(days=1)
+FREE = Plan("free", 50, PeriodKind.DAY, Policy.TOP_UP)
+PRO = Plan("pro", 2000, PeriodKind.MONTH, Policy.RESET, Anchor.SIGNUP)
+PLANS = PlanTable({"free": FREE, "pro": PRO}, "free", "f")
+
+SKIPPED = Skip(SkipReason.ALREADY_GRANTED)
+
+
+def user(balance=10, plan=None, periods=None, anchor=SIGNUP, **more) -> User:
+    return User(balance, plan, {name: date.fromisoformat(day) for name, day in (periods or {}).items()}, anchor, **more)
+
+
+def grant(plan: Plan, start: str, end: str, before: float, after: float, *, anchor: date | None = None) -> Grant:
+    return Grant(plan.name, Period(date.fromisoformat(start), date.fromisoformat(end)), before, after, anchor)
+
+
+def granted(to: User, by: Grant, job_id: str) -> User:
+    """The user as the write of a grant leaves it."""
+    return replace(
+        to,
+        balance=by.after,
+        periods={**to.periods, by.plan: by.period.start},
+        anchor=by.anchor or to.anchor,
+        last_grant=LastGrant(job_id, by.before, by.granted),
+    )
+
+
+@pytest.mark.parametrize(
+    ("who", "decision"),
+    [
+        (None, Skip(SkipReason.NO_BALANCE)),
+        (user(), grant(FREE, "2026-11-22", "2026-11-23", 10, 50)),
+        (user(plan="free"), grant(FREE, "2026-11-22", "2026-11-23", 10, 50)),
+        (user(periods={"free": "2026-11-21"}), grant(FREE, "2026-11-22", "2026-11-23", 10, 50)),
+        (user(periods={"free": "2026-08-01"}), grant(FREE, "2026-11-22", "2026-11-23", 10, 50)),
+        (user(periods={"free": "2026-11-22"}), SKIPPED),
+        (user(periods={"free": "2026-11-23"}), SKIPPED),
+        (user(periods={"pro": "2026-11-22"}), grant(FREE, "2026-11-22", "2026-11-23", 10, 50)),
+        (user(50), grant(FREE, "2026-11-22", "2026-11-23", 50, 50)),
+        (user(70.5), grant(FREE, "2026-11-22", "2026-11-23", 70.5, 70.5)),
+        (user(-3), grant(FREE, "2026-11-22", "2026-11-23", -3, 50)),
+        (user(5000, "pro"), grant(PRO, "2026-10-31", "2026-11-30", 5000, 2000, anchor=SIGNUP)),
+        (user(5000, "pro", {"pro": "2026-09-30"}), grant(PRO, "2026-10-31", "2026-11-30", 5000, 2000, anchor=SIGNUP)),
+        (user(5000, "pro", {"pro": "2026-10-31"}), SKIPPED),
+        (user(5000, "pro", {"free": "2026-11-22"}), grant(PRO, "2026-10-31", "2026-11-30", 5000, 2000, anchor=SIGNUP)),
+        (user(0, "pro", anchor=SUNDAY), grant(PRO, "2026-11-22", "2026-12-22", 0, 2000, anchor=SUNDAY)),
+        (user(0, "pro", anchor=SUNDAY + ONE_DAY), Skip(SkipReason.BEFORE_ANCHOR)),
+        (user(0, "free", anchor=SUNDAY + ONE_DAY), grant(FREE, "2026-11-22", "2026-11-23", 0, 50)),
+        (user(paused=True), Skip(SkipReason.PAUSED)),
+        (user(paused=True, plan="gold"), Skip(SkipReason.PAUSED)),
+        (user(50, last_grant=LastGrant("job", 10, 40)), Landed(10, 50)),
+        (user(3, last_grant=LastGrant("job", 10, 40)), Landed(10, 50)),
+        (user(50, last_grant=LastGrant("job", -99.99, 149.99)), Landed(-99.99, 50)),  # not 50.000000000000014
+        (user(paused=True, last_grant=LastGrant("job", 10, 40)), Landed(10, 50)),
+        (user(plan="gold", last_grant=LastGrant("job", 10, 40)), Landed(10, 50)),
+        (user(plan="pro", last_grant=LastGrant("job", 0, 0)), Landed(0, 0)),
+        (user(last_grant=LastGrant("other", 10, 40)), grant(FREE, "2026-11-22", "2026-11-23", 10, 50)),
+        (user(periods={"free": "2026-11-22"}, last_grant=LastGrant("other", 10, 40)), SKIPPED),
+    ],
+)
+def test_what_is_to_be_done_for_a_user(who, decision):
+    """On a Sunday, by the job named `job`."""
+    assert decision == decide(who, PLANS, SUNDAY, "job")
+
+
+def test_before_there_is_a_job_nothing_has_landed():
+    """The builder asks without a job: who was granted in an earlier period is due."""
+    who = user(last_grant=LastGrant("", 10, 40))
+
+    assert isinstance(decide(who, PLANS, SUNDAY, None), Grant)
+
+
+@pytest.mark.parametrize(
+    ("who", "code"),
+    [(user(plan="gold"), "unknown_plan"), (user(plan=""), "unknown_plan"), (user(1e300), "out_of_range")],
+)
+def test_the_impossible_is_that_users_error(who, code):
+    """An unknown plan and a result outside 64 bits fail the user."""
+    with pytest.raises(UserError) as raised:
+        decide(who, PLANS, SUNDAY, "job")
+
+    assert code == raised.value.code
+
+
+def test_a_full_balance_is_granted_nothing_and_stamped():
+    """So that it is not filled again when it is spent later in the period."""
+    decision = decide(user(60), PLANS, SUNDAY, "job")
+
+    assert isinstance(decision, Grant)
+    assert (decision.granted, decision.period.start) == (0, SUNDAY)
+
+
+def decided(who: User, plans: PlanTable, day: date, job_id: str | None = "job") -> Decision | None:
+    """The decision, None for a user who fails."""
+    try:
+        return decide(who, plans, day, job_id)
+    except UserError:
+        return None
+
+
+@given(users, plan_tables(), days)
+def test_a_decision_never_lowers_a_balance_but_by_reset(who, plans, day):
+    """Whoever the user, whatever the plans, on any day."""
+    decision = decided(who, plans, day)
+    assume(isinstance(decision, Grant))
+
+    assert decision.before == who.balance
+    assert plans.find(who.plan).policy is Policy.RESET or decision.after >= decision.before
+
+
+@given(users, plan_tables(), days)
+def test_a_grant_is_of_the_period_that_contains_the_day(who, plans, day):
+    """… on the user's plan, later than any period granted on it."""
+    decision = decided(who, plans, day)
+    assume(isinstance(decision, Grant))
+
+    assert plans.find(who.plan).name == decision.plan
+    assert decision.period.start <= day < decision.period.end
+    assert decision.plan not in who.periods or who.periods[decision.plan] < decision.period.start
+
+
+@given(users, plan_tables(), days, st.integers(-10, 5000))
+def test_deciding_twice_is_deciding_once(who, plans, day, left):
+    """Once granted there is nothing to do for any other job, however much was spent since."""
+    decision = decided(who, plans, day)
+    assume(isinstance(decision, Grant))
+
+    after = replace(granted(who, decision, "job"), balance=left)
+
+    assert decide(after, plans, day, "other") == SKIPPED
+    assert decide(after, plans, day, None) == SKIPPED
+
+
+@given(users, plan_tables(), days, plan_names, days)
+def test_the_same_job_finds_that_it_has_landed(who, plans, day, plan, later):
+    """Whatever became of plan and pause since, and its receipt is the grant's, to the last digit."""
+    decision = decided(who, plans, day)
+    assume(isinstance(decision, Grant))
+
+    after = replace(granted(who, decision, "job"), plan=plan, paused=True)
+
+    assert Landed(decision.before, decision.after) == decide(after, plans, later, "job")
+
+
+@given(users, plan_tables(), days, st.integers(0, INT64_MAX))
+def test_of_a_spent_balance_the_receipt_is_the_stamps(who, plans, day, left):
+    """Whole credits are told exactly even when they are gone."""
+    who = replace(who, balance=round(who.balance))
+    decision = decided(who, plans, day)
+    assume(isinstance(decision, Grant))
+
+    after = replace(granted(who, decision, "job"), balance=left)
+
+    assert Landed(decision.before, decision.after) == decide(after, plans, day, "job")
+
+
+@given(users, plan_tables(), days)
+def test_who_is_paused_is_granted_nothing(who, plans, day):
+    """Whoever it is and whatever is due."""
+    assert Skip(SkipReason.PAUSED) == decide(replace(who, paused=True), plans, day, "job")
+
+
+@given(users, plan_tables(), days)
+def test_an_anchor_is_stamped_where_it_counts_and_only_there(who, plans, day):
+    """So that a plan that counts from sign-up goes on counting from the same day."""
+    decision = decided(who, plans, day)
+    assume(isinstance(decision, Grant))
+
+    assert decision.anchor == (who.anchor if plans.find(who.plan).counts_from_signup else None)
+
+
+steps = st.lists(st.tuples(plan_names | st.none(), st.integers(-3, 40), st.integers(-50, 60)), max_size=60)
+
+
+@given(users, plan_tables(), days, steps)
+def test_every_plan_is_granted_once_per_period(who, plans, day, steps):
+    """Through any sequence of plan switches, days (also a few back) and spending."""
+    grants: Counter[tuple[str, date]] = Counter()
+    who = replace(who, balance=100)
+    for number, (plan, passed, spent) in enumerate(steps):
+        day += timedelta(days=passed)
+        who = replace(who, plan=plan, balance=who.balance - spent)
+        decision = decide(who, plans, day, f"job-{number}")
+        if isinstance(decision, Grant):
+            grants[decision.plan, decision.period.start] += 1
+            who = granted(who, decision, f"job-{number}")
+
+    assert set(grants.values()) <= {1}
+
+
+@given(plan_tables(), days, st.integers(0, 100), st.sampled_from(PLAN_NAMES))
+def test_a_daily_visit_grants_every_period_that_begins(plans, first, length, name):
+    """Nobody is left out: each period seen on the way is granted, on the first day it is seen."""
+    who, plan = User(100, name, {}, first), plans.plans[name]
+    seen, starts = [], set()
+    for passed in range(length):
+        day = first + timedelta(days=passed)
+        starts.add(period_of(plan, day, first))
+        decision = decide(who, plans, day, str(passed))
+        if isinstance(decision, Grant):
+            seen.append(decision.period)
+            who = granted(who, decision, str(passed))
+
+    assert seen == sorted(starts, key=lambda period: period.start)
+
+
+@given(plan_tables(), plan_names, days, st.integers(1, 3000))
+def test_missed_periods_are_granted_once(plans, name, day, missed):
+    """However long nobody came, there is one grant of the present period, then none."""
+    who = User(0, name, {}, day)
+    first = decide(who, plans, day, "first")
+    assume(isinstance(first, Grant))
+    late = day + timedelta(days=missed)
+
+    decision = decide(granted(who, first, "first"), plans, late, "late")
+
+    if late < first.period.end:
+        assert decision == SKIPPED
+    else:
+        assert isinstance(decision, Grant)
+        assert period_of(plans.plans[name], late, day) == decision.period
+        assert decide(granted(who, decision, "late"), plans, late, "later") == SKIPPED

@@ -1,0 +1,49 @@
+"""Errors: one base, a code for machines, a message for people."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from shared.core import errors
+from shared.core.errors import (
+    BreakerOpenError,
+    ConfigurationError,
+    CreditRefreshError,
+    OutOfTimeError,
+    SystemFailureError,
+    UserError,
+)
+
+EVERY_ERROR = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if kind.__module__ == errors.__name__]
+
+
+@pytest.mark.parametrize("kind", EVERY_ERROR)
+def test_every_error_has_the_one_base(kind):
+    """Whoever catches the base catches all that is raised on purpose; each says what it means."""
+    assert issubclass(kind, CreditRefreshError)
+    assert kind.__doc__
+
+
+def test_a_configuration_error_names_every_problem():
+    """The problems are kept apart, and read as one line."""
+    error = ConfigurationError(["a: bad", "b: worse"])
+
+    assert (error.problems, str(error)) == (("a: bad", "b: worse"), "a: bad; b: worse")
+
+
+def test_a_user_error_has_a_code_and_a_message():
+    """The code is for machines, the message for people."""
+    error = UserError("bad_plan", "the plan is a list")
+
+    assert (error.code, str(error)) == ("bad_plan", "the plan is a list")
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [(SystemFailureError, "unavailable"), (BreakerOpenError, "breaker_open"), (OutOfTimeError, "out_of_time")],
+)
+def test_a_system_failure_says_when_to_come_again(kind, code):
+    """After a minute, unless it is told otherwise."""
+    assert (code, 60, 7) == (kind("x").code, kind("x").retry_after_seconds, kind("x", 7).retry_after_seconds)

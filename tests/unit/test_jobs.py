@@ -1,0 +1,216 @@
+"""Jobs: how one ends, who leaves it for a retry, and when it is given up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.core.decision import SkipReason
+from shared.core.jobs import Course, Job, JobStatus, Snapshot, retry_job, settle
+from shared.core.outcomes import Outcome, OutcomeKind, Tally
+
+SUNDAY = date(2026, 11, 22)
+MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
+NOW = MIDNIGHT + timedelta(hours=10)
+MINUTE = timedelta(minutes=1)
+IDS = ("ann", "bob", "cid")
+
+ANN_REFRESHED = Outcome.refreshed("ann", 10, 50)
+BOB_SKIPPED = Outcome.skipped("bob", SkipReason.PAUSED)
+CID_FAILED = Outcome.failed("cid", "bad_balance", "the balance is a text")
+ANN_AGAIN = Outcome.retry("ann", "write_failed", "aborted")
+CID_AGAIN = Outcome.retry("cid", "contention", "the document keeps changing")
+
+
+def job(attempts: int = 1, user_ids: tuple[str, ...] = IDS, max_attempts: int = 3) -> Job:
+    """A claimed job, the first of its chain."""
+    return Job(
+        job_id="2026-11-22-00001-007",
+        root_id="2026-11-22-00001-007",
+        run_id="2026-11-22",
+        day=SUNDAY,
+        scheduled_for=NOW - MINUTE,
+        user_ids=user_ids,
+        max_attempts=max_attempts,
+        created_at=MIDNIGHT,
+        visible_at=NOW + 2 * MINUTE,
+        status=JobStatus.PROCESSING,
+        attempts=attempts,
+        started_at=NOW,
+        fingerprint="f",
+        snapshots=tuple(Snapshot(1, 10, None, None, SUNDAY) for _ in user_ids),
+    )
+
+
+@pytest.mark.parametrize(
+    ("attempts", "outcomes", "status", "leaving", "tally"),
+    [
+        (1, [ANN_REFRESHED], "completed", None, Tally(1, 0, 0)),
+        (1, [BOB_SKIPPED], "completed", None, Tally(0, 1, 0)),
+        (1, [CID_FAILED], "failed", None, Tally(0, 0, 1)),
+        (1, [], "completed", None, Tally()),
+        (1, [ANN_REFRESHED, BOB_SKIPPED, CID_FAILED], "failed", None, Tally(1, 1, 1)),
+        (1, [ANN_AGAIN], "completed", ("ann",), Tally()),
+        (1, [ANN_AGAIN, BOB_SKIPPED, CID_AGAIN], "completed", ("ann", "cid"), Tally(0, 1, 0)),
+        (1, [ANN_AGAIN, BOB_SKIPPED, CID_FAILED], "failed", ("ann",), Tally(0, 1, 1)),
+        (2, [ANN_REFRESHED, BOB_SKIPPED, CID_AGAIN], "completed", ("cid",), Tally(1, 1, 0)),
+        (3, [ANN_REFRESHED, BOB_SKIPPED], "completed", None, Tally(1, 1, 0)),
+        (3, [ANN_REFRESHED, BOB_SKIPPED, CID_AGAIN], "failed", None, Tally(1, 1, 1)),
+        (3, [ANN_AGAIN, CID_AGAIN], "failed", None, Tally(0, 0, 2)),
+        (4, [ANN_REFRESHED, CID_AGAIN], "failed", None, Tally(1, 0, 1)),
+    ],
+)
+def test_a_job_ends(attempts, outcomes, status, leaving, tally):
+    """Completed, or failed where somebody failed for good; who may be tried again leaves, but for the last attempt."""
+    settlement = settle(job(attempts), outcomes, NOW, MINUTE)
+
+    assert status == settlement.job.status
+    assert leaving == (settlement.retry and settlement.retry.user_ids)
+    assert tally == settlement.tally
+    assert (settlement.job.completed_at, settlement.job.visible_at) == (NOW, None)
+
+
+def test_a_retry_job_goes_on_with_those_who_left():
+    """Later, with one more attempt to come, and reading its users afresh."""
+    first = job(1)
+
+    retry = settle(first, [ANN_REFRESHED, BOB_SKIPPED, CID_AGAIN], NOW, MINUTE).retry
+
+    assert retry == replace(
+        first,
+        job_id="2026-11-22-00001-007-attempt2",
+        user_ids=("cid",),
+        status=JobStatus.PENDING,
+        created_at=NOW,
+        started_at=None,
+        visible_at=NOW + MINUTE,
+        snapshots=(),
+    )
+    assert (first.root_id, first.attempts, first.day) == (retry.root_id, retry.attempts, retry.day)
+
+
+def test_the_ids_of_a_chain_follow_from_its_root():
+    """A replay makes the same id and so no second job; no two of a chain are the same."""
+    chain = [job(1, max_attempts=5)]
+    while retry := settle(chain[-1], [CID_AGAIN], NOW, MINUTE).retry:
+        chain.append(replace(retry, attempts=retry.attempts + 1))
+
+    assert [link.job_id.removeprefix("2026-11-22-00001-007") for link in chain] == [
+        "",
+        "-attempt2",
+        "-attempt3",
+        "-attempt4",
+        "-attempt5",
+    ]
+    assert {link.root_id for link in chain} == {"2026-11-22-00001-007"}
+    assert chain[-1].is_last_attempt
+
+
+def test_a_replayed_settling_makes_the_same_retry_job():
+    """Whenever it happens, the retry has the same id."""
+    one = settle(job(2), [CID_AGAIN], NOW, MINUTE).retry
+    other = settle(job(2), [CID_AGAIN], NOW + MINUTE, 3 * MINUTE).retry
+
+    assert one is not None
+    assert other is not None
+    assert one.job_id == other.job_id
+
+
+def test_receipts_are_of_those_who_are_settled():
+    """Who left has a receipt in the retry job, and only there."""
+    settlement = settle(job(), [ANN_REFRESHED, BOB_SKIPPED, CID_AGAIN], NOW, MINUTE)
+
+    assert [ANN_REFRESHED.as_receipt(), BOB_SKIPPED.as_receipt()] == settlement.receipts
+
+
+def test_errors_are_of_those_who_failed_now_or_for_good():
+    """Why somebody left is told as well."""
+    settlement = settle(job(), [ANN_AGAIN, BOB_SKIPPED, CID_FAILED], NOW, MINUTE)
+
+    assert [ANN_AGAIN.as_error(), CID_FAILED.as_error()] == settlement.errors
+
+
+def test_who_is_given_up_keeps_the_reason():
+    """The last attempt turns a retry into a failure with the same code and words."""
+    settlement = settle(job(3), [CID_AGAIN], NOW, MINUTE)
+
+    assert [replace(CID_AGAIN, kind=OutcomeKind.FAILED)] == list(settlement.outcomes)
+    assert [CID_AGAIN.as_error()] == settlement.errors
+    assert settlement.receipts == [{"userId": "cid", "outcome": "failed", "before": None, "after": None}]
+
+
+@pytest.mark.parametrize(
+    ("attempts", "max_attempts", "course", "last"),
+    [
+        (1, 3, Course.WORK, False),
+        (2, 3, Course.WORK, False),
+        (3, 3, Course.WORK, True),
+        (4, 3, Course.RECONCILE, True),
+        (5, 3, Course.BURY, True),
+        (99, 3, Course.BURY, True),
+        (1, 1, Course.WORK, True),
+        (2, 1, Course.RECONCILE, True),
+        (3, 1, Course.BURY, True),
+    ],
+)
+def test_the_course_of_an_attempt(attempts, max_attempts, course, last):
+    """Work while attempts are left; one more look at what landed; then it is failed unseen."""
+    claimed = job(attempts, max_attempts=max_attempts)
+
+    assert (course, last) == (claimed.course, claimed.is_last_attempt)
+
+
+@pytest.mark.parametrize(
+    ("today", "superseded"),
+    [("2026-11-21", False), ("2026-11-22", False), ("2026-11-23", False), ("2026-11-24", True), ("2027-11-22", True)],
+)
+def test_a_job_is_superseded_when_it_is_more_than_one_day_old(today, superseded):
+    """The next day it still counts for its own day."""
+    assert superseded == job().is_superseded(date.fromisoformat(today))
+
+
+kinds = st.sampled_from(OutcomeKind)
+many = st.lists(kinds, max_size=20).map(
+    lambda drawn: [Outcome(f"user-{number}", kind, code="c", error="e") for number, kind in enumerate(drawn)]
+)
+
+
+@given(many, st.integers(1, 6), st.integers(1, 4))
+def test_everybody_is_settled_or_leaves_and_nobody_both(outcomes, attempts, max_attempts):
+    """No user is lost between a job and its retry, and none is in both."""
+    claimed = job(attempts, tuple(outcome.user_id for outcome in outcomes), max_attempts)
+
+    settlement = settle(claimed, outcomes, NOW, MINUTE)
+
+    settled = [receipt["userId"] for receipt in settlement.receipts]
+    left = [] if settlement.retry is None else list(settlement.retry.user_ids)
+    assert sorted(claimed.user_ids) == sorted(settled + left)
+    assert settlement.tally.processed == len(settled)
+    assert settlement.retry is None or attempts < max_attempts
+    assert (settlement.job.status is JobStatus.FAILED) == (settlement.tally.failed > 0)
+
+
+@given(many)
+def test_a_chain_of_retries_ends(outcomes):
+    """After its last attempt nobody is left to be tried again, whatever happens."""
+    claimed, links = job(1, max_attempts=4), 0
+    while (retry := settle(claimed, outcomes, NOW, MINUTE).retry) is not None:
+        claimed, links = replace(retry, attempts=retry.attempts + 1), links + 1
+
+    assert links <= 3
+
+
+def test_a_retry_is_a_pending_job_like_any_other():
+    """Made directly, it has what a first job has: an owner none, a moment to be seen at."""
+    retry = retry_job(job(2), ("bob",), NOW, NOW + MINUTE)
+
+    assert (
+        retry.status,
+        retry.visible_at,
+        retry.started_at,
+        retry.completed_at,
+    ) == (JobStatus.PENDING, NOW + MINUTE, None, None)

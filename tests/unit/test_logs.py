@@ -1,0 +1,138 @@
+"""Logs: one JSON object a line, in Cloud Logging's fields, each with an action."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import threading
+from contextvars import copy_context
+from datetime import UTC, datetime
+from io import StringIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared import logs
+
+
+@pytest.fixture
+def lines(monkeypatch):
+    """What has been logged, parsed line by line."""
+    logger, output = logging.getLogger("credit_refresh"), StringIO()
+    monkeypatch.setattr(logger, "handlers", [])
+    monkeypatch.setattr(logger, "propagate", True)
+    monkeypatch.setattr(sys, "stdout", output)
+    logs.configure()
+    return lambda: [json.loads(line) for line in output.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize(("log", "severity"), [(logs.info, "INFO"), (logs.warning, "WARNING"), (logs.error, "ERROR")])
+def test_a_line_has_severity_message_action_and_fields(lines, log, severity):
+    """In the names that Cloud Logging knows, with a time in UTC."""
+    log("job_settled", "all is well", users=300, runId="2026-11-22")
+
+    (line,) = lines()
+    time = datetime.fromisoformat(line.pop("time"))
+    assert line == {
+        "severity": severity,
+        "message": "all is well",
+        "action": "job_settled",
+        "users": 300,
+        "runId": "2026-11-22",
+    }
+    assert time.utcoffset() == UTC.utcoffset(None)
+
+
+def test_what_happened_between_is_context(lines):
+    """Fields of the context are on every line inside and on none outside; the inner ones go before the outer."""
+    with logs.context(function="worker", jobId="outer"):
+        with logs.context(jobId="inner"):
+            logs.info("a", "inside")
+        logs.info("b", "between")
+    logs.info("c", "outside")
+
+    told = [(line["action"], line.get("function"), line.get("jobId")) for line in lines()]
+    assert told == [("a", "worker", "inner"), ("b", "worker", "outer"), ("c", None, None)]
+
+
+def test_a_context_ends_with_an_exception(lines):
+    """Whatever happens inside, the next line is clean."""
+    with pytest.raises(KeyError), logs.context(jobId="j"):
+        raise KeyError
+
+    logs.info("a", "after")
+    assert "jobId" not in lines()[0]
+
+
+def test_a_context_is_of_its_thread(lines):
+    """Another thread has it only where it was handed over."""
+    with logs.context(jobId="j"):
+        for target in (logs.info, copy_context().run):
+            arguments = ("a", "told") if target is logs.info else (logs.info, "b", "told")
+            thread = threading.Thread(target=target, args=arguments)
+            thread.start()
+            thread.join()
+
+    assert [(line["action"], line.get("jobId")) for line in lines()] == [("a", None), ("b", "j")]
+
+
+def test_an_exception_is_one_line_too(lines):
+    """The traceback is a field of it."""
+    try:
+        int("broken\nin two")
+    except ValueError:
+        logs.error("call_failed", "unexpected", exc_info=True, code="internal")
+
+    (line,) = lines()
+    assert line["exception"].startswith("Traceback")
+    assert "ValueError: invalid literal" in line["exception"]
+    assert (line["action"], line["code"]) == ("call_failed", "internal")
+
+
+def test_configuring_twice_logs_once(lines):
+    """An instance may be started more than once in a process."""
+    logs.configure()
+
+    logs.info("a", "once")
+    assert len(lines()) == 1
+
+
+def test_what_json_does_not_know_is_told_as_text(lines):
+    """A log line is never lost for a value's type."""
+    logs.info("a", "told", at=datetime(2026, 11, 22, tzinfo=UTC), who={"ann"})
+
+    (line,) = lines()
+    assert (line["at"], line["who"]) == ("2026-11-22 00:00:00+00:00", "{'ann'}")
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.text(), st.dictionaries(st.from_regex(r"[a-z]{3,8}", fullmatch=True), json_values, max_size=4))
+def test_every_line_is_one_json_object(message, fields):
+    """Line breaks, quotes, lone surrogates: all of it stays in its line and comes back as it was."""
+    reserved = {"action", "message", "severity", "time"}
+    fields = {name: value for name, value in fields.items() if name not in reserved}
+    record = logging.LogRecord("credit_refresh", logging.INFO, "", 0, message, (), None)
+    record.fields = {"action": "a", **fields}
+
+    line = logs.JsonFormatter().format(record)
+
+    told = json.loads(line)
+    told.pop("time")
+    assert len(line.splitlines()) == 1
+    assert told == {"severity": "INFO", "message": message, "action": "a", **fields}
+
+
+@given(st.text())
+def test_a_percent_sign_is_a_percent_sign(message):
+    """A message is told as it is, never formatted again."""
+    record = logging.LogRecord("credit_refresh", logging.INFO, "", 0, "%d " + message, (), None)
+
+    assert json.loads(logs.JsonFormatter().format(record))["message"] == "%d " + message

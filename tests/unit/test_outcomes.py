@@ -1,0 +1,77 @@
+"""Outcomes: what became of one user, as a receipt, as an error, and in the tally of many."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.core.decision import SkipReason
+from shared.core.outcomes import ERROR_CHARACTERS_MAX, Outcome, OutcomeKind, Tally
+
+outcomes = st.builds(Outcome, st.text(min_size=1), st.sampled_from(OutcomeKind))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "receipt"),
+    [
+        (
+            Outcome.refreshed("ann", 10, 50),
+            {"userId": "ann", "outcome": "refreshed", "before": 10, "after": 50},
+        ),
+        (
+            Outcome.refreshed("ann", 0.5, 0.5),
+            {"userId": "ann", "outcome": "refreshed", "before": 0.5, "after": 0.5},
+        ),
+        (
+            Outcome.skipped("bob", SkipReason.PAUSED),
+            {"userId": "bob", "outcome": "skipped", "before": None, "after": None, "reason": "paused"},
+        ),
+        (
+            Outcome.failed("cid", "bad_balance", "the balance is a text"),
+            {"userId": "cid", "outcome": "failed", "before": None, "after": None},
+        ),
+    ],
+)
+def test_an_outcome_is_a_receipt(outcome, receipt):
+    """The refreshed with both balances, the skipped with the reason."""
+    assert receipt == outcome.as_receipt()
+
+
+@pytest.mark.parametrize("outcome", [Outcome.failed("cid", "bad", "told"), Outcome.retry("cid", "bad", "told")])
+def test_an_outcome_with_a_code_is_an_error(outcome):
+    """Who failed, with what code, in which words."""
+    assert outcome.as_error() == {"userId": "cid", "error": "told", "code": "bad"}
+
+
+@given(st.text(max_size=1000))
+def test_the_text_of_an_error_is_bounded(text):
+    """Errors are kept by the hundred in one document, and may quote what a user's document holds."""
+    error = Outcome.failed("cid", "bad", text).as_error()["error"]
+
+    assert text.startswith(error)
+    assert min(len(text), ERROR_CHARACTERS_MAX) == len(error)
+
+
+def test_a_tally_counts_by_kind():
+    """A user who is to be tried again is none of the three yet."""
+    tally = Tally.of(
+        [
+            Outcome.refreshed("a", 0, 1),
+            Outcome.refreshed("b", 0, 1),
+            Outcome.skipped("c", SkipReason.DELETED),
+            Outcome.failed("d", "bad", "told"),
+            Outcome.retry("e", "bad", "told"),
+        ]
+    )
+
+    assert tally == Tally(refreshed=2, skipped=1, failed=1)
+
+
+@given(st.lists(outcomes), st.lists(outcomes))
+def test_tallies_add_up(some, others):
+    """Two tallies together are the tally of all; processed is refreshed, skipped and failed."""
+    both = Tally.of(some) + Tally.of(others)
+
+    assert Tally.of(some + others) == both
+    assert both.processed == sum(outcome.kind is not OutcomeKind.RETRY for outcome in some + others)

@@ -1,0 +1,111 @@
+"""Pages: a cursor is opaque, comes back as it was given out, and nothing else passes for one."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.core.runs import Cursor
+from shared.edge.bodies import DirectBody
+from shared.edge.pages import PagePosition
+from shared.edge.requests import RequestError
+from shared.store.jobs import is_document_id
+
+document_ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(is_document_id)
+
+
+def cursor_of(content: str | bytes) -> str:
+    """A forged one."""
+    return base64.urlsafe_b64encode(content if isinstance(content, bytes) else content.encode()).decode()
+
+
+def test_without_a_cursor_a_chain_begins():
+    """At the first user, as page 1."""
+    assert PagePosition(None, 1) == PagePosition.parse(None)
+
+
+@given(document_ids, st.integers(1, 10_000))
+def test_a_cursor_comes_back_as_it_was_given_out(user_id, number):
+    """It begins the next page behind the last user of this one."""
+    cursor = PagePosition(None, number).next_cursor(Cursor(user_id))
+
+    assert PagePosition(Cursor(user_id), number + 1) == PagePosition.parse(cursor)
+
+
+@pytest.mark.parametrize("character", ["a", "é", "漢", "😀", "\x01", '"', "\\"])
+def test_the_longest_id_makes_a_cursor_that_is_accepted(character):
+    """1,500 bytes of anything: a chain of pages never breaks at a user."""
+    user_id = character * (1500 // len(character.encode()))
+
+    body = DirectBody(cursor=PagePosition(None, 2**50).next_cursor(Cursor(user_id)))
+
+    assert Cursor(user_id) == PagePosition.parse(body.cursor).after
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "ann",
+        "====",
+        "é",
+        "\ud800",
+        cursor_of(""),
+        cursor_of("null"),
+        cursor_of("5"),
+        cursor_of('"2a"'),
+        cursor_of("[]"),
+        cursor_of('[2,"ann",3]'),
+        cursor_of('{"a":1,"b":2}'),
+        cursor_of('[1,"ann"]'),
+        cursor_of('[0,"ann"]'),
+        cursor_of('[-2,"ann"]'),
+        cursor_of('[true,"ann"]'),
+        cursor_of('[2.0,"ann"]'),
+        cursor_of('["2","ann"]'),
+        cursor_of('[NaN,"ann"]'),
+        cursor_of('[9007199254740993,"ann"]'),
+        cursor_of(f'[{"9" * 4000},"ann"]'),
+        cursor_of(f'[{"9" * 5000},"ann"]'),
+        cursor_of("[2,5]"),
+        cursor_of("[2,null]"),
+        cursor_of('[2,["ann"]]'),
+        cursor_of('[2,""]'),
+        cursor_of('[2,"a/b"]'),
+        cursor_of('[2,".."]'),
+        cursor_of('[2,"__a__"]'),
+        cursor_of(r'[2,"\ud800"]'),
+        cursor_of(json.dumps([2, "u" * 1501])),
+        cursor_of("[" * 9000),
+        cursor_of(b"\xff\xfe\x00"),
+    ],
+    ids=lambda text: ascii(text[:20]),
+)
+def test_what_was_not_given_out_is_refused(text):
+    """As the caller's mistake, with the field named."""
+    with pytest.raises(RequestError) as raised:
+        PagePosition.parse(text)
+
+    assert (raised.value.status, raised.value.code, raised.value.field) == (400, "invalid_value", "cursor")
+
+
+numbers = st.none() | st.booleans() | st.integers() | st.floats()
+
+
+@given(st.text() | st.binary().map(cursor_of) | st.tuples(numbers, numbers | st.text()).map(json.dumps).map(cursor_of))
+def test_any_text_is_a_position_or_refused(text):
+    """Forged or broken: there is no third way out."""
+    try:
+        position = PagePosition.parse(text)
+    except RequestError as exc:
+        assert exc.status == 400  # noqa: PT017 (either outcome holds)
+        return
+
+    assert position.number >= 2
+    assert position.after is not None
+    assert is_document_id(position.after.user_id)

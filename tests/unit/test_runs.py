@@ -1,0 +1,218 @@
+"""Runs: what a day's scan is, whose request it answers, and where it goes on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.core.runs import (
+    ERRORS_KEPT_MAX,
+    Cursor,
+    LastFull,
+    Run,
+    RunStatus,
+    Scan,
+    ScanCounts,
+    ScanRequest,
+    new_run,
+    resolve,
+)
+
+SUNDAY = date(2026, 11, 22)
+NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
+ONE_DAY = timedelta(days=1)
+ALL, DUE, ADOPT = Scan
+IN_PROGRESS, COMPLETED, SUPERSEDED = RunStatus
+EVERY_REQUEST = {"all", "due", "adopt", "auto"}
+
+COVERED = {
+    (ALL, IN_PROGRESS): {"all", "due", "auto"},
+    (ALL, COMPLETED): {"all", "due", "auto"},
+    (ALL, SUPERSEDED): {"all", "due", "auto"},
+    (DUE, IN_PROGRESS): {"due", "auto"},
+    (DUE, COMPLETED): {"due", "auto"},
+    (DUE, SUPERSEDED): {"due", "auto"},
+    (ADOPT, IN_PROGRESS): EVERY_REQUEST,  # finished first, or those not reached would be granted
+    (ADOPT, COMPLETED): {"due", "adopt", "auto"},
+    (ADOPT, SUPERSEDED): EVERY_REQUEST,
+}
+
+user_ids = st.text(st.characters(exclude_characters="/", exclude_categories=["Cs"]), min_size=1)
+counts = st.builds(ScanCounts, *[st.integers(0, 1000)] * 5)
+
+
+def run(scan: Scan = ALL, status: RunStatus = IN_PROGRESS, **more) -> Run:
+    return Run(run_id="2026-11-22", scan=scan, created_at=NOW, status=status, **more)
+
+
+@pytest.mark.parametrize(("scan", "status", "requested"), list(product(Scan, RunStatus, ScanRequest)))
+def test_a_run_covers_what_it_does_already(scan, status, requested):
+    """All of scan, status and request: what is covered goes on or is done, what is not restarts the run."""
+    assert (requested.value in COVERED[scan, status]) == run(scan, status).covers(requested)
+
+
+@pytest.mark.parametrize(
+    ("requested", "last_full", "scan"),
+    [
+        ("all", None, ALL),
+        ("due", None, DUE),
+        ("adopt", None, ADOPT),
+        ("auto", None, ALL),
+        ("auto", LastFull(SUNDAY - ONE_DAY, "f"), DUE),
+        ("auto", LastFull(SUNDAY - 6 * ONE_DAY, "f"), DUE),
+        ("auto", LastFull(SUNDAY - 7 * ONE_DAY, "f"), ALL),
+        ("auto", LastFull(SUNDAY - 400 * ONE_DAY, "f"), ALL),
+        ("auto", LastFull(SUNDAY - ONE_DAY, "changed"), ALL),
+        ("all", LastFull(SUNDAY - ONE_DAY, "f"), ALL),
+        ("due", LastFull(SUNDAY - ONE_DAY, "changed"), DUE),
+        ("due", LastFull(SUNDAY - 400 * ONE_DAY, "f"), DUE),
+    ],
+)
+def test_auto_reads_everybody_weekly_and_after_a_change(requested, last_full, scan):
+    """`auto` is `due`, but `all` where nobody was read, something changed, or a week has passed."""
+    assert scan is resolve(ScanRequest(requested), last_full, "f", SUNDAY)
+
+
+@pytest.mark.parametrize(
+    ("requested", "previous", "scan", "cursor"),
+    [
+        ("all", None, ALL, None),
+        ("all", run(ALL, COMPLETED), ALL, None),
+        ("all", run(ALL, IN_PROGRESS), ALL, None),
+        ("all", run(ALL, IN_PROGRESS, cursor=Cursor("mid")), ALL, "mid"),
+        ("all", run(ALL, SUPERSEDED, cursor=Cursor("mid")), ALL, "mid"),
+        ("all", run(ALL, IN_PROGRESS, cursor=Cursor("mid"), wrap_until="zoe", wrapped=True), ALL, "mid"),
+        ("all", run(ADOPT, IN_PROGRESS, cursor=Cursor("mid")), ALL, "mid"),
+        ("adopt", run(ALL, IN_PROGRESS, cursor=Cursor("mid")), ADOPT, "mid"),
+        ("all", run(DUE, IN_PROGRESS, cursor=Cursor("mid", "2026-11-21")), ALL, None),
+        ("due", run(ALL, IN_PROGRESS, cursor=Cursor("mid")), DUE, None),
+        ("due", run(DUE, IN_PROGRESS, cursor=Cursor("mid", "2026-11-21")), DUE, None),
+        ("auto", run(ALL, COMPLETED), ALL, None),
+        ("auto", run(ALL, COMPLETED, last_full=LastFull(SUNDAY, "f")), DUE, None),
+        ("auto", run(DUE, COMPLETED, last_full=LastFull(SUNDAY, "f")), DUE, None),
+        ("auto", run(ALL, IN_PROGRESS, cursor=Cursor("mid"), last_full=LastFull(SUNDAY, "old")), ALL, "mid"),
+    ],
+)
+def test_a_new_run_begins_where_the_last_one_stopped(requested, previous, scan, cursor):
+    """And wraps around to there, so that nobody starves; where the last one ended, at the first user."""
+    begun = new_run(SUNDAY + ONE_DAY, ScanRequest(requested), previous, "f", NOW)
+
+    assert begun == Run(
+        run_id="2026-11-23",
+        scan=scan,
+        created_at=NOW,
+        cursor=cursor and Cursor(cursor),
+        wrap_until=cursor,
+        last_full=previous and previous.last_full,
+    )
+
+
+def test_a_run_is_restarted_from_the_first_user():
+    """The same day's run as another scan; what it counted and who leased it stays."""
+    ended = run(
+        DUE,
+        COMPLETED,
+        cursor=Cursor("mid", "2026-11-21"),
+        wrap_until="zoe",
+        wrapped=True,
+        completed_at=NOW,
+        counts=ScanCounts(5, 4, 1),
+        flushes=7,
+        last_full=LastFull(SUNDAY - ONE_DAY, "f"),
+    )
+
+    restarted = ended.restarted(ALL)
+
+    assert restarted == run(ALL, counts=ScanCounts(5, 4, 1), flushes=7, last_full=LastFull(SUNDAY - ONE_DAY, "f"))
+
+
+def test_a_lease_is_half_open():
+    """Nobody else scans until it ends; at its end it is over."""
+    leased = run().leased("token", NOW)
+
+    assert (leased.token, leased.flushes) == ("token", 1)
+    assert leased.is_leased(NOW - timedelta(microseconds=1))
+    assert not leased.is_leased(NOW)
+    assert not leased.released().is_leased(NOW - ONE_DAY)
+    assert not run().is_leased(NOW)
+
+
+@pytest.mark.parametrize(
+    ("scan", "last_full"),
+    [(ALL, LastFull(SUNDAY, "new")), (ADOPT, LastFull(SUNDAY, "new")), (DUE, LastFull(SUNDAY, "f"))],
+)
+def test_a_completed_run_says_whether_everybody_was_read(scan, last_full):
+    """A `due` scan hands on what the last full one said."""
+    begun = run(scan, cursor=Cursor("zoe"), lease_until=NOW, last_full=LastFull(SUNDAY, "f"))
+
+    completed = begun.completed(NOW, "new")
+
+    assert completed == replace(
+        begun, status=COMPLETED, completed_at=NOW, lease_until=None, cursor=None, last_full=last_full
+    )
+    assert completed.is_completed
+
+
+def test_a_superseded_run_keeps_its_cursor():
+    """The day after begins there."""
+    left = run(cursor=Cursor("mid"), lease_until=NOW, flushes=3).superseded()
+
+    assert (SUPERSEDED, Cursor("mid"), None, 4) == (left.status, left.cursor, left.lease_until, left.flushes)
+
+
+@given(st.lists(counts, max_size=8))
+def test_flushes_add_up(found):
+    """A run counts what its flushes found, and every flush moves it on."""
+    advancing = run()
+    for number, one in enumerate(found):
+        advancing = advancing.advanced(Cursor(f"user-{number}"), wrapped=False, counts=one, errors=())
+
+    assert advancing.counts == sum(found, ScanCounts())
+    assert advancing.errors_total == sum(one.failed for one in found)
+    assert advancing.flushes == len(found)
+
+
+@given(st.lists(st.integers(0, 150), max_size=5))
+def test_a_run_keeps_the_first_hundred_errors(sizes):
+    """All are counted; the first hundred are named, whatever the flushes they came in."""
+    advancing, named = run(), []
+    for size in sizes:
+        errors = [{"userId": f"user-{len(named) + number}"} for number in range(size)]
+        named += errors
+        advancing = advancing.advanced(None, wrapped=True, counts=ScanCounts(failed=size), errors=errors)
+
+    assert tuple(named[:ERRORS_KEPT_MAX]) == tuple(advancing.errors)
+    assert len(named) == advancing.errors_total
+
+
+@given(user_ids, st.none() | st.text())
+def test_a_cursor_comes_back_as_it_was(user_id, due_on):
+    """Whatever the id, and whatever somebody wrote into dueOn."""
+    cursor = Cursor(user_id, due_on)
+
+    assert cursor == Cursor.parse(str(cursor))
+
+
+@pytest.mark.parametrize(
+    ("text", "cursor"),
+    [
+        (None, None),
+        ("ann", Cursor("ann")),
+        ("2026-11-22/ann", Cursor("ann", "2026-11-22")),
+        ("11/22/2026/ann", Cursor("ann", "11/22/2026")),
+        ("/ann", Cursor("ann", "")),
+    ],
+)
+def test_a_cursor_is_read(text, cursor):
+    """An id alone, or behind its dueOn."""
+    assert cursor == Cursor.parse(text)
+
+
+def test_a_runs_id_is_its_day():
+    """The local date, as text."""
+    assert run().day == SUNDAY

@@ -1,0 +1,328 @@
+"""Settings: one table of defaults and ranges; every bad value is named at once, and an empty one is unset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from shared.core.errors import ConfigurationError
+from shared.core.schedule import Schedule
+from shared.settings import BUNDLE, PREFIX, UNPREFIXED, Settings, read_plans, read_settings
+
+EMULATOR = {"FIRESTORE_EMULATOR_HOST": "localhost:8085"}
+
+DEFAULTS = {
+    "project": None,
+    "emulator_host": None,
+    "database": "(default)",
+    "plans_file": BUNDLE / "plans.toml",
+    "timezone": "UTC",
+    "window_seconds": 86_400,
+    "slot_seconds": 300,
+    "job_size": 300,
+    "lease_seconds": 120,
+    "max_attempts": 3,
+    "retention_days": 90,
+    "breaker_failures": 5,
+    "breaker_reset_seconds": 60,
+    "users_collection": "users",
+    "balance_field": "credits",
+    "plan_field": "plan",
+    "stamp_field": "creditRefresh",
+    "collection_prefix": "credit_refresh",
+    "price_read": 0.03,
+    "price_write": 0.09,
+    "auth": None,
+}
+
+
+def prefixed(values: dict[str, str]) -> dict[str, str]:
+    return {name if name in UNPREFIXED.values() else PREFIX + name: value for name, value in values.items()}
+
+
+def problems_of(values: dict[str, str]) -> tuple[str, ...]:
+    with pytest.raises(ConfigurationError) as raised:
+        read_settings(prefixed(values))
+    return raised.value.problems
+
+
+def test_the_defaults_are_the_contracts():
+    """An empty environment is a valid one."""
+    assert read_settings({}).model_dump() == DEFAULTS
+
+
+def test_every_variable_is_read():
+    """By its name, in its type."""
+    environ = prefixed(
+        {
+            "GOOGLE_CLOUD_PROJECT": "acme-prod",
+            "FIRESTORE_EMULATOR_HOST": "localhost:8085",
+            "DATABASE": "credits",
+            "PLANS_FILE": "/etc/plans.toml",
+            "TIMEZONE": "Europe/Berlin",
+            "WINDOW_SECONDS": "3600",
+            "SLOT_SECONDS": "60",
+            "JOB_SIZE": "1",
+            "LEASE_SECONDS": "10",
+            "MAX_ATTEMPTS": "7",
+            "RETENTION_DAYS": "30",
+            "BREAKER_FAILURES": "2",
+            "BREAKER_RESET_SECONDS": "5",
+            "USERS_COLLECTION": "tenants/acme/users",
+            "BALANCE_FIELD": "wallet.credits",
+            "PLAN_FIELD": "billing.plan",
+            "STAMP_FIELD": "wallet.refresh",
+            "COLLECTION_PREFIX": "images",
+            "PRICE_READ": "0",
+            "PRICE_WRITE": "0.18",
+            "AUTH": "off",
+        }
+    )
+
+    assert read_settings(environ).model_dump() == {
+        "project": "acme-prod",
+        "emulator_host": "localhost:8085",
+        "database": "credits",
+        "plans_file": Path("/etc/plans.toml"),
+        "timezone": "Europe/Berlin",
+        "window_seconds": 3600,
+        "slot_seconds": 60,
+        "job_size": 1,
+        "lease_seconds": 10,
+        "max_attempts": 7,
+        "retention_days": 30,
+        "breaker_failures": 2,
+        "breaker_reset_seconds": 5,
+        "users_collection": "tenants/acme/users",
+        "balance_field": "wallet.credits",
+        "plan_field": "billing.plan",
+        "stamp_field": "wallet.refresh",
+        "collection_prefix": "images",
+        "price_read": 0.0,
+        "price_write": 0.18,
+        "auth": "off",
+    }
+
+
+def test_an_empty_variable_is_unset():
+    """As deployments write what they don't want to set."""
+    names = [UNPREFIXED.get(field, PREFIX + field.upper()) for field in Settings.model_fields]
+
+    assert read_settings({}) == read_settings(dict.fromkeys(names, ""))
+
+
+def test_other_variables_are_nobodys_business():
+    """The environment holds much that is not ours."""
+    assert read_settings({}) == read_settings({"PATH": "/bin", "JOB_SIZE": "x", "CREDIT_REFRESH_COLOUR": "red"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[
+            (name, value)
+            for name, bad in {
+                "WINDOW_SECONDS": ["0", "86401"],
+                "SLOT_SECONDS": ["0", "86401"],
+                "JOB_SIZE": ["0", "501"],
+                "LEASE_SECONDS": ["9", "3601"],
+                "MAX_ATTEMPTS": ["0", "101"],
+                "RETENTION_DAYS": ["0", "3651"],
+                "BREAKER_FAILURES": ["0", "1001"],
+                "BREAKER_RESET_SECONDS": ["0", "3601"],
+            }.items()
+            for value in [*bad, "-1", "x", "1.5", "1e2", "true", "NaN", " ", "99999999999999999999"]
+        ],
+        *[("TIMEZONE", value) for value in ("utc", "CEST", "Europe/Bonn", "+01:00", "../UTC")],
+        *[("DATABASE", value) for value in ("Credits", "ab", "1abc", "a" * 64, "abcd-", "abcd\n")],
+        *[("PRICE_READ", value) for value in ("-0.01", "nan", "inf", "free", "1001")],
+        ("PRICE_WRITE", "-1"),
+        *[("USERS_COLLECTION", value) for value in ("a/b", "/users", "users/", "a//b", "../users/x", "__users__", ".")],
+        *[("BALANCE_FIELD", value) for value in (".", "a.", ".a", "a..b", "__credits__", "a.__b__")],
+        ("PLAN_FIELD", "a..b"),
+        ("STAMP_FIELD", "__name__"),
+        *[("COLLECTION_PREFIX", value) for value in ("a/b", "_a", "9a", "a b", "ä", "a" * 65, "__a__", "a\n")],
+        *[("AUTH", value) for value in ("ON", "no", "false", "0")],
+    ],
+)
+def test_a_bad_value_is_named(name, value):
+    """With the variable and what is in it, and what is wrong with that."""
+    (problem,) = problems_of({name: value})
+
+    assert problem.startswith(f"{PREFIX}{name}={value!r}: ")
+    assert not problem.endswith(": ")
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"JOB_SIZE": "501"}, "CREDIT_REFRESH_JOB_SIZE='501': Input should be less than or equal to 500"),
+        (
+            {"TIMEZONE": "CEST"},
+            "CREDIT_REFRESH_TIMEZONE='CEST': 'CEST' is not an IANA time zone such as UTC or Europe/Berlin",
+        ),
+        (
+            {"SLOT_SECONDS": "600", "WINDOW_SECONDS": "599"},
+            "CREDIT_REFRESH_SLOT_SECONDS='600': a slot is wider than WINDOW_SECONDS, 599",
+        ),
+        (
+            {"WINDOW_SECONDS": "60"},
+            "CREDIT_REFRESH_SLOT_SECONDS=300: a slot is wider than WINDOW_SECONDS, 60",
+        ),
+        (
+            {"AUTH": "off"},
+            "CREDIT_REFRESH_AUTH='off': for the emulator only; set FIRESTORE_EMULATOR_HOST or leave it on",
+        ),
+        (
+            {"AUTH": "off", "FIRESTORE_EMULATOR_HOST": ""},
+            "CREDIT_REFRESH_AUTH='off': for the emulator only; set FIRESTORE_EMULATOR_HOST or leave it on",
+        ),
+        *[
+            (
+                fields,
+                f"CREDIT_REFRESH_STAMP_FIELD={stamp!r}: the stamp must be apart from the balance and the plan",
+            )
+            for stamp, fields in (
+                ("credits", {"STAMP_FIELD": "credits"}),
+                ("plan", {"STAMP_FIELD": "plan"}),
+                ("credits.stamp", {"STAMP_FIELD": "credits.stamp"}),
+                ("wallet", {"STAMP_FIELD": "wallet", "BALANCE_FIELD": "wallet.credits"}),
+                ("creditRefresh", {"PLAN_FIELD": "creditRefresh.plan"}),
+            )
+        ],
+    ],
+)
+def test_the_message_says_what_is_wrong(values, problem):
+    """Also where two values don't fit together."""
+    assert (problem,) == problems_of(values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"AUTH": "on"},
+        {"AUTH": "off", **EMULATOR},
+        {"WINDOW_SECONDS": "1", "SLOT_SECONDS": "1"},
+        {"WINDOW_SECONDS": "86400", "SLOT_SECONDS": "86400"},
+        {"STAMP_FIELD": "wallet.stamp", "BALANCE_FIELD": "wallet.credits", "PLAN_FIELD": "wallet.plan"},
+        {"STAMP_FIELD": "creditsRefresh"},
+        {"BALANCE_FIELD": "credits left.über"},
+        {"DATABASE": "(default)"},
+        {"TIMEZONE": "America/Argentina/Buenos_Aires"},
+    ],
+)
+def test_what_is_unusual_is_accepted(values):
+    """At the edges of what is allowed."""
+    assert isinstance(read_settings(prefixed(values)), Settings)
+
+
+def test_every_problem_is_named_at_once():
+    """Those of single values and those between them, in the order of the table."""
+    problems = problems_of(
+        {
+            "TIMEZONE": "Mars/Olympus",
+            "WINDOW_SECONDS": "100",
+            "SLOT_SECONDS": "200",
+            "JOB_SIZE": "0",
+            "USERS_COLLECTION": "a/b",
+            "STAMP_FIELD": "credits.stamp",
+            "PRICE_WRITE": "dear",
+            "AUTH": "off",
+        }
+    )
+
+    assert [problem.partition("=")[0].removeprefix(PREFIX) for problem in problems] == [
+        "TIMEZONE",
+        "SLOT_SECONDS",
+        "JOB_SIZE",
+        "USERS_COLLECTION",
+        "STAMP_FIELD",
+        "PRICE_WRITE",
+        "AUTH",
+    ]
+
+
+def test_a_value_is_not_blamed_for_another():
+    """A slot can't be wider than a window that is no number."""
+    (problem,) = problems_of({"WINDOW_SECONDS": "x", "SLOT_SECONDS": "86400"})
+
+    assert problem.startswith("CREDIT_REFRESH_WINDOW_SECONDS='x': ")
+
+
+texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+
+
+@given(st.dictionaries(st.sampled_from([*Settings.model_fields]), texts))
+def test_any_environment_is_settings_or_problems_that_name_their_variable(drawn):
+    """Whatever is in the environment, there is no traceback."""
+    names = {UNPREFIXED.get(field, PREFIX + field.upper()): value for field, value in drawn.items()}
+    try:
+        read_settings(names)
+    except ConfigurationError as exc:
+        assert exc.problems  # noqa: PT017 (either outcome holds)
+        assert all(problem.partition("=")[0].startswith(PREFIX) for problem in exc.problems)  # noqa: PT017
+
+
+def test_settings_do_not_change():
+    """They are made once and shared by threads."""
+    with pytest.raises(ValidationError, match="frozen"):
+        read_settings({}).job_size = 5
+
+
+def test_the_schedule_is_made_of_zone_window_and_slot():
+    """As the environment says."""
+    values = {"TIMEZONE": "Asia/Kathmandu", "WINDOW_SECONDS": "3600", "SLOT_SECONDS": "60"}
+
+    assert Schedule(ZoneInfo("Asia/Kathmandu"), 3600, 60) == read_settings(prefixed(values)).schedule
+
+
+@pytest.mark.parametrize(
+    ("environ", "project_id"),
+    [
+        ({}, None),
+        ({"GOOGLE_CLOUD_PROJECT": "acme"}, "acme"),
+        (EMULATOR, "demo-credit-refresh"),
+        ({"GOOGLE_CLOUD_PROJECT": "acme", **EMULATOR}, "acme"),
+    ],
+)
+def test_the_emulator_needs_no_project(environ, project_id):
+    """Elsewhere it is the one that is set, or that of the credentials."""
+    assert project_id == read_settings(environ).project_id
+
+
+def test_the_plans_are_read_from_the_file_that_is_set(tmp_path):
+    """The message names the file by its name."""
+    path = tmp_path / "team.toml"
+    path.write_text('default_plan = "x"\n[plans.x]\nallowance = 1\nperiod = "day"\npolicy = "reset"', encoding="utf-8")
+
+    assert read_plans(Settings(plans_file=path)).default == "x"
+
+    path.write_text("plans = 5", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"^team\.toml: plans: at least one"):
+        read_plans(Settings(plans_file=path))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "FileNotFoundError"), (b"\xff\xfe", "UnicodeDecodeError")], ids=["missing", "binary"]
+)
+def test_a_plans_file_that_cannot_be_read_is_named(tmp_path, content, reason):
+    """With the variable that points to it."""
+    path = tmp_path / "team.toml"
+    if content is not None:
+        path.write_bytes(content)
+
+    with pytest.raises(ConfigurationError) as raised:
+        read_plans(Settings(plans_file=path))
+
+    assert (f"CREDIT_REFRESH_PLANS_FILE: team.toml can't be read: {reason}",) == raised.value.problems
+
+
+def test_a_directory_is_no_plans_file(tmp_path):
+    """Named the same way."""
+    with pytest.raises(ConfigurationError, match="can't be read: IsADirectoryError"):
+        read_plans(Settings(plans_file=tmp_path))

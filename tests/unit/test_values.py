@@ -1,0 +1,211 @@
+"""Values: Python to Firestore and back, unchanged."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from types import MappingProxyType
+
+import pytest
+from google.cloud.firestore_v1.field_path import FieldPath
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.core.jobs import JobStatus
+from shared.store.values import (
+    DocumentPb,
+    ValuePb,
+    WritePb,
+    field_path,
+    get,
+    get_fields,
+    get_time,
+    nanoseconds,
+    put,
+    put_fields,
+    put_nanoseconds,
+    put_time,
+)
+
+# All that a Firestore timestamp may be.
+times = st.datetimes(timezones=st.just(UTC))
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False)
+    | texts
+    | st.binary()
+    | times,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+)
+
+
+def there_and_back(python: object) -> object:
+    """Through the bytes that go over the wire."""
+    message = ValuePb()
+    put(message, python)
+    return get(ValuePb.FromString(message.SerializeToString()))
+
+
+def types_in(python: object) -> object:
+    """The shape of a value: its types, all the way down."""
+    if isinstance(python, dict):
+        return {name: types_in(item) for name, item in python.items()}
+    return [types_in(item) for item in python] if isinstance(python, list) else type(python)
+
+
+@given(values)
+def test_a_value_comes_back_as_it_was(python):
+    """Value and type: 5 is not 5.0, True is not 1, and a text is not its bytes."""
+    back = there_and_back(python)
+
+    assert python == back
+    assert types_in(python) == types_in(back)
+
+
+@pytest.mark.parametrize(
+    ("python", "kind"),
+    [
+        (None, "null_value"),
+        (True, "boolean_value"),
+        (False, "boolean_value"),
+        (0, "integer_value"),
+        (1, "integer_value"),
+        (-0.0, "double_value"),
+        (5.0, "double_value"),
+        (math.inf, "double_value"),
+        ("", "string_value"),
+        (JobStatus.PENDING, "string_value"),
+        (b"", "bytes_value"),
+        (b"ab", "bytes_value"),
+        (datetime(2026, 11, 22, tzinfo=UTC), "timestamp_value"),
+        ([], "array_value"),
+        ((), "array_value"),
+        ({}, "map_value"),
+        (OrderedDict(), "map_value"),
+        (MappingProxyType({"a": 1}), "map_value"),
+    ],
+)
+def test_a_value_has_its_kind(python, kind):
+    """Also where it is empty: nothing is left unset."""
+    message = ValuePb()
+    put(message, python)
+
+    assert kind == message.WhichOneof("value_type")
+
+
+@pytest.mark.parametrize("python", [{1}, date(2026, 11, 22), Decimal(5), object(), 5j])
+def test_what_firestore_has_no_value_for_is_refused(python):
+    """By its type."""
+    with pytest.raises(TypeError, match=rf"^{type(python).__name__} has no Firestore value$"):
+        put(ValuePb(), python)
+
+
+@pytest.mark.parametrize("python", [2**63, -(2**63) - 1])
+def test_a_number_outside_64_bits_is_refused(python):
+    """It is not cut."""
+    with pytest.raises(ValueError, match="out of range"):
+        put(ValuePb(), python)
+
+
+def test_not_a_number_comes_back():
+    """Firestore holds it, and the check of a balance has to see it."""
+    back = there_and_back(math.nan)
+
+    assert isinstance(back, float)
+    assert math.isnan(back)
+
+
+def test_a_reference_is_its_path():
+    """As text; points stay what they are."""
+    message = ValuePb()
+    message.reference_value = "projects/p/databases/(default)/documents/users/ann"
+    point = ValuePb()
+    point.geo_point_value.latitude = 52.5
+
+    assert get(message) == "projects/p/databases/(default)/documents/users/ann"
+    assert get(point).latitude == 52.5
+
+
+def test_a_value_that_was_never_set_is_none():
+    """As a newer server may send what we don't know."""
+    assert get(ValuePb()) is None
+
+
+@given(st.dictionaries(texts, values, max_size=5))
+def test_a_document_comes_back_as_it_was(fields):
+    """A whole map of fields, as documents and writes hold them."""
+    document, write = DocumentPb(), WritePb()
+    put_fields(document.fields, fields)
+    put_fields(write.update.fields, fields)
+
+    assert fields == get_fields(document.fields) == get_fields(write.update.fields)
+
+
+@given(times)
+def test_a_time_comes_back_to_the_microsecond(instant):
+    """From the year 1 to 9999, before and after 1970."""
+    message = ValuePb().timestamp_value
+    put_time(message, instant)
+
+    assert 0 <= message.nanos < 1_000_000_000
+    assert instant == get_time(message)
+
+
+def test_a_time_is_an_instant():
+    """Whatever zone it is told in, it comes back in UTC; without one it is refused."""
+    message = ValuePb().timestamp_value
+    put_time(message, datetime(2026, 11, 22, 1, tzinfo=timezone(timedelta(hours=2))))
+
+    assert get_time(message) == datetime(2026, 11, 21, 23, tzinfo=UTC)
+    assert get_time(message).tzinfo is UTC
+    with pytest.raises(TypeError):
+        put_time(message, datetime(2026, 11, 22))  # noqa: DTZ001 (that is the point)
+
+
+def test_a_time_is_cut_to_the_microsecond():
+    """Python knows no nanoseconds; the earlier microsecond is meant, also before 1970."""
+    message = ValuePb().timestamp_value
+    message.seconds, message.nanos = -1, 999_999_999
+
+    assert get_time(message) == datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+
+
+@given(st.integers(-(2**63), 2**63 - 1))
+def test_an_update_time_comes_back_to_the_nanosecond(instant_ns):
+    """A precondition has to be exact."""
+    message = ValuePb().timestamp_value
+    put_nanoseconds(message, instant_ns)
+
+    assert 0 <= message.nanos < 1_000_000_000
+    assert instant_ns == nanoseconds(message)
+
+
+@pytest.mark.parametrize(
+    ("names", "path"),
+    [
+        (["credits"], "credits"),
+        (["creditRefresh", "periods", "free"], "creditRefresh.periods.free"),
+        (["_a1", "B_"], "_a1.B_"),
+        (["periods", "team plan"], "periods.`team plan`"),
+        (["periods", "1st"], "periods.`1st`"),
+        (["a.b"], "`a.b`"),
+        (["a`b"], r"`a\`b`"),
+        (["a\\b"], r"`a\\b`"),
+        (["über"], "`über`"),
+        (["free\n"], "`free\n`"),
+    ],
+)
+def test_a_field_path_is_quoted_where_it_must_be(names, path):
+    """A plan may have any name."""
+    assert path == field_path(names)
+
+
+@given(st.lists(texts.filter(lambda name: name and "\n" not in name), min_size=1, max_size=4))
+def test_a_field_path_is_the_client_librarys(names):
+    """Google's own client writes it the same way; only of line breaks it gets the quoting wrong."""
+    assert FieldPath(*names).to_api_repr() == field_path(names)
