@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -14,6 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 START_SECONDS_MAX = 60
+ANSWER_SECONDS_MAX = 5  # of one that is said to be running
+STOP_SECONDS_MAX = 5
+ASK_SECONDS_MAX = 30  # of gcloud, of Java
 MAIN_CLASS = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
 JAR_IN_SDK = "platform/cloud-firestore-emulator/cloud-firestore-emulator.jar"
 FIREBASE_JARS = Path("~/.cache/firebase/emulators")
@@ -35,17 +39,17 @@ class EmulatorError(Exception):
 
 
 @contextmanager
-def emulator(log: Path | None = None) -> Iterator[str]:
+def emulator(log: Path | None = None, port: int | None = None) -> Iterator[str]:
     """The address of an emulator: the one FIRESTORE_EMULATOR_HOST names, else one of our own, stopped on leaving."""
     running = os.environ.get("FIRESTORE_EMULATOR_HOST")
     if running:
-        _wait_until_up(running, None)
+        _wait_until_up(running, None, ANSWER_SECONDS_MAX)
         yield running
         return
-    host = f"127.0.0.1:{free_port()}"
+    host = f"127.0.0.1:{port or free_port()}"
     process = start(host, log)
     try:
-        _wait_until_up(host, process)
+        _wait_until_up(host, process, START_SECONDS_MAX)
         yield host
     finally:
         stop(process)
@@ -63,7 +67,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     """End it, at the latest by force."""
     process.terminate()
     try:
-        process.wait(timeout=10)
+        process.wait(timeout=STOP_SECONDS_MAX)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -83,24 +87,26 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_until_up(host: str, process: subprocess.Popen[bytes] | None) -> None:
-    deadline = time.monotonic() + START_SECONDS_MAX
+def _wait_until_up(host: str, process: subprocess.Popen[bytes] | None, seconds_max: float) -> None:
+    deadline = time.monotonic() + seconds_max
     while time.monotonic() < deadline:
         if process is not None and process.poll() is not None:
             raise EmulatorError(
-                f"the Firestore emulator ended at once, with exit code {process.returncode}; is Java 17 or newer?"
+                f"The Firestore emulator ended at once, with exit code {process.returncode}. "
+                "Is Java 17 or newer? Recent emulators of Firebase's want Java 21."
             )
         try:
             with urllib.request.urlopen(f"http://{host}/", timeout=2):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
-    raise EmulatorError(f"no Firestore emulator answers at {host} within {START_SECONDS_MAX} s")
+    named = "; FIRESTORE_EMULATOR_HOST names it, start it or unset that" if process is None else ""
+    raise EmulatorError(f"No Firestore emulator answers at {host} within {seconds_max} s{named}.")
 
 
 def _java() -> str:
     java = shutil.which("java")
-    if java is None or subprocess.run([java, "-version"], capture_output=True, check=False).returncode != 0:
+    if java is None or _told([java, "-version"]) is None:  # macOS has a `java` that only says where to get one
         raise EmulatorError(HOW_TO_INSTALL_JAVA)
     return java
 
@@ -110,10 +116,16 @@ def _jar() -> Path:
     for root in _sdk_roots():
         if (jar := root / JAR_IN_SDK).is_file():
             return jar
-    jars = sorted(FIREBASE_JARS.expanduser().glob("cloud-firestore-emulator-*.jar"))
+    folder = Path(os.environ.get("FIREBASE_EMULATORS_PATH") or FIREBASE_JARS).expanduser()
+    jars = sorted(folder.glob("cloud-firestore-emulator-*.jar"), key=_version)
     if jars:
         return jars[-1]
     raise EmulatorError(HOW_TO_INSTALL)
+
+
+def _version(jar: Path) -> list[int]:
+    """1.19.10 comes after 1.19.9."""
+    return [int(number) for number in re.findall(r"\d+", jar.stem)]
 
 
 def _sdk_roots() -> Iterator[Path]:
@@ -121,8 +133,14 @@ def _sdk_roots() -> Iterator[Path]:
     if gcloud is None:
         return
     yield Path(gcloud).resolve().parent.parent
-    told = subprocess.run(
-        [gcloud, "info", "--format=value(installation.sdk_root)"], capture_output=True, text=True, check=False
-    )
-    if told.returncode == 0 and told.stdout.strip():
-        yield Path(told.stdout.strip())
+    if root := (_told([gcloud, "info", "--format=value(installation.sdk_root)"]) or "").strip():
+        yield Path(root)
+
+
+def _told(command: list[str]) -> str | None:
+    """What a command prints; None if it fails."""
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=ASK_SECONDS_MAX)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return ended.stdout if ended.returncode == 0 else None

@@ -1,0 +1,61 @@
+"""What the developer sees while it runs: one line that is rewritten, or on a pipe a line now and then."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from types import FrameType
+from typing import TextIO
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PROXIES = ("http_proxy", "https_proxy", "grpc_proxy", "all_proxy")
+
+
+class Progress:
+    """One line, rewritten in place on a terminal; elsewhere only the milestones are printed."""
+
+    def __init__(self, out: TextIO = sys.stdout) -> None:
+        self._out = out
+        self._terminal = out.isatty()
+
+    def show(self, text: str, *, milestone: bool = False) -> None:
+        if self._terminal:
+            width = shutil.get_terminal_size().columns - 1
+            self._out.write(f"\r\x1b[K{text[:width]}")
+        elif milestone:
+            self._out.write(f"{text}\n")
+        self._out.flush()
+
+    def say(self, text: str = "") -> None:
+        """A line that stays."""
+        self._out.write(f"\r\x1b[K{text}\n" if self._terminal else f"{text}\n")
+        self._out.flush()
+
+
+def end_on_signals() -> None:
+    """Ctrl-C, SIGTERM and a closed terminal all end the program through its clean-up, which a second one can't stop."""
+    for number in SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN or number == signal.SIGTERM:
+            signal.signal(number, _end)
+
+
+def forward_as_sigterm() -> None:
+    """Ctrl-C and a closed terminal reach whoever has asked for SIGTERM since, and then us."""
+    for number in SIGNALS:
+        if number != signal.SIGTERM and signal.getsignal(number) == _end:
+            signal.signal(number, lambda *_: signal.raise_signal(signal.SIGTERM))
+
+
+def stay_local() -> None:
+    """No proxy stands between us and the loopback; what we start inherits that."""
+    for name in PROXIES:
+        os.environ.pop(name, None)
+        os.environ.pop(name.upper(), None)
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise SystemExit(128 + number)

@@ -1,0 +1,181 @@
+"""One simulated day: Cloud Scheduler's deliveries, twice now and then, two workers at once, and one that is killed.
+
+Every call is told the simulated time as `asOf`, so the ticks follow each other without waiting. Calls of one tick run
+side by side, with the app's spending beside them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from dev.cloud_scheduler import Answer, deliver
+from dev.database import Database
+from dev.function_server import FunctionServer
+from dev.spending import Spender
+from shared.store.values import get
+
+BUILDER, WORKER = "credit_refresh_queue", "credit_refresh_worker"
+BODIES: dict[str, dict[str, Any]] = {BUILDER: {"scan": "auto"}, WORKER: {}}
+
+TICK_MINUTES = 5
+BUILDER_MINUTES = 10
+BUILDER_TWICE_MINUTES = 360
+DAY_MINUTES = 1440
+TAIL_MINUTES = 20  # the worker goes on past midnight, for retries of the last slot
+DELIVERIES_MAX = 4  # Cloud Scheduler tries again after an answer of 5xx
+CRASH_SECONDS_MAX = 10
+CRASH_JOBS_MAX = 20  # are watched
+JOBS = "credit_refresh_jobs"
+
+
+class DeliveryError(Exception):
+    """A function refused a delivery, or kept failing: the demo can't go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is delivered at one tick: an entry point and which of its servers, as often as it is listed."""
+
+    calls: tuple[tuple[str, int], ...]
+    crash: bool = False
+
+
+def plan_tick(minute: int, slot_minutes: int) -> Plan:
+    """The worker every five minutes, the builder every ten; duplicates and races in turns, the crash around noon."""
+    if minute == crash_minute(slot_minutes):
+        return Plan(((WORKER, 1),), crash=True)
+    calls = [(WORKER, minute // TICK_MINUTES % 2)]
+    number, step = divmod(minute, slot_minutes)
+    if step == 0:  # a slot begins: two workers race for it, or one gets the same delivery twice
+        calls.append((WORKER, (number + calls[0][1]) % 2))
+    elif minute % 60 == 20:
+        calls.append((WORKER, 1 - calls[0][1]))
+    if minute % BUILDER_MINUTES == 0 and minute < DAY_MINUTES:
+        calls += [(BUILDER, 0)] * (2 if minute % BUILDER_TWICE_MINUTES == 0 else 1)
+    return Plan(tuple(calls))
+
+
+def crash_minute(slot_minutes: int) -> int | None:
+    """The first slot from noon on; None where the whole day is one slot."""
+    noon = DAY_MINUTES // 2
+    minute = -(-noon // slot_minutes) * slot_minutes
+    return minute if minute < DAY_MINUTES else None
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What the functions answered, added up."""
+
+    calls: int = 0
+    idle_calls: int = 0
+    duplicates: int = 0
+    races: int = 0
+    retried: int = 0
+    reads: int = 0
+    writes: int = 0
+    idle_reads: int = 0
+    scanned: int = 0
+    queued: int = 0
+    skipped: int = 0
+    jobs_created: int = 0
+    refreshed: int = 0
+    conflicts: int = 0
+    errors: list[dict[str, Any]] = field(default_factory=list)
+    errors_total: int = 0
+
+    def add(self, entry_point: str, answer: Answer) -> None:
+        body = answer.body
+        idle = not (body["scannedUsers"] if entry_point == BUILDER else body["jobsClaimed"])
+        self.calls += 1
+        self.idle_calls += idle
+        self.idle_reads += body["reads"] if idle else 0
+        self.reads += body["reads"]
+        self.writes += body["writes"]
+        self.scanned += body.get("scannedUsers", 0)
+        self.queued += body.get("queuedUsers", 0)
+        self.jobs_created += body.get("jobsCreated", 0)
+        self.refreshed += body.get("refreshedUsers", 0)
+        self.skipped += body["skippedUsers"]
+        self.conflicts += body.get("conflicts", 0)
+        self.errors += body["errors"]
+        self.errors_total += body["errorsTotal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """Plays the day on running functions: `servers` by entry point."""
+
+    day: date
+    slot_minutes: int
+    servers: Mapping[str, Sequence[FunctionServer]]
+    database: Database
+    spender: Spender
+    executor: Executor
+    ledger: Ledger = field(default_factory=Ledger)
+
+    def play(self, tell: Callable[[int, Ledger], None]) -> None:
+        """From midnight to midnight and a little longer; `tell` hears of every tick."""
+        for minute in range(0, DAY_MINUTES + TAIL_MINUTES, TICK_MINUTES):
+            self._tick(minute)
+            tell(minute, self.ledger)
+
+    def at(self, minute: int) -> datetime:
+        return datetime(self.day.year, self.day.month, self.day.day, tzinfo=UTC) + timedelta(minutes=minute)
+
+    @property
+    def killed_at(self) -> datetime | None:
+        minute = crash_minute(self.slot_minutes)
+        return None if minute is None else self.at(minute)
+
+    def _tick(self, minute: int) -> None:
+        plan = plan_tick(minute, self.slot_minutes)
+        spending = self.executor.submit(self.spender.spend_until, minute * 60)
+        if plan.crash:
+            self._crash(*plan.calls[0], minute)
+        else:
+            calls = [(entry_point, self._submit(entry_point, server, minute)) for entry_point, server in plan.calls]
+            for entry_point, call in calls:
+                self._count(entry_point, call.result(), minute)
+        spending.result()
+        self.ledger.races += len({call for call in plan.calls if call[0] == WORKER}) > 1
+        self.ledger.duplicates += len(plan.calls) - len(set(plan.calls))
+
+    def _submit(self, entry_point: str, server: int, minute: int) -> Future[Answer]:
+        return self.executor.submit(self._deliver, self.servers[entry_point][server].port, entry_point, minute)
+
+    def _deliver(self, port: int, entry_point: str, minute: int) -> Answer:
+        at = self.at(minute)
+        return deliver(port, entry_point, at, {**BODIES[entry_point], "asOf": at.isoformat()})
+
+    def _count(self, entry_point: str, answer: Answer, minute: int) -> None:
+        """Add an answer up; after a failure deliver again, as Cloud Scheduler does."""
+        for _ in range(DELIVERIES_MAX - 1):
+            if answer.status == 200 or 400 <= answer.status < 500:
+                break
+            self.ledger.retried += 1
+            time.sleep(1)
+            answer = self._deliver(self.servers[entry_point][0].port, entry_point, minute)
+        if answer.status != 200:
+            told = answer.body or "no answer"
+            raise DeliveryError(f"{entry_point} at {self.at(minute):%H:%M} answered {answer.status}: {told}")
+        self.ledger.add(entry_point, answer)
+
+    def _crash(self, entry_point: str, server: int, minute: int) -> None:
+        """Call a worker alone and kill it as soon as it holds a job; start another in its place."""
+        jobs = self.database.find(JOBS, "scheduledFor", self.at(minute), CRASH_JOBS_MAX)
+        call = self._submit(entry_point, server, minute)
+        deadline = time.monotonic() + CRASH_SECONDS_MAX
+        while jobs and not call.done() and time.monotonic() < deadline:
+            states = self.database.read(JOBS, jobs, ["status"]).values()
+            if any(get(state.fields["status"]) == "processing" for state in states):
+                break
+        victim = self.servers[entry_point][server]
+        victim.kill()
+        call.result()
+        victim.start()
+        victim.wait()

@@ -1,0 +1,160 @@
+"""`make demo`: a population, the functions as they are deployed, one simulated day, and every balance checked.
+
+USERS=5000 says how many users.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from pathlib import Path
+
+from dev.console import Progress, end_on_signals, stay_local
+from dev.database import Database
+from dev.day import BUILDER, DAY_MINUTES, WORKER, Day, DeliveryError, Ledger
+from dev.emulator import EmulatorError, clear, emulator
+from dev.function_server import BUNDLE, FunctionServer, FunctionServerError
+from dev.loading import load
+from dev.oracle import Rules
+from dev.population import Population
+from dev.screen import final_screen, introduction
+from dev.spending import Spender, planned
+from dev.verdict import Judge, Verdict
+from shared.core.errors import CreditRefreshError
+from shared.settings import Settings, read_plans
+
+USERS_DEFAULT = 5000
+USERS_MAX = 1_000_000
+SLOTS_MINUTES = [5, 10, 15, 20, 30, 60, 120, 180, 240, 360, 480, 720, 1440]  # all of them divide the day
+CALLS_AT_ONCE_MAX = 8
+MILESTONE_MINUTES = 180
+USERS_A_SLOT = 500  # with four of five due, one full job and a part of another
+PLANS = BUNDLE / "plans.toml"
+
+
+def main() -> int:
+    """The exit code: 0 if every balance is right."""
+    end_on_signals()
+    stay_local()
+    try:
+        return run(users_wanted(os.environ.get("USERS", "")))
+    except (EmulatorError, FunctionServerError, DeliveryError, CreditRefreshError, RuntimeError, ValueError) as exc:
+        print(f"\n{exc}", file=sys.stderr)
+        return 1
+
+
+def users_wanted(text: str) -> int:
+    """How many users the environment asks for. Raises ValueError."""
+    if not text:
+        return USERS_DEFAULT
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= USERS_MAX:
+        raise ValueError(f"USERS={text!r} is not a whole number from 1 to {USERS_MAX}")
+    return int(text)
+
+
+def slot_minutes_for(users: int) -> int:
+    """The narrowest slot that still fills its jobs."""
+    return next(
+        (minutes for minutes in SLOTS_MINUTES if users * minutes >= USERS_A_SLOT * DAY_MINUTES), SLOTS_MINUTES[-1]
+    )
+
+
+def run(users: int) -> int:
+    """Everything from the emulator to the verdict; leaves nothing behind but the logs of a day that went wrong."""
+    read_plans(Settings())  # a bad one is told here, not by every process
+    started, progress = time.monotonic(), Progress()
+    logs = Path(tempfile.mkdtemp(prefix="credit-refresh-demo-"))
+    keep = True
+    try:
+        with ExitStack() as stack:
+            progress.show("starting the Firestore emulator …", milestone=True)
+            host = stack.enter_context(emulator(logs / "emulator.log"))
+            stage = Stage(host, f"demo-{uuid.uuid4().hex[:12]}", logs, progress, stack)
+            day, verdict = stage.play(users)
+            progress.say(final_screen(day, verdict, time.monotonic() - started))
+            keep = not verdict.is_ok
+            return int(keep)
+    except (EmulatorError, SystemExit):
+        keep = False
+        raise
+    finally:
+        if keep:
+            progress.say(f"What the emulator and the functions logged is in {logs}")
+        else:
+            shutil.rmtree(logs, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One emulator and one project in it; `stack` ends whatever is started."""
+
+    host: str
+    project: str
+    logs: Path
+    progress: Progress
+    stack: ExitStack
+
+    def play(self, users: int) -> tuple[Day, Verdict]:
+        """Load, play the day, judge it."""
+        if os.environ.get("FIRESTORE_EMULATOR_HOST"):  # somebody else's: it outlives us
+            self.stack.callback(clear, self.host, self.project)
+        tomorrow = datetime.now(UTC).date() + timedelta(days=1)  # no document is younger than the day
+        population = Population(users, tomorrow, Rules.read(PLANS))
+        slot_minutes = slot_minutes_for(users)
+        servers = self._serve(slot_minutes)
+        database = Database(self.host, self.project)
+        self.stack.callback(database.close)
+        loaded = load(database, population, lambda count: self.progress.show(f"loading users: {count:,} of {users:,}"))
+        for server in chain(*servers.values()):
+            server.wait()
+        self.progress.say(introduction(self.host, self.project, population, slot_minutes))
+        day = Day(
+            day=tomorrow,
+            slot_minutes=slot_minutes,
+            servers=servers,
+            database=database,
+            spender=Spender(database, population, planned(population, slot_minutes * 60)),
+            executor=self._executor(),
+        )
+        day.play(self._tell_tick)
+        return day, Judge(database, loaded, day).judge(lambda count: self.progress.show(f"checking users: {count:,}"))
+
+    def _serve(self, slot_minutes: int) -> dict[str, list[FunctionServer]]:
+        """One builder and two workers, each a process group of its own."""
+        environ = {
+            "FIRESTORE_EMULATOR_HOST": self.host,
+            "GOOGLE_CLOUD_PROJECT": self.project,
+            "CREDIT_REFRESH_SLOT_SECONDS": str(slot_minutes * 60),
+        }
+        names = {BUILDER: ["builder"], WORKER: ["worker-1", "worker-2"]}
+        servers = {
+            entry_point: [FunctionServer(entry_point, environ, self.logs / f"{name}.log") for name in given]
+            for entry_point, given in names.items()
+        }
+        for server in chain(*servers.values()):
+            self.stack.callback(server.stop)
+            server.start()
+        return servers
+
+    def _executor(self) -> ThreadPoolExecutor:
+        executor = ThreadPoolExecutor(CALLS_AT_ONCE_MAX)
+        self.stack.callback(executor.shutdown, wait=False, cancel_futures=True)
+        return executor
+
+    def _tell_tick(self, minute: int, ledger: Ledger) -> None:
+        clock = f"{minute // 60:02}:{minute % 60:02}"
+        text = f"{clock}  {ledger.queued:>7,} users queued  {ledger.refreshed:>7,} refreshed  {ledger.calls:>4} calls"
+        self.progress.show(text, milestone=minute % MILESTONE_MINUTES == 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,192 @@
+"""What a refresh ought to do, worked out anew from the rules and nothing else: it shares no code with the system.
+
+before = start - what was spent before the refresh
+after  = the plan's policy, applied to before
+final  = after - what was spent after the refresh
+"""
+
+from __future__ import annotations
+
+import calendar
+import math
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+INT64 = range(-(2**63), 2**63)
+MONTHS = {"month": 1, "year": 12}
+
+Number = int | float
+Interval = tuple[date, date]
+
+
+class Fate(StrEnum):
+    """What is to become of a user on the day."""
+
+    REFRESHED = "refreshed"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The fate; of those to be refreshed also the plan's name, its period [start, end) and the anchor."""
+
+    fate: Fate
+    plan: str = ""
+    period: Interval = (date.min, date.min)
+    anchor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spends:
+    """What a user spent, in order, on either side of the refresh."""
+
+    before: Sequence[Number] = ()
+    after: Sequence[Number] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The plans file, as it is written."""
+
+    plans: Mapping[str, Mapping[str, Any]]
+    default: str
+
+    @classmethod
+    def read(cls, path: Path) -> Rules:
+        file = tomllib.loads(path.read_text(encoding="utf-8"))
+        return cls(file["plans"], file["default_plan"])
+
+
+def expect(rules: Rules, user: Mapping[str, Any], create_time: datetime, day: date) -> Expected:
+    """What is to become of a user, by the document it started the day with."""
+    if "credits" not in user:
+        return Expected(Fate.SKIPPED)
+    if not _is_sound(user):
+        return Expected(Fate.FAILED)
+    if (user.get("creditRefresh") or {}).get("paused"):
+        return Expected(Fate.SKIPPED)
+    name = rules.default if user.get("plan") is None else user["plan"]
+    plan = rules.plans.get(name)
+    return Expected(Fate.FAILED) if plan is None else _expect_on(name, plan, user, create_time, day)
+
+
+def _expect_on(
+    name: str, plan: Mapping[str, Any], user: Mapping[str, Any], create_time: datetime, day: date
+) -> Expected:
+    stamp = user.get("creditRefresh") or {}
+    anchor = stamp.get("anchor") or _signup(user, create_time).astimezone(UTC).date().isoformat()
+    period = period_of(plan, day, date.fromisoformat(anchor))
+    if period is None or (stamp.get("periods") or {}).get(name, "") >= period[0].isoformat():
+        return Expected(Fate.SKIPPED)
+    if math.floor(granted(plan, user["credits"])) not in INT64:
+        return Expected(Fate.FAILED)
+    return Expected(Fate.REFRESHED, name, period, anchor if plan.get("anchor") == "signup" else None)
+
+
+def period_of(plan: Mapping[str, Any], day: date, anchor: date) -> Interval | None:
+    """The period that contains the day; None before the anchor. The calendar's months count from 1 January."""
+    if plan["period"] == "day":
+        return day, day + timedelta(days=1)
+    if plan["period"] == "week":
+        monday = day - timedelta(days=day.isoweekday() - 1)
+        return monday, monday + timedelta(days=7)
+    step = MONTHS[plan["period"]]
+    first = anchor if plan.get("anchor") == "signup" else date(day.year, 1, 1)
+    starts = [add_months(first, step * n) for n in range((day.year - first.year + 1) * 12 // step + 2)]
+    begun = sum(start <= day for start in starts)
+    return (starts[begun - 1], starts[begun]) if begun else None
+
+
+def add_months(day: date, months: int) -> date:
+    """The same day of a later month, or that month's last."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
+
+
+def granted(plan: Mapping[str, Any], balance: Number) -> Number:
+    """The balance after one grant."""
+    allowance: int = plan["allowance"]
+    if plan["policy"] == "reset":
+        return allowance
+    if plan["policy"] == "top_up":
+        return max(balance, allowance)
+    total = balance + allowance
+    capped = min(total, plan["cap"]) if "cap" in plan else total
+    return max(balance, capped)
+
+
+def faults(
+    rules: Rules, expected: Expected, start: Mapping[str, Any], final: Mapping[str, Any], spends: Spends
+) -> list[str]:
+    """What is wrong with the balance and the stamp a user ended the day with."""
+    if expected.fate is not Fate.REFRESHED:
+        left = _spent(start.get("credits"), [*spends.before, *spends.after])
+        return _differences({"credits": left}, {"credits": final.get("credits")}) if left is not None else []
+    stamp, earlier = final.get("creditRefresh") or {}, start.get("creditRefresh") or {}
+    before = _spent(start["credits"], spends.before)
+    after = granted(rules.plans[expected.plan], before)
+    wanted = {
+        "credits": _spent(after, spends.after),
+        "before": before,
+        "granted": after - before,
+        "plan": expected.plan,
+        "periods": {**(earlier.get("periods") or {}), expected.plan: expected.period[0].isoformat()},
+        "dueOn": expected.period[1].isoformat(),
+        "anchor": expected.anchor or earlier.get("anchor"),
+        "paused": earlier.get("paused"),
+    }
+    return _differences(wanted, {**{name: stamp.get(name) for name in wanted}, "credits": final.get("credits")})
+
+
+def _spent(balance: Any, amounts: Sequence[Number]) -> Any:
+    for amount in amounts:
+        balance -= amount
+    return balance
+
+
+def _differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{name} is {found[name]!r}, not {value!r}"
+        for name, value in wanted.items()
+        if found[name] != value and not (_is_nan(found[name]) and _is_nan(value))
+    ]
+
+
+def _is_sound(user: Mapping[str, Any]) -> bool:
+    stamp = {} if user.get("creditRefresh") is None else user["creditRefresh"]
+    if not _is_number(user["credits"]) or not isinstance(user.get("plan"), str | None) or not isinstance(stamp, dict):
+        return False
+    periods = {} if stamp.get("periods") is None else stamp["periods"]
+    return (
+        isinstance(periods, dict)
+        and all(map(_is_day, periods.values()))
+        and (stamp.get("anchor") is None or _is_day(stamp["anchor"]))
+        and isinstance(stamp.get("paused"), bool | None)
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _is_day(value: object) -> bool:
+    if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
+        return False
+    year, month, day = map(int, value.split("-"))
+    return 1 <= month <= 12 and 1 <= day <= calendar.monthrange(year, month)[1]
+
+
+def _signup(user: Mapping[str, Any], create_time: datetime) -> datetime:
+    created = user.get("createdAt")
+    return created if isinstance(created, datetime) else create_time

@@ -1,0 +1,194 @@
+"""A made-up population: every user follows from a number and the day alone, so none has to be kept."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+import string
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from dev.oracle import Interval, Rules, add_months, period_of
+
+ALPHABET = string.ascii_letters + string.digits
+EARLIER = "-earlier"  # ends the id of every job before the day
+ODD_SHARE = 10  # at most every tenth user is one of the odd ones
+
+# A state, and how many of a hundred ordinary users are in it.
+STATES = {"last_period": 56, "new": 14, "this_period": 10, "missed": 10, "paused": 4, "changed_plan": 6}
+
+# Documents nobody can make sense of: each must be left exactly as it is, and named.
+BAD: dict[str, dict[str, Any]] = {
+    "bad-balance-text": {"credits": "120"},
+    "bad-balance-null": {"credits": None},
+    "bad-balance-nan": {"credits": math.nan},
+    "bad-balance-infinite": {"credits": -math.inf},
+    "bad-balance-true": {"credits": True},
+    "bad-balance-map": {"credits": {"amount": 120, "unit": "credits"}},
+    "bad-balance-list": {"credits": [120]},
+    "bad-balance-beyond-64-bits": {"credits": 1e300},
+    "bad-plan-unknown": {"plan": "platinum"},
+    "bad-plan-number": {"plan": 7},
+    "bad-plan-empty": {"plan": ""},
+    "bad-stamp-text": {"creditRefresh": "refreshed yesterday"},
+    "bad-stamp-periods": {"creditRefresh": {"periods": ["free"]}},
+    "bad-stamp-day": {"creditRefresh": {"periods": {"free": "yesterday"}}},
+    "bad-stamp-day-number": {"creditRefresh": {"periods": {"free": 20261122}}},
+    "bad-stamp-anchor": {"creditRefresh": {"anchor": "the 31st"}},
+    "bad-stamp-paused": {"creditRefresh": {"paused": "yes"}},
+}
+
+# Unusual, and none the worse for it.
+UNUSUAL: dict[str, dict[str, Any]] = {
+    "balance-negative": {"credits": -250},
+    "balance-fraction": {"credits": 0.1 + 0.2},
+    "balance-minus-zero": {"credits": -0.0},
+    "balance-huge": {"credits": 2**62},
+    "balance-hugely-overdrawn": {"credits": -(2**62)},
+    "balance-largest": {"credits": 2**63 - 1},
+    "balance-tiny": {"credits": 5e-324},
+    "plan-null": {"plan": None},
+    "stamp-null": {"creditRefresh": None},
+    "stamp-empty": {"creditRefresh": {}},
+    "created-text": {"createdAt": "last summer"},
+    "first.last@example.com": {},
+    "an id with spaces": {},
+    " leading and trailing ": {},
+    "[brackets] {and} (others)": {},
+    "emoji-🦊-👩‍🚀": {},
+    "größe-大きさ-размер": {},
+    "100%25 a+b&c=d?e#f~g": {},
+    "`back\\ticks` 'and' \"quotes\"": {},
+    "...": {},
+    "__half": {},
+    "0": {},
+    "Same": {},
+    "same": {},
+    "long-" + "x" * 1000: {},
+}
+WITHOUT_BALANCE = [f"no-balance-{n}" for n in range(3)]
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """So many users, as they are when the day begins."""
+
+    users: int
+    day: date
+    rules: Rules
+
+    @property
+    def odd_ones(self) -> int:
+        """The first users are the odd ones, as many as go well with the rest."""
+        return min(len(BAD) + len(UNUSUAL) + len(WITHOUT_BALANCE), self.users // ODD_SHARE)
+
+    def user_id(self, index: int) -> str:
+        if index < self.odd_ones:
+            return _odd_id(index)
+        return _random_text(hashlib.blake2b(str(index).encode(), digest_size=21).digest())
+
+    def document(self, index: int) -> dict[str, Any]:
+        rng = random.Random(f"user {index}")
+        ordinary = self._ordinary(rng, index)
+        if index >= self.odd_ones:
+            return ordinary
+        user_id = _odd_id(index)
+        if user_id in WITHOUT_BALANCE:
+            del ordinary["credits"]
+        odd = {**BAD, **UNUSUAL}.get(user_id, {})
+        if {"credits", "plan"} & odd.keys():
+            ordinary.pop("creditRefresh", None)  # due, whatever the plan
+            ordinary.pop("plan", None)
+        return {**ordinary, **odd}
+
+    def _ordinary(self, rng: random.Random, index: int) -> dict[str, Any]:
+        named = self._plan(rng)
+        plan = named or self.rules.default
+        created = self._created(rng)
+        document: dict[str, Any] = {
+            "credits": _balance(rng, self.rules.plans[plan]["allowance"]),
+            "email": f"user{index}@example.com",
+            "profile": {"locale": rng.choice(["en", "de", "pt-BR"]), "tags": ["beta"] * rng.randint(0, 2)},
+        }
+        if named is not None:
+            document["plan"] = named
+        if rng.random() < 0.95:
+            document["createdAt"] = created
+        stamp = self._stamp(rng, plan, created.date())
+        return {**document, "creditRefresh": stamp} if stamp else document
+
+    def _plan(self, rng: random.Random) -> str | None:
+        """Half are on the default plan, a few without saying so; the others share the rest."""
+        if rng.random() < 0.1:
+            return None
+        others = [name for name in self.rules.plans if name != self.rules.default]
+        return self.rules.default if rng.random() < 0.55 or not others else rng.choice(others)
+
+    def _created(self, rng: random.Random) -> datetime:
+        """Some time in the last years; of one in six, a number of whole months ago: those renew today."""
+        day = self.day - timedelta(days=rng.randint(0, 1200))
+        if rng.random() < 1 / 6:
+            day = add_months(self.day, -rng.randint(1, 30))
+        return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(seconds=rng.randint(0, 86_399))
+
+    def _stamp(self, rng: random.Random, plan: str, anchor: date) -> dict[str, Any]:
+        """What the days before have left on the user; nothing, if they never came by."""
+        state = rng.choices(list(STATES), list(STATES.values()))[0]
+        current = self._period(plan, self.day, anchor)
+        if state == "new" or current is None:
+            return {}
+        if state == "changed_plan":
+            plan = rng.choice(list(self.rules.plans))
+            return self._stamped(rng, plan, self._period(plan, self.day, anchor), anchor)
+        if state == "this_period":
+            return self._stamped(rng, plan, current, anchor)
+        days = 1 if state != "missed" else rng.randint(2, 90)
+        stamp = self._stamped(rng, plan, self._period(plan, current[0] - timedelta(days=days), anchor), anchor)
+        return {**stamp, "paused": True} if state == "paused" else stamp
+
+    def _stamped(self, rng: random.Random, plan: str, period: Interval | None, anchor: date) -> dict[str, Any]:
+        if period is None:
+            return {}
+        start, end = period
+        at = datetime(start.year, start.month, start.day, tzinfo=UTC)
+        stamp = {
+            "plan": plan,
+            "periods": {plan: start.isoformat()},
+            "dueOn": end.isoformat(),
+            "refreshedAt": at + timedelta(minutes=rng.randint(0, 20)),
+            "nextAt": at + (end - start),
+            "granted": rng.randint(0, 50),
+            "before": rng.randint(0, 50),
+            "jobId": f"{start}-{rng.randint(2, 9):05d}-{rng.randint(0, 99):03d}{EARLIER}",
+        }
+        return {**stamp, "anchor": anchor.isoformat()} if self.rules.plans[plan].get("anchor") == "signup" else stamp
+
+    def _period(self, plan: str, day: date, anchor: date) -> Interval | None:
+        return period_of(self.rules.plans[plan], day, anchor)
+
+
+def _odd_id(index: int) -> str:
+    """The kinds take turns, so that a small population has some of each."""
+    kinds = [list(BAD), list(UNUSUAL), WITHOUT_BALANCE]
+    turns = max(map(len, kinds))
+    return [kind[turn] for turn in range(turns) for kind in kinds if turn < len(kind)][index]
+
+
+def _random_text(digest: bytes) -> str:
+    """28 letters and digits, as Firebase gives its users."""
+    number, text = int.from_bytes(digest, "big"), ""
+    for _ in range(28):
+        number, rest = divmod(number, len(ALPHABET))
+        text += ALPHABET[rest]
+    return text
+
+
+def _balance(rng: random.Random, allowance: int) -> int | float:
+    draw = rng.random()
+    if draw < 0.02:
+        return -rng.randint(1, 100)
+    if draw < 0.05:
+        return rng.randint(0, 4 * allowance) / 4
+    return rng.randint(0, 2 * allowance) if draw < 0.1 else rng.randint(0, allowance)

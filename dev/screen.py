@@ -1,0 +1,80 @@
+"""What the demo says before the day and after it."""
+
+from __future__ import annotations
+
+from dev.day import BUILDER_MINUTES, TICK_MINUTES, Day
+from dev.oracle import Fate
+from dev.population import Population
+from dev.verdict import Verdict
+
+READ_DOLLARS = 0.03  # per 100K, us-central1
+WRITE_DOLLARS = 0.09
+ONE_JOB_EACH = (3, 4)  # reads and writes per user, where every user is a job claimed on its own
+
+
+def introduction(host: str, project: str, population: Population, slot_minutes: int) -> str:
+    plans = ", ".join(population.rules.plans)
+    return (
+        f"{population.users:,} users on {plans} or no plan, in the emulator at {host}, project {project}\n"
+        f"slots of {slot_minutes} minutes, wide enough to fill a job with so many users (the default is 5)\n"
+        f"{population.day:%A, %d %B %Y}: the builder every {BUILDER_MINUTES} minutes, "
+        f"a worker every {TICK_MINUTES}, played back to back\n"
+    )
+
+
+def final_screen(day: Day, verdict: Verdict, seconds: float) -> str:
+    lines = ["", *_users(day, verdict), "", *_happened(day, verdict), "", *_cost(day, verdict), ""]
+    return "\n".join([*lines, *_ending(verdict, seconds)])
+
+
+def _users(day: Day, verdict: Verdict) -> list[str]:
+    refreshed = sum(outcome == "refreshed" for told in verdict.receipts.outcomes.values() for outcome, _, _ in told)
+    errors = sorted(day.ledger.errors, key=lambda error: str(error["userId"]))
+    return [
+        f"refreshed {refreshed:>9,}",
+        f"skipped   {day.ledger.skipped:>9,}  granted before, paused, or without a balance",
+        f"failed    {day.ledger.errors_total:>9,}{'  each left as it was:' if errors else ''}",
+        *(f"            {error['userId']}: {error['code']}, {error['error']}" for error in errors),
+        f"jobs      {verdict.receipts.jobs:>9,}  of {refreshed / max(1, verdict.receipts.jobs):.0f} users each",
+    ]
+
+
+def _happened(day: Day, verdict: Verdict) -> list[str]:
+    ledger, spender, killed_at = day.ledger, day.spender, day.killed_at
+    killed = "no worker was killed, as the day has one slot only"
+    if killed_at is not None:
+        killed = f"one worker killed at {killed_at:%H:%M}, others took over {verdict.receipts.taken_over} of its jobs"
+    return [
+        "Meanwhile",
+        f"  {spender.made:,} spends; {spender.conflicts:,} more met a refresh and were made again on the new balance",
+        f"  {spender.refused:,} spends refused for want of credits",
+        f"  {ledger.conflicts:,} users had changed (spent, or refreshed by the killed worker), and were read again",
+        f"  {ledger.races} times two workers at once, {ledger.duplicates} deliveries made twice, {killed}",
+        *([f"  {ledger.retried} deliveries failed and were made again"] if ledger.retried else []),
+    ]
+
+
+def _cost(day: Day, verdict: Verdict) -> list[str]:
+    """Per refreshed user. What the killed worker did before it died is counted, though it could not report it."""
+    ledger, receipts, users = day.ledger, verdict.receipts, max(1, verdict.fates[Fate.REFRESHED])
+    reads = (ledger.reads + receipts.unreported_reads) / users
+    writes = (ledger.writes + receipts.unreported_writes) / users
+    return [
+        "Per refreshed user         reads   writes   $ per 100K users",
+        _cost_line("this day", reads, writes),
+        _cost_line("one job per user", *ONE_JOB_EACH),
+        f"  reads: {ledger.scanned:,} users by the builder, due or not; {ledger.conflicts:,} of them again;",
+        f"         {ledger.idle_reads:,} by the {ledger.idle_calls:,} calls that found nothing to do",
+    ]
+
+
+def _cost_line(name: str, reads: float, writes: float) -> str:
+    dollars = reads * READ_DOLLARS + writes * WRITE_DOLLARS
+    return f"  {name:<23} {reads:>6.2f}   {writes:>6.2f}   {dollars:>16.2f}"
+
+
+def _ending(verdict: Verdict, seconds: float) -> list[str]:
+    if verdict.is_ok:
+        return [f"OK: {verdict.checked:,} balances and stamps checked, all as they should be ({seconds:.0f} s)"]
+    shown = [f"  {fault}" for fault in verdict.faults]
+    return [*shown, f"FAILED: {verdict.faulty:,} of {verdict.checked:,} users and totals are wrong ({seconds:.0f} s)"]

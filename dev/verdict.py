@@ -1,0 +1,167 @@
+"""The end of the day: every user's document and every receipt, held against what ought to be."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from dev.database import Database, document_id, serialized, serialized_values, update_time_ns
+from dev.day import JOBS, Day
+from dev.loading import Loaded
+from dev.oracle import Expected, Fate, expect, faults
+from shared.store.values import get_fields, get_time
+
+USER_PAGE = 20_000  # the emulator sorts all that is left for every page
+TOLD_EVERY = 1000
+JOB_PAGE = 50
+OURS = {"credits", "creditRefresh"}
+FAULTS_SHOWN_MAX = 20
+
+
+@dataclass(slots=True)
+class Receipts:
+    """What the settled jobs say of each user, and of themselves."""
+
+    jobs: int = 0
+    unsettled: int = 0
+    taken_over: int = 0
+    outcomes: dict[str, list[tuple[str, Any, Any]]] = field(default_factory=dict)
+    unreported_reads: int = 0
+    unreported_writes: int = 0
+
+    @classmethod
+    def read(cls, database: Database, killed_at: datetime | None) -> Receipts:
+        receipts = cls()
+        for document in database.scan(JOBS, JOB_PAGE):
+            receipts._add(get_fields(document.fields), killed_at)
+        return receipts
+
+    def _add(self, job: dict[str, Any], killed_at: datetime | None) -> None:
+        self.jobs += 1
+        self.taken_over += job["attempts"] > 1
+        if job["status"] not in ("completed", "failed"):
+            self.unsettled += 1
+            return
+        if killed_at is not None and job["startedAt"] == killed_at:
+            self.unreported_reads += job["reads"]
+            self.unreported_writes += job["writes"] - job.get("refreshedUsers", 0)
+        elif job["attempts"] > 1:  # the claim of the worker that was killed
+            self.unreported_reads += 1
+            self.unreported_writes += 1
+        for receipt in job["receipts"]:
+            told = (receipt["outcome"], receipt["before"], receipt["after"])
+            self.outcomes.setdefault(receipt["userId"], []).append(told)
+
+
+@dataclass(slots=True)
+class Verdict:
+    """Users by fate, what the killed worker cost without telling, and everything that is wrong."""
+
+    fates: Counter[Fate] = field(default_factory=Counter)
+    failed: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    faulty: int = 0
+    checked: int = 0
+    receipts: Receipts = field(default_factory=Receipts)
+
+    def blame(self, culprit: str, problems: list[str]) -> None:
+        if problems:
+            self.faulty += 1
+            if len(self.faults) < FAULTS_SHOWN_MAX:
+                self.faults.append(f"{culprit}: {'; '.join(problems)}")
+
+    @property
+    def is_ok(self) -> bool:
+        return self.faulty == 0
+
+
+class Judge:
+    """Goes through every user once."""
+
+    def __init__(self, database: Database, loaded: Loaded, day: Day) -> None:
+        self._database = database
+        self._loaded = loaded
+        self._day = day
+        self._verdict = Verdict()
+
+    def judge(self, tell: Callable[[int], None]) -> Verdict:
+        verdict = self._verdict
+        verdict.receipts = Receipts.read(self._database, self._day.killed_at)
+        for document in self._database.scan("users", USER_PAGE):
+            self._judge_user(document)
+            verdict.checked += 1
+            if verdict.checked % TOLD_EVERY == 0:
+                tell(verdict.checked)
+        self._judge_totals()
+        return verdict
+
+    def _judge_user(self, document: Any) -> None:
+        user_id = document_id(document)
+        index = self._loaded.index_of.get(user_id)
+        if index is None:
+            self._verdict.blame(user_id, ["is not one of those who were loaded"])
+            return
+        population = self._loaded.population
+        start, final = population.document(index), get_fields(document.fields)
+        expected = expect(population.rules, start, get_time(document.create_time), population.day)
+        self._verdict.fates[expected.fate] += 1
+        if expected.fate is Fate.FAILED:
+            self._verdict.failed.append(user_id)
+        spends = self._day.spender.spends_of(index)
+        touched = expected.fate is Fate.REFRESHED or spends.before or spends.after
+        problems = faults(population.rules, expected, start, final, spends)
+        problems += self._left_alone(start, final) if touched else self._untouched(document, start, index)
+        problems += self._receipt_faults(user_id, expected, final)
+        self._verdict.blame(user_id, problems)
+
+    def _untouched(self, document: Any, start: dict[str, Any], index: int) -> list[str]:
+        """Nobody wrote it: the same update time, and the same bytes."""
+        problems = []
+        if update_time_ns(document) != self._loaded.update_times[index]:
+            problems.append("was written, though there was nothing to do")
+        if serialized_values(document) != serialized(start):
+            problems.append("has changed")
+        return problems
+
+    @staticmethod
+    def _left_alone(start: dict[str, Any], final: dict[str, Any]) -> list[str]:
+        """What is the app's own is as it was."""
+        before, after = ({name: user[name] for name in user.keys() - OURS} for user in (start, final))
+        return [] if serialized(before) == serialized(after) else ["a field of the app's has changed"]
+
+    def _receipt_faults(self, user_id: str, expected: Expected, final: dict[str, Any]) -> list[str]:
+        """One receipt of a refresh, of the stamp's figures, for whoever was due; none for anybody else."""
+        told = self._verdict.receipts.outcomes.get(user_id, [])
+        refreshed = [receipt for receipt in told if receipt[0] == "refreshed"]
+        if expected.fate is not Fate.REFRESHED:
+            return [f"was not due, and has {len(told)} receipts"] if told else []
+        if len(told) != 1 or len(refreshed) != 1:
+            return [f"has {len(refreshed)} receipts of a refresh among {len(told)}, not one"]
+        stamp = final.get("creditRefresh") or {}
+        figures = ("refreshed", stamp.get("before"), stamp.get("before", 0) + stamp.get("granted", 0))
+        problems = [] if refreshed[0] == figures else [f"has the receipt {refreshed[0]}, and the stamp {figures}"]
+        at, midnight = stamp.get("refreshedAt"), self._day.at(0)
+        if not isinstance(at, datetime) or not timedelta() <= at - midnight < timedelta(hours=25):
+            problems.append(f"was refreshed at {at}")
+        self._count_unreported(at)
+        return problems
+
+    def _count_unreported(self, refreshed_at: object) -> None:
+        """A write of the worker that was killed before it could answer."""
+        self._verdict.receipts.unreported_writes += refreshed_at == self._day.killed_at
+
+    def _judge_totals(self) -> None:
+        verdict, ledger = self._verdict, self._day.ledger
+        named = sorted(error["userId"] for error in ledger.errors)
+        if verdict.checked != self._loaded.population.users:
+            verdict.blame("users", [f"{verdict.checked} are there, {self._loaded.population.users} were loaded"])
+        if named != sorted(verdict.failed):
+            odd = sorted(set(named) ^ set(verdict.failed))
+            verdict.blame("errors", [f"not named once each as they ought to be: {odd[:10] or named[:10]}"])
+        if verdict.receipts.unsettled:
+            verdict.blame("jobs", [f"{verdict.receipts.unsettled} are not settled at the end of the day"])
+        if verdict.receipts.jobs < ledger.jobs_created:
+            verdict.blame("jobs", [f"{ledger.jobs_created} were created, {verdict.receipts.jobs} are there"])
