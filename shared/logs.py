@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +12,15 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
+# E-mail addresses (some apps use them as user ids), JSON web tokens, Google's access tokens, bearer headers.
+_SECRETS = re.compile(r"[^\s\"'@/]+@[\w-]+(\.[\w-]+)+|eyJ[\w-]{8,}(\.[\w-]+)*|ya29\.[\w.-]+|(?i:bearer)\s+[\w.~+/-]+=*")
+
 _logger = logging.getLogger("credit_refresh")
 _context: ContextVar[dict[str, Any] | None] = ContextVar("credit_refresh_log_context", default=None)
 
 
 class JsonFormatter(logging.Formatter):
-    """Turns a record into one line of JSON. User ids may appear; e-mail addresses and tokens never do."""
+    """Turns a record into one line of JSON. User ids may appear; what looks like an e-mail address or a token never."""
 
     def format(self, record: logging.LogRecord) -> str:
         entry = {
@@ -28,7 +32,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return json.dumps(entry, default=str)
+        return _SECRETS.sub("[removed]", json.dumps(entry, default=str))
 
 
 def configure() -> None:

@@ -82,13 +82,6 @@ class Settings(BaseModel):
 
     # What has to fit together, told of the later field; an earlier one that is bad itself is not in `data`.
 
-    @field_validator("slot_seconds")
-    @classmethod
-    def _fits_the_window(cls, value: int, info: ValidationInfo) -> int:
-        if value > info.data.get("window_seconds", value):
-            raise ValueError(f"a slot is wider than WINDOW_SECONDS, {info.data['window_seconds']}")
-        return value
-
     @field_validator("stamp_field")
     @classmethod
     def _is_apart(cls, value: str, info: ValidationInfo) -> str:

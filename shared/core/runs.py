@@ -122,10 +122,10 @@ class Run:
 
     def covers(self, requested: ScanRequest) -> bool:
         """True when the run is, or already does more than, what is requested. An unfinished adoption is
-        finished first, or those it has not reached would be granted."""
-        if requested in (ScanRequest.AUTO, ScanRequest.DUE) or requested.value == self.scan.value:
-            return True
-        return self.scan is Scan.ADOPT and not self.is_completed
+        finished first, or those it has not reached would be granted; a finished one covers no refresh."""
+        if self.scan is Scan.ADOPT:
+            return not self.is_completed or requested is ScanRequest.ADOPT
+        return requested in (ScanRequest.AUTO, ScanRequest.DUE) or requested.value == self.scan.value
 
     def restarted(self, scan: Scan) -> Run:
         """The same day's run, from the first user on, as another scan."""
@@ -183,8 +183,13 @@ def new_run(day: date, requested: ScanRequest, previous: Run | None, fingerprint
     last_full = None if previous is None else previous.last_full
     scan = resolve(requested, last_full, fingerprint, day)
     run = Run(run_id=day.isoformat(), scan=scan, created_at=now, last_full=last_full)
-    if previous is None or not run.reads_everybody or not previous.reads_everybody:
+    if previous is None or previous.status is RunStatus.COMPLETED:
         return run
-    if previous.status is RunStatus.COMPLETED or previous.cursor is None:
+    if previous.scan is Scan.ADOPT:
+        # No wrap: those adopted already are due for what came after.
+        return replace(run, scan=Scan.ADOPT, cursor=previous.cursor)
+    if requested is ScanRequest.AUTO and previous.scan is Scan.ALL:
+        run = replace(run, scan=Scan.ALL)
+    if previous.cursor is None or not (run.reads_everybody and previous.reads_everybody):
         return run
     return replace(run, cursor=previous.cursor, wrap_until=previous.cursor.user_id)

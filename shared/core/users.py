@@ -142,7 +142,16 @@ def parse_date(text: str) -> date | None:
     return day if day.isoformat() == text else None
 
 
-_KINDS = {type(None): "null", bool: "true or false", str: "a text", dict: "a map", list: "a list", datetime: "a time"}
+_KINDS = {
+    type(None): "null",
+    bool: "true or false",
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    dict: "a map",
+    list: "a list",
+    datetime: "a time",
+}
 
 
 def _kind(value: object) -> str:

@@ -19,7 +19,7 @@ from shared.core.errors import ConflictError, StoreError
 from shared.core.jobs import Job, Snapshot
 from shared.core.outcomes import Outcome
 from shared.core.packing import Batch, Packer
-from shared.core.runs import Cursor, Run, RunStatus, Scan, ScanCounts, ScanRequest, new_run
+from shared.core.runs import Cursor, Run, RunStatus, Scan, ScanCounts, ScanRequest, new_run, resolve
 from shared.core.users import read_user
 from shared.services.context import LAST_WORD_SECONDS, Context, until_reserve
 from shared.services.grant import Granter, Purpose, Target, guarded, target_of
@@ -74,7 +74,7 @@ def _lease(context: Context, stored: StoredRun | None, requested: ScanRequest, n
     if stored is not None:
         run = stored.run
         if not run.covers(requested):
-            run = run.restarted(Scan(requested.value))
+            run = run.restarted(resolve(requested, run.last_full, context.fingerprint, run.day))
         return runs.save(stored, run.leased(token, until))
     day = context.schedule.day_of(now)
     previous = runs.latest_before(day.isoformat())

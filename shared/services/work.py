@@ -90,10 +90,8 @@ class Worker:
         if limit <= 0 or self._must_stop:
             self._report.has_more = self._queue.has_due()
             return None
-        if self._context.control().is_paused():
-            return None
         tickets = self._queue.due(limit)
-        if not tickets:
+        if not tickets or self._context.control().is_paused():
             return None
         claims = self._queue.claim(tickets)
         self._report.claimed += len(claims)

@@ -389,3 +389,20 @@ def test_an_outage_mid_scan_frees_the_run_for_the_next_builder(monkeypatch):
 
     assert report.status == "completed"
     assert queued(world) == Counter(dict.fromkeys(users, 1))
+
+
+def test_an_adoption_unfinished_at_midnight_goes_on_and_then_the_due_are_found(monkeypatch):
+    """The next day's tick adopts the rest; the one after queues those adopted the day before, and only them."""
+    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 5)
+    world = World()
+    world.users(population(12))
+    stopping = threading.Event()
+    stopping.set()
+    shared.services.build.build(world.context(MIDNIGHT, stopping=stopping), shared.services.build.ScanRequest.ADOPT, 60)
+
+    rest = world.build(MIDNIGHT + DAY, "auto")
+    due = world.build(MIDNIGHT + DAY + timedelta(minutes=10), "auto")
+
+    assert (rest.status, rest.counts.scanned, rest.counts.queued) == ("completed", 7, 0)
+    assert (due.status, world.run("2026-11-23")["scan"]) == ("completed", "due")
+    assert queued(world) == Counter(f"user{n:05d}" for n in range(5))

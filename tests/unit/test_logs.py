@@ -136,3 +136,25 @@ def test_a_percent_sign_is_a_percent_sign(message):
     record = logging.LogRecord("credit_refresh", logging.INFO, "", 0, "%d " + message, (), None)
 
     assert json.loads(logs.JsonFormatter().format(record))["message"] == "%d " + message
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "ann@example.com",
+        "ann.b+c@mail.example.co.uk",
+        "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+        "ya29.a0AfH6SMBx-y_z",
+        "Bearer 0123456789abcdef",
+    ],
+)
+def test_e_mail_addresses_and_tokens_are_removed(lines, secret):
+    """Wherever they come in, in a message, a field or an exception; the line stays JSON, and the rest stands."""
+    try:
+        {}[secret]
+    except KeyError:
+        logs.error("a", f"cannot read {secret} now", exc_info=True, cursor=secret)
+
+    (line,) = lines()
+    assert secret not in json.dumps(line)
+    assert (line["message"], line["cursor"]) == ("cannot read [removed] now", "[removed]")

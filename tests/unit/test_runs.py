@@ -38,7 +38,7 @@ COVERED = {
     (DUE, COMPLETED): {"due", "auto"},
     (DUE, SUPERSEDED): {"due", "auto"},
     (ADOPT, IN_PROGRESS): EVERY_REQUEST,  # finished first, or those not reached would be granted
-    (ADOPT, COMPLETED): {"due", "adopt", "auto"},
+    (ADOPT, COMPLETED): {"adopt"},  # what is due since is still to be refreshed
     (ADOPT, SUPERSEDED): EVERY_REQUEST,
 }
 
@@ -87,7 +87,6 @@ def test_auto_reads_everybody_weekly_and_after_a_change(requested, last_full, sc
         ("all", run(ALL, IN_PROGRESS, cursor=Cursor("mid")), ALL, "mid"),
         ("all", run(ALL, SUPERSEDED, cursor=Cursor("mid")), ALL, "mid"),
         ("all", run(ALL, IN_PROGRESS, cursor=Cursor("mid"), wrap_until="zoe", wrapped=True), ALL, "mid"),
-        ("all", run(ADOPT, IN_PROGRESS, cursor=Cursor("mid")), ALL, "mid"),
         ("adopt", run(ALL, IN_PROGRESS, cursor=Cursor("mid")), ADOPT, "mid"),
         ("all", run(DUE, IN_PROGRESS, cursor=Cursor("mid", "2026-11-21")), ALL, None),
         ("due", run(ALL, IN_PROGRESS, cursor=Cursor("mid")), DUE, None),
@@ -96,6 +95,7 @@ def test_auto_reads_everybody_weekly_and_after_a_change(requested, last_full, sc
         ("auto", run(ALL, COMPLETED, last_full=LastFull(SUNDAY, "f")), DUE, None),
         ("auto", run(DUE, COMPLETED, last_full=LastFull(SUNDAY, "f")), DUE, None),
         ("auto", run(ALL, IN_PROGRESS, cursor=Cursor("mid"), last_full=LastFull(SUNDAY, "old")), ALL, "mid"),
+        ("auto", run(ALL, IN_PROGRESS, cursor=Cursor("mid"), last_full=LastFull(SUNDAY, "f")), ALL, "mid"),
     ],
 )
 def test_a_new_run_begins_where_the_last_one_stopped(requested, previous, scan, cursor):
@@ -110,6 +110,14 @@ def test_a_new_run_begins_where_the_last_one_stopped(requested, previous, scan, 
         wrap_until=cursor,
         last_full=previous and previous.last_full,
     )
+
+
+@pytest.mark.parametrize("requested", list(ScanRequest))
+def test_an_adoption_unfinished_at_midnight_is_finished_first(requested):
+    """It goes on behind those adopted already, without coming round to them: they are due for the new day."""
+    begun = new_run(SUNDAY + ONE_DAY, requested, run(ADOPT, IN_PROGRESS, cursor=Cursor("mid")), "f", NOW)
+
+    assert (begun.scan, begun.cursor, begun.wrap_until) == (ADOPT, Cursor("mid"), None)
 
 
 def test_a_run_is_restarted_from_the_first_user():
