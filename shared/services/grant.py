@@ -21,6 +21,7 @@ from shared.store.users import StampWrite, UserDocument, UserStore, WriteStatus
 from shared.store.wire import Wire
 
 T = TypeVar("T")
+Instead = Callable[[str], Outcome]  # what to make of a user who would be granted
 
 ROUNDS_MAX = 5  # a document that changes faster than this is left to a retry
 
@@ -49,7 +50,7 @@ class Purpose:
     job_id: str
     day: date
     adopting: bool = False
-    instead: Callable[[str], Outcome] | None = None
+    instead: Instead | None = None
 
 
 class Granter:
@@ -75,8 +76,8 @@ class Granter:
                 break
             if self._must_wait:
                 self._wire.back_off(number)
-        for target in pending:
-            self._settle(Outcome.retry(target.user_id, *self._reasons[target.user_id]))
+        for target in self._read(pending):  # the last write may have landed, its reply lost
+            self._decided(target, now, self._left_to_a_retry)
         return [self._outcomes[target.user_id] for target in targets]
 
     def _read(self, targets: Sequence[Target]) -> list[Target]:
@@ -90,6 +91,8 @@ class Granter:
             document = documents.get(user_id)
             if document is None:
                 self._settle(Outcome.skipped(user_id, SkipReason.DELETED))
+            elif isinstance(document, SystemFailureError):
+                self._settle(Outcome.retry(user_id, "read_failed", str(document)))
             elif isinstance(document, StoreError):
                 self._settle(Outcome.failed(user_id, "read_rejected", str(document)))
             else:
@@ -103,20 +106,20 @@ class Granter:
         self._settle(target)
         return []
 
-    def _decided(self, target: Target, now: datetime) -> StampWrite | None:
+    def _decided(self, target: Target, now: datetime, instead: Instead | None = None) -> StampWrite | None:
         """The write a target needs; None once it is settled without one."""
-        decision, instead = guarded(target.user_id, lambda: self._decide(target)), self._purpose.instead
-        match decision:
+        instead = instead or self._purpose.instead
+        match guarded(target.user_id, lambda: self._decide(target)):
             case Grant() if instead is not None:
                 self._settle(instead(target.user_id))
-            case Grant():
-                return self._stamp_write(target, decision, now)
-            case Skip():
-                self._settle(Outcome.skipped(target.user_id, decision.reason))
-            case Landed():
-                self._settle(Outcome.refreshed(target.user_id, decision.before, decision.after))
-            case Outcome():
-                self._settle(decision)
+            case Grant() as grant:
+                return self._stamp_write(target, grant, now)
+            case Skip(reason):
+                self._settle(Outcome.skipped(target.user_id, reason))
+            case Landed(before, after):
+                self._settle(Outcome.refreshed(target.user_id, before, after))
+            case Outcome() as failed:
+                self._settle(failed)
         return None
 
     def _decide(self, target: Target) -> Decision:
@@ -152,6 +155,9 @@ class Granter:
                     self._reasons[write.user_id] = ("write_failed", result.message)
                     again.append(Target(write.user_id))
         return again
+
+    def _left_to_a_retry(self, user_id: str) -> Outcome:
+        return Outcome.retry(user_id, *self._reasons[user_id])
 
     def _written(self, write: StampWrite) -> Outcome:
         if write.adopting:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -60,6 +63,7 @@ class Faults(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor
 
     plan: FaultPlan = lambda _number, _method, _request: None
     calls: list[str] = field(default_factory=list)
+    spoiled: int = 0
     ended: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -84,7 +88,8 @@ class Faults(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor
         call = continuation(details, request)
         if fault is None:
             return call
-        take_effect(call)
+        with suppress(grpc.RpcError):  # an error is a reply, and no reply comes
+            take_effect(call)
         raise ProcessEnded if fault is Mode.ENDED_AFTER else WireError
 
     def _fault(self, method: str, request: Any) -> Mode | WireError | None:
@@ -93,6 +98,7 @@ class Faults(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor
                 return Mode.ENDED
             self.calls.append(method)
             fault = self.plan(len(self.calls), method, request)
+            self.spoiled += fault is not None
             self.ended = fault in (Mode.ENDED, Mode.ENDED_AFTER)
             return fault
 
@@ -100,6 +106,59 @@ class Faults(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor
 def at(number: int, mode: Mode) -> FaultPlan:
     """Spoil the call of that number."""
     return lambda n, _method, _request: mode if n == number else None
+
+
+def all_tries_at(number: int, mode: Mode, tries: int) -> FaultPlan:
+    """Spoil the call of that number and its repetitions, so many tries in all: the failure reaches the caller."""
+    spoiled: list[Any] = []
+
+    def plan(n: int, _method: str, request: Any) -> Mode | None:
+        again = 0 < len(spoiled) < tries and request == spoiled[0]
+        if n != number and not again:
+            return None
+        spoiled.append(request)
+        return mode
+
+    return plan
+
+
+def since(number: int, mode: Mode) -> FaultPlan:
+    """Spoil every call from that number on: an outage."""
+    return lambda n, _method, _request: mode if n >= number else None
+
+
+def nth(method: str, number: int, mode: Mode) -> FaultPlan:
+    """Spoil the call of that number among those of a method."""
+    counted = itertools.count(1)
+    return lambda _n, called, _request: mode if called == method and next(counted) == number else None
+
+
+def on_user(user_id: str, fault: Mode | WireError) -> FaultPlan:
+    """Spoil every write of a user, and whatever is written in the same call."""
+
+    def plan(_number: int, method: str, request: Any) -> Mode | WireError | None:
+        if method != "BatchWrite":
+            return None
+        names = [write.update.name for write in type(request).pb(request).writes]
+        return fault if any(name.endswith(f"/users/{user_id}") for name in names) else None
+
+    return plan
+
+
+def either(first: FaultPlan, second: FaultPlan) -> FaultPlan:
+    """What the first plan says, else what the second says."""
+    return lambda n, method, request: first(n, method, request) or second(n, method, request)
+
+
+def at_random(seed: int, refused: float, lost: float) -> FaultPlan:
+    """Refuse that share of the calls, and lose the replies of that share."""
+    draw = random.Random(seed).random
+
+    def plan(_number: int, _method: str, _request: Any) -> Mode | None:
+        drawn = draw()
+        return Mode.REFUSED if drawn < refused else Mode.LOST if drawn < refused + lost else None
+
+    return plan
 
 
 def on(method: str, mode: Mode | WireError, times: int = 1) -> FaultPlan:

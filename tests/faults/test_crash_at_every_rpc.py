@@ -1,0 +1,168 @@
+"""Whichever call to the database fails, in whichever way, nobody is lost and nobody is granted twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from shared.core.errors import SystemFailureError
+from shared.core.runs import ScanCounts
+from shared.services.reports import PageReport
+from tests.support.core_checks import ALLOWANCE, LATER, PERIODS, TRIES, Day, a_day_worked, fine_grained, no_fault, told
+from tests.support.faults import FaultPlan, Mode, ProcessEnded, all_tries_at, at, since
+from tests.support.spender import spend
+from tests.support.world import DAY, MIDNIGHT, NOON, World, population
+
+# What goes wrong at the k-th call, by its name.
+FAULTS: dict[str, Callable[[int], FaultPlan]] = {
+    "refused once": partial(at, mode=Mode.REFUSED),
+    "reply lost once": partial(at, mode=Mode.LOST),
+    "refused in every try": partial(all_tries_at, mode=Mode.REFUSED, tries=TRIES),
+    "reply lost in every try": partial(all_tries_at, mode=Mode.LOST, tries=TRIES),
+    "refused from then on": partial(since, mode=Mode.REFUSED),
+    "every reply lost from then on": partial(since, mode=Mode.LOST),
+    "process ends before": partial(at, mode=Mode.ENDED),
+    "process ends after": partial(at, mode=Mode.ENDED_AFTER),
+}
+PASSING = ("refused once", "reply lost once")  # what a call may live through; it lives through none of the others
+PAGE = 3
+GOOD = population(7)
+BAD = {"user00004b": {"credits": "ten"}}
+
+# Lives through something over a faulty wire; gives the number of calls made over it, and whether it died of one.
+Life = Callable[[FaultPlan], tuple[int, bool]]
+
+every_fault = pytest.mark.parametrize("fault", FAULTS)
+
+
+def fail_at_every_call(fault: str, live: Life, lanes: int = 1) -> None:
+    """Live without a fault, to count the calls, then once for each of them with the fault there."""
+    with fine_grained(lanes):
+        calls, _ = live(no_fault)
+        for number in range(1, calls + 1):
+            with told(fault=fault, call=number, of=calls):
+                _, died = live(FAULTS[fault](number))
+
+                assert died or fault in PASSING
+
+
+@every_fault
+def test_a_builder_may_fail_at_every_call(fault):
+    """The next builder goes on from the last checkpoint: everybody is queued once, counted once, and granted once."""
+
+    def live(plan: FaultPlan) -> tuple[int, bool]:
+        day = Day()
+        day.build(plan)
+        calls = len(day.calls)
+        day.work()
+        day.check()
+        return calls, "build" in day.died
+
+    fail_at_every_call(fault, live)
+
+
+def a_worker_fails(plan: FaultPlan) -> tuple[int, bool]:
+    """A worker's life on a day on which users spend, go, are paused, turn bad or have to be tried again."""
+    day = a_day_worked(Day(), plan)
+    day.check()
+    return len(day.calls), "work" in day.died
+
+
+@every_fault
+def test_a_worker_may_fail_at_every_call(fault):
+    """The next workers end what it began: one grant, one receipt, one count a user, whatever else befalls the users."""
+    fail_at_every_call(fault, a_worker_fails)
+
+
+@pytest.mark.parametrize("fault", ["process ends before", "process ends after"])
+def test_a_worker_with_many_lanes_may_end_at_every_call(fault):
+    """Wherever each lane is when the process ends, the next workers end what they began."""
+    fail_at_every_call(fault, a_worker_fails, lanes=4)
+
+
+@every_fault
+def test_a_direct_refresh_may_fail_at_every_call(fault):
+    """Called again for the page that gave no answer, it skips whom it had granted and grants the rest."""
+
+    def live(plan: FaultPlan) -> tuple[int, bool]:
+        world, answers = a_world(), list[PageReport]()
+
+        calls, died = over_a_faulty_wire(world, plan, lambda: go_on_paging(world, answers))
+        assert spend(world, "user00000")
+        go_on_paging(world, answers)
+
+        users = {user_id: world.user(user_id) for user_id in GOOD}
+        tallies = [answer.tally for answer in answers]
+        skipped = sum(tally.skipped for tally in tallies)
+        granted = {user_id: balance + ALLOWANCE for user_id, balance in one_spent().items()}
+        assert granted == {user_id: user["credits"] for user_id, user in users.items()}
+        assert [user["creditRefresh"]["periods"] for user in users.values()] == [PERIODS] * 7
+        assert {user["creditRefresh"]["granted"] for user in users.values()} == {ALLOWANCE}
+        assert sum(tally.refreshed for tally in tallies) + skipped == 7
+        assert sum(tally.failed for tally in tallies) == 1
+        assert died or skipped == 0
+        assert world.user("user00004b") == BAD["user00004b"]
+        return calls, died
+
+    fail_at_every_call(fault, live)
+
+
+@every_fault
+def test_an_adoption_may_fail_at_every_call(fault):
+    """The next builder goes on adopting: everybody is stamped and counted once, and no balance changes."""
+
+    def live(plan: FaultPlan) -> tuple[int, bool]:
+        world, answers = a_world(), list[ScanCounts]()
+
+        calls, died = over_a_faulty_wire(world, plan, lambda: answers.append(world.build(MIDNIGHT, "adopt").counts))
+        assert spend(world, "user00000")
+        answers.append(world.build(MIDNIGHT + LATER, "adopt").counts)
+        run = world.run()
+        same_day = world.build(NOON, "all")
+        next_day = world.preview(MIDNIGHT + DAY, "due")
+
+        users = {user_id: world.user(user_id) for user_id in GOOD}
+        adopted = ScanCounts(scanned=8, skipped=7, failed=1)
+        counts = {"scannedUsers": 8, "queuedUsers": 0, "skippedUsers": 7, "failedUsers": 1, "jobsCreated": 0}
+        assert one_spent() == {user_id: user["credits"] for user_id, user in users.items()}
+        assert [user["creditRefresh"]["periods"] for user in users.values()] == [PERIODS] * 7
+        assert not any("granted" in user["creditRefresh"] for user in users.values())
+        assert run["status"] == "completed"
+        assert counts == {name: run[name] for name in counts}
+        assert died or sum(answers, ScanCounts()) == adopted
+        assert (same_day.counts.queued, next_day.counts.queued) == (0, 7)
+        assert world.jobs() == {}
+        return calls, died
+
+    fail_at_every_call(fault, live)
+
+
+def a_world() -> World:
+    """Seven users that are due and one that can't be refreshed."""
+    world = World(slot_seconds=86_400)
+    world.users(GOOD | BAD)
+    return world
+
+
+def one_spent() -> dict[str, int]:
+    """What the good users hold once the first has spent a credit."""
+    return {user_id: user["credits"] - (user_id == "user00000") for user_id, user in GOOD.items()}
+
+
+def over_a_faulty_wire(world: World, plan: FaultPlan, live: Callable[[], None]) -> tuple[int, bool]:
+    """The number of calls made, and whether it died of one."""
+    with world.faulty(plan) as faults:
+        try:
+            live()
+        except (ProcessEnded, SystemFailureError):
+            return len(faults.calls), True
+        return len(faults.calls), False
+
+
+def go_on_paging(world: World, answers: list[PageReport]) -> None:
+    """Refresh page after page, from the last that was answered."""
+    while not answers or answers[-1].has_more:
+        last = answers[-1].after if answers else None
+        answers.append(world.page(None if last is None else last.user_id, size=PAGE))

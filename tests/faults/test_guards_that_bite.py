@@ -1,0 +1,183 @@
+"""Each guard left out of the core is caught by a check: the checks are worth something, and every guard is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from shared.store.jobs import Claim, JobStore
+from shared.store.runs import RunStore, StoredRun
+from shared.store.users import StampWrite, UserStore
+from shared.store.values import put
+from tests.support.core_checks import (
+    BALANCES,
+    CHECKS,
+    DEAD_LETTER,
+    RECEIPTS,
+    ROLLUPS,
+    ROOT_JOBS,
+    STAMPS,
+    a_builder_dying_at_any_commit_loses_and_doubles_nobody,
+    a_job_that_kills_its_workers_becomes_a_dead_letter,
+    a_lost_reply_grants_nothing_twice,
+    a_quiet_day,
+    a_worker_failing_at_any_commit_loses_and_doubles_nobody,
+    a_worker_killed_before_settling_grants_nothing_twice,
+    an_overtaken_worker_changes_nothing,
+    delivering_everything_again_grants_nothing,
+    fine_grained,
+    what_is_spent_between_builder_and_worker_stays_spent,
+)
+
+
+@pytest.fixture(autouse=True)
+def _fine_grained() -> Iterator[None]:
+    with fine_grained():
+        yield
+
+
+# The breaks
+
+
+def no_precondition(monkeypatch):
+    """(a) A user is written whatever has become of its document."""
+    rewrite(monkeypatch, UserStore, "_encode", lambda message, _write: message.ClearField("current_document"))
+
+
+def bare_increment(monkeypatch):
+    """(b) The balance is incremented by the database instead of set under a precondition."""
+
+    def increment(message: Any, write: StampWrite) -> None:
+        message.ClearField("current_document")
+        message.update_mask.field_paths.remove("credits")
+        del message.update.fields["credits"]
+        transform = message.update_transforms.add()
+        transform.field_path = "credits"
+        put(transform.increment, write.grant.granted)
+
+    rewrite(monkeypatch, UserStore, "_encode", increment)
+
+
+def no_stamp(monkeypatch):
+    """(c) The balance is written without the period it was granted for."""
+
+    def unstamped(message: Any, _write: StampWrite) -> None:
+        del message.update.fields["creditRefresh"]
+        message.update_mask.ClearField("field_paths")
+        message.update_mask.field_paths.append("credits")
+
+    rewrite(monkeypatch, UserStore, "_encode", unstamped)
+
+
+def cursor_before_jobs(monkeypatch):
+    """(d) The checkpoint is apart from the flush: the cursor moves first, then the jobs are created."""
+    save = RunStore.save
+
+    def apart(runs: RunStore, stored: StoredRun, run: Any, beside: Sequence[Any] = ()) -> StoredRun:
+        saved = save(runs, stored, run)
+        if beside:
+            runs._wire.commit(beside)
+        return saved
+
+    monkeypatch.setattr(RunStore, "save", apart)
+
+
+def jobs_before_cursor(monkeypatch):
+    """(d) The checkpoint is apart from the flush: the jobs are created first, then the cursor moves."""
+    save = RunStore.save
+
+    def apart(runs: RunStore, stored: StoredRun, run: Any, beside: Sequence[Any] = ()) -> StoredRun:
+        if beside:
+            runs._wire.commit(beside)
+        return save(runs, stored, run)
+
+    monkeypatch.setattr(RunStore, "save", apart)
+
+
+def retry_after_settling(monkeypatch):
+    """(e) The job ends in one Commit, those who left it get their retry job in the next."""
+    split_commits(monkeypatch, lambda writes: [[*writes[:1], *writes[-1:]], writes[1:-1]])
+
+
+def retry_before_settling(monkeypatch):
+    """(e) Those who leave a job get their retry job in one Commit, the job ends in the next."""
+    split_commits(monkeypatch, lambda writes: [writes[1:-1], [*writes[:1], *writes[-1:]]])
+
+
+def attempts_not_counted_at_the_claim(monkeypatch):
+    """(f) A claim leaves the attempts as they were; only who lives to settle could count them."""
+
+    def uncounted(message: Any, *_: Any) -> None:
+        message.update.fields["attempts"].integer_value -= 1
+
+    rewrite(monkeypatch, JobStore, "_claim_write", uncounted)
+
+
+def rollup_after_settling(monkeypatch):
+    """(g) The roll-up is incremented in a Commit of its own, which no guard keeps from being replayed."""
+    split_commits(monkeypatch, lambda writes: [writes[:-1], writes[-1:]])
+
+
+def rewrite(monkeypatch: pytest.MonkeyPatch, store: type, method: str, change: Callable[..., None]) -> None:
+    """Change the Write messages a method of a store makes."""
+    original = getattr(store, method)
+
+    def changed(self: Any, *args: Any) -> Any:
+        message = original(self, *args)
+        change(message, *args)
+        return message
+
+    monkeypatch.setattr(store, method, changed)
+
+
+def split_commits(monkeypatch: pytest.MonkeyPatch, split: Callable[[list[Any]], list[list[Any]]]) -> None:
+    """Settle in several Commits; the one that ends the job keeps its guard."""
+    commit_ours = JobStore._commit_ours
+
+    def apart(jobs: JobStore, writes: list[Any], claim: Claim, *, settled: bool) -> None:
+        for group in split(writes) if settled else [writes]:
+            if group and group[0] is writes[0]:
+                commit_ours(jobs, group, claim, settled=settled)
+            elif group:
+                jobs._wire.commit(group)
+
+    monkeypatch.setattr(JobStore, "_commit_ours", apart)
+
+
+# What catches them
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_sound_code_passes_every_check(check):
+    """With all guards in place every promise holds."""
+    check()
+
+
+@pytest.mark.parametrize(
+    ("broken", "check", "promise"),
+    [
+        (no_precondition, what_is_spent_between_builder_and_worker_stays_spent, BALANCES),
+        (no_precondition, an_overtaken_worker_changes_nothing, BALANCES),
+        (bare_increment, a_lost_reply_grants_nothing_twice, BALANCES),
+        (bare_increment, a_worker_killed_before_settling_grants_nothing_twice, BALANCES),
+        (bare_increment, an_overtaken_worker_changes_nothing, BALANCES),
+        (no_stamp, a_quiet_day, STAMPS),
+        (no_stamp, a_lost_reply_grants_nothing_twice, BALANCES),
+        (no_stamp, a_worker_killed_before_settling_grants_nothing_twice, BALANCES),
+        (no_stamp, delivering_everything_again_grants_nothing, BALANCES),
+        (cursor_before_jobs, a_builder_dying_at_any_commit_loses_and_doubles_nobody, BALANCES),
+        (jobs_before_cursor, a_builder_dying_at_any_commit_loses_and_doubles_nobody, ROOT_JOBS),
+        (retry_after_settling, a_worker_failing_at_any_commit_loses_and_doubles_nobody, BALANCES),
+        (retry_before_settling, a_worker_failing_at_any_commit_loses_and_doubles_nobody, RECEIPTS),
+        (attempts_not_counted_at_the_claim, a_job_that_kills_its_workers_becomes_a_dead_letter, DEAD_LETTER),
+        (rollup_after_settling, a_worker_failing_at_any_commit_loses_and_doubles_nobody, ROLLUPS),
+    ],
+)
+def test_a_guard_left_out_is_caught(broken, check, promise, monkeypatch):
+    """Without the guard the check fails, by the very promise the guard is there for."""
+    broken(monkeypatch)
+
+    with pytest.raises(AssertionError, match=promise):
+        check()

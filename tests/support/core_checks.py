@@ -1,0 +1,369 @@
+"""What the core promises, checked on small worlds: each check lives through a misfortune and then looks at everything.
+
+The checks serve twice: sound code passes them whatever call fails, and code with a guard left out must not.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from typing import Any, TypeVar
+from unittest.mock import patch
+
+import grpc
+
+import shared.services.build
+import shared.services.grant
+import shared.services.work
+from shared.core.errors import SystemFailureError
+from shared.core.packing import Packer
+from shared.core.runs import ScanCounts
+from shared.services.reports import BuildReport, WorkReport
+from shared.services.work import Worker
+from shared.store import wire
+from tests.support.faults import FaultPlan, Mode, ProcessEnded, WireError, either, nth, on_user
+from tests.support.invariants import assert_settled
+from tests.support.spender import spend
+from tests.support.world import MIDNIGHT, World, population
+
+R = TypeVar("R")
+
+WORKED_AT = MIDNIGHT + timedelta(hours=22)  # every slot has come
+LATER = timedelta(minutes=10)  # past every lease and every back-off
+CALLS_MAX = 12  # until everything has come to rest
+TRIES = 2  # of one call; two are enough for a first and a last one
+ALLOWANCE = 10
+PERIODS = {"adder": "2026-11-22"}
+USERS = 6  # by threes into jobs, and by two jobs into flushes: 0 1 2 and 3, then 4 5
+SPENDER, DELETED, PAUSED, BAD = "user00000", "user00001", "user00002", "user00003"
+SPOILED = "user00004"  # in the worker's first call the database breaks on its write
+
+# The promises, by the words a check fails with.
+BALANCES = "balances are exact"
+STAMPS = "every grant is stamped"
+RECEIPTS = "one receipt a user"
+TRUTH = "receipts tell what the stamps tell"
+ROOT_JOBS = "every due user is in one job of the builder"
+RUN = "the run counts what its jobs hold"
+ROLLUPS = "roll-ups are what jobs add up to"
+COUNTS = "a job counts its receipts, and who left for a retry"
+AT_REST = "no job is open"
+DEAD_LETTER = "a job that kills its workers becomes a dead letter"
+ANSWERS = "answers add up to what was done"
+
+
+def hold(promise: str, expected: Any, actual: Any, *, about: object = "") -> None:
+    """Assert that both are equal; of mappings tell only what differs."""
+    if isinstance(expected, Mapping) and isinstance(actual, Mapping):
+        names = {name for name in {*expected, *actual} if expected.get(name) != actual.get(name)}
+        expected = {name: expected.get(name) for name in sorted(names)}
+        actual = {name: actual.get(name) for name in sorted(names)}
+    assert expected == actual, f"{promise}: expected {expected}, found {actual} {about}"
+
+
+@contextmanager
+def fine_grained(lanes: int = 1) -> Iterator[None]:
+    """Small pages, flushes and tries, so that a handful of users take the system through every kind of call."""
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(shared.services.build, "PAGE_SIZE", 3))
+        stack.enter_context(patch.object(shared.services.build, "Packer", partial(Packer, flush_jobs_max=2)))
+        stack.enter_context(patch.object(shared.services.grant, "ROUNDS_MAX", 2))
+        stack.enter_context(patch.object(shared.services.work, "LANES", lanes))
+        stack.enter_context(patch.object(wire, "TRIES_MAX", TRIES))
+        yield
+
+
+@contextmanager
+def told(**circumstances: Any) -> Iterator[None]:
+    """Say under which circumstances a check failed."""
+    try:
+        yield
+    except BaseException as exc:
+        exc.add_note(f"under: {circumstances}")
+        raise
+
+
+def no_fault(_number: int, _method: str, _request: Any) -> None:
+    """A sound wire."""
+
+
+@dataclass
+class Day:
+    """A day in a small world, whose calls may fail, and come again later, while the app goes on spending."""
+
+    world: World = field(default_factory=lambda: World(job_size=3, slot_seconds=86_400))
+    users: dict[str, dict[str, Any]] = field(default_factory=lambda: population(USERS))
+    outcomes: dict[str, str] = field(default_factory=dict)  # what the queue makes of a user, if it isn't refreshed
+    spent: Counter[str] = field(default_factory=Counter)
+    built: list[BuildReport] = field(default_factory=list)
+    worked: list[WorkReport] = field(default_factory=list)
+    died: set[str] = field(default_factory=set)  # the services of which a call gave no answer
+    calls: list[str] = field(default_factory=list)  # of the last call over a faulty wire, by method
+
+    def __post_init__(self) -> None:
+        self.world.users(self.users)
+
+    # What happens
+
+    def attempt(self, service: str, call: Callable[[], R], plan: FaultPlan) -> list[R]:
+        """Make one call over a faulty wire: its answer, if it lives to give one."""
+        with self.world.faulty(plan) as faults:
+            try:
+                return [call()]
+            except (ProcessEnded, SystemFailureError):
+                self.died.add(service)
+                return []
+            finally:
+                self.calls = faults.calls
+
+    def build(self, *plans: FaultPlan) -> None:
+        """A builder's call over each of these wires, and over a sound one until the run is complete."""
+        for number, plan in enumerate(plans or [no_fault]):
+            now = MIDNIGHT + number * LATER
+            self.built += self.attempt("build", partial(self.world.build, now), plan)
+            self.spend()
+        for number in range(len(plans), CALLS_MAX):
+            if self.built and not self.built[-1].has_more:
+                return
+            self.built.append(self.world.build(MIDNIGHT + number * LATER))
+
+    def work(self, *plans: FaultPlan) -> None:
+        """A worker's call over each of these wires, and over a sound one until there is no job left."""
+        for number, plan in enumerate(plans or [no_fault]):
+            now = WORKED_AT + number * LATER
+            self.worked += self.attempt("work", partial(self.world.work, now), plan)
+            self.spend()
+        for number in range(max(1, len(plans)), CALLS_MAX):
+            self.worked.append(self.world.work(WORKED_AT + number * LATER))
+            if not self.worked[-1].claimed:
+                return
+
+    def spend(self) -> None:
+        """One user spends a credit."""
+        assert spend(self.world, SPENDER)
+        self.spent[SPENDER] += 1
+
+    def disturb(self) -> None:
+        """Between builder and worker one user is deleted, one paused, one turns bad."""
+        self.world.delete(f"users/{DELETED}")
+        self.world.update(f"users/{PAUSED}", creditRefresh={"paused": True})
+        self.world.update(f"users/{BAD}", credits="ten")
+        self.outcomes = {DELETED: "skipped", PAUSED: "skipped", BAD: "failed"}
+
+    # What must hold after it
+
+    def check(self) -> None:
+        """Everything that is promised of a day that has come to rest."""
+        jobs, run, users = self.world.jobs(), self.world.run(), self.world.all("users")
+        self._check_users(users)
+        hold(AT_REST, set(), {job["status"] for job in jobs.values()} - {"completed", "failed"})
+        self._check_run(jobs, run)
+        self._check_rollups(jobs)
+        self._check_receipts(jobs, users)
+        self._check_answers(jobs, run)
+
+    def _check_users(self, users: dict[str, dict[str, Any]]) -> None:
+        refreshed = [user_id for user_id in self.users if user_id not in self.outcomes]
+        before = {user_id: self.users[user_id]["credits"] - self.spent[user_id] for user_id in refreshed}
+        hold(
+            BALANCES,
+            {user_id: balance + ALLOWANCE for user_id, balance in before.items()},
+            {user_id: users[user_id]["credits"] for user_id in refreshed},
+        )
+        periods = {user_id: user.get("creditRefresh", {}).get("periods") for user_id, user in users.items()}
+        hold(STAMPS, dict.fromkeys(refreshed, PERIODS), {name: found for name, found in periods.items() if found})
+
+    def _check_receipts(self, jobs: dict[str, dict[str, Any]], users: dict[str, dict[str, Any]]) -> None:
+        receipts = [(job, receipt) for job in jobs.values() for receipt in job["receipts"]]
+        expected = Counter((user_id, self.outcomes.get(user_id, "refreshed")) for user_id in self.users)
+        hold(RECEIPTS, expected, Counter((receipt["userId"], receipt["outcome"]) for _, receipt in receipts))
+        for job_id, job in jobs.items():
+            outcomes = Counter(receipt["outcome"] for receipt in job["receipts"])
+            counted = Counter({name: job[f"{name}Users"] for name in ("refreshed", "skipped", "failed")})
+            hold(COUNTS, outcomes, +counted, about=job_id)
+            hold(COUNTS, len(job["userIds"]), outcomes.total() + job["retriedUsers"], about=job_id)
+        for job, receipt in receipts:
+            if receipt["outcome"] == "refreshed":
+                stamp = users[receipt["userId"]]["creditRefresh"]
+                granted = (stamp["jobId"], stamp["before"], stamp["before"] + stamp["granted"])
+                hold(TRUTH, granted, (job["rootId"], receipt["before"], receipt["after"]), about=receipt["userId"])
+
+    def _check_run(self, jobs: dict[str, dict[str, Any]], run: dict[str, Any]) -> None:
+        roots = {job_id: job for job_id, job in jobs.items() if job["rootId"] == job_id}
+        queued = Counter(user_id for job in roots.values() for user_id in job["userIds"])
+        hold(ROOT_JOBS, Counter(dict.fromkeys(self.users, 1)), queued)
+        hold(RUN, ("completed", len(self.users), len(roots)), (run["status"], run["queuedUsers"], run["jobsCreated"]))
+
+    def _check_rollups(self, jobs: dict[str, dict[str, Any]]) -> None:
+        names = ("refreshedUsers", "skippedUsers", "failedUsers", "retriedUsers", "conflicts", "reads", "writes")
+        scanned = {name: sum(job[name] for job in jobs.values()) for name in names}
+        ends = Counter(job["status"] for job in jobs.values())
+        scanned |= {"completedJobs": ends["completed"], "failedJobs": ends["failed"]}
+        rollup = self.world.rollup()
+        hold(ROLLUPS, scanned, {name: rollup.get(name, 0) for name in scanned})
+
+    def _check_answers(self, jobs: dict[str, dict[str, Any]], run: dict[str, Any]) -> None:
+        """What a call did that died is told by nobody; the others together tell the rest, and nothing twice."""
+        counts = sum((report.counts for report in self.built), ScanCounts())
+        scanned = {name: run[name] for name in ("scannedUsers", "queuedUsers", "skippedUsers", "failedUsers")}
+        answered = dict(zip(scanned, (counts.scanned, counts.queued, counts.skipped, counts.failed), strict=True))
+        self._hold_answers("build", {**scanned, "jobs": run["jobsCreated"]}, {**answered, "jobs": counts.jobs_created})
+        done = Counter(
+            refreshed=sum(job["refreshedUsers"] for job in jobs.values()),
+            skipped=sum(job["skippedUsers"] for job in jobs.values()),
+            failed=sum(job["failedUsers"] for job in jobs.values()),
+            completed_jobs=sum(job["status"] == "completed" for job in jobs.values()),
+            failed_jobs=sum(job["status"] == "failed" for job in jobs.values()),
+            retry_jobs=sum(job["retryJobId"] is not None for job in jobs.values()),
+        )
+        answers = Counter(
+            refreshed=sum(report.tally.refreshed for report in self.worked),
+            skipped=sum(report.tally.skipped for report in self.worked),
+            failed=sum(report.tally.failed for report in self.worked),
+            completed_jobs=sum(report.completed for report in self.worked),
+            failed_jobs=sum(report.failed for report in self.worked),
+            retry_jobs=sum(report.retried for report in self.worked),
+        )
+        self._hold_answers("work", done, answers)
+
+    def _hold_answers(self, service: str, done: dict[str, int], answers: dict[str, int]) -> None:
+        untold = service in self.died
+        hold(ANSWERS, {name: min(done[name], answers[name]) for name in done} if untold else done, answers)
+
+
+# The checks
+
+
+def a_quiet_day() -> None:
+    """No call fails: everybody is granted once, but for those who are gone, paused or bad."""
+    day = Day()
+    day.build()
+    day.disturb()
+    day.work()
+    day.check()
+
+
+def what_is_spent_between_builder_and_worker_stays_spent() -> None:
+    """The snapshots of spenders are stale when the worker writes on them."""
+    day = Day()
+    day.build()
+    day.spend()
+    day.work()
+    day.check()
+
+
+def a_lost_reply_grants_nothing_twice() -> None:
+    """The write lands, its reply does not come, and the call is tried again."""
+    day = Day()
+    day.build()
+    day.work(nth("BatchWrite", 2, Mode.LOST))  # the first claims
+    day.check()
+
+
+def a_worker_killed_before_settling_grants_nothing_twice() -> None:
+    """Its users are granted and its job is not settled: another worker begins it anew."""
+    day = Day()
+    day.build()
+    day.work(nth("Commit", 1, Mode.ENDED))
+    day.check()
+
+
+def delivering_everything_again_grants_nothing() -> None:
+    """Builder, worker and direct refresh come again on a day that is done."""
+    day = Day()
+    day.build()
+    day.work()
+    day.world.build(WORKED_AT)
+    day.world.work(WORKED_AT)
+    day.world.refresh(*day.users, now=WORKED_AT)
+    day.world.page(now=WORKED_AT)
+    day.check()
+
+
+def an_overtaken_worker_changes_nothing() -> None:
+    """A worker slower than its lease wakes up when another has done its jobs and the users have spent."""
+    day = Day()
+    day.build()
+    slow = Worker(day.world.context(WORKED_AT), 1000, 60)
+    claims = slow._queue.claim(slow._queue.due(10))
+    day.worked.append(day.world.work(WORKED_AT + LATER))
+    day.spend()
+    settled = [slow._attempt(claim).settlement for claim in claims]
+    hold(ANSWERS, [None] * len(claims), settled)
+    day.check()
+
+
+def racing_workers_share_the_jobs() -> None:
+    """Three workers at the same moment."""
+    day = Day()
+    day.build()
+    workers = [threading.Thread(target=lambda: day.worked.append(day.world.work(WORKED_AT))) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    day.check()
+
+
+def a_job_that_kills_its_workers_becomes_a_dead_letter() -> None:
+    """However many workers come, after `max_attempts` deaths the job waits for a person."""
+    world = World(slot_seconds=86_400, max_attempts=2)
+    world.users(population(3))
+    world.build()
+    for number in range(5):
+        with world.faulty(on_user("user00001", Mode.ENDED)), suppress(ProcessEnded):
+            world.work(WORKED_AT + number * LATER)
+    hold(DEAD_LETTER, {"failed"}, {job["status"] for job in world.jobs().values()})
+    assert_settled(world)
+
+
+def a_builder_dying_at_any_commit_loses_and_doubles_nobody() -> None:
+    """The process ends before or after every Commit of the builder."""
+    for mode, number in at_every_commit(lambda day: day.build(), (Mode.ENDED, Mode.ENDED_AFTER)):
+        with told(mode=mode, commit=number):
+            day = Day()
+            day.build(nth("Commit", number, mode))
+            day.work()
+            day.check()
+
+
+def a_worker_failing_at_any_commit_loses_and_doubles_nobody() -> None:
+    """The process ends at every Commit of the worker, or its reply is lost; one user has to be tried again."""
+    for mode, number in at_every_commit(a_day_worked, (Mode.ENDED, Mode.ENDED_AFTER, Mode.LOST)):
+        with told(mode=mode, commit=number):
+            a_day_worked(Day(), nth("Commit", number, mode)).check()
+
+
+def a_day_worked(day: Day, plan: FaultPlan = no_fault) -> Day:
+    """A sound builder, a disturbed population, and a worker over a faulty wire, on which one user fails anyway."""
+    day.build()
+    day.disturb()
+    day.work(either(plan, on_user(SPOILED, WireError(grpc.StatusCode.INTERNAL))))
+    return day
+
+
+def at_every_commit(live: Callable[[Day], Any], modes: Sequence[Mode]) -> Iterator[tuple[Mode, int]]:
+    """Every Commit that a call makes on a day like this, in every mode."""
+    day = Day()
+    live(day)
+    yield from itertools.product(modes, range(1, day.calls.count("Commit") + 1))
+
+
+CHECKS = (
+    a_quiet_day,
+    what_is_spent_between_builder_and_worker_stays_spent,
+    a_lost_reply_grants_nothing_twice,
+    a_worker_killed_before_settling_grants_nothing_twice,
+    delivering_everything_again_grants_nothing,
+    an_overtaken_worker_changes_nothing,
+    racing_workers_share_the_jobs,
+    a_job_that_kills_its_workers_becomes_a_dead_letter,
+    a_builder_dying_at_any_commit_loses_and_doubles_nobody,
+    a_worker_failing_at_any_commit_loses_and_doubles_nobody,
+)
