@@ -13,7 +13,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 # E-mail addresses (some apps use them as user ids), JSON web tokens, Google's access tokens, bearer headers.
-_SECRETS = re.compile(r"[^\s\"'@/]+@[\w-]+(\.[\w-]+)+|eyJ[\w-]{8,}(\.[\w-]+)*|ya29\.[\w.-]+|(?i:bearer)\s+[\w.~+/-]+=*")
+_SECRETS = re.compile(
+    r"[^\s\"'@/]{1,64}@[\w-]+(\.[\w-]+)+|eyJ[\w-]{8,}(\.[\w-]+)*|ya29\.[\w.-]+|(?i:bearer)\s+[\w.~+/-]+=*"
+)
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')  # of JSON
 
 _logger = logging.getLogger("credit_refresh")
 _context: ContextVar[dict[str, Any] | None] = ContextVar("credit_refresh_log_context", default=None)
@@ -32,7 +35,14 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return _SECRETS.sub("[removed]", json.dumps(entry, default=str))
+        return _STRING.sub(_cleared, json.dumps(entry, default=str))
+
+
+def _cleared(string: re.Match[str]) -> str:
+    """A string of JSON without secrets; unescaped for it, or a cut might go through an escape."""
+    text = json.loads(string[0])
+    cleared = _SECRETS.sub("[removed]", text)
+    return string[0] if cleared == text else json.dumps(cleared)
 
 
 def configure() -> None:

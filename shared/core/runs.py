@@ -128,9 +128,13 @@ class Run:
         return requested in (ScanRequest.AUTO, ScanRequest.DUE) or requested.value == self.scan.value
 
     def restarted(self, scan: Scan) -> Run:
-        """The same day's run, from the first user on, as another scan."""
+        """The same day's run, from the first user on, as another scan. What was queued stays queued; the rest is
+        found again."""
         return replace(
             self,
+            counts=ScanCounts(queued=self.counts.queued, jobs_created=self.counts.jobs_created),
+            errors=(),
+            errors_total=0,
             scan=scan,
             status=RunStatus.IN_PROGRESS,
             cursor=None,

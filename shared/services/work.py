@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,7 +28,7 @@ from shared.services.grant import Granter, Purpose, Target
 from shared.services.reports import WorkReport
 from shared.store.budget import Budget
 from shared.store.cost import Cost
-from shared.store.jobs import Claim, Ticket, parse_job, unreadable_job
+from shared.store.jobs import Claim, JobStore, Ticket, parse_job, unreadable_job
 
 LANES = 4
 CLAIMED_MAX = 8  # jobs in a lane or about to enter one; each waits for one other at most
@@ -134,7 +135,8 @@ class Worker:
         """One claimed job, from parsing to settling."""
         with logs.context(jobId=claim.ticket.job_id, attempt=claim.attempts):
             if self._context.stopping.is_set() or self._failure is not None:
-                return self._hand_back(claim, timedelta())
+                self._queue.hand_back(claim, timedelta())
+                return Settled(None)
             try:
                 return Attempt(self._context, claim).run()
             except ConflictError:
@@ -143,20 +145,11 @@ class Worker:
                 )
             except SystemFailureError as exc:
                 logs.error("job_handed_back", f"the database failed: {exc}")
-                self._hand_back(claim, retry_delay(1, self._context.draw))
+                self._queue.hand_back(claim, retry_delay(1, self._context.draw))
                 raise
             except StoreError as exc:
                 logs.error("job_not_settled", f"the job stays claimed until its lease ends: {exc}")
             return Settled(None)
-
-    def _hand_back(self, claim: Claim, delay: timedelta) -> Settled:
-        """Give the job to whoever comes next, uncounted; if even that fails, its lease ends by itself."""
-        try:
-            jobs = self._context.jobs(self._context.wire.insisting().within(Budget.of(LAST_WORD_SECONDS)))
-            jobs.hand_back(claim, self._context.clock() + delay)
-        except StoreError as exc:
-            logs.warning("job_hand_back_failed", f"the job stays claimed until its lease ends: {exc}")
-        return Settled(None)
 
 
 class Attempt:
@@ -253,7 +246,28 @@ class Queue:
         return bool(self.due(1))
 
     def claim(self, tickets: Sequence[Ticket]) -> list[Claim]:
-        return self._jobs.claim(tickets, uuid.uuid4().hex, self._context.clock(), self._context.lease)
+        """Claim those that nobody else does first. If the database fails, what was claimed unheard is handed back."""
+        token = uuid.uuid4().hex
+        try:
+            return self._jobs.claim(tickets, token, self._context.clock(), self._context.lease)
+        except SystemFailureError:
+            with self._last_word() as jobs:
+                for claim in jobs.claimed_unheard(tickets, token, self._context.clock()):
+                    self.hand_back(claim, retry_delay(1, self._context.draw))
+            raise
+
+    def hand_back(self, claim: Claim, delay: timedelta) -> None:
+        """Give the job to whoever comes next, uncounted."""
+        with self._last_word() as jobs:
+            jobs.hand_back(claim, self._context.clock() + delay)
+
+    @contextmanager
+    def _last_word(self) -> Iterator[JobStore]:
+        """A little time beyond the budget, and through an open breaker. If even that fails, leases end by themselves."""
+        try:
+            yield self._context.jobs(self._context.wire.insisting().within(Budget.of(LAST_WORD_SECONDS)))
+        except StoreError as exc:
+            logs.warning("job_hand_back_failed", f"a job stays claimed until its lease ends: {exc}")
 
 
 def _user(snapshot: Snapshot, plans: PlanTable) -> User:

@@ -92,18 +92,25 @@ class JobStore:
     def claim(self, tickets: Sequence[Ticket], token: str, now: datetime, lease: timedelta) -> list[Claim]:
         """Claim jobs, each for itself; those lost to another worker are left out. The attempt is counted here."""
         answers = self._wire.batch_write([self._claim_write(ticket, token, now, lease) for ticket in tickets])
-        times = {
-            ticket.job_id: answer.update_time_ns
-            for ticket, answer in zip(tickets, answers, strict=True)
-            if answer.code == 0
-        }
-        if any(answer.code != 0 and answer.retried for answer in answers):
-            times |= self._claimed_unheard([ticket.job_id for ticket in tickets if ticket.job_id not in times], token)
-        return [
-            Claim(ticket, token, ticket.attempts + 1, now, times[ticket.job_id])
-            for ticket in tickets
-            if ticket.job_id in times
-        ]
+        claims, lost = [], []
+        for ticket, answer in zip(tickets, answers, strict=True):
+            if answer.code == 0:
+                claims.append(Claim(ticket, token, ticket.attempts + 1, now, answer.update_time_ns))
+            elif answer.retried:
+                lost.append(ticket)
+        return claims + self.claimed_unheard(lost, token, now)
+
+    def claimed_unheard(self, tickets: Sequence[Ticket], token: str, now: datetime) -> list[Claim]:
+        """Those of the jobs that we claimed in a try whose reply was lost: they carry our token."""
+        if not tickets:
+            return []
+        found = self._wire.batch_get([self._name(ticket.job_id) for ticket in tickets], ["leaseToken"])
+        claims = []
+        for ticket in tickets:
+            document = found.get(self._name(ticket.job_id))
+            if document is not None and document.fields["leaseToken"].string_value == token:
+                claims.append(Claim(ticket, token, ticket.attempts + 1, now, nanoseconds(document.update_time)))
+        return claims
 
     def settle(self, claim: Claim, settlement: Settlement, figures: dict[str, int]) -> None:
         """End the job, create its retry and count it, in one Commit. Raises ConflictError if it is ours no more.
@@ -149,12 +156,6 @@ class JobStore:
             "leaseToken": token,
         }
         return self._update(ticket.job_id, fields, ticket.update_time_ns)
-
-    def _claimed_unheard(self, job_ids: Sequence[str], token: str) -> dict[str, int]:
-        """Update times of the jobs we claimed in a try whose reply was lost: they carry our token."""
-        documents = self._wire.batch_get([self._name(job_id) for job_id in job_ids], ["leaseToken"]).values()
-        ours = [document for document in documents if document.fields["leaseToken"].string_value == token]
-        return {document.name.rpartition("/")[2]: nanoseconds(document.update_time) for document in ours}
 
     def _commit_ours(self, writes: Sequence[Any], claim: Claim, *, settled: bool) -> None:
         try:

@@ -453,6 +453,22 @@ def test_an_outage_hands_jobs_back_uncounted_and_is_raised():
     assert_granted_once(world, users, 10)
 
 
+def test_a_claim_whose_reply_never_comes_is_handed_back_uncounted():
+    """Every try to claim takes effect or not, unheard: the jobs are found by the token and wait for the next worker."""
+    world = World()
+    users = population(10)
+    world.users(users)
+    world.build()
+    with world.faulty(on("BatchWrite", Mode.LOST, times=4)), pytest.raises(SystemFailureError):
+        world.work()
+    states = {(job["status"], job["attempts"]) for job in world.jobs().values()}
+    healed = world.work(EVENING + timedelta(minutes=1))
+
+    assert states == {("pending", 0)}
+    assert healed.tally.refreshed == 10
+    assert_granted_once(world, users, 10)
+
+
 def test_an_unreadable_job_fails_alone_at_the_head_of_the_queue():
     """Garbage where a job should be is failed and named; the jobs behind it are worked."""
     world = World()

@@ -121,7 +121,7 @@ def test_an_adoption_unfinished_at_midnight_is_finished_first(requested):
 
 
 def test_a_run_is_restarted_from_the_first_user():
-    """The same day's run as another scan; what it counted and who leased it stays."""
+    """The same day's run as another scan; what it queued and who leased it stays, the rest is found again."""
     ended = run(
         DUE,
         COMPLETED,
@@ -129,14 +129,17 @@ def test_a_run_is_restarted_from_the_first_user():
         wrap_until="zoe",
         wrapped=True,
         completed_at=NOW,
-        counts=ScanCounts(5, 4, 1),
+        counts=ScanCounts(6, 4, 1, 1, 2),
+        errors=({"userId": "bad"},),
+        errors_total=1,
         flushes=7,
         last_full=LastFull(SUNDAY - ONE_DAY, "f"),
     )
 
     restarted = ended.restarted(ALL)
 
-    assert restarted == run(ALL, counts=ScanCounts(5, 4, 1), flushes=7, last_full=LastFull(SUNDAY - ONE_DAY, "f"))
+    kept = ScanCounts(queued=4, jobs_created=2)
+    assert restarted == run(ALL, counts=kept, flushes=7, last_full=LastFull(SUNDAY - ONE_DAY, "f"))
 
 
 def test_a_lease_is_half_open():
