@@ -263,7 +263,7 @@ class Queue:
 
     @contextmanager
     def _last_word(self) -> Iterator[JobStore]:
-        """A little time beyond the budget, and through an open breaker. If even that fails, leases end by themselves."""
+        """A little time beyond the budget, through an open breaker. If even that fails, leases end by themselves."""
         try:
             yield self._context.jobs(self._context.wire.insisting().within(Budget.of(LAST_WORD_SECONDS)))
         except StoreError as exc:

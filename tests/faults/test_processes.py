@@ -55,7 +55,7 @@ def own_emulator(tmp_path, monkeypatch):
 
 
 def test_workers_killed_and_asked_to_go_at_random_moments(tmp_path, environ):
-    """Eight worker processes, five of them killed or told to go under way: a later worker brings it to one grant each."""
+    """Eight worker processes, five of them killed or told to go: a later worker brings it to one grant each."""
     drawn = random.Random(SEED)
     world = World(plans=PLANS, job_size=10, slot_seconds=86_400)
     users = population(USERS)

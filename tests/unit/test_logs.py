@@ -6,12 +6,13 @@ import json
 import logging
 import sys
 import threading
+import time
 from contextvars import copy_context
 from datetime import UTC, datetime
 from io import StringIO
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared import logs
@@ -96,7 +97,9 @@ def test_configuring_twice_logs_once(lines):
     logs.configure()
 
     logs.info("a", "once")
+    handlers = logging.getLogger("credit_refresh").handlers
     assert len(lines()) == 1
+    assert sum(isinstance(handler.formatter, logs.JsonFormatter) for handler in handlers) == 1
 
 
 def test_what_json_does_not_know_is_told_as_text(lines):
@@ -107,14 +110,15 @@ def test_what_json_does_not_know_is_told_as_text(lines):
     assert (line["at"], line["who"]) == ("2026-11-22 00:00:00+00:00", "{'ann'}")
 
 
+texts = st.text().filter(lambda text: not logs._SECRETS.search(text))  # with nothing to be removed
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=5,
 )
 
 
-@given(st.text(), st.dictionaries(st.from_regex(r"[a-z]{3,8}", fullmatch=True), json_values, max_size=4))
+@given(texts, st.dictionaries(st.from_regex(r"[a-z]{3,8}", fullmatch=True), json_values, max_size=4))
 def test_every_line_is_one_json_object(message, fields):
     """Line breaks, quotes, lone surrogates: all of it stays in its line and comes back as it was."""
     reserved = {"action", "message", "severity", "time"}
@@ -158,3 +162,30 @@ def test_e_mail_addresses_and_tokens_are_removed(lines, secret):
     (line,) = lines()
     assert secret not in json.dumps(line)
     assert (line["message"], line["cursor"]) == ("cannot read [removed] now", "[removed]")
+
+
+@given(
+    st.text(), st.sampled_from(["ann@example.com", "eyJhbGciOiJSUzI1NiJ9", "ya29.a0AfH6SMBx", "bearer 0123"]), st.text()
+)
+@example("\x0e", "yJhbGciOiJSUzI1NiJ9", "")
+@example("\b", "earer 0123", "")
+@example("\n", "Bearer 0123", "")
+def test_a_removal_never_breaks_the_line(before, secret, after):
+    """Escapes are whole or gone: whatever stands around a secret, the line is one JSON object."""
+    record = logging.LogRecord("credit_refresh", logging.INFO, "", 0, before + secret + after, (), None)
+
+    line = json.loads(logs.JsonFormatter().format(record))
+
+    assert line["severity"] == "INFO"
+    assert " 0123" not in line["message"] or "bearer" not in line["message"].lower()
+
+
+def test_a_long_text_is_told_at_once():
+    """The search for secrets takes time in proportion to the text, also where nothing is found."""
+    record = logging.LogRecord("credit_refresh", logging.INFO, "", 0, "W" * 100_000, (), None)
+    started = time.process_time()
+
+    line = logs.JsonFormatter().format(record)
+
+    assert len(line) > 100_000
+    assert time.process_time() - started < 5

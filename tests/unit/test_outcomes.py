@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.core.decision import SkipReason
@@ -45,6 +45,7 @@ def test_an_outcome_with_a_code_is_an_error(outcome):
 
 
 @given(st.text(max_size=1000))
+@example("x" * 1_000_000)
 def test_the_text_of_an_error_is_bounded(text):
     """Errors are kept by the hundred in one document, and may quote what a user's document holds."""
     error = Outcome.failed("cid", "bad", text).as_error()["error"]

@@ -120,9 +120,12 @@ def test_a_flush_is_due_by_its_bytes():
     assert len(batches) < packing.FLUSH_JOBS_MAX
 
 
-def test_an_empty_packer_is_not_full():
+@pytest.mark.parametrize("bound", [{"flush_jobs_max": 1}, {"flush_bytes_max": 1}], ids=["jobs", "bytes"])
+def test_an_empty_packer_is_not_full(bound):
     """Nor is one that has just been drained."""
-    packer = Packer(300, flush_jobs_max=1)
+    packer = Packer(300, **bound)
+    assert not packer.is_full
+
     packer.add(SLOTS[0], "ann", SNAPSHOT)
 
     assert packer.is_full
