@@ -84,6 +84,13 @@ class Settings(BaseModel):
 
     # What has to fit together, told of the later field; an earlier one that is bad itself is not in `data`.
 
+    @field_validator("plan_field")
+    @classmethod
+    def _is_not_the_balance(cls, value: str, info: ValidationInfo) -> str:
+        if "balance_field" in info.data and _overlap(value, info.data["balance_field"]):
+            raise ValueError("the plan must be apart from the balance")
+        return value
+
     @field_validator("stamp_field")
     @classmethod
     def _is_apart(cls, value: str, info: ValidationInfo) -> str:

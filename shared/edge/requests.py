@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from flask import Request
 from pydantic import ValidationError
+from werkzeug.exceptions import ClientDisconnected
 
 from shared.core.errors import CreditRefreshError
 from shared.edge.bodies import Body
@@ -49,7 +50,12 @@ def _read_bytes(request: Request) -> bytes:
     too_large = RequestError(400, "body_too_large", f"the body is larger than {BODY_BYTES_MAX} bytes")
     if (request.content_length or 0) > BODY_BYTES_MAX:
         raise too_large
-    data = request.stream.read(BODY_BYTES_MAX + 1)
+    data = bytearray()
+    try:
+        while chunk := request.stream.read(BODY_BYTES_MAX + 1 - len(data)):
+            data += chunk
+    except ClientDisconnected:
+        raise RequestError(400, "body_cut_off", "the body ended before its Content-Length") from None
     if len(data) > BODY_BYTES_MAX:
         raise too_large
     return bytes(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +22,8 @@ from shared.store.wire import Wire
 StructuredQueryPb = query.StructuredQuery.pb()
 ASCENDING = query.StructuredQuery.Direction.ASCENDING.value
 DOCUMENT_ID_BYTES_MAX = 1500
+
+_RESERVED_ID = re.compile(r"__(?!id[0-9]+__).*__", re.DOTALL)  # all but the numbers of Datastore's imports
 
 T = TypeVar("T")
 
@@ -232,10 +235,9 @@ def unreadable_job(claim: Claim) -> Job:
 
 def is_document_id(text: str) -> bool:
     """True for what Firestore takes as the id of a document."""
-    if not text or "/" in text or text in (".", ".."):
+    if not text or "/" in text or text in (".", "..") or _RESERVED_ID.fullmatch(text):
         return False
-    reserved = text.startswith("__") and text.endswith("__")
-    return not reserved and len(text.encode("utf-8", "surrogatepass")) <= DOCUMENT_ID_BYTES_MAX
+    return len(text.encode("utf-8", "surrogatepass")) <= DOCUMENT_ID_BYTES_MAX
 
 
 def _expected(fields: Mapping[str, Any], name: str, kind: type[T], default: T | None = None) -> T:

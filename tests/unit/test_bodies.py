@@ -178,3 +178,11 @@ def test_named_users_are_document_ids_each_once(user_ids):
         return
 
     assert list(dict.fromkeys(user_ids)) == body.user_ids
+
+
+@pytest.mark.parametrize(
+    ("user_id", "fits"), [("__id123__", True), ("__id__", False), ("__ann__", False), ("__a", True)]
+)
+def test_ids_that_came_from_datastore_are_ids(user_id, fits):
+    """Firestore reserves names between double underscores, but for the numbers of an import from Datastore."""
+    assert is_document_id(user_id) is fits

@@ -236,3 +236,12 @@ def test_any_bytes_are_a_body_or_refused(data, kind, emulated):
 
     assert isinstance(body, kind)
     assert emulated or body.as_of is None
+
+
+def test_a_body_cut_off_on_the_way_is_refused():
+    """The caller is gone or slow; what did arrive is not taken for the whole."""
+    cut_off = {"data": b'{"maxJobs"', "environ_overrides": {"CONTENT_LENGTH": "500"}}
+    with app.test_request_context(method="POST", **cut_off), pytest.raises(RequestError) as raised:
+        read_body(request, WorkerBody, emulated=True)
+
+    assert (raised.value.status, raised.value.code) == (400, "body_cut_off")

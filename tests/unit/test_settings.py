@@ -167,6 +167,7 @@ def test_a_bad_value_is_named(name, value):
             {"TIMEZONE": "CEST"},
             "CREDIT_REFRESH_TIMEZONE='CEST': 'CEST' is not an IANA time zone such as UTC or Europe/Berlin",
         ),
+        ({"PLAN_FIELD": "credits"}, "CREDIT_REFRESH_PLAN_FIELD='credits': the plan must be apart from the balance"),
         (
             {"AUTH": "off"},
             "CREDIT_REFRESH_AUTH='off': for the emulator only; set FIRESTORE_EMULATOR_HOST or leave it on",
