@@ -67,7 +67,6 @@ class Job:
     status: JobStatus = JobStatus.PENDING
     attempts: int = 0
     started_at: datetime | None = None
-    completed_at: datetime | None = None
     fingerprint: str = ""
     snapshots: tuple[Snapshot, ...] = field(default=(), repr=False)
 
@@ -93,15 +92,22 @@ class Settlement:
     job: Job
     retry: Job | None
     outcomes: tuple[Outcome, ...]
+    ended_at: datetime
 
     @property
     def tally(self) -> Tally:
-        return Tally.of(self.outcomes)
+        return Tally.of(outcome for outcome in self.outcomes if outcome.user_id)
 
     @property
     def receipts(self) -> list[dict[str, Any]]:
         """Of every user this job settled; those who left have theirs in the retry job."""
-        return [outcome.as_receipt() for outcome in self.outcomes if outcome.kind is not OutcomeKind.RETRY]
+        settled = (outcome for outcome in self.outcomes if outcome.user_id and outcome.kind is not OutcomeKind.RETRY)
+        return [outcome.as_receipt() for outcome in settled]
+
+    @property
+    def failures(self) -> list[dict[str, Any]]:
+        """Who failed for good; `errors` also names those who left for the retry."""
+        return [outcome.as_error() for outcome in self.outcomes if outcome.kind is OutcomeKind.FAILED]
 
     @property
     def errors(self) -> list[dict[str, Any]]:
@@ -114,13 +120,13 @@ def settle(job: Job, outcomes: Sequence[Outcome], now: datetime, retry_after: ti
     A job with a user who failed for good is `failed`: a dead letter that waits for a person.
     """
     if job.is_last_attempt:
-        outcomes = [_given_up(outcome) for outcome in outcomes]
+        outcomes = [outcome.given_up() for outcome in outcomes]
     leaving = tuple(outcome.user_id for outcome in outcomes if outcome.kind is OutcomeKind.RETRY)
     failed = any(outcome.kind is OutcomeKind.FAILED for outcome in outcomes)
     status = JobStatus.FAILED if failed else JobStatus.COMPLETED
-    ended = replace(job, status=status, completed_at=now, visible_at=None)
+    ended = replace(job, status=status, visible_at=None)
     retry = retry_job(job, leaving, now, now + retry_after) if leaving else None
-    return Settlement(ended, retry, tuple(outcomes))
+    return Settlement(ended, retry, tuple(outcomes), now)
 
 
 def retry_job(job: Job, user_ids: tuple[str, ...], now: datetime, visible_at: datetime) -> Job:
@@ -135,7 +141,3 @@ def retry_job(job: Job, user_ids: tuple[str, ...], now: datetime, visible_at: da
         started_at=None,
         visible_at=visible_at,
     )
-
-
-def _given_up(outcome: Outcome) -> Outcome:
-    return replace(outcome, kind=OutcomeKind.FAILED) if outcome.kind is OutcomeKind.RETRY else outcome

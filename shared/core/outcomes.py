@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -49,6 +49,10 @@ class Outcome:
     @classmethod
     def retry(cls, user_id: str, code: str, error: str) -> Outcome:
         return cls(user_id, OutcomeKind.RETRY, code=code, error=error)
+
+    def given_up(self) -> Outcome:
+        """The outcome where there is no later attempt: whoever was to be tried again has failed."""
+        return replace(self, kind=OutcomeKind.FAILED) if self.kind is OutcomeKind.RETRY else self
 
     def as_receipt(self) -> dict[str, Any]:
         receipt = {"userId": self.user_id, "outcome": self.kind.value, "before": self.before, "after": self.after}

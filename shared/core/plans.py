@@ -60,10 +60,12 @@ class Plan:
         return self.anchor is Anchor.SIGNUP
 
     def apply(self, balance: Balance) -> Balance:
-        """The balance after one grant. Only `reset` may lower it. Raises UserError outside int64."""
+        """The balance after one grant; only `reset` may lower it. Raises UserError if it or the grant leaves int64."""
         after = self._apply(balance)
-        if not INT64_MIN <= after <= INT64_MAX:
-            raise UserError("out_of_range", f"a balance of {after!r} would not fit in 64 bits; correct it by hand")
+        granted = after - balance
+        for number in (after, granted if isinstance(granted, int) else 0):  # a fraction is stored as a double
+            if not INT64_MIN <= number <= INT64_MAX:
+                raise UserError("out_of_range", f"{number!r} would not fit in 64 bits; correct the balance by hand")
         return after
 
     def _apply(self, balance: Balance) -> Balance:

@@ -104,6 +104,7 @@ class Run:
     flushes: int = 0
     completed_at: datetime | None = None
     last_full: LastFull | None = None
+    fingerprint: str = ""  # of the plans and schedule the scan began under
 
     @property
     def day(self) -> date:
@@ -127,11 +128,12 @@ class Run:
             return not self.is_completed or requested is ScanRequest.ADOPT
         return requested in (ScanRequest.AUTO, ScanRequest.DUE) or requested.value == self.scan.value
 
-    def restarted(self, scan: Scan) -> Run:
+    def restarted(self, scan: Scan, fingerprint: str) -> Run:
         """The same day's run, from the first user on, as another scan. What was queued stays queued; the rest is
         found again."""
         return replace(
             self,
+            fingerprint=fingerprint,
             counts=ScanCounts(queued=self.counts.queued, jobs_created=self.counts.jobs_created),
             errors=(),
             errors_total=0,
@@ -160,8 +162,8 @@ class Run:
             flushes=self.flushes + 1,
         )
 
-    def completed(self, now: datetime, fingerprint: str) -> Run:
-        last_full = LastFull(self.day, fingerprint) if self.reads_everybody else self.last_full
+    def completed(self, now: datetime) -> Run:
+        last_full = LastFull(self.day, self.fingerprint) if self.reads_everybody else self.last_full
         return replace(
             self, status=RunStatus.COMPLETED, completed_at=now, lease_until=None, cursor=None, last_full=last_full
         )
@@ -186,7 +188,7 @@ def new_run(day: date, requested: ScanRequest, previous: Run | None, fingerprint
     """The day's run. Where the run before was left unfinished the scan begins there, so that nobody starves."""
     last_full = None if previous is None else previous.last_full
     scan = resolve(requested, last_full, fingerprint, day)
-    run = Run(run_id=day.isoformat(), scan=scan, created_at=now, last_full=last_full)
+    run = Run(run_id=day.isoformat(), scan=scan, created_at=now, last_full=last_full, fingerprint=fingerprint)
     if previous is None or previous.status is RunStatus.COMPLETED:
         return run
     if previous.scan is Scan.ADOPT:

@@ -26,6 +26,12 @@ from shared.store.wire import Wire
 
 B = TypeVar("B", bound=Body)
 
+# What a caller is told; the database's own words may hold addresses and paths, and go to the log alone.
+_TOLD = {
+    "unavailable": "the database can't be reached or refuses us; what was done stays done, call again",
+    "out_of_time": "the time budget ended before the database answered; what was done stays done, call again",
+}
+
 _TRACE = re.compile(r"(?P<trace>[0-9a-f]{32})")
 
 
@@ -82,7 +88,9 @@ def _answered(handler: Callable[[Call[B]], dict[str, Any]], request: Request, ki
         "duration": round(elapsed.total_seconds() * 1000),
     }
     answer = {**figures, **times, "reads": cost.reads, "writes": cost.writes}
-    logs.info(handler.__name__, "done", **{name: value for name, value in answer.items() if name != "errors"})
+    logs.info(
+        handler.__name__, "done", **{name: value for name, value in answer.items() if name not in ("errors", "cursor")}
+    )
     return jsonify(answer)
 
 
@@ -99,7 +107,7 @@ def _failed(exc: Exception) -> Response:
     """Ours and the database's failures as 5xx, so that the caller tries again; the details go to the log alone."""
     if isinstance(exc, SystemFailureError):
         logs.error("call_failed", str(exc), code=exc.code)
-        answer = refused(503, exc.code, str(exc))
+        answer = refused(503, exc.code, _TOLD.get(exc.code, str(exc)))
         answer.headers["Retry-After"] = str(exc.retry_after_seconds)
         return answer
     logs.error("call_failed", f"unexpected {type(exc).__name__}", exc_info=True)

@@ -9,7 +9,7 @@ from functools import wraps
 from typing import TypeVar
 
 import google.auth
-from google.auth.exceptions import DefaultCredentialsError
+from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 
 from shared.core.errors import SystemFailureError
 from shared.core.plans import PlanTable
@@ -50,8 +50,14 @@ def connection() -> Connection:
     """The connection to the database. Raises SystemFailureError where no project or credentials can be found."""
     chosen = settings()
     project = chosen.project_id or _project_of_credentials()
+    try:
+        client = open_client(chosen.emulator_host)
+    except GoogleAuthError as exc:
+        raise SystemFailureError(
+            f"no usable credentials ({type(exc).__name__}); give the function a service account"
+        ) from exc
     return Connection(
-        client=open_client(chosen.emulator_host),
+        client=client,
         database=f"projects/{project}/databases/{chosen.database}",
         emulated=bool(chosen.emulator_host),
         breaker=Breaker(chosen.breaker_failures, chosen.breaker_reset_seconds),

@@ -15,9 +15,9 @@ from datetime import datetime
 
 from shared import logs
 from shared.core.decision import Grant, decide
-from shared.core.errors import ConflictError, StoreError
+from shared.core.errors import ConflictError, OutOfTimeError, StoreError, SystemFailureError
 from shared.core.jobs import Job, Snapshot
-from shared.core.outcomes import Outcome
+from shared.core.outcomes import Outcome, OutcomeKind
 from shared.core.packing import Batch, Packer
 from shared.core.runs import Cursor, Run, RunStatus, Scan, ScanCounts, ScanRequest, new_run, resolve
 from shared.core.users import read_user
@@ -74,7 +74,8 @@ def _lease(context: Context, stored: StoredRun | None, requested: ScanRequest, n
     if stored is not None:
         run = stored.run
         if not run.covers(requested):
-            run = run.restarted(resolve(requested, run.last_full, context.fingerprint, run.day))
+            scan = resolve(requested, run.last_full, context.fingerprint, run.day)
+            run = run.restarted(scan, context.fingerprint)
         return runs.save(stored, run.leased(token, until))
     day = context.schedule.day_of(now)
     previous = runs.latest_before(day.isoformat())
@@ -98,6 +99,7 @@ class Builder:
         self._cursor = stored.run.cursor
         self._wrapped = stored.run.wrapped
         self._paused = False
+        self._unsaved: list[Batch] = []  # drained, and not in a commit yet
         self._flush_by = self._lease_half()
         self._pending = _Findings()  # since the last flush
         self._flushed = _Findings()
@@ -109,8 +111,11 @@ class Builder:
         except ConflictError:
             logs.warning("build_beaten", "the lease ended and another builder took the run over")
             return self._answer(BuildStatus.IN_PROGRESS)
+        except OutOfTimeError:
+            self._keep_what_was_scanned()
+            return self._answer(BuildStatus.IN_PROGRESS)
         except StoreError:
-            self._release_anyway()
+            self._keep_what_was_scanned()
             raise
 
     def _scan(self) -> BuildReport:
@@ -123,7 +128,7 @@ class Builder:
             if page and more and self._must_stop:
                 self._flush(Run.released)
                 return self._answer(BuildStatus.PAUSED if self._paused else BuildStatus.IN_PROGRESS)
-        self._flush(lambda run: run.completed(self._now, self._context.fingerprint))
+        self._flush(lambda run: run.completed(self._now))
         return self._answer(BuildStatus.COMPLETED)
 
     @property
@@ -200,6 +205,9 @@ class Builder:
         sifted = [target_of(self._context, document) for document in page]
         granter = Granter(self._context, self._context.wire, Purpose("adopt", self._day, adopting=True))
         outcomes = granter.refresh([target for target in sifted if isinstance(target, Target)])
+        if any(outcome.kind is OutcomeKind.RETRY for outcome in outcomes):
+            # Passed over, they would be granted by the next scan of everybody.
+            raise SystemFailureError("some users can't be adopted at the moment; call again to go on from here")
         outcomes += [outcome for outcome in sifted if isinstance(outcome, Outcome)]
         self._pending.fail([outcome for outcome in outcomes if outcome.code is not None])
         self._pending.count(skipped=sum(outcome.code is None for outcome in outcomes))
@@ -211,24 +219,36 @@ class Builder:
 
     def _flush(self, ended: Callable[[Run], Run] | None = None) -> None:
         """The checkpoint: create the jobs, move the cursor and extend the lease, or end it, in one Commit."""
-        batches = self._packer.drain()
-        self._pending.count(jobs_created=0 if self._dry else len(batches))
+        self._unsaved += self._packer.drain()
         if not self._dry:
-            run = self._stored.run.advanced(
-                self._cursor, wrapped=self._wrapped, counts=self._pending.counts, errors=self._pending.errors.shown
-            )
-            run = ended(run) if ended else replace(run, lease_until=self._context.clock() + self._context.lease)
-            jobs = self._context.jobs()
-            creates = [jobs.create_write(self._job(run, n, batch), batch.snapshots) for n, batch in enumerate(batches)]
-            self._stored = self._context.runs().save(self._stored, run, creates)
-            self._flush_by = self._lease_half()
-            self._paused = ended is None and self._context.control().is_paused()
-            logs.info("build_flushed", f"{len(batches)} jobs", jobs=len(batches), cursor=str(self._cursor))
+            self._save(ended or self._extended)
+            self._pending.count(jobs_created=len(self._unsaved))
+        self._unsaved = []
         self._flushed.add(self._pending)
         self._pending = _Findings()
+        if ended is None and not self._dry:
+            self._paused = self._context.control().is_paused()
+
+    def _save(self, ended: Callable[[Run], Run]) -> None:
+        counts = self._pending.counts + ScanCounts(jobs_created=len(self._unsaved))
+        errors = self._pending.errors.shown
+        run = ended(self._stored.run.advanced(self._cursor, wrapped=self._wrapped, counts=counts, errors=errors))
+        wire = self._context.wire.insisting()
+        wire = wire.within(wire.budget.longer_by(LAST_WORD_SECONDS))
+        jobs = self._context.jobs(wire)
+        creates = [
+            jobs.create_write(self._job(run, n, batch), batch.snapshots) for n, batch in enumerate(self._unsaved)
+        ]
+        self._stored = self._context.runs(wire).save(self._stored, run, creates)
+        self._flush_by = self._lease_half()
+        logs.info("build_flushed", f"{len(creates)} jobs created", jobs=len(creates))
+
+    def _extended(self, run: Run) -> Run:
+        return replace(run, lease_until=self._context.clock() + self._context.lease)
 
     def _job(self, run: Run, number: int, batch: Batch) -> Job:
-        job_id = f"{run.run_id}-{run.flushes:05d}-{number:03d}"
+        # The token tells it from a job of a run document that somebody deleted to have the day scanned again.
+        job_id = f"{run.run_id}-{run.flushes:05d}-{number:03d}-{run.token[:6]}"
         return Job(
             job_id=job_id,
             root_id=job_id,
@@ -242,21 +262,19 @@ class Builder:
             fingerprint=self._context.fingerprint,
         )
 
-    def _release_anyway(self) -> None:
-        """Let the next builder begin at once rather than after the lease. What was not flushed is scanned again."""
-        if self._dry:
-            return
+    def _keep_what_was_scanned(self) -> None:
+        """Flush, so that it is not read and billed again, and let the next builder begin at once."""
         try:
-            runs = self._context.runs(self._context.wire.insisting().within(Budget.of(LAST_WORD_SECONDS)))
-            runs.save(self._stored, self._stored.run.released())
+            self._flush(Run.released)
         except StoreError as exc:
-            logs.warning("build_release_failed", f"the run stays leased for a while: {exc}")
+            logs.warning("build_not_kept", f"scanned again from the last checkpoint, once the lease has ended: {exc}")
 
     def _lease_half(self) -> Budget:
         return Budget.of(self._context.settings.lease_seconds / 2)
 
     def _answer(self, status: BuildStatus) -> BuildReport:
-        return BuildReport(self._stored.run.run_id, status, self._flushed.counts, self._cursor, self._flushed.errors)
+        cursor = None if status is BuildStatus.COMPLETED else self._cursor
+        return BuildReport(self._stored.run.run_id, status, self._flushed.counts, cursor, self._flushed.errors)
 
 
 @dataclass(slots=True)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
 
-from shared.core.outcomes import Outcome, OutcomeKind
+from shared.core.outcomes import Outcome
 from shared.core.runs import Cursor
 from shared.services.context import Context
 from shared.services.grant import Granter, Purpose, Target, target_of
@@ -34,8 +33,4 @@ def _granted(context: Context, targets: Sequence[Target]) -> list[Outcome]:
     """There is no retry job here: who could not be refreshed now has failed, and the caller may call again."""
     day = context.schedule.day_of(context.clock())
     granter = Granter(context, context.wire, Purpose(f"direct-{uuid.uuid4().hex}", day))
-    return [_final(outcome) for outcome in granter.refresh(targets)]
-
-
-def _final(outcome: Outcome) -> Outcome:
-    return replace(outcome, kind=OutcomeKind.FAILED) if outcome.kind is OutcomeKind.RETRY else outcome
+    return [outcome.given_up() for outcome in granter.refresh(targets)]

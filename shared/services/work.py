@@ -17,7 +17,7 @@ from datetime import timedelta
 
 from shared import logs
 from shared.core.decision import SkipReason
-from shared.core.errors import ConflictError, StoreError, SystemFailureError, UnreadableJobError
+from shared.core.errors import ConflictError, OutOfTimeError, StoreError, SystemFailureError, UnreadableJobError
 from shared.core.jobs import Course, Job, Settlement, Snapshot, settle
 from shared.core.outcomes import Outcome, OutcomeKind
 from shared.core.plans import PlanTable
@@ -63,16 +63,19 @@ class Worker:
         self._queue = Queue(context)
         self._report = WorkReport()
         self._failure: SystemFailureError | None = None
+        self._out_of_time = False
 
     def run(self) -> WorkReport:
         running: set[Future[Settled]] = set()
         with ThreadPoolExecutor(LANES) as lanes:
             while (claims := self._next_claims(len(running))) is not None:
-                running |= {lanes.submit(copy_context().run, self._attempt, claim) for claim in claims}
+                lease = Budget.of(self._context.settings.lease_seconds)
+                running |= {lanes.submit(copy_context().run, self._attempt, claim, lease) for claim in claims}
                 running = self._collect(running, until_free=CLAIM_WHEN_FREE)
             self._collect(running, until_free=CLAIMED_MAX)
         if self._failure is not None:
             raise self._failure
+        self._report.has_more |= self._out_of_time
         return self._report
 
     # Claiming
@@ -81,9 +84,11 @@ class Worker:
         """As many jobs as can begin now; None when it is time to end."""
         try:
             return self._claims(min(CLAIMED_MAX - running, self._jobs_max - self._report.claimed))
+        except OutOfTimeError:
+            self._out_of_time = True
         except SystemFailureError as exc:
             self._failure = self._failure or exc
-            return None
+        return None
 
     def _claims(self, limit: int) -> list[Claim] | None:
         if self._failure is not None:
@@ -127,40 +132,44 @@ class Worker:
         report.completed += not failed
         report.retried += settlement.retry is not None
         report.tally += settlement.tally
-        report.errors.add(settlement.errors)
+        report.errors.add(settlement.failures)
 
     # Working, in a lane
 
-    def _attempt(self, claim: Claim) -> Settled:
-        """One claimed job, from parsing to settling."""
+    def _attempt(self, claim: Claim, lease: Budget) -> Settled:
+        """One claimed job, from parsing to settling. Whatever happens to it, the others go on."""
         with logs.context(jobId=claim.ticket.job_id, attempt=claim.attempts):
             if self._context.stopping.is_set() or self._failure is not None:
                 self._queue.hand_back(claim, timedelta())
                 return Settled(None)
             try:
-                return Attempt(self._context, claim).run()
+                return Attempt(self._context, claim, lease).run()
             except ConflictError:
-                logs.warning(
-                    "job_lost", "the lease ended and another worker has the job; nothing of it is counted here"
-                )
+                logs.warning("job_lost", "the lease ended and another worker has the job; it is not counted here")
+            except OutOfTimeError:
+                self._out_of_time = True
+                self._queue.hand_back(claim, timedelta())
             except SystemFailureError as exc:
                 logs.error("job_handed_back", f"the database failed: {exc}")
                 self._queue.hand_back(claim, retry_delay(1, self._context.draw))
                 raise
-            except StoreError as exc:
-                logs.error("job_not_settled", f"the job stays claimed until its lease ends: {exc}")
+            except Exception as exc:  # noqa: BLE001 (the job's attempts bound it)
+                logs.error("job_not_settled", f"it stays claimed until its lease ends: {exc!r}", exc_info=True)
             return Settled(None)
 
 
 class Attempt:
     """One attempt at one job. Its cost and its budget are its own; the budget stays under the lease."""
 
-    def __init__(self, context: Context, claim: Claim) -> None:
+    def __init__(self, context: Context, claim: Claim, lease: Budget) -> None:
         self._context = context
         self._claim = claim
         self._cost = Cost(context.wire.cost)
-        budget = context.wire.budget.at_most(context.settings.lease_seconds * LEASE_SHARE)
-        self._wire = context.wire.charging(self._cost).within(budget)
+        working = lease.longer_by(-context.settings.lease_seconds * (1 - LEASE_SHARE))
+        self._wire = context.wire.charging(self._cost).within(working.and_not_after(context.wire.budget))
+        self._settling = self._wire.insisting().within(
+            lease.and_not_after(context.wire.budget.longer_by(LAST_WORD_SECONDS))
+        )
         self._started = time.monotonic()
         self._conflicts = 0
 
@@ -168,8 +177,7 @@ class Attempt:
         job, outcomes = self._worked()
         delay = retry_delay(max(1, job.attempts), self._context.draw)
         settlement = settle(job, outcomes, self._context.clock(), delay)
-        settling = self._wire.insisting().within(self._context.wire.budget.longer_by(LAST_WORD_SECONDS))
-        self._context.jobs(settling).settle(self._claim, settlement, self._figures(settlement))
+        self._context.jobs(self._settling).settle(self._claim, settlement, self._figures(settlement))
         logs.info("job_settled", f"{job.job_id} {settlement.job.status}", runId=job.run_id, users=len(outcomes))
         return Settled(settlement, self._conflicts)
 
@@ -178,7 +186,8 @@ class Attempt:
         try:
             job = parse_job(self._claim)
         except UnreadableJobError as exc:
-            return unreadable_job(self._claim), [Outcome.failed("", "unreadable_job", str(exc))]
+            job = unreadable_job(self._claim, self._context.schedule.day_of(self._context.clock()))
+            return job, [Outcome.failed(user_id, "unreadable_job", str(exc)) for user_id in job.user_ids or ("",)]
         if job.course is Course.BURY:
             return job, [_lost(user_id) for user_id in job.user_ids]
         return job, self._refreshed(job)

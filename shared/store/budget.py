@@ -26,6 +26,10 @@ class Budget:
         """The part of this budget that ends after `seconds` at the latest."""
         return Budget(min(self.ends_at, self.monotonic() + seconds), self.monotonic)
 
+    def and_not_after(self, other: Budget) -> Budget:
+        """This budget, or the other if that ends first."""
+        return self if self.ends_at <= other.ends_at else other
+
     def longer_by(self, seconds: float) -> Budget:
         """For the last word: what must still be written once the time is up."""
         return Budget(self.ends_at + seconds, self.monotonic)

@@ -14,6 +14,8 @@ class ControlStore:
         self._name = f"{wire.documents}/{prefix}_control/state"
 
     def is_paused(self) -> bool:
-        """Anything set there but false pauses: a slip of the operator's hand stops rather than starts."""
+        """Anything set there but false or null pauses: a slip of the operator's hand stops rather than starts."""
         document = self._wire.batch_get([self._name], ["paused"]).get(self._name)
-        return document is not None and "paused" in document.fields and bool(get(document.fields["paused"]))
+        if document is None or "paused" not in document.fields:
+            return False
+        return get(document.fields["paused"]) not in (False, None)

@@ -1,4 +1,7 @@
-"""What a call cost: documents read and written as Firestore bills them."""
+"""What a call cost: documents read and written as Firestore bills them.
+
+A write that took effect while its reply was lost, and what a broken stream had brought by then, are not in it.
+"""
 
 from __future__ import annotations
 

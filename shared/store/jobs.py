@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
 
 from google.cloud.firestore_v1.types import query
@@ -124,8 +124,8 @@ class JobStore:
         figures = {**figures, "writes": figures["writes"] + (2 if settlement.retry is None else 3)}
         ended = {
             "status": job.status.value,
-            "completedAt": job.completed_at,
-            "expireAt": None if job.completed_at is None else job.completed_at + self._retention,
+            "completedAt": settlement.ended_at,
+            "expireAt": settlement.ended_at + self._retention,
             "receipts": settlement.receipts,
             "errors": settlement.errors,
             "retryJobId": None if settlement.retry is None else settlement.retry.job_id,
@@ -194,7 +194,7 @@ def parse_job(claim: Claim) -> Job:
     if fields.get("v") != JOB_VERSION:
         raise UnreadableJobError(f"v: {fields.get('v')!r} is not {JOB_VERSION}")
     user_ids = tuple(_expected(fields, "userIds", list))
-    if not all(isinstance(user_id, str) and is_document_id(user_id) for user_id in user_ids):
+    if not all(map(_is_user_id, user_ids)):
         raise UnreadableJobError("userIds: not all of them are document ids")
     return Job(
         job_id=claim.ticket.job_id,
@@ -214,18 +214,19 @@ def parse_job(claim: Claim) -> Job:
     )
 
 
-def unreadable_job(claim: Claim) -> Job:
-    """A stand-in for a job that can't be parsed, good for failing it: of the run it names, else of today's."""
+def unreadable_job(claim: Claim, today: date) -> Job:
+    """A stand-in for a job that can't be parsed, good for failing it: of the run and the users it names, as far as
+    they can be read, else of today's run and of nobody."""
     fields = get_fields(claim.ticket.fields)
-    run_id = fields.get("runId")
+    run_id, user_ids = fields.get("runId"), fields.get("userIds")
     named = isinstance(run_id, str) and parse_date(run_id) is not None
     return Job(
         job_id=claim.ticket.job_id,
         root_id=claim.ticket.job_id,
-        run_id=str(run_id) if named else claim.started_at.date().isoformat(),
-        day=claim.started_at.date(),
+        run_id=str(run_id) if named else today.isoformat(),
+        day=today,
         scheduled_for=claim.ticket.visible_at,
-        user_ids=(),
+        user_ids=tuple(filter(_is_user_id, user_ids)) if isinstance(user_ids, list) else (),
         max_attempts=claim.attempts,
         created_at=claim.ticket.visible_at,
         visible_at=claim.ticket.visible_at,
@@ -238,6 +239,10 @@ def is_document_id(text: str) -> bool:
     if not text or "/" in text or text in (".", "..") or _RESERVED_ID.fullmatch(text):
         return False
     return len(text.encode("utf-8", "surrogatepass")) <= DOCUMENT_ID_BYTES_MAX
+
+
+def _is_user_id(value: object) -> bool:
+    return isinstance(value, str) and is_document_id(value)
 
 
 def _expected(fields: Mapping[str, Any], name: str, kind: type[T], default: T | None = None) -> T:

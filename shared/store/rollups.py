@@ -14,7 +14,7 @@ from shared.core.jobs import Job, JobStatus
 from shared.store.values import WritePb, put
 from shared.store.wire import Wire
 
-SHARDS = 8
+SHARDS = 16  # a document bears about a write a second; a view reads them all
 
 
 def rollup_write(wire: Wire, runs_collection: str, job: Job, figures: Mapping[str, int]) -> Any:

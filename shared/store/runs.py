@@ -100,6 +100,7 @@ def _encode(run: Run) -> dict[str, Any]:
         "leaseUntil": run.lease_until,
         "leaseToken": run.token,
         "flushes": run.flushes,
+        "fingerprint": run.fingerprint,
         "createdAt": run.created_at,
         "completedAt": run.completed_at,
         "lastFull": None
@@ -111,7 +112,7 @@ def _encode(run: Run) -> dict[str, Any]:
 def _stored(document: Any) -> StoredRun:
     try:
         run = _decode(get_fields(document.fields))
-    except (KeyError, ValueError, TypeError) as exc:
+    except (KeyError, ValueError, TypeError, AttributeError) as exc:
         run_id = document.name.rpartition("/")[2]
         raise RejectedError(
             f"the run document {run_id} can't be read ({exc!r}); delete it to scan that day afresh"
@@ -122,7 +123,7 @@ def _stored(document: Any) -> StoredRun:
 def _decode(fields: Mapping[str, Any]) -> Run:
     last_full = fields.get("lastFull")
     return Run(
-        run_id=fields["runId"],
+        run_id=date.fromisoformat(fields["runId"]).isoformat(),
         scan=Scan(fields["scan"]),
         created_at=fields["createdAt"],
         status=RunStatus(fields["status"]),
@@ -141,6 +142,7 @@ def _decode(fields: Mapping[str, Any]) -> Run:
         lease_until=fields["leaseUntil"],
         token=fields["leaseToken"],
         flushes=fields["flushes"],
+        fingerprint=fields["fingerprint"],
         completed_at=fields["completedAt"],
         last_full=None
         if last_full is None

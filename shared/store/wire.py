@@ -18,7 +18,6 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_befo
 from tenacity.wait import wait_random_exponential
 
 from shared.core.errors import (
-    BreakerOpenError,
     ConflictError,
     OutOfTimeError,
     RejectedError,
@@ -61,15 +60,21 @@ class FaultError(TransientError):
     """The database broke on this very request; a part of it may go through."""
 
 
+# What a Commit answers where a precondition does not hold, or its document is gone.
+_CONFLICTS = (exceptions.FailedPrecondition, exceptions.AlreadyExists, exceptions.NotFound)
+
 # By the library's exception; the first that fits. Whatever is not named here is transient.
 _TRANSLATIONS: list[tuple[tuple[type[Exception], ...], Callable[[str], StoreError]]] = [
     ((exceptions.ServiceUnavailable, exceptions.GatewayTimeout, exceptions.TooManyRequests), TransientError),
-    ((exceptions.FailedPrecondition, exceptions.AlreadyExists), ConflictError),
     ((exceptions.InvalidArgument, exceptions.OutOfRange), RejectedError),
     ((exceptions.InternalServerError, exceptions.Unknown, exceptions.DataLoss), FaultError),
     (
         (exceptions.Unauthorized, exceptions.Forbidden, exceptions.NotFound, exceptions.MethodNotImplemented),
         lambda told: SystemFailureError(f"{told}; check project, database and the service account's roles"),
+    ),
+    (
+        (exceptions.FailedPrecondition,),  # of a query: its index is missing, or still being built
+        lambda told: SystemFailureError(f"{told}; deploy firestore.indexes.json, or wait until it is built"),
     ),
     ((GoogleAuthError,), lambda told: SystemFailureError(f"{told}; check the credentials")),
 ]
@@ -78,8 +83,8 @@ _TRANSLATIONS: list[tuple[tuple[type[Exception], ...], Callable[[str], StoreErro
 def translate(exc: Exception, rpc: str) -> StoreError:
     """The domain error for what the client library raised."""
     told = f"{rpc}: {getattr(exc, 'message', None) or exc.__class__.__name__}"[:300]
-    if isinstance(exc, exceptions.NotFound) and rpc == "Commit":
-        return ConflictError(told)  # the document under the precondition is gone
+    if isinstance(exc, _CONFLICTS) and rpc == "Commit":
+        return ConflictError(told)
     for kinds, error in _TRANSLATIONS:
         if isinstance(exc, kinds):
             return error(told)
@@ -211,10 +216,13 @@ class Wire:
             breaker.before_call()
         try:
             answer = retrying(self._try_once, rpc, method, request, seconds_max)
-        except (OutOfTimeError, BreakerOpenError, FaultError):
+        except (OutOfTimeError, FaultError):
             breaker.abandoned()  # tells nothing of the database, or of this request alone
             raise
-        except SystemFailureError:
+        except SystemFailureError as exc:
+            if self.budget.remaining_seconds == 0 and retrying.statistics["attempt_number"] == 1:
+                breaker.abandoned()
+                raise OutOfTimeError(f"{rpc}: no time left for an answer") from exc
             breaker.failed()
             raise
         except ConflictError as exc:

@@ -6,11 +6,13 @@ import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+import grpc
 import pytest
 
 import shared.services.build
 from shared.core.errors import SystemFailureError
 from shared.core.packing import Packer
+from tests.support.faults import WireError
 from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
 
 
@@ -406,3 +408,100 @@ def test_an_adoption_unfinished_at_midnight_goes_on_and_then_the_due_are_found(m
     assert (rest.status, rest.counts.scanned, rest.counts.queued) == ("completed", 7, 0)
     assert (due.status, world.run("2026-11-23")["scan"]) == ("completed", "due")
     assert queued(world) == Counter(f"user{n:05d}" for n in range(5))
+
+
+def test_a_run_paused_in_the_middle_says_so(monkeypatch):
+    """The switch is looked at with every flush; what was scanned by then is kept."""
+    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 20)
+    monkeypatch.setattr(shared.services.build, "Packer", lambda size: Packer(size, flush_jobs_max=3))
+    world = World(job_size=5)
+    users = population(100)
+    world.users(users)
+    queue = shared.services.build.Builder._queue
+
+    def pausing(builder, page):
+        world.pause()
+        queue(builder, page)
+
+    monkeypatch.setattr(shared.services.build.Builder, "_queue", pausing)
+    paused = world.build()
+    monkeypatch.setattr(shared.services.build.Builder, "_queue", queue)
+    world.pause(paused=False)
+    resumed = world.build()
+
+    assert (paused.status, paused.counts.scanned) == ("paused", 20)
+    assert (resumed.status, resumed.counts.scanned) == ("completed", 80)
+    assert queued(world) == Counter(dict.fromkeys(users, 1))
+
+
+def test_a_run_deleted_to_be_scanned_again_makes_jobs_of_its_own():
+    """The new run's jobs don't meet the ids of the old one's; users are granted once all the same."""
+    world = World()
+    users = population(20)
+    world.users(users)
+    world.build()
+    world.delete("credit_refresh_runs/2026-11-22")
+
+    again = world.build()
+    worked = world.work()
+
+    assert (again.status, again.counts.queued) == ("completed", 20)
+    assert (worked.tally.refreshed, worked.tally.skipped) == (20, 20)
+
+
+def test_a_scan_counts_for_the_plans_it_began_under():
+    """Plans deployed in the middle of a full scan are reason for another the next day."""
+    world = World()
+    world.users(population(5))
+    world.build(MIDNIGHT, "auto")
+    world.update("credit_refresh_runs/2026-11-22", status="in_progress", cursor="user00002", completedAt=None)
+    world.plans = World(
+        plans='default_plan = "adder"\n[plans.adder]\nallowance = 9\nperiod = "day"\npolicy = "reset"'
+    ).plans
+
+    world.build(NOON, "auto")
+    world.build(MIDNIGHT + DAY, "auto")
+
+    assert world.run("2026-11-23")["scan"] == "all"
+
+
+def test_what_was_scanned_before_an_outage_is_kept(monkeypatch):
+    """A page that can't be read ends the call; the pages before it are not read again."""
+    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 10)
+    world = World()
+    users = population(50)
+    world.users(users)
+    page = shared.services.build.Builder._page
+    calls = []
+
+    def failing(builder, after, until):
+        calls.append(after)
+        if len(calls) == 4:
+            raise SystemFailureError("the database is gone")
+        return page(builder, after, until)
+
+    monkeypatch.setattr(shared.services.build.Builder, "_page", failing)
+    with pytest.raises(SystemFailureError):
+        world.build()
+    kept = queued(world)
+    report = world.build()
+
+    assert kept == Counter(f"user{n:05d}" for n in range(30))
+    assert (report.status, report.counts.scanned) == ("completed", 20)
+    assert queued(world) == Counter(dict.fromkeys(users, 1))
+
+
+def test_users_that_can_not_be_adopted_now_are_not_passed_over():
+    """Passed over, they would be granted the next day: the call fails, and the next goes on from there."""
+    world = World()
+    users = population(12)
+    world.users(users)
+    spoiled = lambda _n, method, request: (  # noqa: E731
+        WireError(grpc.StatusCode.INTERNAL) if method == "BatchWrite" and "users/user00004" in str(request) else None
+    )
+    with world.faulty(spoiled), pytest.raises(SystemFailureError):
+        world.build(MIDNIGHT, "adopt")
+    report = world.build(NOON, "adopt")
+
+    assert report.status == "completed"
+    assert all("creditRefresh" in world.user(user_id) for user_id in users)

@@ -22,6 +22,7 @@ BAD = {
     "stamp-text": ({"credits": 5, "creditRefresh": "yesterday"}, "bad_stamp"),
     "stamp-date": ({"credits": 5, "creditRefresh": {"periods": {"free": "soon"}}}, "bad_stamp"),
     "stamp-number": ({"credits": 5, "creditRefresh": {"periods": {"free": 20261122}}}, "bad_stamp"),
+    "grant-too-large": ({"credits": -(2**63)}, "out_of_range"),
     "too-much": ({"credits": 2**63 - 5, "plan": "adder"}, "out_of_range"),
 }
 UNUSUAL = {

@@ -9,7 +9,8 @@ import grpc
 import pytest
 
 from shared.core.errors import SystemFailureError
-from shared.services.work import Worker, work
+from shared.services.work import Attempt, Worker, work
+from shared.store.budget import Budget
 from tests.support.faults import Mode, ProcessEnded, WireError, on
 from tests.support.invariants import assert_granted_once, assert_settled
 from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
@@ -532,7 +533,7 @@ def test_an_overtaken_worker_counts_nothing_of_its_job():
     claims = worker._queue.claim(worker._queue.due(10))
 
     overtaking = world.work(EVENING + timedelta(seconds=61))
-    settled = worker._attempt(claims[0])
+    settled = worker._attempt(claims[0], Budget.of(60))
 
     assert (overtaking.tally.refreshed, settled.settlement) == (10, None)
     assert_granted_once(world, users, 10)
@@ -552,3 +553,68 @@ def test_a_job_granted_once_is_not_granted_again_after_a_change_of_plan():
 
     assert world.user("ann")["credits"] == 50
     assert [(receipt["before"], receipt["after"]) for _, receipt in world.receipts()] == [(0, 50)]
+
+
+def test_out_of_time_is_unfinished_and_not_a_failure():
+    """A worker whose budget ends under its jobs reports what it settled and hands back the rest: there is more."""
+    world = World(job_size=1)
+    users = population(60)
+    world.users(users)
+    world.build()
+
+    report = world.work(seconds=0.3)
+    jobs = world.jobs().values()
+    rest = world.work()
+
+    assert report.has_more
+    assert {(job["status"], job["attempts"]) for job in jobs} <= {("pending", 0), ("completed", 1)}
+    assert report.tally.refreshed + rest.tally.refreshed == 60
+    assert_granted_once(world, users, 10)
+
+
+def test_a_job_with_an_absurd_number_of_attempts_is_buried():
+    """A garbled count neither hangs the worker nor stops its neighbours."""
+    world = World(slot_seconds=86_400, job_size=5)
+    world.users(population(10))
+    world.build()
+    job_id = min(world.jobs())
+    world.update(f"credit_refresh_jobs/{job_id}", attempts=10**15)
+
+    report = world.work()
+
+    assert (report.failed, report.tally.failed, report.tally.refreshed) == (1, 5, 5)
+
+
+def test_an_unexpected_error_in_one_job_stops_no_other(monkeypatch):
+    """Whatever is raised in one job is that job's: it waits for its lease to end, the others are settled."""
+    world = World(slot_seconds=86_400, job_size=5)
+    users = population(20)
+    world.users(users)
+    world.build()
+    unlucky = min(world.jobs())
+    run = Attempt.run
+
+    def failing(attempt):
+        if attempt._claim.ticket.job_id == unlucky:
+            raise ZeroDivisionError
+        return run(attempt)
+
+    monkeypatch.setattr(Attempt, "run", failing)
+    report = world.work()
+    monkeypatch.setattr(Attempt, "run", run)
+    healed = world.work(EVENING + timedelta(minutes=3))
+
+    assert (report.tally.refreshed, healed.tally.refreshed) == (15, 5)
+    assert_granted_once(world, users, 10)
+
+
+def test_a_query_without_its_index_is_a_failure_that_says_so():
+    """What production answers while an index is missing or being built is no lost race."""
+    world = World()
+    world.users(population(3))
+    missing = WireError(grpc.StatusCode.FAILED_PRECONDITION, "The query requires an index")
+    with world.faulty(on("RunQuery", missing, times=9)):
+        with pytest.raises(SystemFailureError, match=r"firestore\.indexes\.json"):
+            world.build()
+        with pytest.raises(SystemFailureError, match=r"firestore\.indexes\.json"):
+            world.work()

@@ -27,6 +27,7 @@ from shared.core.runs import ScanCounts
 from shared.services.reports import BuildReport, WorkReport
 from shared.services.work import Worker
 from shared.store import wire
+from shared.store.budget import Budget
 from tests.support.faults import FaultPlan, Mode, ProcessEnded, WireError, either, nth, on_user
 from tests.support.invariants import assert_settled
 from tests.support.spender import spend
@@ -294,7 +295,7 @@ def an_overtaken_worker_changes_nothing() -> None:
     claims = slow._queue.claim(slow._queue.due(10))
     day.worked.append(day.world.work(WORKED_AT + LATER))
     day.spend()
-    settled = [slow._attempt(claim).settlement for claim in claims]
+    settled = [slow._attempt(claim, Budget.of(60)).settlement for claim in claims]
     hold(ANSWERS, [None] * len(claims), settled)
     day.check()
 

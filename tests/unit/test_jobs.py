@@ -71,7 +71,7 @@ def test_a_job_ends(attempts, outcomes, status, leaving, tally):
     assert status == settlement.job.status
     assert leaving == (settlement.retry and settlement.retry.user_ids)
     assert tally == settlement.tally
-    assert (settlement.job.completed_at, settlement.job.visible_at) == (NOW, None)
+    assert (settlement.ended_at, settlement.job.visible_at) == (NOW, None)
 
 
 def test_a_retry_job_goes_on_with_those_who_left():
@@ -212,5 +212,4 @@ def test_a_retry_is_a_pending_job_like_any_other():
         retry.status,
         retry.visible_at,
         retry.started_at,
-        retry.completed_at,
-    ) == (JobStatus.PENDING, NOW + MINUTE, None, None)
+    ) == (JobStatus.PENDING, NOW + MINUTE, None)

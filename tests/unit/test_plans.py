@@ -250,7 +250,7 @@ def plan_of(policy: str, allowance: int, cap: int | None = None) -> Plan:
         (plan_of("top_up", 50), 50.5, 50.5),
         (plan_of("top_up", 0), -1, 0),
         (plan_of("top_up", 50), INT64_MAX, INT64_MAX),
-        (plan_of("top_up", INT64_MAX), INT64_MIN, INT64_MAX),
+        (plan_of("top_up", INT64_MAX), 0, INT64_MAX),
         (plan_of("reset", 50), 0, 50),
         (plan_of("reset", 50), 5000, 50),
         (plan_of("reset", 50), -0.5, 50),
@@ -283,6 +283,7 @@ def test_a_grant_makes_of_a_balance(plan, before, after):
     ("plan", "before"),
     [
         (plan_of("accumulate", 50), INT64_MAX - 49),
+        (plan_of("top_up", 50), INT64_MIN),  # what is granted would not fit
         (plan_of("accumulate", INT64_MAX), 1.5),
         (plan_of("top_up", 50), 2.0**63),
         (plan_of("top_up", 50), 1e300),

@@ -109,6 +109,7 @@ def test_a_new_run_begins_where_the_last_one_stopped(requested, previous, scan, 
         cursor=cursor and Cursor(cursor),
         wrap_until=cursor,
         last_full=previous and previous.last_full,
+        fingerprint="f",
     )
 
 
@@ -136,10 +137,10 @@ def test_a_run_is_restarted_from_the_first_user():
         last_full=LastFull(SUNDAY - ONE_DAY, "f"),
     )
 
-    restarted = ended.restarted(ALL)
+    restarted = ended.restarted(ALL, "new")
 
     kept = ScanCounts(queued=4, jobs_created=2)
-    assert restarted == run(ALL, counts=kept, flushes=7, last_full=LastFull(SUNDAY - ONE_DAY, "f"))
+    assert restarted == run(ALL, counts=kept, flushes=7, fingerprint="new", last_full=LastFull(SUNDAY - ONE_DAY, "f"))
 
 
 def test_a_lease_is_half_open():
@@ -159,9 +160,9 @@ def test_a_lease_is_half_open():
 )
 def test_a_completed_run_says_whether_everybody_was_read(scan, last_full):
     """A `due` scan hands on what the last full one said."""
-    begun = run(scan, cursor=Cursor("zoe"), lease_until=NOW, last_full=LastFull(SUNDAY, "f"))
+    begun = run(scan, cursor=Cursor("zoe"), lease_until=NOW, fingerprint="new", last_full=LastFull(SUNDAY, "f"))
 
-    completed = begun.completed(NOW, "new")
+    completed = begun.completed(NOW)
 
     assert completed == replace(
         begun, status=COMPLETED, completed_at=NOW, lease_until=None, cursor=None, last_full=last_full
