@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-all lint bench clean
+.PHONY: help demo dev test test-all lint soak bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,9 @@ lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+soak: $(READY) ## the model: random histories with crashes, for an hour (SOAK_SECONDS=3600)
+	@$(BIN)/python -m tests.model.soak
 
 bench: $(READY) ## speed and cost beside what people would use instead
 	@$(BIN)/python -m bench

@@ -1,0 +1,115 @@
+"""The app beside us: signs users up, spends, changes plans; each write is booked the moment it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from dev.oracle import Number
+from shared.core.errors import ConflictError
+from shared.store.values import WritePb, get, get_time, nanoseconds, put, put_fields, put_nanoseconds
+from tests.model.books import Account, Books
+from tests.support.world import World
+
+
+@dataclass(frozen=True)
+class Look:
+    """A balance as the app read it, and the update time that guards what the app makes of it."""
+
+    credits: Number
+    update_time_ns: int
+
+
+class App:
+    """Writes over a sound wire of its own."""
+
+    def __init__(self, world: World, books: Books) -> None:
+        self._world, self._books = world, books
+
+    def sign_up(self, user_id: str, plan: str | None, credits_held: Number, created_at: datetime | None) -> None:
+        """Make a user, or make one again; without `createdAt` the document's create time is the sign-up."""
+        fields: dict[str, Any] = {"credits": credits_held, "name": user_id}
+        if plan is not None:
+            fields["plan"] = plan
+        if created_at is not None:
+            fields["createdAt"] = created_at
+        with self._books.lock:
+            self._world.put(f"users/{user_id}", fields)
+            signed_up = created_at or get_time(self._document(user_id).create_time)
+            self._books.open[user_id] = Account(credits_held, plan, signed_up, self._books.next_moment())
+
+    def delete(self, user_id: str) -> None:
+        with self._books.lock:
+            self._world.delete(f"users/{user_id}")
+            self._books.close(user_id)
+
+    def look(self, user_id: str) -> Look:
+        document = self._document(user_id)
+        return Look(get(document.fields["credits"]), nanoseconds(document.update_time))
+
+    def move(self, user_id: str, amount: Number, look: Look, *, increment: bool) -> bool:
+        """Give or take credits, as an absolute value or an increment, guarded; False if somebody was faster."""
+        message = self._message(user_id)
+        if increment:
+            message.update_mask.SetInParent()
+            transform = message.update_transforms.add()
+            transform.field_path = "credits"
+            put(transform.increment, amount)
+        else:
+            put(message.update.fields["credits"], look.credits + amount)
+            message.update_mask.field_paths.append("credits")
+        put_nanoseconds(message.current_document.update_time, look.update_time_ns)
+        with self._books.lock:
+            try:
+                self._world.admin.commit([message])
+            except ConflictError:
+                return False
+            account = self._books.open[user_id]
+            assert account.credits == look.credits, f"{user_id}: credits changed and the update time did not"
+            account.credits += amount
+            account.moved += amount
+            return True
+
+    def spend(self, user_id: str, amount: Number, *, increment: bool) -> None:
+        with self._books.lock:
+            assert self.move(user_id, -amount, self.look(user_id), increment=increment)
+
+    def change_plan(self, user_id: str, plan: str, due_on: date | None) -> None:
+        """Another plan; told with `due_on`, the next `due` scan sees it."""
+        stamp = {} if due_on is None else {"creditRefresh": {"dueOn": due_on.isoformat()}}
+        mask = ["plan"] if due_on is None else ["plan", "creditRefresh.dueOn"]
+        with self._books.lock:
+            self._update(user_id, {"plan": plan, **stamp}, mask)
+            account = self._touched(user_id)
+            account.plan = plan
+            account.due_on = account.due_on if due_on is None else due_on.isoformat()
+
+    def pause(self, user_id: str, *, paused: bool) -> None:
+        with self._books.lock:
+            self._update(user_id, {"creditRefresh": {"paused": paused}}, ["creditRefresh.paused"])
+            self._touched(user_id).paused = paused
+
+    def _touched(self, user_id: str) -> Account:
+        account = self._books.open[user_id]
+        account.touched = self._books.next_moment()
+        return account
+
+    def _update(self, user_id: str, fields: dict[str, Any], mask: Sequence[str]) -> None:
+        message = self._message(user_id)
+        put_fields(message.update.fields, fields)
+        message.update_mask.field_paths.extend(mask)
+        message.current_document.exists = True
+        self._world.admin.commit([message])
+
+    def _message(self, user_id: str) -> Any:
+        message = WritePb()
+        message.update.name = self._name(user_id)
+        return message
+
+    def _document(self, user_id: str) -> Any:
+        return self._world.admin.get(self._name(user_id))
+
+    def _name(self, user_id: str) -> str:
+        return f"{self._world.admin.documents}/users/{user_id}"

@@ -1,0 +1,657 @@
+"""A model of months of production: builders, workers and an app in any order, at clocks that disagree, and crashing.
+
+Whatever happens, no user is granted twice for a period, no credit appears or is lost, and once everything comes to
+rest nobody has been forgotten. The services run on the real emulator; what ought to be is kept by the books.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from typing import Any, ClassVar
+from unittest.mock import patch
+
+import grpc
+from hypothesis import HealthCheck, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+import shared.services.build
+import shared.services.work
+from dev.emulator import clear
+from dev.oracle import Rules
+from shared.core.errors import SystemFailureError
+from shared.core.packing import Packer
+from shared.core.runs import Cursor, ScanRequest
+from shared.services.build import build
+from shared.services.context import Context
+from shared.services.refresh import refresh_named, refresh_page
+from shared.services.reports import BuildReport, PageReport, WorkReport
+from shared.services.work import work
+from shared.store import wire
+from shared.store.breaker import Breaker
+from shared.store.budget import Budget
+from shared.store.cost import Cost
+from shared.store.wire import Wire
+from tests.model.app import App, Look
+from tests.model.books import Books, Landing
+from tests.model.watch import Aside, AtOnce, Moment, Rpc, Spoiled, Trouble, Watched
+from tests.support.faults import FaultPlan, Mode, ProcessEnded
+from tests.support.invariants import assert_settled
+from tests.support.world import World
+
+PLANS = """
+default_plan = "free"
+[plans.free]
+allowance = 50
+period = "day"
+policy = "top_up"
+[plans.adder]
+allowance = 10
+period = "day"
+policy = "accumulate"
+[plans.capped]
+allowance = 40
+period = "day"
+policy = "accumulate"
+cap = 100
+[plans.steady]
+allowance = 30
+period = "day"
+policy = "reset"
+[plans.weekly]
+allowance = 7
+period = "week"
+policy = "accumulate"
+[plans.pro]
+allowance = 100
+period = "month"
+anchor = "signup"
+policy = "accumulate"
+"""
+UNKNOWN_PLAN = "discontinued"
+SKEW = timedelta(minutes=10)  # clocks are at most this far from the true time, either way
+DAY = timedelta(days=1)
+LATER = timedelta(minutes=3)  # than the lease
+CALL_SECONDS = 60
+CALLS_TO_REST_MAX = 5
+DAYS_OF_AUTO = 8  # `auto` reads everybody once in seven days
+
+# Each before something that trips date arithmetic: the end of January and of a February that has 29 days, the clocks
+# set forward, the end of a year. All lie ahead of the emulator's own clock, whose create times are some sign-ups.
+BEGINNINGS = [datetime(2040, *day, 20, tzinfo=UTC) for day in ((1, 29), (2, 27), (3, 9), (12, 30))]
+
+skews = st.sampled_from([timedelta(), -SKEW, SKEW, timedelta(seconds=30)])
+whom = st.integers(0, 7)  # the n-th user there is
+plans = st.sampled_from(["adder", "adder", "free", "capped", "steady", "weekly", "pro", UNKNOWN_PLAN])
+amounts = st.sampled_from([1, 7, 40, -25, 0.5])
+
+
+class What(StrEnum):
+    """What may happen between two calls that one process makes."""
+
+    SPEND = "spend"
+    CHANGE_PLAN = "change the plan"
+    PAUSE_USER = "pause the user"
+    MAKE_AGAIN = "delete and make again"
+    DELETE = "delete"
+    REFRESH = "refresh the user directly"
+    WORK = "another worker"
+    BUILD = "another builder"
+    OVERTAKE = "a stall past the lease and another worker"
+    STALL = "a stall past the lease"
+    SLEEP = "a stall of a day"
+    PAUSE = "pause the system"
+
+
+@dataclass(frozen=True)
+class Meanwhile:
+    """At that moment of a call something else happens, to a user where it is about one."""
+
+    when: Moment
+    what: What
+    who: int
+
+
+@dataclass(frozen=True)
+class Mishap:
+    """What comes in the way of one call: a fault on its wire, a user who can't be written, something else meanwhile."""
+
+    trouble: Trouble | None = None
+    spoiled: tuple[int, grpc.StatusCode] | None = None
+    meanwhile: Meanwhile | None = None
+
+
+NOTHING = Mishap()
+moments = st.builds(Moment, st.sampled_from([*Rpc, Rpc.WRITE, Rpc.COMMIT]), st.sampled_from([1, 1, 2, 2, 3]))
+troubles = st.builds(Trouble, st.sampled_from([*Mode, Mode.LOST]), moments, st.booleans())
+spoilings = st.tuples(whom, st.sampled_from([grpc.StatusCode.INTERNAL, grpc.StatusCode.INVALID_ARGUMENT]))
+meanwhiles = st.builds(Meanwhile, moments, st.sampled_from(What), whom)
+mishaps = st.one_of(
+    st.builds(Mishap, trouble=troubles),
+    st.builds(Mishap, meanwhile=meanwhiles),
+    st.builds(Mishap, trouble=troubles, meanwhile=meanwhiles),
+    st.builds(Mishap, spoiled=spoilings),
+)
+perhaps = st.one_of(st.just(NOTHING), mishaps)
+
+
+class Patience:
+    """A process that is told to stop after it has looked so many times."""
+
+    def __init__(self, looks: int | None) -> None:
+        self._looks = looks
+
+    def is_set(self) -> bool:
+        if self._looks is None:
+            return False
+        self._looks -= 1
+        return self._looks < 0
+
+
+stops = st.one_of(st.none(), st.integers(0, 5))
+
+
+class Days(RuleBasedStateMachine):
+    """One history of a deployment. `seen` counts over all histories what came about in them."""
+
+    seen: ClassVar[Counter[str]] = Counter()
+    pool: ClassVar[Any] = AtOnce  # what services run their threads in; None: real ones
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.resources = ExitStack()
+        self.world: World | None = None
+
+    @initialize(
+        began=st.sampled_from(BEGINNINGS),
+        timezone=st.sampled_from(["UTC", "America/New_York", "Asia/Kolkata"]),
+        job_size=st.sampled_from([1, 2, 300]),
+        flush_jobs=st.sampled_from([1, 3, 440]),
+        users=st.lists(plans, min_size=2, max_size=7),
+        rests_on_auto=st.booleans(),
+    )
+    def deploy(self, *, began, timezone, job_size, flush_jobs, users, rests_on_auto):
+        """A project, an app with a few users, and our functions deployed beside it."""
+        self.world = World(plans=PLANS, timezone=timezone, job_size=job_size, max_attempts=2)
+        self.now = began
+        rules = tomllib.loads(PLANS)
+        self.books = Books(Rules(rules["plans"], rules["default_plan"]), self.world.settings.schedule.zone)
+        self.app = App(self.world, self.books)
+        self.rests_on_auto = rests_on_auto
+        self.looks: dict[str, Look] = {}
+        self.run_days: dict[str, date] = {}  # of jobs, by id
+        self.scans: dict[str, tuple[str, int]] = {}  # of runs: the scan, and the moment it began
+        self.rescanned: set[str] = set()
+        self.last: Callable[[], object] | None = None
+        self.cursor: Cursor | None = None
+        self._open_wires()
+        self._patch(flush_jobs)
+        self.signed_up = self.rested = 0
+        for plan in users:
+            self._sign_up(plan, "b", created=False, credits_held=5)
+
+    def _open_wires(self) -> None:
+        """One for the process a rule is about, one for those that come in between."""
+        host = str(self.world.settings.emulator_host)
+        wires = [Watched(landed=self._landed, failed=self._failed, lock=self.books.lock) for _ in range(2)]
+        self.watched, self.beside = wires
+        self.connections = {id(each): self.world.connect(host, each) for each in wires}
+        for connection in [*self.connections.values(), self.world.connection, self.world.admin.connection]:
+            self.resources.callback(connection.client.transport.close)
+        self.resources.callback(clear, host, self.world.settings.project)
+
+    def _patch(self, flush_jobs: int) -> None:
+        """Small pages and flushes, so that a few users make many checkpoints; no waiting between tries."""
+        patches = [
+            patch.object(wire, "WAIT_SECONDS_MAX", 0.001),
+            patch.object(shared.services.build, "PAGE_SIZE", 2),
+            patch.object(shared.services.build, "Packer", lambda size: Packer(size, flush_jobs_max=flush_jobs)),
+        ]
+        if self.pool is not None:
+            services = (shared.services.build, shared.services.work)
+            patches += [patch.object(service, "ThreadPoolExecutor", self.pool) for service in services]
+        for each in patches:
+            self.resources.enter_context(each)
+
+    # Time
+
+    @rule(
+        duration=st.sampled_from([timedelta(minutes=5), timedelta(hours=1), timedelta(hours=7), DAY, 2 * DAY, 6 * DAY])
+    )
+    def time_passes(self, duration):
+        """Minutes, hours or days in which nobody calls."""
+        self.now += duration
+
+    @rule()
+    def midnight_comes_near(self):
+        """So near that clocks disagree about the day."""
+        self.now = max(self.now, self._midnight(self._today + DAY) - timedelta(minutes=5))
+
+    @rule(scan=st.sampled_from(["all", "auto"]), building=st.lists(mishaps, max_size=2))
+    def a_day_goes_by(self, scan, building):
+        """Users are queued, at the first try or the third; in the evening they are worked."""
+        self.world.pause(paused=False)
+        for mishap in building:
+            self._build(scan, mishap=mishap)
+            self.now += LATER
+        self._build(scan)
+        self._evening_comes()
+        self._work()
+        self.now += timedelta(hours=1)
+
+    @rule(working=st.lists(mishaps, min_size=1, max_size=3), healed=st.booleans())
+    def an_evening_goes_wrong(self, working, healed):
+        """Users are queued; in the evening worker after worker meets a mishap, until midnight or until all is well."""
+        self.world.pause(paused=False)
+        self._build("all")
+        self._evening_comes()
+        for mishap in working:
+            self._work(mishap=mishap)
+            self.now += LATER
+        if healed:
+            self._work()
+        self.now += timedelta(minutes=30)
+
+    def _evening_comes(self) -> None:
+        self.now = max(self.now, self._midnight(self._today + DAY) - timedelta(minutes=15))
+
+    # The system
+
+    @rule(scan=st.sampled_from(["all", "all", "auto", "due", "adopt"]), skew=skews, mishap=perhaps, stop=stops)
+    def build(self, scan, skew, mishap, stop):
+        """The builder is called; told to stop, it leaves the run unfinished after a page or a few."""
+        self.last = lambda: self._build(scan, skew, stop=stop)
+        self._build(scan, skew, mishap, stop)
+
+    @rule(scan=st.sampled_from(["all", "due"]), pages=st.lists(st.integers(0, 1), min_size=1, max_size=4))
+    def build_in_pieces(self, scan, pages):
+        """The builder is called again and again and ends each time after a page or two; perhaps it is never done."""
+        for looks in pages:
+            self._build(scan, stop=looks)
+
+    @rule(jobs_max=st.sampled_from([1, 2, 1000]), skew=skews, mishap=perhaps, stop=stops)
+    def work(self, jobs_max, skew, mishap, stop):
+        """The worker is called, limited in jobs or not, and told to stop at any point or not."""
+        self.last = lambda: self._work(jobs_max, skew, stop=stop)
+        self._work(jobs_max, skew, mishap, stop)
+
+    @rule(who=st.lists(whom, max_size=4), skew=skews, mishap=perhaps)
+    def refresh(self, who, skew, mishap):
+        """Users are refreshed by name, some of them twice, one of whom nobody has heard."""
+        names = [self._user(number) for number in who if self._users] + ["nobody"]
+        self.last = lambda: self._refresh(lambda context: refresh_named(context, names), skew)
+        self._refresh(lambda context: refresh_named(context, names), skew, mishap)
+
+    @rule(size=st.integers(1, 4), skew=skews, mishap=perhaps)
+    def refresh_the_next_page(self, size, skew, mishap):
+        """Users are refreshed page by page."""
+        after = self.cursor
+        report = self._refresh(lambda context: refresh_page(context, after, size), skew, mishap)
+        if report is not None:
+            self.cursor = report.after if report.has_more else None
+
+    @rule()
+    def deliver_again(self):
+        """Whatever was called last is called once more."""
+        if self.last is not None:
+            self.last()
+
+    @rule(paused=st.sampled_from([False, False, True]))
+    def pause_the_system(self, paused):
+        """An operator pauses builder and worker, or lets them go on."""
+        self.world.pause(paused=paused)
+
+    # The app
+
+    @rule(plan=plans, initial=st.sampled_from("acz"), created=st.booleans(), credits_held=st.sampled_from([0, 5, 2.5]))
+    def sign_up(self, plan, initial, created, credits_held):
+        """Somebody new, before, among or behind the users there are."""
+        self._sign_up(plan, initial, created=created, credits_held=credits_held)
+
+    @precondition(lambda self: self._users)
+    @rule(who=whom, successor=st.one_of(st.none(), plans), created=st.booleans())
+    def delete(self, who, successor, created):
+        """A user goes, and perhaps somebody new has the same id at once."""
+        user_id = self._user(who)
+        self.app.delete(user_id)
+        if successor is not None:
+            self.app.sign_up(user_id, successor, 100, self.now if created else None)
+
+    @precondition(lambda self: self._users)
+    @rule(who=whom, plan=plans, told=st.booleans())
+    def change_plan(self, who, plan, told):
+        """A user changes plan; the app says so in dueOn, or does not."""
+        self.app.change_plan(self._user(who), plan, self._today if told else None)
+
+    @precondition(lambda self: self._users)
+    @rule(who=whom, paused=st.booleans())
+    def pause_a_user(self, who, paused):
+        """One user is paused, or not any more."""
+        self.app.pause(self._user(who), paused=paused)
+
+    @precondition(lambda self: self._users)
+    @rule(who=whom, amount=amounts, increment=st.booleans())
+    def spend(self, who, amount, increment):
+        """A user spends credits, or buys some."""
+        self.app.spend(self._user(who), amount, increment=increment)
+
+    @precondition(lambda self: self._users)
+    @rule(who=whom)
+    def begin_to_spend(self, who):
+        """The app reads a balance, and takes its time."""
+        self.looks[self._user(who)] = self.app.look(self._user(who))
+
+    @precondition(lambda self: self.looks)
+    @rule(amount=amounts, increment=st.booleans())
+    def end_spending(self, amount, increment):
+        """The app writes what it made of a balance read some time ago; its guard lets it, or not."""
+        user_id, look = self.looks.popitem()
+        self.app.move(user_id, -amount, look, increment=increment)
+
+    # What must hold
+
+    @invariant()
+    def the_books_are_kept(self):
+        """Every document is as the app and the grants that were due have made it."""
+        if self.world is not None:
+            self.books.assert_kept(self.world.all("users"))
+
+    @precondition(lambda self: self.books.moment > self.rested)
+    @rule()
+    def come_to_rest(self):
+        """One healthy day in which everybody is read."""
+        self._come_to_rest(["all"])
+
+    def _come_to_rest(self, scans: Sequence[str]) -> None:
+        """Some healthy days, each with its scan: nothing is left open and nobody was forgotten."""
+        self.world.pause(paused=False)
+        self.now = self._midnight(self.books.day(self.now + SKEW) + DAY)
+        for scan in scans:
+            self._healthy_day(scan)
+        self.the_books_are_kept()
+        self._assert_nobody_is_forgotten()
+        assert_settled(self.world)
+        self._assert_receipts()
+        self._assert_runs()
+        self.rested = self.books.moment
+        self.seen["rests"] += 1
+
+    def teardown(self) -> None:
+        """Come to rest, unless the history ended in a failure already."""
+        with self.resources:
+            if self.world is not None and sys.exc_info()[0] is None:
+                self._come_to_rest(["auto"] * DAYS_OF_AUTO if self.rests_on_auto else ["all"])
+                self.seen["histories"] += 1
+
+    def _healthy_day(self, scan: str) -> None:
+        """The builder is called often: an adoption left unfinished is ended by one call, and the next one queues."""
+        self.now = self._midnight(self._today) + timedelta(hours=1)
+        reports = [self._build(scan), self._build(scan)]
+        assert [report and report.status for report in reports] == ["completed"] * 2
+        self.now = self._midnight(self._today + DAY) - timedelta(minutes=1)
+        reports = [self._work()]
+        while reports[-1].claimed and len(reports) < CALLS_TO_REST_MAX:
+            reports.append(self._work())
+        assert not reports[-1].claimed
+        self.now += timedelta(minutes=1)
+
+    def _assert_nobody_is_forgotten(self) -> None:
+        yesterday = self._today - DAY
+        owed = {
+            user_id: account for user_id, account in self.books.open.items() if self.books.is_owed(account, yesterday)
+        }
+        assert owed == {}, f"not granted for {yesterday}"
+
+    def _assert_receipts(self) -> None:
+        """Each user of a first job has one receipt in it or its retries; `refreshed` says what landed."""
+        jobs = self.world.jobs()
+        first = {
+            (job_id, user_id) for job_id, job in jobs.items() if job["rootId"] == job_id for user_id in job["userIds"]
+        }
+        receipts = [
+            ((job["rootId"], receipt["userId"]), receipt) for job in jobs.values() for receipt in job["receipts"]
+        ]
+        assert Counter(key for key, _ in receipts) == Counter(first)
+        landed = {
+            (landing.job_id, landing.user_id, landing.before, landing.credits) for landing in self.books.landings()
+        }
+        refreshed = {
+            (*key, receipt["before"], receipt["after"])
+            for key, receipt in receipts
+            if receipt["outcome"] == "refreshed"
+        }
+        assert refreshed <= landed, "a receipt for a grant that never was"
+
+    def _assert_runs(self) -> None:
+        """A run counts the jobs and users it queued; one scan of everybody queues each user once."""
+        jobs = self.world.jobs()
+        for run_id, run in self.world.all("credit_refresh_runs").items():
+            queued = [
+                job["userIds"] for job_id, job in jobs.items() if job["runId"] == run_id and job["rootId"] == job_id
+            ]
+            users = [user_id for user_ids in queued for user_id in user_ids]
+            assert (run["jobsCreated"], run["queuedUsers"]) == (len(queued), len(users)), run_id
+            if run["scan"] == "all" and run_id not in self.rescanned:
+                assert Counter(users) == Counter(set(users)), run_id
+
+    # Calling the services
+
+    def _build(self, scan="all", skew=timedelta(), mishap=NOTHING, stop=None) -> BuildReport | None:
+        moment = self.books.next_moment()
+        report = self._call(lambda context: build(context, ScanRequest(scan), CALL_SECONDS), skew, mishap, stop)
+        self._note_scans(moment)
+        if report is not None and report.status == "completed":
+            assert scan in ("auto", "due") or self.scans[report.run_id][0] in (scan, "adopt")
+            self._assert_complete(report.run_id)
+            self.seen["runs completed"] += 1
+        return report
+
+    def _note_scans(self, moment: int) -> None:
+        for run_id, run in self.world.all("credit_refresh_runs").items():
+            if self.scans.get(run_id, ("",))[0] != run["scan"]:
+                self.rescanned |= {run_id} & self.scans.keys()
+                self.scans[run_id] = (run["scan"], moment)
+
+    def _assert_complete(self, run_id: str) -> None:
+        """Whoever was there when the scan began, and has been left alone since, has been granted or is in a job."""
+        scan, moment = self.scans[run_id]
+        queued = {user_id for job in self.world.jobs().values() if job["runId"] == run_id for user_id in job["userIds"]}
+        for user_id, account in self.books.open.items():
+            scanned = scan == "all" or (scan == "due" and account.due_on is not None and account.due_on <= run_id)
+            if scanned and account.touched < moment and self.books.is_owed(account, date.fromisoformat(run_id)):
+                assert user_id in queued, f"{user_id} was left out of the run {run_id}"
+
+    def _work(self, jobs_max=1000, skew=timedelta(), mishap=NOTHING, stop=None) -> WorkReport | None:
+        before = self._settled()
+        report = self._call(lambda context: work(context, jobs_max, CALL_SECONDS), skew, mishap, stop)
+        settled = self._settled()
+        self._assert_told(settled)
+        ended = [job for job_id, job in settled.items() if job_id not in before]
+        if report is not None and mishap.meanwhile is None:
+            counted = [sum(job[name] for job in ended) for name in ("refreshedUsers", "skippedUsers", "failedUsers")]
+            assert [report.tally.refreshed, report.tally.skipped, report.tally.failed] == counted
+            assert report.completed + report.failed == len(ended) <= report.claimed <= jobs_max
+        return report
+
+    def _assert_told(self, settled: Mapping[str, Any]) -> None:
+        """A grant is on its receipt as long as its stamp stands, whoever came back to the job after a crash.
+
+        Unless its worker was overtaken by one that wrote the job off: `failed` then means to go and look.
+        """
+        receipts = {
+            (job["rootId"], receipt["userId"]): receipt["outcome"]
+            for job in settled.values()
+            for receipt in job["receipts"]
+        }
+        told = {user_id: receipts.get((account.job_id, user_id)) for user_id, account in self.books.open.items()}
+        assert set(told.values()) <= {"refreshed", "failed", None}, told
+
+    def _settled(self) -> dict[str, Any]:
+        return {job_id: job for job_id, job in self.world.jobs().items() if "visibleAt" not in job}
+
+    def _refresh(
+        self, call: Callable[[Context], PageReport], skew: timedelta = timedelta(), mishap: Mishap = NOTHING
+    ) -> PageReport | None:
+        before = len(self.books.landings())
+        report = self._call(call, skew, mishap)
+        if report is not None and mishap.meanwhile is None:
+            assert report.tally.refreshed == len(self.books.landings()) - before
+            assert report.tally.processed == report.total
+        return report
+
+    def _call(self, call: Callable[[Context], Any], skew: timedelta, mishap: Mishap, stop: int | None = None) -> Any:
+        """A process of its own makes the call: its answer, or None where it ended, or the database failed it."""
+        self.watched.arm(self._plan(mishap), None if mishap.meanwhile is None else self._aside(mishap.meanwhile))
+        try:
+            return self._on(self.watched, call, skew, stop)
+        except (ProcessEnded, SystemFailureError) as exc:
+            if mishap.trouble is None and mishap.spoiled is None:
+                raise
+            self.seen["calls that crashed" if isinstance(exc, ProcessEnded) else "calls that failed"] += 1
+            return None
+
+    def _plan(self, mishap: Mishap) -> FaultPlan:
+        if mishap.trouble is not None:
+            return mishap.trouble.plan()
+        if mishap.spoiled is not None and self._users:
+            who, code = mishap.spoiled
+            return Spoiled(self._user(who), code).plan()
+        return lambda _number, _method, _request: None
+
+    def _on(self, watched: Watched, call: Callable[[Context], Any], skew: timedelta, stop: int | None = None) -> Any:
+        connection = self.connections[id(watched)]
+        connection = replace(connection, breaker=Breaker(self.world.settings.breaker_failures, 60))
+        clock = lambda: self.now + skew  # noqa: E731
+        self.called_on = self.books.day(clock())
+        context = Context(
+            self.world.settings,
+            self.world.plans,
+            Wire(connection, Budget.of(CALL_SECONDS), Cost()),
+            clock,
+            Patience(stop),
+            self.world.draw,
+        )
+        return call(context)
+
+    # What happens meanwhile
+
+    def _aside(self, meanwhile: Meanwhile) -> tuple[Moment, Aside]:
+        def happen() -> None:
+            self.seen[f"meanwhile {meanwhile.what}"] += 1
+            self._happen(meanwhile.what, meanwhile.who)
+
+        return meanwhile.when, happen
+
+    def _happen(self, what: What, who: int) -> None:
+        match what:
+            case What.WORK:
+                self._beside(lambda context: work(context, 1000, CALL_SECONDS))
+            case What.BUILD:
+                self._beside(lambda context: build(context, ScanRequest.ALL, CALL_SECONDS))
+            case What.OVERTAKE:
+                self.now += LATER
+                self._beside(lambda context: work(context, 1000, CALL_SECONDS))
+            case What.STALL:
+                self.now += LATER
+            case What.SLEEP:
+                self.now += DAY
+            case What.PAUSE:
+                self.world.pause()
+            case _ if self._users:
+                self._happen_to(self._user(who), what)
+
+    def _happen_to(self, user_id: str, what: What) -> None:
+        match what:
+            case What.SPEND:
+                self.app.spend(user_id, 3, increment=True)
+            case What.CHANGE_PLAN:
+                self.app.change_plan(user_id, "weekly", self._today)
+            case What.PAUSE_USER:
+                self.app.pause(user_id, paused=True)
+            case What.MAKE_AGAIN:
+                self.app.delete(user_id)
+                self.app.sign_up(user_id, "adder", 100, None)
+            case What.DELETE:
+                self.app.delete(user_id)
+            case What.REFRESH:
+                self._beside(lambda context: refresh_named(context, [user_id]))
+
+    def _beside(self, call: Callable[[Context], Any]) -> None:
+        called_on = self.called_on
+        self._on(self.beside, call, timedelta())
+        self.called_on = min(called_on, self.called_on)
+
+    # Booking
+
+    def _landed(self, landing: Landing) -> None:
+        """A write on a user took effect: book it for the day it was made on behalf of."""
+        latest = self.books.day(self.now + SKEW)
+        if landing.job_id is None or landing.job_id.startswith("direct-"):
+            days = [self.called_on + n * DAY for n in range((latest - self.called_on).days + 1)]
+        else:
+            days = [self._day_of_job(landing.job_id)]
+            if not self.called_on - DAY <= days[0] <= latest:
+                self.books.wrong.append(f"{landing} is for {days[0]}, called on {self.called_on}")
+        self.books.land(landing, days)
+        self.seen["grants" if landing.credits is not None else "adoptions"] += 1
+
+    def _failed(self, fault: str) -> None:
+        self.seen[fault] += 1
+
+    def _day_of_job(self, job_id: str) -> date:
+        if job_id not in self.run_days:
+            job = self.world.get(f"credit_refresh_jobs/{job_id}")
+            assert job is not None, job_id
+            self.run_days[job_id] = date.fromisoformat(job["runId"])
+        return self.run_days[job_id]
+
+    # Who and when
+
+    @property
+    def _users(self) -> Sequence[str]:
+        return sorted(self.books.open)
+
+    def _user(self, number: int) -> str:
+        return self._users[number % len(self._users)]
+
+    def _sign_up(self, plan: str, initial: str, *, created: bool, credits_held: float) -> None:
+        self.signed_up += 1
+        self.app.sign_up(f"{initial}{self.signed_up}", plan, credits_held, self.now if created else None)
+
+    @property
+    def _today(self) -> date:
+        return self.books.day(self.now)
+
+    def _midnight(self, day: date) -> datetime:
+        return datetime.combine(day, time(), self.books.zone).astimezone(UTC)
+
+
+def run_histories(machine: type[Days], chosen: int, histories: int, steps: int) -> None:
+    """So many histories of so many steps, drawn by that seed. Raises with the shortest history that goes wrong."""
+    run_state_machine_as_test(
+        seed(chosen)(machine),
+        settings=settings(
+            max_examples=histories,
+            stateful_step_count=steps,
+            deadline=None,
+            derandomize=False,
+            database=None,
+            print_blob=True,
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
