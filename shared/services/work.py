@@ -63,7 +63,7 @@ class Worker:
         self._queue = Queue(context)
         self._report = WorkReport()
         self._failure: SystemFailureError | None = None
-        self._out_of_time = False
+        self._unfinished = False  # due jobs are left, whatever the queue shows at the end
 
     def run(self) -> WorkReport:
         running: set[Future[Settled]] = set()
@@ -75,7 +75,7 @@ class Worker:
             self._collect(running, until_free=CLAIMED_MAX)
         if self._failure is not None:
             raise self._failure
-        self._report.has_more |= self._out_of_time
+        self._report.has_more |= self._unfinished
         return self._report
 
     # Claiming
@@ -85,7 +85,7 @@ class Worker:
         try:
             return self._claims(min(CLAIMED_MAX - running, self._jobs_max - self._report.claimed))
         except OutOfTimeError:
-            self._out_of_time = True
+            self._unfinished = True
         except SystemFailureError as exc:
             self._failure = self._failure or exc
         return None
@@ -140,6 +140,7 @@ class Worker:
         """One claimed job, from parsing to settling. Whatever happens to it, the others go on."""
         with logs.context(jobId=claim.ticket.job_id, attempt=claim.attempts):
             if self._context.stopping.is_set() or self._failure is not None:
+                self._unfinished = True
                 self._queue.hand_back(claim, timedelta())
                 return Settled(None)
             try:
@@ -147,7 +148,7 @@ class Worker:
             except ConflictError:
                 logs.warning("job_lost", "the lease ended and another worker has the job; it is not counted here")
             except OutOfTimeError:
-                self._out_of_time = True
+                self._unfinished = True
                 self._queue.hand_back(claim, timedelta())
             except SystemFailureError as exc:
                 logs.error("job_handed_back", f"the database failed: {exc}")
