@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import timedelta
 
 import grpc
@@ -562,7 +563,12 @@ def test_out_of_time_is_unfinished_and_not_a_failure():
     world.users(users)
     world.build()
 
-    report = world.work(seconds=0.3)
+    def slow(_number, method, request):
+        if method == "BatchWrite" and "/users/" in str(request):
+            time.sleep(0.1)
+
+    with world.faulty(slow):
+        report = world.work(seconds=0.5)
     jobs = world.jobs().values()
     rest = world.work()
 

@@ -110,7 +110,7 @@ class What(StrEnum):
     DELETE = "delete"
     REFRESH = "refresh the user directly"
     WORK = "another worker"
-    BUILD = "another builder"
+    BUILD = "a stall past the lease and another builder"
     OVERTAKE = "a stall past the lease and another worker"
     STALL = "a stall past the lease"
     SLEEP = "a stall of a day"
@@ -561,6 +561,7 @@ class Days(RuleBasedStateMachine):
             case What.WORK:
                 self._beside(lambda context: work(context, 1000, CALL_SECONDS))
             case What.BUILD:
+                self.now += LATER
                 self._beside(lambda context: build(context, ScanRequest.ALL, CALL_SECONDS))
             case What.OVERTAKE:
                 self.now += LATER
