@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from shared.core.runs import Cursor, ScanRequest
 from shared.core.users import read_user
 from shared.services.build import build
 from shared.services.context import user_fields
-from shared.services.work import work
+from shared.services.work import LANES, work
 from shared.store.users import StampWrite, UserStore
 
 PAGE = 3000
@@ -74,6 +75,18 @@ def bare_batch_writes(ground: Ground) -> Round:
     def send() -> None:
         for chunk in chunks(updates, BATCH):
             store.write(chunk)
+
+    return timed(len(updates), send)
+
+
+def bare_in_lanes(ground: Ground) -> Round:
+    """What database and machine bear at most: the same calls, as many at a time as our worker has lanes."""
+    store = UserStore(ground.wire(), user_fields(ground.settings))
+    updates = tuple(_updates(ground, store))
+
+    def send() -> None:
+        with ThreadPoolExecutor(LANES) as lanes:
+            list(lanes.map(store.write, chunks(updates, BATCH)))
 
     return timed(len(updates), send)
 
