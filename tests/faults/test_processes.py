@@ -122,8 +122,8 @@ def test_an_emulator_that_stands_still_for_five_seconds(tmp_path, environ, own_e
 def test_an_emulator_that_is_gone_and_comes_back_empty(tmp_path, environ, own_emulator):
     """Functions answer 503 within their budget, the breaker opens and closes again, and the next run is a whole one."""
     host, running = own_emulator
-    environ["CREDIT_REFRESH_JOB_SIZE"] = "2"  # so that the worker can't be done before the emulator is gone
-    world = World(plans=PLANS, job_size=2, slot_seconds=86_400)
+    environ["CREDIT_REFRESH_JOB_SIZE"] = "3"  # so that the worker can't be done before the emulator is gone
+    world = World(plans=PLANS, job_size=3, slot_seconds=86_400)
     world.users(population(USERS))
     world.build()
     environ["GOOGLE_CLOUD_PROJECT"] = world.settings.project
