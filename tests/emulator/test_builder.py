@@ -369,30 +369,6 @@ def test_bad_users_are_named_on_the_run_and_queued_nowhere():
     assert queued(world) == Counter({"good": 1})
 
 
-def test_an_outage_mid_scan_frees_the_run_for_the_next_builder(monkeypatch):
-    """A scan that fails leaves its checkpoint and no lease behind."""
-    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 10)
-    world = World()
-    users = population(50)
-    world.users(users)
-    page = shared.services.build.Builder._page
-    calls = []
-
-    def failing(builder, after, until):
-        calls.append(after)
-        if len(calls) == 3:
-            raise SystemFailureError("the database is gone")
-        return page(builder, after, until)
-
-    monkeypatch.setattr(shared.services.build.Builder, "_page", failing)
-    with pytest.raises(SystemFailureError):
-        world.build()
-    report = world.build()
-
-    assert report.status == "completed"
-    assert queued(world) == Counter(dict.fromkeys(users, 1))
-
-
 def test_an_adoption_unfinished_at_midnight_goes_on_and_then_the_due_are_found(monkeypatch):
     """The next day's tick adopts the rest; the one after queues those adopted the day before, and only them."""
     monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 5)
