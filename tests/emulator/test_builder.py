@@ -71,12 +71,9 @@ def test_resumes_where_its_budget_ended(monkeypatch):
     world = World()
     users = population(110)
     world.users(users)
-    stopping = threading.Event()
-    stopping.set()
     reports = []
     while not reports or (reports[-1].has_more and len(reports) < 20):
-        context = world.context(MIDNIGHT, stopping=stopping)
-        reports.append(shared.services.build.build(context, shared.services.build.ScanRequest.ALL, 60))
+        reports.append(world.build_a_page())
 
     assert [report.status for report in reports[:-1]] == ["in_progress"] * (len(reports) - 1)
     assert reports[-1].status == "completed"
@@ -176,9 +173,7 @@ def test_a_new_day_supersedes_an_unfinished_run_and_wraps_around(monkeypatch):
     world = World()
     users = population(100)
     world.users(users)
-    stopping = threading.Event()
-    stopping.set()
-    shared.services.build.build(world.context(MIDNIGHT, stopping=stopping), shared.services.build.ScanRequest.ALL, 60)
+    world.build_a_page()
 
     report = world.build(MIDNIGHT + DAY)
 
@@ -195,19 +190,12 @@ def test_a_wrapped_scan_resumes_on_either_side_of_the_wrap(monkeypatch):
     world = World()
     users = population(100)
     world.users(users)
-    stopping = threading.Event()
-    stopping.set()
 
-    def step(now: datetime):
-        return shared.services.build.build(
-            world.context(now, stopping=stopping), shared.services.build.ScanRequest.ALL, 60
-        )
-
-    step(MIDNIGHT)
-    step(MIDNIGHT)
-    reports = [step(MIDNIGHT + DAY)]
+    world.build_a_page(MIDNIGHT)
+    world.build_a_page(MIDNIGHT)
+    reports = [world.build_a_page(MIDNIGHT + DAY)]
     while reports[-1].has_more and len(reports) < 20:
-        reports.append(step(MIDNIGHT + DAY))
+        reports.append(world.build_a_page(MIDNIGHT + DAY))
 
     today = [job for job in world.jobs().values() if job["runId"] == "2026-11-23"]
     assert reports[-1].status == "completed"
@@ -235,12 +223,9 @@ def test_due_pages_through_equal_days(monkeypatch):
     users = population(40)
     world.users(users)
     world.day()
-    stopping = threading.Event()
-    stopping.set()
     reports = []
     while not reports or (reports[-1].has_more and len(reports) < 20):
-        context = world.context(MIDNIGHT + DAY, stopping=stopping)
-        reports.append(shared.services.build.build(context, shared.services.build.ScanRequest.DUE, 60))
+        reports.append(world.build_a_page(MIDNIGHT + DAY, "due"))
 
     assert sum(report.counts.queued for report in reports) == 40
     assert len(reports) == 6
@@ -317,9 +302,7 @@ def test_an_unfinished_adoption_is_finished_before_anybody_is_granted(monkeypatc
     world = World()
     users = population(12)
     world.users(users)
-    stopping = threading.Event()
-    stopping.set()
-    shared.services.build.build(world.context(MIDNIGHT, stopping=stopping), shared.services.build.ScanRequest.ADOPT, 60)
+    world.build_a_page(MIDNIGHT, "adopt")
 
     world.build(NOON, "all")
 
@@ -374,9 +357,7 @@ def test_an_adoption_unfinished_at_midnight_goes_on_and_then_the_due_are_found(m
     monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 5)
     world = World()
     world.users(population(12))
-    stopping = threading.Event()
-    stopping.set()
-    shared.services.build.build(world.context(MIDNIGHT, stopping=stopping), shared.services.build.ScanRequest.ADOPT, 60)
+    world.build_a_page(MIDNIGHT, "adopt")
 
     rest = world.build(MIDNIGHT + DAY, "auto")
     due = world.build(MIDNIGHT + DAY + timedelta(minutes=10), "auto")

@@ -102,6 +102,12 @@ class World:
     def build(self, now: datetime = MIDNIGHT, scan: str = "all", seconds: float = 60) -> BuildReport:
         return build(self.context(now, seconds), ScanRequest(scan), seconds)
 
+    def build_a_page(self, now: datetime = MIDNIGHT, scan: str = "all") -> BuildReport:
+        """A builder that is told to stop as soon as it has begun: it gets past one page."""
+        stopping = threading.Event()
+        stopping.set()
+        return build(self.context(now, stopping=stopping), ScanRequest(scan), 60)
+
     def preview(self, now: datetime = MIDNIGHT, scan: str = "all") -> BuildReport:
         return preview(self.context(now), ScanRequest(scan), 60)
 
