@@ -23,7 +23,7 @@ EMULATOR_PROJECT = "demo-credit-refresh"
 _RESERVED = re.compile(r"__.*__")
 
 
-def _time_zone(name: str) -> str:
+def zone_name(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):  # the last two for what is no name at all
@@ -64,7 +64,7 @@ class Settings(BaseModel):
     emulator_host: str | None = None
     database: Annotated[str, Field(pattern=r"^(\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9])$")] = "(default)"
     plans_file: Path = BUNDLE / "plans.toml"
-    timezone: Annotated[str, AfterValidator(_time_zone)] = "UTC"
+    timezone: Annotated[str, AfterValidator(zone_name)] = "UTC"
     window_seconds: Annotated[int, Field(ge=1, le=86_400)] = 86_400
     slot_seconds: Annotated[int, Field(ge=1, le=86_400)] = 300
     job_size: Annotated[int, Field(ge=1, le=500)] = 300

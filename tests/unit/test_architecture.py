@@ -20,6 +20,7 @@ RANKS = {
     "shared.core": 0,
     "shared.settings": 1,
     "shared.logs": 1,
+    "shared.timetable": 2,
     "shared.store": 2,
     "shared.services": 3,
     "shared.edge": 4,
