@@ -7,6 +7,7 @@ page is a query on the page's own: `?asset=NAME&v=VERSION`.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -43,6 +44,8 @@ FILES: Mapping[str, str] = {
     "firebase-auth.js": "vendor/firebase-auth-13.2.0.js",
 }
 _TYPES = {".js": _SCRIPT, ".css": _STYLE, ".svg": "image/svg+xml"}
+
+_HOST = re.compile(r"[A-Za-z0-9.:\[\]-]+")  # nothing that could end a directive and begin another
 
 # The only hosts Firebase's client speaks to for e-mail and password.
 FIREBASE_HOSTS = ("https://identitytoolkit.googleapis.com", "https://securetoken.googleapis.com")
@@ -110,13 +113,12 @@ def content_security_policy(web_config: WebConfig) -> str:
 def _hosts_of_sign_in(web_config: WebConfig) -> tuple[str, ...]:
     if web_config.get("auth") != "on":
         return ()
-    if emulator := web_config.get("authEmulatorHost"):
-        return (f"http://{emulator}",)
-    return FIREBASE_HOSTS
+    emulator = web_config.get("authEmulatorHost")
+    return (f"http://{emulator}",) if emulator and _HOST.fullmatch(emulator) else FIREBASE_HOSTS
 
 
 def asset(name: str, request: Request) -> Response | None:
-    """A file of the page; None if there is none of that name. With the page's version in the address it never changes."""
+    """A file of the page, None if there is none of that name. Under an address with the version it never changes."""
     if name not in FILES:
         return None
     forever = request.args.get("v") == version()

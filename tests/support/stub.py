@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flask import Response, jsonify
-from werkzeug.serving import make_server
-from werkzeug.wrappers import Request as WsgiRequest
+from flask import Flask, Response, jsonify, request
+from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.wrappers import Request
 
 from shared.edge.endpoint import refused
 from shared.edge.page import public_answer
@@ -63,14 +63,11 @@ class Stub:
 @contextmanager
 def serving_stub() -> Iterator[Stub]:
     """A stub on a port of its own, until the end of the block."""
-    from flask import Flask, request
-
     app = Flask("stub")
     stub = Stub(0, lambda _: jsonify(statistics()))
 
-    @app.route("/", defaults={"path": ""}, methods=["GET", "POST"])
-    @app.route("/<path:path>", methods=["GET", "POST"])
-    def serve(path: str) -> Response:
+    @app.before_request
+    def serve() -> Response:
         try:
             found = public_answer(request, lambda: stub.config)
         except RequestError as exc:
@@ -82,31 +79,34 @@ def serving_stub() -> Iterator[Stub]:
         stub.calls.append(told)
         return stub.answer(told)
 
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    stub.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with _listening(app) as stub.port:
         yield stub
-    finally:
-        server.shutdown()
-        thread.join(5)
-        server.server_close()
 
 
 @contextmanager
 def serving_html(html: str) -> Iterator[str]:
     """Somebody else's page, on another origin; its address."""
 
-    @WsgiRequest.application
-    def app(_: WsgiRequest) -> Response:
+    @Request.application
+    def app(_: Request) -> Response:
         return Response(html, content_type="text/html; charset=utf-8")
 
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+    with _listening(app) as port:
+        yield f"http://localhost:{port}/"
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_request(self, *_: Any) -> None:
+        """Not every file of every page."""
+
+
+@contextmanager
+def _listening(app: Callable[..., Any]) -> Iterator[int]:
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield f"http://localhost:{server.server_port}/"
+        yield server.server_port
     finally:
         server.shutdown()
         thread.join(5)

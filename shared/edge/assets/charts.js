@@ -102,7 +102,7 @@ export function showHours({ hours }) {
   const told = ({ start, planned, done }) => `${clock(start)}  planned ${count(planned)}, done ${count(done)}`;
   hoursChart.update({
     key: JSON.stringify(hours),
-    data: [hours.map((_, index) => index), hours.map(({ planned }) => planned), hours.map(({ done }) => done)],
+    data: [hours.map((_, index) => index), hours.map(({ planned }) => planned), hours.map(({ done }) => done || null)],
     series: [{}, { stroke: "planned", fill: "open", width: 1, paths: bars(0.74, 32), points: { show: false } },
       { stroke: "done", fill: "done", width: 1, paths: bars(0.74, 32), points: { show: false } }],
     scales: { x: slots(hours.length), y: fromZero },

@@ -61,7 +61,8 @@ async function askAgain() {
 function refuse(error) {
   polling.stop();
   clear();
-  byId("refused-text").textContent = `You are signed in as ${signIn.who()}, but not an admin. ${error.message}`;
+  const why = error.code === "not_admin" ? "but not as an admin." : `but refused: ${error.message}`;
+  byId("refused-text").textContent = `You are signed in as ${signIn.who()}, ${why}`;
   showOnly("refused");
 }
 

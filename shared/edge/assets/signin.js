@@ -29,6 +29,7 @@ let client = null;
  * @param {(signedIn: boolean) => void} changed
  */
 export async function begin(config, changed) {
+  if (!config.apiKey) throw new Error("no Firebase API key is set (CREDIT_REFRESH_FIREBASE_API_KEY)");
   const { initializeApp } = await beside("firebase-app.js");
   client = await beside("firebase-auth.js");
   const app = initializeApp({ apiKey: config.apiKey, authDomain: config.authDomain, projectId: config.projectId });

@@ -1,0 +1,49 @@
+"""One browser for the run; a profile of its own for every test, which must have nothing to complain of in the end."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.browser import chromium, opened
+from tests.support.stub import serving_stub
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def options():
+    """What the profile is like; a test that wants another one parametrizes it."""
+    return {}
+
+
+@pytest.fixture
+def watched(browser, options):
+    """A page, and what it complains of so far."""
+    with opened(browser, **options) as found:
+        yield found
+
+
+@pytest.fixture
+def page(watched):
+    """A page that has nothing to complain of: no errors, no warnings, no breach of its own policy."""
+    page, complaints = watched
+    yield page
+    assert complaints == []
+
+
+@pytest.fixture
+def troubled(watched):
+    """A page that is made to meet errors, of which the browser complains by itself; still, its policy holds."""
+    page, complaints = watched
+    yield page
+    assert [line for line in complaints if "Failed to load resource" not in line] == []
+
+
+@pytest.fixture
+def stub():
+    with serving_stub() as running:
+        yield running

@@ -1,0 +1,469 @@
+"""The page in a real browser, with a script for a backend: what a real one can't be made to say on demand."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+from flask import jsonify
+from playwright.sync_api import expect
+
+from tests.support.stub import statistics
+
+EVIL = "<img src=x onerror=\"window.hacked='yes'\">"
+TOKYO = "Asia/Tokyo"
+BRIGHT, DIM = 200, 60  # of 255
+
+
+def load(page, stub, query=""):
+    """Open the page with its clock in our hands, and wait for the figures."""
+    page.clock.install()
+    page.goto(stub.address + query)
+    expect(page.locator("#status strong")).to_be_visible()
+
+
+def pass_seconds(page, seconds):
+    """Let that much time go by for the page; each second it may do something."""
+    page.clock.run_for(seconds * 1000)
+
+
+def figure(page, name):
+    return page.locator(f"[data-figure={name}]")
+
+
+def answering(story, figures=None):
+    """One story, whoever is looked up; else the figures."""
+    return lambda told: jsonify(story if "userId" in told.query else figures or statistics())
+
+
+# The line in words
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "Healthy: 812 of 1,112 users refreshed today, next run 14:05."),
+        (
+            {"users": {"refreshed": 1112, "skipped": 0, "failed": 0, "pending": 0}},
+            "Healthy: all 1,112 users refreshed today, next run 14:05.",
+        ),
+        ({"runStatus": "in_progress"}, "Healthy: 812 of 1,112 users refreshed today, still scanning, next run 14:05."),
+        ({"runId": "2026-11-21"}, "Healthy: 812 of 1,112 users refreshed on that day, next run 14:05."),
+        (
+            {"users": {"refreshed": 1, "skipped": 0, "failed": 0, "pending": 0}},
+            "Healthy: all 1 user refreshed today, next run 14:05.",
+        ),
+        (
+            {"health": {"status": "unhealthy", "reasons": [{"code": "queue_lag", "message": "a job waits for 3 h"}]}},
+            "Unhealthy: 812 of 1,112 users refreshed today, next run 14:05.a job waits for 3 h",
+        ),
+        (
+            {"paused": True, "recentActivity": []},
+            "Paused: no job is begun; 812 of 1,112 users refreshed today.",
+        ),
+        (
+            {
+                "runStatus": "not_started",
+                "users": {"refreshed": 0, "skipped": 0, "failed": 0, "pending": 0},
+            },
+            "Nothing yet: today's run has not begun; the builder comes at 00:00.",
+        ),
+        (
+            {"users": {"refreshed": 0, "skipped": 0, "failed": 0, "pending": 0}},
+            "Nothing yet: 1,200 users scanned and nobody due today, next run 14:05.",
+        ),
+    ],
+)
+def test_the_status_is_told_in_words(page, stub, changes, expected):
+    """And the tab's title says the word too, for whoever has it in the background."""
+    stub.says(statistics(**changes))
+    load(page, stub)
+
+    assert page.locator("#status").text_content() == expected
+    assert page.title() == f"{expected.partition(':')[0]} · Credit Refresh Monitor"
+
+
+def test_a_pause_says_by_whom_since_when_and_why(page, stub):
+    """The newest switch of everything counts; a user who was paused is another matter."""
+    actions = [
+        did("13:40", action="pause", actor="bob", reason="asked to", detail={"userId": "u1"}),
+        did("13:30", action="pause", actor="ada", reason="bad plans", detail=None),
+    ]
+    stub.says(statistics(paused=True, recentActivity=actions))
+    load(page, stub)
+
+    expect(page.locator("#status")).to_contain_text("no job is begun by ada since 13:30 (bad plans); 812 of")
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+
+
+def did(clock, **action):
+    return {"kind": "action", "time": f"2026-11-22T{clock}:00Z", **action}
+
+
+# Asking again
+
+
+def test_figures_are_asked_for_every_ten_seconds_and_their_age_is_told(page, stub):
+    """The age counts on between two answers; what the answer was old already counts too."""
+    stub.says(statistics(cached=True, endTime="2026-11-22T14:00:03Z"))
+    load(page, stub)
+    pass_seconds(page, 5)
+    expect(page.locator("#age")).to_have_text("Updated 8 s ago")
+    assert len(stub.calls) == 1
+
+    stub.says(statistics(users={"refreshed": 900, "skipped": 10, "failed": 2, "pending": 200}))
+    pass_seconds(page, 6)
+
+    expect(figure(page, "refreshed")).to_have_text("900")
+    expect(page.locator("#age")).to_have_text(re.compile("Updated [01] s ago"))
+    assert len(stub.calls) == 2
+
+
+def test_nothing_is_asked_while_nobody_looks(page, stub):
+    """A page left open in the background for a night costs nothing; seen again it is up to date at once."""
+    load(page, stub)
+    set_hidden(page, hidden=True)
+    pass_seconds(page, 600)
+    assert len(stub.calls) == 1
+
+    with page.expect_response(lambda answer: answer.url == stub.address):
+        set_hidden(page, hidden=False)
+        pass_seconds(page, 1)
+
+    assert len(stub.calls) == 2
+
+
+def set_hidden(page, *, hidden):
+    """As the browser does when another tab is chosen, which a browser without a screen never does by itself."""
+    page.evaluate(
+        """(hidden) => {
+          Object.defineProperty(document, "hidden", { get: () => hidden, configurable: true });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        hidden,
+    )
+
+
+def test_an_error_keeps_the_last_figures_and_says_what_failed(troubled, stub):
+    """It waits as long as the answer asks, and goes on when all is well again."""
+    page = troubled
+    load(page, stub)
+    stub.refuses(503, "unavailable", "the database can't be reached", Retry_After="45")
+    pass_seconds(page, 11)
+    expect(page.locator("#trouble")).to_contain_text("Not up to date: the database can't be reached.")
+    expect(page.locator("#trouble-next")).to_contain_text("Next try in 4")
+    assert len(stub.calls) == 2
+
+    pass_seconds(page, 40)
+    expect(figure(page, "refreshed")).to_have_text("812")
+    expect(page.locator("#age")).to_have_attribute("data-old", "")
+    assert len(stub.calls) == 2
+
+    stub.says(statistics())
+    pass_seconds(page, 10)
+    expect(page.locator("#trouble")).to_be_hidden()
+    assert len(stub.calls) >= 3
+
+
+def test_failures_in_a_row_are_tried_again_ever_later(troubled, stub):
+    """10, 20, 40, 80, then every 120 seconds: a monitor does not add to an outage."""
+    page = troubled
+    load(page, stub)
+    stub.refuses(500, "internal", "an unexpected error")
+    asked = []
+    for second in range(0, 600, 5):
+        before = len(stub.calls)
+        page.clock.run_for(5000)
+        expect(page.locator("#refresh")).not_to_have_attribute("aria-busy", re.compile(".*"))
+        asked += [second] * (len(stub.calls) - before)
+
+    gaps = [later - earlier for earlier, later in pairwise(asked)]
+    assert [round(gap, -1) for gap in gaps] == [10, 20, 40, 80, 120, 120, 120][: len(gaps)]
+    assert len(gaps) >= 6
+
+
+def test_a_monitor_that_cannot_be_reached_is_told_and_tried_by_hand(troubled, stub):
+    """Also when it was never reached; `Try now` does not wait."""
+    page = troubled
+    page.route(
+        lambda url: url == stub.address, lambda route: route.abort() if is_data(route.request) else route.continue_()
+    )
+    page.goto(stub.address)
+    expect(page.locator("#trouble")).to_contain_text("Not up to date: the monitor can't be reached.")
+
+    page.unroute_all()
+    page.get_by_role("button", name="Try now").click()
+
+    expect(figure(page, "refreshed")).to_have_text("812")
+    expect(page.locator("#trouble")).to_be_hidden()
+
+
+def is_data(request):
+    return request.headers["accept"] == "application/json"
+
+
+def test_an_answer_that_is_no_json_is_an_error_like_any_other(troubled, stub):
+    """A proxy's error page, say."""
+    page = troubled
+    load(page, stub)
+    stub.answer = lambda _: jsonify(None)
+    pass_seconds(page, 11)
+
+    expect(page.locator("#trouble")).to_contain_text("the monitor answered 200 without saying why")
+    expect(figure(page, "refreshed")).to_have_text("812")
+
+
+# What may be hostile
+
+
+def test_no_text_becomes_markup(page, stub):
+    """User ids are chosen by users; errors and reasons hold what others wrote."""
+    job = {**statistics()["recentJobs"][0], "jobId": EVIL}
+    stub.says(
+        statistics(
+            deadLetters=[{**statistics()["deadLetters"][0], "jobId": EVIL, "error": EVIL, "code": EVIL}],
+            errors=[{"jobId": EVIL, "userId": EVIL, "code": EVIL, "error": EVIL, "timestamp": "2026-11-22T10:00:00Z"}],
+            errorsByCode={EVIL: 1},
+            recentJobs=[job],
+            recentActivity=[
+                {"kind": "action", "time": EVIL, "action": EVIL, "actor": EVIL, "reason": EVIL, "detail": {EVIL: EVIL}},
+                {"kind": "job", **job, "time": "2026-11-22T10:00:00Z"},
+            ],
+            health={"status": "unhealthy", "reasons": [{"code": "x", "message": EVIL}]},
+            timezone=EVIL,
+            runStatus=EVIL,
+        )
+    )
+    load(page, stub)
+    for summary in page.locator("summary").all():
+        summary.click()
+    evil = dict.fromkeys(("userId", "explanation", "plan", "balance"), EVIL)
+    stub.answer = answering({**STORY, **evil, "stamp": {EVIL: EVIL}})
+    page.locator("#failures").get_by_role("button", name=EVIL, exact=True).click()
+
+    expect(page.locator("#story h3")).to_contain_text(EVIL)
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("main img").count() == 0
+    assert page.locator("main :text('onerror')").count() > 5
+
+
+# One user
+
+
+STORY = {
+    "userId": "user00418",
+    "found": True,
+    "balance": 50,
+    "plan": "free",
+    "paused": False,
+    "stamp": {"plan": "free", "periods": {"free": "2026-11-22"}},
+    "lastRefresh": "2026-11-22T10:00:00Z",
+    "nextRefresh": "2026-11-23T10:00:00Z",
+    "problem": None,
+    "decision": {"action": "skip", "reason": "already_granted", "granted": None},
+    "explanation": "45 credits were granted today, which raised the balance from 5 to 50.",
+    "receipts": [
+        {
+            "jobId": "j1",
+            "runId": "2026-11-22",
+            "outcome": "refreshed",
+            "before": 5,
+            "after": 50,
+            "reason": None,
+            "code": None,
+            "error": None,
+            "time": "2026-11-22T10:00:00Z",
+        }
+    ],
+    "receiptsFrom": "2026-10-23",
+    "hasMore": True,
+}
+
+
+def test_older_receipts_come_on_demand(page, stub):
+    """Each portion continues the table, until there is none."""
+
+    def answer(told):
+        if "userId" not in told.query:
+            return jsonify(statistics())
+        if "before" not in told.query:
+            return jsonify(STORY)
+        older = {**STORY["receipts"][0], "runId": "2026-10-20", "after": 51}
+        return jsonify({**STORY, "receipts": [older], "receiptsFrom": "2026-09-20", "hasMore": False})
+
+    stub.answer = answer
+    load(page, stub, "?userId=user00418")
+    expect(page.locator("#story .explanation")).to_contain_text("from 5 to 50")
+    page.get_by_role("button", name="Older than 2026-10-23").click()
+
+    expect(page.locator("#story tbody tr")).to_have_count(2)
+    expect(page.get_by_role("button", name="Older than")).to_have_count(0)
+    assert stub.calls[-1].query == {"userId": "user00418", "before": "2026-10-23"}
+
+
+def test_the_story_asked_for_last_is_the_one_shown(page, stub):
+    """However late the answer about the one before comes."""
+    load(page, stub)
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    page.route(lambda url: "userId=slow" in url, hold)
+    stub.answer = lambda told: jsonify({**STORY, "userId": told.query["userId"]})
+    look_up(page, "slow")
+    look_up(page, "fast")
+    expect(page.locator("#story h3")).to_contain_text("fast")
+    with page.expect_response(lambda answer: "userId=slow" in answer.url):
+        held[0].continue_()
+
+    expect(page.locator("#story h3")).to_contain_text("fast")
+
+
+def look_up(page, user_id):
+    page.get_by_label("User id").fill(user_id)
+    page.get_by_role("button", name="Look up").click()
+
+
+# Actions
+
+
+def test_a_refused_action_is_told_in_the_question_which_stays_open(troubled, stub):
+    """With what was written in it; cancelling changes nothing."""
+    page = troubled
+    load(page, stub)
+    stub.refuses(409, "conflict", "somebody else was first")
+    page.get_by_role("button", name="Pause", exact=True).click()
+    page.get_by_label("Reason").fill("because")
+    page.get_by_role("dialog").get_by_role("button", name="Pause").click()
+
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_have_text("That did not work: somebody else was first")
+    expect(page.get_by_label("Reason")).to_have_value("because")
+    assert stub.calls[-1].body == {"action": "pause", "reason": "because"}
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    assert [call.method for call in stub.calls] == ["GET", "POST"]
+
+
+def test_all_failed_jobs_are_requeued_however_many_calls_it_takes(page, stub):
+    """The function does so many a call; the page goes on and adds them up."""
+    load(page, stub)
+    left = iter([True, True, False])
+
+    def answer(told):
+        if told.method == "GET":
+            return jsonify(statistics())
+        return jsonify(
+            {"action": "requeue", "changed": True, "requeuedJobs": 50, "requeuedUsers": 70, "hasMore": next(left)}
+        )
+
+    stub.answer = answer
+    page.get_by_role("button", name="Requeue all failed").click()
+    page.get_by_role("dialog").get_by_role("button", name="Requeue").click()
+
+    expect(page.locator("#notice")).to_have_text("Requeued 150 jobs with 210 users.")
+    posts = [call.body for call in stub.calls if call.method == "POST"]
+    assert posts == [{"action": "requeue", "runId": "2026-11-22"}] * 3
+
+
+def test_day_and_moment_in_the_pages_address_are_passed_on(page, stub):
+    """So that a past day can be looked at, and, on the emulator, any moment."""
+    load(page, stub, "?runId=2026-11-21&asOf=2026-11-22T09:00:00Z")
+    stub.answer = lambda _: jsonify({"paused": True, "changed": True, **statistics()})
+    page.get_by_role("button", name="Pause", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("dialog")).to_be_hidden()
+
+    kinds = Counter((call.method, *sorted(call.query.items())) for call in stub.calls)
+    assert kinds[("GET", ("asOf", "2026-11-22T09:00:00Z"), ("runId", "2026-11-21"))] == 2
+    assert [call.body for call in stub.calls if call.method == "POST"] == [
+        {"action": "pause", "asOf": "2026-11-22T09:00:00Z"}
+    ]
+
+
+# How it looks
+
+
+@pytest.mark.parametrize("options", [{"timezone_id": "America/New_York", "locale": "de-DE"}])
+def test_times_are_told_in_the_schedules_zone(page, stub, options):
+    """Not in the reader's: an operator abroad speaks of the same midnight."""
+    stub.says(statistics(timezone=TOKYO, runId="2026-11-22"))
+    load(page, stub)
+
+    expect(page.locator("#status")).to_contain_text("next run 23:05")
+    expect(page.locator("#zone")).to_have_text(f"· {TOKYO}")
+    assert options["timezone_id"] != TOKYO
+
+
+@pytest.mark.parametrize("options", [{"viewport": {"width": 360, "height": 740}, "has_touch": True}])
+def test_a_phone_needs_no_scrolling_sideways(page, stub, options):
+    """With the longest ids too, with everything unfolded, and with a question open."""
+    long = "x" * 700
+    errors = [
+        {"jobId": long, "userId": long, "code": "write_failed", "error": long, "timestamp": "2026-11-22T10:00:00Z"}
+    ]
+    letters = [{**statistics()["deadLetters"][0], "jobId": long, "error": long}]
+    story = {**STORY, "userId": long, "explanation": long, "stamp": {long: long}}
+    stub.answer = answering(story, statistics(errors=errors, deadLetters=letters))
+    load(page, stub, f"?userId={long}")
+    expect(page.locator("#story h3")).to_contain_text(long)
+    for summary in page.locator("summary").all():
+        summary.click()
+    page.get_by_role("button", name="Pause", exact=True).click()
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= options["viewport"]["width"]
+    assert page.evaluate("document.querySelector('dialog').scrollWidth <= document.querySelector('dialog').clientWidth")
+
+
+@pytest.mark.parametrize("options", [{"color_scheme": "light"}, {"color_scheme": "dark"}])
+def test_it_is_light_or_dark_as_the_reader_wishes(page, stub, options):
+    """Also when the wish changes while it is open: the charts, which are painted, follow."""
+    page.goto(stub.address)
+    expect(page.locator("#hours canvas")).to_be_visible()
+    before = page.evaluate(LOOKS)
+    other = {"light": "dark", "dark": "light"}[options["color_scheme"]]
+    page.emulate_media(color_scheme=other)
+
+    light, dark = (before, page.evaluate(LOOKS)) if other == "dark" else (page.evaluate(LOOKS), before)
+    assert min(light["background"], dark["text"]) > BRIGHT
+    assert max(dark["background"], light["text"]) < DIM
+    assert light["chart"] != dark["chart"]
+
+
+LOOKS = """async () => {
+  await new Promise((painted) => requestAnimationFrame(() => requestAnimationFrame(painted)));
+  const style = getComputedStyle(document.body);
+  const brightness = (colour) => Math.max(...colour.match(/\\d+/g).slice(0, 3).map(Number));
+  return { background: brightness(style.backgroundColor), text: brightness(style.color),
+    chart: document.querySelector("#hours canvas").toDataURL() };
+}"""
+
+
+def test_charts_have_their_figures_in_words_and_in_a_table(page, stub):
+    """A painting says nothing to whoever can't see it."""
+    load(page, stub)
+    chart = page.get_by_role("img", name=re.compile(r"Users per hour of the day: [\d,]+ planned, [\d,]+ done\."))
+    expect(chart).to_be_visible()
+    page.locator("#hours summary").click()
+
+    rows = page.get_by_role("table", name="Planned and done users per hour").get_by_role("row")
+    expect(rows).to_have_count(25)
+    expected = [f"{hour['start'][11:16]}{hour['planned']}{hour['done']}" for hour in statistics()["hours"]]
+    assert rows.all_text_contents()[1:] == expected
+
+
+def test_what_is_unfolded_or_has_the_focus_stays_so_when_figures_change(page, stub):
+    """Ten seconds are too short to read a table."""
+    load(page, stub)
+    page.locator("#failures summary").click()
+    page.get_by_role("button", name=re.compile("Requeue job")).focus()
+    page.evaluate("window.held = document.querySelector('#failures button')")
+    stub.says(statistics(errorsTotal=3))
+    pass_seconds(page, 11)
+    expect(page.locator("#failures summary")).to_have_text("3 errors, the first 2")
+
+    expect(page.locator("#failures details")).to_have_attribute("open", "")
+    expect(page.get_by_role("button", name=re.compile("Requeue job"))).to_be_focused()
+    assert page.evaluate("held.isConnected") is False

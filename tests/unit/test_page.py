@@ -1,0 +1,269 @@
+"""The page's files and headers: nothing from elsewhere, nothing inline, nothing but what is named."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from html.parser import HTMLParser
+from statistics import median, quantiles
+
+import pytest
+from flask import Flask, request
+
+from shared.edge import page as page_module
+from shared.edge.page import ASSETS, FILES, content_security_policy, public_answer, version
+from shared.edge.requests import RequestError
+
+OFF = {"auth": "off", "apiKey": None, "authDomain": None, "projectId": "demo", "authEmulatorHost": None}
+ON = {**OFF, "auth": "on", "apiKey": "key"}
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
+OURS = sorted(ASSETS.glob("*.js"))
+
+app = Flask("page")
+
+
+def asked(path="/", accept=BROWSER, method="GET", config=OFF, **headers):
+    """The page's answer to that request, or None if it isn't the page's to answer."""
+    sent = {"Accept": accept, **headers} if accept is not None else headers
+    with app.test_request_context(path, method=method, headers=sent):
+        return public_answer(request, lambda: config)
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        (BROWSER, True),
+        ("text/html", True),
+        ("text/*", True),
+        ("application/json;q=0.5, text/html", True),
+        ("*/*", False),
+        (None, False),
+        ("", False),
+        ("application/json", False),
+        ("application/json, text/html", False),
+        ("text/html;q=0.5, application/json", False),
+        ("text/html;q=0, */*", False),
+        ("nonsense", False),
+    ],
+)
+def test_the_page_is_for_those_who_would_rather_have_html(accept, expected):
+    """A script that says nothing, or takes anything, gets JSON."""
+    assert (asked(accept=accept) is not None) is expected
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+def test_only_a_get_is_for_the_page(method):
+    """Actions go on to the backend, whatever they accept."""
+    assert asked(method=method) is None
+    assert asked("/?asset=monitor.js", method=method) is None
+
+
+def test_the_page_loads_nothing_from_elsewhere_and_nothing_inline():
+    """Every address is a query on its own path, so that it works at any path; no script, style or handler is inline."""
+    parser = Inspector()
+    parser.feed(asked().get_data(as_text=True))
+
+    assert len(parser.addresses) > 5
+    assert {address for address in parser.addresses if not address.startswith(("?asset=", "#"))} == set()
+    assert parser.inline == []
+    for address in parser.addresses:
+        if address.startswith("?"):
+            answer = asked(f"/any/where/{address}")
+            assert answer.status_code == 200
+            assert "immutable" in answer.headers["Cache-Control"]
+
+
+class Inspector(HTMLParser):
+    """Collects addresses, and whatever a strict policy would refuse."""
+
+    def __init__(self):
+        super().__init__()
+        self.addresses, self.inline, self._inside = [], [], None
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self._inside = tag if tag in ("script", "style") else None
+        self.addresses += [value for name, value in attrs if name in ("src", "href", "action")]
+        self.inline += [f"{tag} {name}" for name in found if name.startswith("on") or name == "style"]
+
+    def handle_endtag(self, _tag):
+        self._inside = None
+
+    def handle_data(self, data):
+        if self._inside and data.strip():
+            self.inline.append(self._inside)
+
+
+def test_the_pages_headers_are_strict():
+    """Its own files alone; never framed, sniffed, sent on as a referrer or kept without asking."""
+    headers = asked().headers
+
+    assert headers["Content-Security-Policy"] == (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Cache-Control"] == "no-cache"
+    assert headers["Vary"] == "Accept"
+    assert "camera=()" in headers["Permissions-Policy"]
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (OFF, "connect-src 'self'"),
+        (ON, "connect-src 'self' https://identitytoolkit.googleapis.com https://securetoken.googleapis.com"),
+        ({**ON, "authEmulatorHost": "127.0.0.1:9099"}, "connect-src 'self' http://127.0.0.1:9099"),
+        ({**OFF, "authEmulatorHost": "127.0.0.1:9099"}, "connect-src 'self'"),
+    ],
+)
+def test_the_page_may_speak_to_firebase_only_where_one_signs_in(config, expected):
+    """And to the emulator only where that stands in for it."""
+    assert expected in content_security_policy(config).split("; ")
+
+
+@pytest.mark.parametrize("host", ["x; script-src *", "a b", "evil'", "host,other", ""])
+def test_a_strange_emulator_host_cannot_loosen_the_policy(host):
+    """It comes from the environment; the policy is made of hosts alone."""
+    policy = content_security_policy({**ON, "authEmulatorHost": host})
+
+    assert policy.count(";") == content_security_policy(ON).count(";")
+    assert re.fullmatch(r"connect-src 'self'( https://[a-z.]+)*", policy.split("; ")[4])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_file_is_served_with_its_type_and_may_be_kept(name):
+    """For ever with the version in the address; else it is asked for again, and unchanged costs nothing."""
+    fresh = asked(f"/?asset={name}&v={version()}")
+    other = asked(f"/?asset={name}&v=older")
+    again = asked(f"/?asset={name}", **{"If-None-Match": other.headers["ETag"]})
+
+    assert fresh.status_code == 200
+    assert fresh.get_data() == (ASSETS / FILES[name]).read_bytes()
+    assert fresh.mimetype == {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}[name.split(".")[-1]]
+    assert fresh.headers["X-Content-Type-Options"] == "nosniff"
+    assert "immutable" in fresh.headers["Cache-Control"]
+    assert other.headers["Cache-Control"] == "no-cache"
+    assert again.status_code == 304
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "x.js",
+        "monitor.html",
+        "embed.js",
+        "VENDORED.md",
+        "../page.py",
+        "..%2Fpage.py",
+        "/etc/passwd",
+        "vendor/VENDORED.md",
+        "monitor.js%00",
+    ],
+)
+def test_no_other_file_is_served(name):
+    """Names are looked up in a table: none is ever a path."""
+    with pytest.raises(RequestError) as refused:
+        asked(f"/?asset={name}")
+
+    assert (refused.value.status, refused.value.code) == (404, "not_found")
+
+
+def test_config_says_what_the_page_has_to_know():
+    """And is asked for each time, as it may change with a deployment."""
+    answer = asked("/?asset=config.json", config=ON)
+
+    assert answer.json == ON
+    assert answer.headers["Cache-Control"] == "no-cache"
+
+
+@pytest.mark.parametrize("path", ["/embed.js", "/api/scheduled-tasks/credit-refresh-monitor/embed.js"])
+@pytest.mark.parametrize("accept", [BROWSER, "*/*", None])
+def test_the_embed_script_may_be_loaded_from_anywhere(path, accept):
+    """By any path that ends so."""
+    answer = asked(path, accept=accept)
+
+    assert answer.mimetype == "text/javascript"
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+    assert answer.get_data() == (ASSETS / "embed.js").read_bytes()
+
+
+def test_no_file_lies_there_unserved():
+    """The table names them all, but for the page itself, the embed script, licences and their list."""
+    there = {str(path.relative_to(ASSETS)) for path in ASSETS.rglob("*") if path.is_file()}
+    aside = {"monitor.html", "embed.js", "vendor/VENDORED.md", "vendor/uPlot-LICENSE", "vendor/firebase-LICENSE"}
+
+    assert there == {*FILES.values(), *aside}
+
+
+def test_the_version_changes_with_any_file(monkeypatch):
+    """So that no browser runs old files with a new page."""
+    before = version()
+    monkeypatch.setattr(page_module, "_read", lambda path: b"changed" if path.name == "dom.js" else path.read_bytes())
+    version.cache_clear()
+
+    try:
+        assert version() != before
+    finally:
+        version.cache_clear()
+
+
+def vendored():
+    """The rows of VENDORED.md: file name, published sum."""
+    text = (ASSETS / "vendor/VENDORED.md").read_text(encoding="utf-8")
+    return re.findall(r"^\| (\S+) \| \S+ \| [\d.]+ \| \S+ \| .+? \| ([0-9a-f]{64}) \|$", text, re.MULTILINE)
+
+
+def test_what_is_vendored_is_what_was_published():
+    """Byte for byte, but for the one statement VENDORED.md tells of."""
+    text = (ASSETS / "vendor/VENDORED.md").read_text(encoding="utf-8")
+    published, here = (re.search(rf"^- {name}: `(.+)`$", text, re.MULTILINE)[1] for name in ("published", "here"))
+    sums = {}
+    for file, _ in vendored():
+        data = (ASSETS / "vendor" / file).read_bytes().replace(here.encode(), published.encode())
+        sums[file] = hashlib.sha256(data).hexdigest()
+
+    assert sums == dict(vendored())
+    assert {f"vendor/{file}" for file in sums} == {file for file in FILES.values() if "/" in file}
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda path: path.name)
+def test_our_scripts_put_no_text_in_as_markup(path):
+    """Not innerHTML nor any of its kind; and no address of anybody else's."""
+    text = path.read_text(encoding="utf-8")
+
+    assert (
+        re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|eval\(|new Function", text) == []
+    )
+    assert re.findall(r"https?://(?!…|\$\{config\.authEmulatorHost\})", text) == []
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda path: path.name)
+def test_our_scripts_load_only_what_is_served(path):
+    """A misspelt name would be found by nobody before the browser."""
+    text = path.read_text(encoding="utf-8")
+    names = set(re.findall(r'"([a-z-]+\.js)"', text))
+
+    assert names <= {*FILES, "embed.js"}
+    assert text.startswith("/**\n * ")
+
+
+def test_functions_in_scripts_are_short():
+    """As in Python: half of them eight lines at most, all but a twentieth thirty."""
+    lines = [
+        len(found.group().splitlines())
+        for path in OURS
+        for found in re.finditer(
+            r"^( *)(?:export )?(?:async |get )?(?:function \w+|[#\w]+)\([^\n]*\) \{\n(?:.*\n)*?\1\}",
+            path.read_text(),
+            re.MULTILINE,
+        )
+    ]
+
+    assert len(lines) > 100
+    assert median(lines) <= 8
+    assert quantiles(lines, n=20)[-1] <= 30
+    assert max(lines) <= 40
