@@ -9,7 +9,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from pydantic.alias_generators import to_camel
 
 from shared.core.runs import ScanRequest
-from shared.store.jobs import is_document_id
+from shared.store.job_documents import is_document_id
 
 NAMED_USERS_MAX = 1000
 CURSOR_CHARACTERS_MAX = 13_000  # the longest user id, escaped and encoded, makes 12,012

@@ -16,6 +16,7 @@ from shared.settings import Settings
 from shared.store.budget import Budget
 from shared.store.control import ControlStore
 from shared.store.jobs import JobStore
+from shared.store.rollups import RollupStore
 from shared.store.runs import RunStore
 from shared.store.users import UserFields, UserStore
 from shared.store.wire import Wire
@@ -65,6 +66,9 @@ class Context:
 
     def runs(self, wire: Wire | None = None) -> RunStore:
         return RunStore(wire or self.wire, self.settings.collection_prefix)
+
+    def rollups(self) -> RollupStore:
+        return RollupStore(self.wire, self.settings.collection_prefix)
 
     def control(self) -> ControlStore:
         return ControlStore(self.wire, self.settings.collection_prefix)
