@@ -83,6 +83,7 @@ def rolled_up(settlement: Settlement, figures: Mapping[str, int], day_start: dat
     return {
         **figures,
         ended: 1,
+        "retryJobs": int(settlement.retry is not None),
         f"doneByHour.{hour_name(settlement.ended_at, day_start)}": settlement.tally.processed,
         f"jobsByDuration.{duration_class(figures['processingMs'])}": 1,
         **{f"errorsByCode.{code}": users for code, users in codes.items()},
@@ -101,16 +102,19 @@ class Requeued:
 def requeued(fields: Mapping[str, Any], ended_at: datetime, day_start: datetime) -> Requeued:
     """Take a failed job's document apart. Its failures are no more: whoever failed is pending again."""
     receipts = [receipt for receipt in fields.get("receipts", ()) if isinstance(receipt, dict)]
-    failed = [str(receipt["userId"]) for receipt in receipts if receipt.get("outcome") == OutcomeKind.FAILED]
-    stand = tuple(receipt for receipt in receipts if receipt.get("outcome") != OutcomeKind.FAILED)
-    of_failed = set(failed)
+    failed = tuple(str(receipt.get("userId")) for receipt in receipts if _has_failed(receipt))
+    stand = tuple(receipt for receipt in receipts if not _has_failed(receipt))
     codes = Counter(
-        str(error["code"]) for error in fields.get("errors", ()) if error.get("userId") in of_failed or not failed
+        str(error.get("code")) for error in fields.get("errors", ()) if not failed or error.get("userId") in failed
     )
     back = {"failedUsers": len(failed), "lateUsers": len(failed), "failedJobs": 1}
     back[f"doneByHour.{hour_name(ended_at, day_start)}"] = len(failed)
     back |= {f"errorsByCode.{code}": users for code, users in codes.items()}
-    return Requeued(tuple(failed), stand, {path: -amount for path, amount in back.items()})
+    return Requeued(failed, stand, {path: -amount for path, amount in back.items()})
+
+
+def _has_failed(receipt: Mapping[str, Any]) -> bool:
+    return receipt.get("outcome") == OutcomeKind.FAILED
 
 
 def hour_name(instant: datetime, day_start: datetime) -> str:
@@ -151,7 +155,7 @@ class Rollup:
         )
 
     def __getitem__(self, name: str) -> int:
-        return self.figures.get(name, 0)
+        return max(0, self.figures.get(name, 0))
 
     @property
     def served(self) -> Served:

@@ -15,6 +15,7 @@ from shared.core.schedule import Schedule
 from shared.settings import Settings
 from shared.store.budget import Budget
 from shared.store.control import ControlStore
+from shared.store.job_views import JobViews
 from shared.store.jobs import JobStore
 from shared.store.rollups import RollupStore
 from shared.store.runs import RunStore
@@ -66,6 +67,9 @@ class Context:
 
     def runs(self, wire: Wire | None = None) -> RunStore:
         return RunStore(wire or self.wire, self.settings.collection_prefix)
+
+    def job_views(self) -> JobViews:
+        return JobViews(self.wire, self.settings.collection_prefix)
 
     def rollups(self) -> RollupStore:
         return RollupStore(self.wire, self.settings.collection_prefix)

@@ -12,7 +12,7 @@ from google.cloud.firestore_v1.types import query
 from shared.core.figures import Requeued
 from shared.core.jobs import JobStatus
 from shared.store.rollups import RollupStore
-from shared.store.values import WritePb, get_fields, nanoseconds, put_fields, put_nanoseconds
+from shared.store.values import WritePb, get_fields, nanoseconds, put_fields, put_nanoseconds, put_time
 from shared.store.wire import Wire
 
 StructuredQueryPb = query.StructuredQuery.pb()
@@ -54,6 +54,19 @@ class JobViews:
     def count(self, run_id: str, status: JobStatus, up_to: int) -> int:
         """How many jobs of the run are in that state; no more than `up_to` are counted."""
         return self._wire.count(self._wire.documents, self._of_run(run_id, status), up_to)
+
+    def waiting_since(self, now: datetime) -> datetime | None:
+        """Since when the job that has been due longest is visible; None if no job is due."""
+        wanted = self._query()
+        condition = wanted.where.field_filter
+        condition.field.field_path = "visibleAt"
+        condition.op = query.StructuredQuery.FieldFilter.Operator.LESS_THAN_OR_EQUAL.value
+        put_time(condition.value.timestamp_value, now)
+        wanted.select.fields.add().field_path = "visibleAt"
+        _order_by(wanted, "visibleAt")
+        wanted.limit.value = 1
+        found = self._documents(wanted)
+        return found[0].fields["visibleAt"] if found else None
 
     def failed(self, run_id: str, limit: int, after: str | None = None) -> list[JobDocument]:
         """The run's dead letters in order of id, after that id."""
