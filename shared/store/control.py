@@ -43,6 +43,11 @@ class ControlStore:
         seen_at = {} if worker is None else get_fields(worker.fields)
         return Control(_is_paused(state), _time(seen_at.get("lastRunAt")), _entries(activity))
 
+    def worker_seen_at(self) -> datetime | None:
+        """The last heartbeat of any worker."""
+        document = self._wire.get(f"{self._collection}/worker")
+        return None if document is None else _time(get_fields(document.fields).get("lastRunAt"))
+
     def worker_is_here(self, now: datetime) -> None:
         """The worker's heartbeat: a blind write, any worker's will do."""
         self._wire.commit([self._write("worker", {"lastRunAt": now})])

@@ -109,7 +109,7 @@ class JobViews:
         document = self._wire.get(self._name(job_id))
         return None if document is None else _job_document(document)
 
-    def requeue(self, failed: JobDocument, requeued: Requeued, now: datetime) -> None:
+    def requeue(self, failed: JobDocument, requeued: Requeued, run_id: str, now: datetime) -> None:
         """Send a dead letter back, for those who failed alone. Raises ConflictError if somebody was first."""
         fields = failed.fields
         number = fields.get("requeues", 0) + 1
@@ -126,7 +126,7 @@ class JobViews:
             **({"remaining": list(requeued.user_ids)} if requeued.user_ids else {}),
         }
         gone = ("completedAt", "expireAt", "receipts")
-        rollup = RollupStore(self._wire, self._prefix).write(str(fields["runId"]), failed.job_id, requeued.taken_back)
+        rollup = RollupStore(self._wire, self._prefix).write(run_id, failed.job_id, requeued.taken_back)
         write = WritePb()
         write.update.name = self._name(failed.job_id)
         put_fields(write.update.fields, back)
