@@ -68,6 +68,8 @@ def refused(status: int, code: str, message: str, field: str | None = None) -> R
     answer.status_code = status
     if status == 405:
         answer.headers["Allow"] = "POST"
+    if status == 401:
+        answer.headers["WWW-Authenticate"] = "Bearer"
     return answer
 
 
