@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -50,7 +51,7 @@ class FirebaseAuth:
 
     def create_user(self, uid: str | None = None, claims: Mapping[str, Any] | None = None) -> User:
         """An account with a password, and custom claims if any. Each has its own name, unless one is given."""
-        uid = uid or f"user{next(_numbers)}"
+        uid = uid or f"user{next(_numbers)}-{uuid4().hex[:8]}"  # workers share the Firestore emulator
         user = User(uid, f"{uid}@example.com")
         self._admin("accounts", localId=uid, email=user.email, password=PASSWORD)
         if claims is not None:
@@ -147,6 +148,8 @@ def end(process: subprocess.Popen[Any]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    if process.stdout:
+        process.stdout.close()
 
 
 def _wait_until_up(host: str, process: subprocess.Popen[bytes], log: Path) -> None:
