@@ -1,0 +1,67 @@
+"""A real Chromium without a screen, and pages whose complaints are kept."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+MISSING = (
+    "no Chromium found: install it (Debian: apt-get install chromium), or set CHROMIUM to the path of one; "
+    "the tests in tests/browser need it"
+)
+
+# Told by the browser itself, also where nothing is logged.
+_WATCH_POLICY = """
+addEventListener("securitypolicyviolation", (event) =>
+  console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));
+"""
+
+
+def find_chromium() -> str:
+    """The path of Chromium. Raises RuntimeError naming the package to install."""
+    wanted = os.environ.get("CHROMIUM")
+    found = shutil.which(wanted) if wanted else shutil.which("chromium") or shutil.which("chromium-browser")
+    if not found:
+        raise RuntimeError(MISSING)
+    return found
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser, until the end of the block."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def opened(browser: Browser, **options: Any) -> Iterator[tuple[Page, list[str]]]:
+    """A page in a profile of its own, and what it complains of: errors, logged ones too, and breaches of its policy."""
+    context = browser.new_context(**options)
+    context.set_default_timeout(10_000)
+    context.add_init_script(_WATCH_POLICY)
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda line: complaints.append(line.text) if line.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    try:
+        yield page, complaints
+    finally:
+        context.close()

@@ -1,0 +1,244 @@
+"""The monitor with a script in place of its backend: for what a real one can't be made to say on demand.
+
+The page, its files and its headers are the real ones; only the JSON is canned.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flask import Response, jsonify
+from werkzeug.serving import make_server
+from werkzeug.wrappers import Request as WsgiRequest
+
+from shared.edge.endpoint import refused
+from shared.edge.page import public_answer
+from shared.edge.requests import RequestError
+
+DAY = datetime(2026, 11, 22, tzinfo=UTC)
+OPEN = {"auth": "off", "apiKey": None, "authDomain": None, "projectId": "demo-page", "authEmulatorHost": None}
+
+
+@dataclass
+class Told:
+    """One call for data: what was asked, and with which token."""
+
+    method: str
+    query: Mapping[str, str]
+    body: Any
+    token: str | None
+
+
+@dataclass
+class Stub:
+    """Set `answer` to say something else; `calls` holds what was asked."""
+
+    port: int
+    answer: Callable[[Told], Response]
+    calls: list[Told] = field(default_factory=list)
+    config: Mapping[str, Any] = field(default_factory=lambda: dict(OPEN))
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}/api/scheduled-tasks/credit-refresh-monitor"
+
+    def says(self, figures: Mapping[str, Any]) -> None:
+        self.answer = lambda _: jsonify(figures)
+
+    def refuses(self, status: int, code: str, message: str, **headers: str) -> None:
+        def answer(_: Told) -> Response:
+            said = refused(status, code, message)
+            said.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
+            return said
+
+        self.answer = answer
+
+
+@contextmanager
+def serving_stub() -> Iterator[Stub]:
+    """A stub on a port of its own, until the end of the block."""
+    from flask import Flask, request
+
+    app = Flask("stub")
+    stub = Stub(0, lambda _: jsonify(statistics()))
+
+    @app.route("/", defaults={"path": ""}, methods=["GET", "POST"])
+    @app.route("/<path:path>", methods=["GET", "POST"])
+    def serve(path: str) -> Response:
+        try:
+            found = public_answer(request, lambda: stub.config)
+        except RequestError as exc:
+            return refused(exc.status, exc.code, str(exc), exc.field)
+        if found is not None:
+            return found
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ") or None
+        told = Told(request.method, dict(request.args), request.get_json(silent=True), token)
+        stub.calls.append(told)
+        return stub.answer(told)
+
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    stub.port = server.server_port
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield stub
+    finally:
+        server.shutdown()
+        thread.join(5)
+        server.server_close()
+
+
+@contextmanager
+def serving_html(html: str) -> Iterator[str]:
+    """Somebody else's page, on another origin; its address."""
+
+    @WsgiRequest.application
+    def app(_: WsgiRequest) -> Response:
+        return Response(html, content_type="text/html; charset=utf-8")
+
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://localhost:{server.server_port}/"
+    finally:
+        server.shutdown()
+        thread.join(5)
+        server.server_close()
+
+
+def statistics(**changes: Any) -> dict[str, Any]:
+    """A day in full swing; `changes` replace figures at the top."""
+    return copy.deepcopy({**_FIGURES, **changes})
+
+
+def _at(hours: float) -> str:
+    return (DAY + timedelta(hours=hours)).isoformat().replace("+00:00", "Z")
+
+
+def _job(number: int) -> dict[str, Any]:
+    users = 300 if number % 4 else 180 + number
+    return {
+        "jobId": f"2026-11-22-{number:04d}-{number * 7919 % 65536:04x}",
+        "runId": "2026-11-22",
+        "status": "failed" if number == 17 else "completed",
+        "users": users,
+        "refreshedUsers": users - (2 if number == 17 else 0),
+        "skippedUsers": 0,
+        "failedUsers": 2 if number == 17 else 0,
+        "retriedUsers": 3 if number == 12 else 0,
+        "attempts": 3 if number == 17 else 1,
+        "processingMs": 380 + number * 37 % 240,
+        "scheduledFor": _at(14 - number / 12),
+        "completedAt": _at(14 - number / 12 + 0.02),
+    }
+
+
+_JOBS = [_job(number) for number in range(20)]
+_LETTER = {
+    "jobId": _JOBS[17]["jobId"],
+    "runId": "2026-11-22",
+    "users": 282,
+    "failedUsers": 2,
+    "code": "write_failed",
+    "error": "the write failed 3 times: deadline exceeded",
+    "attempts": 3,
+    "completedAt": _JOBS[17]["completedAt"],
+}
+_FIGURES: dict[str, Any] = {
+    "runId": "2026-11-22",
+    "runStatus": "completed",
+    "scan": "all",
+    "paused": False,
+    "totalJobs": 12,
+    "pendingJobs": 3,
+    "processingJobs": 1,
+    "completedJobs": 7,
+    "failedJobs": 1,
+    "successRate": 0.9975,
+    "averageProcessingTime": 412.5,
+    "p95ProcessingTime": 800,
+    "lastRunTime": _at(14),
+    "nextScheduledRun": _at(14 + 5 / 60),
+    "builder": {
+        "lastRun": _at(0),
+        "nextRun": _at(24),
+        "completedAt": _at(0.05),
+        "scannedUsers": 1200,
+        "queuedUsers": 1112,
+        "skippedUsers": 88,
+        "failedUsers": 0,
+    },
+    "worker": {"lastRun": _at(14), "nextRun": _at(14 + 5 / 60)},
+    "users": {"refreshed": 812, "skipped": 10, "failed": 2, "pending": 288},
+    "hours": [
+        {
+            "hour": hour,
+            "start": _at(hour),
+            "planned": 40 + hour * 29 % 17,
+            "done": 40 + hour * 29 % 17 if hour < 14 else 0,
+        }
+        for hour in range(24)
+    ],
+    "errorsByCode": {"write_failed": 2},
+    "errors": [
+        {
+            "jobId": _LETTER["jobId"],
+            "userId": f"user{number:05d}",
+            "code": "write_failed",
+            "error": "the write failed 3 times: deadline exceeded",
+            "timestamp": _LETTER["completedAt"],
+        }
+        for number in (418, 977)
+    ],
+    "errorsTotal": 2,
+    "deadLetters": [_LETTER],
+    "recentJobs": _JOBS,
+    "recentActivity": [
+        {
+            "kind": "action",
+            "time": _at(13.5),
+            "action": "resume",
+            "actor": "ada@example.com",
+            "reason": "index is back",
+            "detail": None,
+        },
+        *(
+            {
+                "kind": "job",
+                "time": job["completedAt"],
+                "jobId": job["jobId"],
+                "status": job["status"],
+                "users": job["users"],
+                "failedUsers": job["failedUsers"],
+            }
+            for job in _JOBS[:8]
+        ),
+    ],
+    "queueLagSeconds": 0,
+    "slo": {
+        "objective": 0.999,
+        "days": 30,
+        "withinMinutes": 30,
+        "users": 100_000,
+        "onTimeUsers": 99_950,
+        "share": 0.9995,
+        "errorBudgetLeft": 0.5,
+    },
+    "health": {"status": "ok", "reasons": []},
+    "cost": {"reads": 1344, "writes": 1140, "usd": 0.00143, "usdPer100kUsers": 0.126},
+    "timezone": "UTC",
+    "generatedAt": _at(14),
+    "cached": False,
+    "startTime": _at(14),
+    "endTime": _at(14),
+    "duration": 31,
+    "reads": 14,
+    "writes": 0,
+}
