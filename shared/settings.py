@@ -17,7 +17,11 @@ from shared.core.schedule import Schedule
 
 PREFIX = "CREDIT_REFRESH_"
 BUNDLE = Path(__file__).resolve().parent.parent
-UNPREFIXED = {"project": "GOOGLE_CLOUD_PROJECT", "emulator_host": "FIRESTORE_EMULATOR_HOST"}
+UNPREFIXED = {
+    "project": "GOOGLE_CLOUD_PROJECT",
+    "emulator_host": "FIRESTORE_EMULATOR_HOST",
+    "auth_emulator_host": "FIREBASE_AUTH_EMULATOR_HOST",
+}
 EMULATOR_PROJECT = "demo-credit-refresh"
 
 _RESERVED = re.compile(r"__.*__")
@@ -51,6 +55,25 @@ def _field_path(path: str) -> str:
     return path
 
 
+def _domain(name: str) -> str:
+    """A host's name and nothing more: the page's Content-Security-Policy may name it."""
+    if not re.fullmatch(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?", name):
+        raise ValueError(f"{name!r} is not a domain such as acme.firebaseapp.com, in lower case, without https://")
+    return name
+
+
+def _api_key(key: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,200}", key):
+        raise ValueError("not an API key: it is letters, digits, _ and -, as Firebase's project settings show it")
+    return key
+
+
+def _host_and_port(address: str) -> str:
+    if not re.fullmatch(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}", address):
+        raise ValueError(f"{address!r} is not an address such as 127.0.0.1:9099")
+    return address
+
+
 FieldPath = Annotated[str, AfterValidator(_field_path)]
 Dollars = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 
@@ -81,6 +104,9 @@ class Settings(BaseModel):
     price_read: Dollars = 0.03
     price_write: Dollars = 0.09
     auth: Literal["on", "off"] | None = None
+    auth_emulator_host: Annotated[str, AfterValidator(_host_and_port)] | None = None
+    firebase_api_key: Annotated[str, AfterValidator(_api_key)] | None = None
+    firebase_auth_domain: Annotated[str, AfterValidator(_domain)] | None = None
 
     # What has to fit together, told of the later field; an earlier one that is bad itself is not in `data`.
 
@@ -105,6 +131,16 @@ class Settings(BaseModel):
             raise ValueError("for the emulator only; set FIRESTORE_EMULATOR_HOST or leave it on")
         return value
 
+    @field_validator("auth_emulator_host")
+    @classmethod
+    def _is_beside_the_emulator_only(cls, value: str | None, info: ValidationInfo) -> str | None:
+        """Tokens of the Auth emulator bear no signature: with real data behind it anybody could make one."""
+        if value and not info.data.get("emulator_host"):
+            raise ValueError(
+                "for the emulator only, as its tokens are unsigned; unset it or set FIRESTORE_EMULATOR_HOST"
+            )
+        return value
+
     @cached_property
     def schedule(self) -> Schedule:
         return Schedule(ZoneInfo(self.timezone), self.window_seconds, self.slot_seconds)
@@ -113,6 +149,11 @@ class Settings(BaseModel):
     def project_id(self) -> str | None:
         """The project; on the emulator any will do."""
         return self.project or (EMULATOR_PROJECT if self.emulator_host else None)
+
+    @property
+    def auth_on(self) -> bool:
+        """Does the monitor ask who is there? By default it does, but on the emulator."""
+        return (self.auth or ("off" if self.emulator_host else "on")) == "on"
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:

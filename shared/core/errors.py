@@ -29,6 +29,19 @@ class UnreadableJobError(CreditRefreshError):
     """A job document can't be parsed: it fails alone, its neighbours go on."""
 
 
+class NotFoundError(CreditRefreshError):
+    """What an operator names is not there; `code` is stable, `field` the one that names it."""
+
+    def __init__(self, code: str, message: str, field: str) -> None:
+        self.code = code
+        self.field = field
+        super().__init__(message)
+
+
+class NotPossibleError(NotFoundError):
+    """What an operator asks for can't be done as things are."""
+
+
 class StoreError(CreditRefreshError):
     """Base of what the store raises."""
 

@@ -2,7 +2,8 @@
 
     pending ──claim──▶ processing ──settle──▶ completed | failed
        ▲                   │ └─ users to try again leave for a new pending job
-       └────hand back──────┘    (uncounted; or the lease ends, counted)
+       ├────hand back──────┘    (uncounted; or the lease ends, counted)
+       └────requeue──────── failed       (by an operator: only who failed, attempts from 0)
 
 A waiting or leased job has `visible_at`, a settled one has not. The claim counts the attempt, so a job that
 kills its worker dies after `max_attempts` all the same.
@@ -10,7 +11,7 @@ kills its worker dies after `max_attempts` all the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -51,9 +52,22 @@ class Snapshot:
     anchor: date
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What a requeued job brings from its life before: the receipts of those who had not failed, and its figures."""
+
+    receipts: tuple[Mapping[str, Any], ...] = ()
+    figures: Mapping[str, int] = field(default_factory=dict)
+    retry_job_id: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Users of one slot, with what was read of them. `root_id` names the first job of a chain of retries."""
+    """Users of one slot, with what was read of them.
+
+    `root_id` names the first job of a chain of retries, and is what grants are stamped with; `chain_id` is what the
+    ids of retries begin with, a new one after each requeue. `due_at`: since when the first of its users waits.
+    """
 
     job_id: str
     root_id: str
@@ -69,6 +83,9 @@ class Job:
     started_at: datetime | None = None
     fingerprint: str = ""
     snapshots: tuple[Snapshot, ...] = field(default=(), repr=False)
+    due_at: datetime | None = None
+    chain_id: str = ""
+    earlier: Earlier = Earlier()
 
     def is_superseded(self, today: date) -> bool:
         return today - self.day > SUPERSEDED_AFTER
@@ -102,7 +119,7 @@ class Settlement:
     def receipts(self) -> list[dict[str, Any]]:
         """Of every user this job settled; those who left have theirs in the retry job."""
         settled = (outcome for outcome in self.outcomes if outcome.user_id and outcome.kind is not OutcomeKind.RETRY)
-        return [outcome.as_receipt() for outcome in settled]
+        return [*map(dict, self.job.earlier.receipts), *(outcome.as_receipt() for outcome in settled)]
 
     @property
     def failures(self) -> list[dict[str, Any]]:
@@ -133,11 +150,12 @@ def retry_job(job: Job, user_ids: tuple[str, ...], now: datetime, visible_at: da
     """The job that goes on with those users. Its id follows from the attempt, so a replay can't make a second."""
     return replace(
         job,
-        job_id=f"{job.root_id}-attempt{job.attempts + 1}",
+        job_id=f"{job.chain_id or job.root_id}-attempt{job.attempts + 1}",
         user_ids=user_ids,
         snapshots=(),
         status=JobStatus.PENDING,
         created_at=now,
         started_at=None,
         visible_at=visible_at,
+        earlier=Earlier(),
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from shared.core.jobs import Snapshot
 from shared.core.plans import INT64_MAX
+from shared.core.service_level import is_on_time
 
 FLUSH_JOBS_MAX = 440  # a commit stays under 450 writes
 FLUSH_BYTES_MAX = 5_500_000  # … and under 6 MB
@@ -18,17 +19,23 @@ USER_BYTES_SETTLED = 280  # field names and numbers of one receipt and one error
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The users of one job to be; `snapshots` is the JSON array stored with it."""
+    """The users of one job to be; `snapshots` is the JSON array stored with it. `due_at`: the first of them was."""
 
     scheduled_for: datetime
+    due_at: datetime
     user_ids: tuple[str, ...]
     snapshots: str
 
 
-class _Bucket:
-    __slots__ = ("bytes", "snapshots", "user_ids")
+# The slot, and whether its users are late already: who is not should not be counted with who is.
+_Key = tuple[datetime, bool]
 
-    def __init__(self) -> None:
+
+class _Bucket:
+    __slots__ = ("bytes", "due_at", "snapshots", "user_ids")
+
+    def __init__(self, due_at: datetime) -> None:
+        self.due_at = due_at
         self.user_ids: list[str] = []
         self.snapshots: list[str] = []
         self.bytes = 0
@@ -43,7 +50,7 @@ class Packer:
         self._job_size = job_size
         self._flush_jobs_max = flush_jobs_max
         self._flush_bytes_max = flush_bytes_max
-        self._open: dict[datetime, _Bucket] = {}
+        self._open: dict[_Key, _Bucket] = {}
         self._full: list[Batch] = []
         self._bytes = 0
 
@@ -52,32 +59,39 @@ class Packer:
         """True when the next flush must come before the next user."""
         return self._bytes >= self._flush_bytes_max or len(self._full) + len(self._open) >= self._flush_jobs_max
 
-    def add(self, scheduled_for: datetime, user_id: str, snapshot: Snapshot) -> None:
+    def add(self, scheduled_for: datetime, user_id: str, snapshot: Snapshot, due_at: datetime | None = None) -> None:
+        """Hold a user. `due_at`: since when it waits, if its slot has passed."""
+        due_at = due_at or scheduled_for
+        key = (scheduled_for, not is_on_time(due_at, scheduled_for))
         packed = pack_snapshot(snapshot)
         id_bytes = len(user_id.encode())
         settled_bytes = 3 * id_bytes + max(USER_BYTES_SETTLED, len(packed))
-        bucket = self._open.setdefault(scheduled_for, _Bucket())
-        if bucket.user_ids and bucket.bytes + settled_bytes > JOB_BYTES_MAX:
-            self._close(scheduled_for)
-            bucket = self._open.setdefault(scheduled_for, _Bucket())
+        bucket = self._open.get(key)
+        if bucket is not None and bucket.bytes + settled_bytes > JOB_BYTES_MAX:
+            self._close(key)
+            bucket = None
+        if bucket is None:
+            bucket = self._open[key] = _Bucket(due_at)
+        bucket.due_at = min(bucket.due_at, due_at)
         bucket.user_ids.append(user_id)
         bucket.snapshots.append(packed)
         bucket.bytes += settled_bytes
         self._bytes += id_bytes + len(packed) + 8
         if len(bucket.user_ids) >= self._job_size:
-            self._close(scheduled_for)
+            self._close(key)
 
     def drain(self) -> list[Batch]:
         """Every user held, in jobs; earliest slot first. The packer is empty afterwards."""
-        for scheduled_for in list(self._open):
-            self._close(scheduled_for)
+        for key in list(self._open):
+            self._close(key)
         batches = sorted(self._full, key=lambda batch: batch.scheduled_for)
         self._full, self._bytes = [], 0
         return batches
 
-    def _close(self, scheduled_for: datetime) -> None:
-        bucket = self._open.pop(scheduled_for)
-        self._full.append(Batch(scheduled_for, tuple(bucket.user_ids), f"[{','.join(bucket.snapshots)}]"))
+    def _close(self, key: _Key) -> None:
+        bucket = self._open.pop(key)
+        snapshots = f"[{','.join(bucket.snapshots)}]"
+        self._full.append(Batch(key[0], bucket.due_at, tuple(bucket.user_ids), snapshots))
 
 
 def pack_snapshot(snapshot: Snapshot) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
+
+from shared.core.service_level import DayServed
 
 FULL_SCAN_EVERY = timedelta(days=7)
 ERRORS_KEPT_MAX = 100
@@ -84,6 +87,27 @@ class LastFull:
     fingerprint: str
 
 
+@dataclass(frozen=True, slots=True)
+class Billed:
+    """Documents read and written by the builders of a run, as billed."""
+
+    reads: int = 0
+    writes: int = 0
+
+    def __add__(self, other: Billed) -> Billed:
+        return Billed(self.reads + other.reads, self.writes + other.writes)
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a scan made of some users. `planned_by_hour`: those queued, by hours since the day began."""
+
+    counts: ScanCounts = ScanCounts()
+    errors: Sequence[Mapping[str, Any]] = ()
+    errors_by_code: Mapping[str, int] = field(default_factory=dict)
+    planned_by_hour: Mapping[int, int] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """A day's run. It scans from `cursor` on; where it began elsewhere than at the first user
@@ -105,6 +129,11 @@ class Run:
     completed_at: datetime | None = None
     last_full: LastFull | None = None
     fingerprint: str = ""  # of the plans and schedule the scan began under
+    built_at: datetime | None = None  # when a builder last wrote it
+    planned_by_hour: Mapping[int, int] = field(default_factory=dict)  # users queued, by hours since the day began
+    errors_by_code: Mapping[str, int] = field(default_factory=dict)
+    billed: Billed = Billed()
+    history: Sequence[DayServed] = ()  # of the days before
 
     @property
     def day(self) -> date:
@@ -137,6 +166,7 @@ class Run:
             counts=ScanCounts(queued=self.counts.queued, jobs_created=self.counts.jobs_created),
             errors=(),
             errors_total=0,
+            errors_by_code={},
             scan=scan,
             status=RunStatus.IN_PROGRESS,
             cursor=None,
@@ -148,19 +178,23 @@ class Run:
     def leased(self, token: str, until: datetime) -> Run:
         return replace(self, token=token, lease_until=until, flushes=self.flushes + 1)
 
-    def advanced(
-        self, cursor: Cursor | None, *, wrapped: bool, counts: ScanCounts, errors: Sequence[Mapping[str, Any]]
-    ) -> Run:
+    def advanced(self, cursor: Cursor | None, *, wrapped: bool, found: Findings) -> Run:
         """The run after one more flush."""
         return replace(
             self,
             cursor=cursor,
             wrapped=wrapped,
-            counts=self.counts + counts,
-            errors=(*self.errors, *errors)[:ERRORS_KEPT_MAX],
-            errors_total=self.errors_total + counts.failed,
+            counts=self.counts + found.counts,
+            errors=(*self.errors, *found.errors)[:ERRORS_KEPT_MAX],
+            errors_total=self.errors_total + found.counts.failed,
+            errors_by_code=Counter(self.errors_by_code) + Counter(found.errors_by_code),
+            planned_by_hour=Counter(self.planned_by_hour) + Counter(found.planned_by_hour),
             flushes=self.flushes + 1,
         )
+
+    def written(self, now: datetime, billed: Billed) -> Run:
+        """The run as a builder is about to write it, with what that builder cost since it last did."""
+        return replace(self, built_at=now, billed=self.billed + billed)
 
     def completed(self, now: datetime) -> Run:
         last_full = LastFull(self.day, self.fingerprint) if self.reads_everybody else self.last_full

@@ -71,6 +71,14 @@ def read_user(raw: RawUser, zone: ZoneInfo) -> User | None:
     )
 
 
+def waiting_since(raw: RawUser, updated_at: datetime, default_plan: str) -> datetime:
+    """Since when at the earliest a due user has been: its sign-up, or the last change of a document whose plan isn't
+    the one it was last granted on. For a user that has been read without error."""
+    plan = raw.plan if isinstance(raw.plan, str) else default_plan
+    stamped_plan = raw.stamp.get("plan", plan) if isinstance(raw.stamp, dict) else plan
+    return raw.create_time if stamped_plan == plan else updated_at
+
+
 def _balance(value: object) -> Balance:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UserError("bad_balance", f"the balance is {_kind(value)}, not a number; correct it by hand")

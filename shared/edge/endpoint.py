@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from flask import Request, Response, jsonify
 
 from shared import logs
-from shared.core.errors import CreditRefreshError, StoreError, SystemFailureError
+from shared.core.errors import CreditRefreshError, NotFoundError, NotPossibleError, StoreError, SystemFailureError
 from shared.edge import instance
 from shared.edge.bodies import Body
 from shared.edge.requests import RequestError, check_method, read_body
@@ -47,51 +47,63 @@ def endpoint(kind: type[B]) -> Callable[[Callable[[Call[B]], dict[str, Any]]], C
     """Make a POST function of a handler that turns a call into the figures of its answer."""
 
     def decorate(handler: Callable[[Call[B]], dict[str, Any]]) -> Callable[[Request], Response]:
+        @guarded
         @wraps(handler)
         def serve(request: Request) -> Response:
-            with _logged(request, handler.__name__):
-                try:
-                    return _answered(handler, request, kind)
-                except RequestError as exc:
-                    return refused(exc.status, exc.code, str(exc), exc.field)
-                except Exception as exc:  # noqa: BLE001 (the last line: nothing escapes as a traceback)
-                    return _failed(exc)
+            check_method(request, ("POST",))
+            body = read_body(request, kind, emulated=bool(instance.settings().emulator_host))
+            answer = timed(handler, body)
+            told = {name: value for name, value in answer.items() if name not in ("errors", "cursor")}
+            logs.info(handler.__name__, "done", **told)
+            return jsonify(answer)
 
         return serve
 
     return decorate
 
 
-def refused(status: int, code: str, message: str, field: str | None = None) -> Response:
+def guarded(serve: Callable[[Request], Response]) -> Callable[[Request], Response]:
+    """Nothing that is raised inside gets to the caller but as an error answer; every line logged names the request."""
+
+    @wraps(serve)
+    def safe(request: Request) -> Response:
+        with _logged(request, serve.__name__):
+            try:
+                return serve(request)
+            except RequestError as exc:
+                return refused(exc)
+            except NotFoundError as exc:
+                status = 409 if isinstance(exc, NotPossibleError) else 404
+                return refused(RequestError(status, exc.code, str(exc), exc.field))
+            except Exception as exc:  # noqa: BLE001 (the last line: nothing escapes as a traceback)
+                return _failed(exc)
+
+    return safe
+
+
+def refused(error: RequestError) -> Response:
     """The one form of every error answer."""
-    answer = jsonify({"error": {"code": code, "message": message, "field": field}})
-    answer.status_code = status
-    if status == 405:
-        answer.headers["Allow"] = "POST"
+    answer = jsonify({"error": {"code": error.code, "message": str(error), "field": error.field}})
+    answer.status_code = error.status
+    answer.headers.update(error.headers)
     return answer
 
 
-def _answered(handler: Callable[[Call[B]], dict[str, Any]], request: Request, kind: type[B]) -> Response:
-    check_method(request, ("POST",))
-    body = read_body(request, kind, emulated=bool(instance.settings().emulator_host))
+def timed(handler: Callable[[Call[B]], dict[str, Any]], body: B) -> dict[str, Any]:
+    """The figures a handler makes of a body, with when and for how long it ran and what it cost."""
     started = time.monotonic()
     clock = _clock(body)
     start = clock()
     cost = Cost()
     wire = Wire(instance.connection(), Budget.of(body.process_seconds), cost)
-    context = Context(instance.settings(), instance.plans(), wire, clock, stopping)
-    figures = handler(Call(body, context))
+    figures = handler(Call(body, Context(instance.settings(), instance.plans(), wire, clock, stopping)))
     elapsed = timedelta(seconds=time.monotonic() - started)
     times = {
         "startTime": start.isoformat(),
         "endTime": (start + elapsed).isoformat(),
         "duration": round(elapsed.total_seconds() * 1000),
     }
-    answer = {**figures, **times, "reads": cost.reads, "writes": cost.writes}
-    logs.info(
-        handler.__name__, "done", **{name: value for name, value in answer.items() if name not in ("errors", "cursor")}
-    )
-    return jsonify(answer)
+    return {**figures, **times, "reads": cost.reads, "writes": cost.writes}
 
 
 def _clock(body: Body) -> Callable[[], datetime]:
@@ -107,12 +119,11 @@ def _failed(exc: Exception) -> Response:
     """Ours and the database's failures as 5xx, so that the caller tries again; the details go to the log alone."""
     if isinstance(exc, SystemFailureError):
         logs.error("call_failed", str(exc), code=exc.code)
-        answer = refused(503, exc.code, _TOLD.get(exc.code, str(exc)))
-        answer.headers["Retry-After"] = str(exc.retry_after_seconds)
-        return answer
+        headers = {"Retry-After": str(exc.retry_after_seconds)}
+        return refused(RequestError(503, exc.code, _TOLD.get(exc.code, str(exc)), headers=headers))
     logs.error("call_failed", f"unexpected {type(exc).__name__}", exc_info=True)
     told = str(exc) if isinstance(exc, CreditRefreshError) else "an unexpected error; see the log"
-    return refused(500, "store_rejected" if isinstance(exc, StoreError) else "internal", told)
+    return refused(RequestError(500, "store_rejected" if isinstance(exc, StoreError) else "internal", told))
 
 
 def _logged(request: Request, function: str) -> AbstractContextManager[None]:

@@ -46,10 +46,16 @@ def plans() -> PlanTable:
 
 
 @once
+def project() -> str:
+    """The project: the one that is set, else that of the credentials. Raises SystemFailureError if there is none."""
+    return settings().project_id or _project_of_credentials()
+
+
+@once
 def connection() -> Connection:
     """The connection to the database. Raises SystemFailureError where no project or credentials can be found."""
     chosen = settings()
-    project = chosen.project_id or _project_of_credentials()
+    database = f"projects/{project()}/databases/{chosen.database}"
     try:
         client = open_client(chosen.emulator_host)
     except GoogleAuthError as exc:
@@ -58,7 +64,7 @@ def connection() -> Connection:
         ) from exc
     return Connection(
         client=client,
-        database=f"projects/{project}/databases/{chosen.database}",
+        database=database,
         emulated=bool(chosen.emulator_host),
         breaker=Breaker(chosen.breaker_failures, chosen.breaker_reset_seconds),
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from shared.core.runs import Cursor
 from shared.edge.requests import RequestError
-from shared.store.jobs import is_document_id
+from shared.store.job_documents import is_document_id
 
 NUMBER_MAX = 2**53  # whole numbers beyond it are not every JSON reader's
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from flask import Request
@@ -18,27 +18,38 @@ BODY_BYTES_MAX = 2_000_000  # a thousand of the longest user ids fit
 
 
 class RequestError(CreditRefreshError):
-    """A request that can't be accepted: HTTP status, stable code, the field that is wrong."""
+    """A request that can't be accepted: HTTP status, stable code, the field that is wrong, headers of the answer."""
 
-    def __init__(self, status: int, code: str, message: str, field: str | None = None) -> None:
+    def __init__(
+        self, status: int, code: str, message: str, field: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
         self.status = status
         self.code = code
         self.field = field
+        self.headers = dict(headers or {})
         super().__init__(message)
 
 
-def check_method(request: Request, methods: Collection[str]) -> None:
+def check_method(request: Request, methods: Sequence[str]) -> None:
     if request.method not in methods:
-        raise RequestError(
-            405, "method_not_allowed", f"{request.method} is not possible here; use {' or '.join(methods)}"
-        )
+        told = f"{request.method} is not possible here; use {' or '.join(methods)}"
+        raise RequestError(405, "method_not_allowed", told, headers={"Allow": ", ".join(methods)})
 
 
 def read_body(request: Request, kind: type[B], *, emulated: bool) -> B:
     """The request's body as that kind; an empty one is {}. Raises RequestError."""
     data = _read_bytes(request)
+    return _checked(lambda: kind.model_validate_json(data if data.strip() else b"{}"), emulated=emulated)
+
+
+def read_query(request: Request, kind: type[B], *, emulated: bool) -> B:
+    """The request's query as that kind; of a key given twice, the first counts. Raises RequestError."""
+    return _checked(lambda: kind.model_validate(request.args.to_dict()), emulated=emulated)
+
+
+def _checked(read: Callable[[], B], *, emulated: bool) -> B:
     try:
-        body = kind.model_validate_json(data if data.strip() else b"{}")
+        body = read()
     except ValidationError as exc:
         raise _told(exc) from exc
     if body.as_of is not None and not emulated:

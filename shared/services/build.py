@@ -8,10 +8,12 @@ second finds the run leased, and should the lease have ended, the first one's ne
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from typing import Any
 
 from shared import logs
 from shared.core.decision import Grant, decide
@@ -19,15 +21,29 @@ from shared.core.errors import ConflictError, OutOfTimeError, StoreError, System
 from shared.core.jobs import Job, Snapshot
 from shared.core.outcomes import Outcome, OutcomeKind
 from shared.core.packing import Batch, Packer
-from shared.core.runs import Cursor, Run, RunStatus, Scan, ScanCounts, ScanRequest, new_run, resolve
-from shared.core.users import read_user
+from shared.core.runs import (
+    Billed,
+    Cursor,
+    Findings,
+    Run,
+    RunStatus,
+    Scan,
+    ScanCounts,
+    ScanRequest,
+    new_run,
+    resolve,
+)
+from shared.core.service_level import DayServed, remembered
+from shared.core.users import read_user, waiting_since
 from shared.services.context import LAST_WORD_SECONDS, Context, until_reserve
 from shared.services.grant import Granter, Purpose, Target, guarded, target_of
 from shared.services.reports import BuildReport, BuildStatus, Errors
 from shared.store.budget import Budget
 from shared.store.runs import StoredRun
 from shared.store.users import UserDocument
+from shared.store.values import get_instant
 
+HOUR = timedelta(hours=1)
 PAGE_SIZE = 2000  # users a query; larger pages are faster, until they hold the memory a flush is meant to bound
 
 
@@ -76,13 +92,30 @@ def _lease(context: Context, stored: StoredRun | None, requested: ScanRequest, n
         if not run.covers(requested):
             scan = resolve(requested, run.last_full, context.fingerprint, run.day)
             run = run.restarted(scan, context.fingerprint)
-        return runs.save(stored, run.leased(token, until))
+        return _saved(context, stored, run.leased(token, until), [])
     day = context.schedule.day_of(now)
     previous = runs.latest_before(day.isoformat())
-    run = new_run(day, requested, None if previous is None else previous.run, context.fingerprint, now)
+    before = None if previous is None else previous.run
+    history = () if before is None else _history(context, before, day)
+    run = replace(new_run(day, requested, before, context.fingerprint, now), history=history)
     unfinished = previous is not None and previous.run.status is RunStatus.IN_PROGRESS
     beside = [runs.supersede_write(previous)] if previous is not None and unfinished else []
-    return runs.save(StoredRun(run, None), run.leased(token, until), beside)
+    return _saved(context, StoredRun(run, None), run.leased(token, until), beside)
+
+
+def _history(context: Context, previous: Run, today: date) -> Sequence[DayServed]:
+    """How the days before were served. Jobs are settled until their day is two days past, so two are looked up anew."""
+    days = {previous.day, *(entry.day for entry in previous.history[-1:])}
+    rollups = context.rollups()
+    fresh = [DayServed(day, rollups.total(day.isoformat()).served) for day in sorted(days)]
+    return remembered(previous.history, fresh, today)
+
+
+def _saved(context: Context, stored: StoredRun, run: Run, beside: Sequence[Any]) -> StoredRun:
+    """The first write of a call: all it has cost so far goes with it."""
+    cost = context.wire.cost
+    billed = Billed(cost.reads, cost.writes + 1 + len(beside))
+    return context.runs().save(stored, run.written(context.clock(), billed), beside)
 
 
 class Builder:
@@ -95,6 +128,7 @@ class Builder:
         self._scan_budget = until_reserve(context.wire.budget, process_seconds)
         self._now = context.clock()
         self._day = stored.run.day
+        self._day_start = context.schedule.day_start(self._day)
         self._packer = Packer(context.settings.job_size)
         self._cursor = stored.run.cursor
         self._wrapped = stored.run.wrapped
@@ -103,6 +137,7 @@ class Builder:
         self._flush_by = self._lease_half()
         self._pending = _Findings()  # since the last flush
         self._flushed = _Findings()
+        self._told = Billed(context.wire.cost.reads, context.wire.cost.writes)  # what the run document knows of
 
     def run(self) -> BuildReport:
         try:
@@ -179,8 +214,8 @@ class Builder:
             self._cursor = self._cursor_at(document)
             found = guarded(document.user_id, lambda: self._sifted(document))  # noqa: B023 (called at once)
             if isinstance(found, Snapshot):
-                self._packer.add(self._scheduled_for(document.user_id), document.user_id, found)
-                self._pending.count(queued=1)
+                scheduled_for = self._pack(document, found)
+                self._pending.queue((scheduled_for - self._day_start) // HOUR)
             elif isinstance(found, Outcome):
                 self._pending.fail([found])
             else:
@@ -196,9 +231,14 @@ class Builder:
             return None
         return Snapshot(document.update_time_ns, user.balance, user.plan, user.periods.get(decision.plan), user.anchor)
 
-    def _scheduled_for(self, user_id: str) -> datetime:
-        """The user's slot; those whose slot has passed share the present moment, and so their jobs."""
-        return max(self._now, self._context.schedule.slot_start(self._day, user_id))
+    def _pack(self, document: UserDocument, snapshot: Snapshot) -> datetime:
+        """Into a job of the user's slot; those whose slot has passed share the present moment, and so their jobs."""
+        slot = self._context.schedule.slot_start(self._day, document.user_id)
+        scheduled_for = max(self._now, slot)
+        known_since = waiting_since(document.raw, get_instant(document.update_time_ns), self._context.plans.default)
+        due_at = slot if slot >= self._now else min(self._now, max(slot, known_since))
+        self._packer.add(scheduled_for, document.user_id, snapshot, due_at)
+        return scheduled_for
 
     def _adopt(self, page: Sequence[UserDocument]) -> None:
         """Stamp the current period of everybody on the page, granting nothing; then checkpoint."""
@@ -230,9 +270,11 @@ class Builder:
             self._paused = self._context.control().is_paused()
 
     def _save(self, ended: Callable[[Run], Run]) -> None:
-        counts = self._pending.counts + ScanCounts(jobs_created=len(self._unsaved))
-        errors = self._pending.errors.shown
-        run = ended(self._stored.run.advanced(self._cursor, wrapped=self._wrapped, counts=counts, errors=errors))
+        found = self._pending.as_findings(jobs_created=len(self._unsaved))
+        run = ended(self._stored.run.advanced(self._cursor, wrapped=self._wrapped, found=found))
+        cost = self._context.wire.cost
+        billed = Billed(cost.reads - self._told.reads, cost.writes - self._told.writes + 1 + len(self._unsaved))
+        run = run.written(self._context.clock(), billed)
         wire = self._context.wire.insisting()
         wire = wire.within(wire.budget.longer_by(LAST_WORD_SECONDS))
         jobs = self._context.jobs(wire)
@@ -240,6 +282,7 @@ class Builder:
             jobs.create_write(self._job(run, n, batch), batch.snapshots) for n, batch in enumerate(self._unsaved)
         ]
         self._stored = self._context.runs(wire).save(self._stored, run, creates)
+        self._told += billed
         self._flush_by = self._lease_half()
         logs.info("build_flushed", f"{len(creates)} jobs created", jobs=len(creates))
 
@@ -256,6 +299,7 @@ class Builder:
             day=self._day,
             scheduled_for=batch.scheduled_for,
             visible_at=batch.scheduled_for,
+            due_at=batch.due_at,
             user_ids=batch.user_ids,
             max_attempts=self._context.settings.max_attempts,
             created_at=self._context.clock(),
@@ -283,6 +327,12 @@ class _Findings:
 
     counts: ScanCounts = field(default_factory=ScanCounts)
     errors: Errors = field(default_factory=Errors)
+    errors_by_code: Counter[str] = field(default_factory=Counter)
+    planned_by_hour: Counter[int] = field(default_factory=Counter)
+
+    def queue(self, hour: int) -> None:
+        self.count(queued=1)
+        self.planned_by_hour[hour] += 1
 
     def count(self, *, queued: int = 0, skipped: int = 0, jobs_created: int = 0) -> None:
         self.counts += ScanCounts(scanned=queued + skipped, queued=queued, skipped=skipped, jobs_created=jobs_created)
@@ -290,7 +340,12 @@ class _Findings:
     def fail(self, outcomes: Sequence[Outcome]) -> None:
         self.counts += ScanCounts(scanned=len(outcomes), failed=len(outcomes))
         self.errors.add([outcome.as_error() for outcome in outcomes])
+        self.errors_by_code.update(str(outcome.code) for outcome in outcomes)
 
     def add(self, other: _Findings) -> None:
         self.counts += other.counts
         self.errors.merge(other.errors)
+
+    def as_findings(self, jobs_created: int) -> Findings:
+        counts = self.counts + ScanCounts(jobs_created=jobs_created)
+        return Findings(counts, self.errors.shown, self.errors_by_code, self.planned_by_hour)

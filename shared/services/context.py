@@ -15,7 +15,9 @@ from shared.core.schedule import Schedule
 from shared.settings import Settings
 from shared.store.budget import Budget
 from shared.store.control import ControlStore
+from shared.store.job_views import JobViews
 from shared.store.jobs import JobStore
+from shared.store.rollups import RollupStore
 from shared.store.runs import RunStore
 from shared.store.users import UserFields, UserStore
 from shared.store.wire import Wire
@@ -65,6 +67,12 @@ class Context:
 
     def runs(self, wire: Wire | None = None) -> RunStore:
         return RunStore(wire or self.wire, self.settings.collection_prefix)
+
+    def job_views(self) -> JobViews:
+        return JobViews(self.wire, self.settings.collection_prefix)
+
+    def rollups(self) -> RollupStore:
+        return RollupStore(self.wire, self.settings.collection_prefix)
 
     def control(self) -> ControlStore:
         return ControlStore(self.wire, self.settings.collection_prefix)

@@ -18,6 +18,7 @@ from datetime import timedelta
 from shared import logs
 from shared.core.decision import SkipReason
 from shared.core.errors import ConflictError, OutOfTimeError, StoreError, SystemFailureError, UnreadableJobError
+from shared.core.figures import Effort, figures_of, rolled_up
 from shared.core.jobs import Course, Job, Settlement, Snapshot, settle
 from shared.core.outcomes import Outcome, OutcomeKind
 from shared.core.plans import PlanTable
@@ -28,7 +29,8 @@ from shared.services.grant import Granter, Purpose, Target
 from shared.services.reports import WorkReport
 from shared.store.budget import Budget
 from shared.store.cost import Cost
-from shared.store.jobs import Claim, JobStore, Ticket, parse_job, unreadable_job
+from shared.store.job_documents import Claim, Ticket, parse_job, unreadable_job
+from shared.store.jobs import JobStore
 
 LANES = 4
 CLAIMED_MAX = 8  # jobs in a lane or about to enter one; each waits for one other at most
@@ -63,6 +65,7 @@ class Worker:
         self._queue = Queue(context)
         self._report = WorkReport()
         self._failure: SystemFailureError | None = None
+        self._told = False
         self._unfinished = False  # due jobs are left, whatever the queue shows at the end
 
     def run(self) -> WorkReport:
@@ -83,6 +86,7 @@ class Worker:
     def _next_claims(self, running: int) -> list[Claim] | None:
         """As many jobs as can begin now; None when it is time to end."""
         try:
+            self._tell_that_we_are_here()
             return self._claims(min(CLAIMED_MAX - running, self._jobs_max - self._report.claimed))
         except OutOfTimeError:
             self._unfinished = True
@@ -102,6 +106,12 @@ class Worker:
         claims = self._queue.claim(tickets)
         self._report.claimed += len(claims)
         return claims
+
+    def _tell_that_we_are_here(self) -> None:
+        """The heartbeat, once a call: whoever watches knows that workers come, even if there is nothing to do."""
+        if not self._told:
+            self._context.control().worker_is_here(self._context.clock())
+            self._told = True
 
     @property
     def _must_stop(self) -> bool:
@@ -178,7 +188,9 @@ class Attempt:
         job, outcomes = self._worked()
         delay = retry_delay(max(1, job.attempts), self._context.draw)
         settlement = settle(job, outcomes, self._context.clock(), delay)
-        self._context.jobs(self._settling).settle(self._claim, settlement, self._figures(settlement))
+        figures = figures_of(settlement, self._effort(settlement))
+        increments = rolled_up(settlement, figures, self._context.schedule.day_start(job.day))
+        self._context.jobs(self._settling).settle(self._claim, settlement, figures, increments)
         logs.info("job_settled", f"{job.job_id} {settlement.job.status}", runId=job.run_id, users=len(outcomes))
         return Settled(settlement, self._conflicts)
 
@@ -217,19 +229,14 @@ class Attempt:
             for user_id, snapshot in zip(job.user_ids, job.snapshots, strict=True)
         ]
 
-    def _figures(self, settlement: Settlement) -> dict[str, int]:
-        """What the job adds to the run's roll-up; its claim cost one read and one write."""
-        tally = settlement.tally
-        return {
-            "refreshedUsers": tally.refreshed,
-            "skippedUsers": tally.skipped,
-            "failedUsers": tally.failed,
-            "retriedUsers": 0 if settlement.retry is None else len(settlement.retry.user_ids),
-            "conflicts": self._conflicts,
-            "processingMs": round((time.monotonic() - self._started) * 1000),
-            "reads": self._cost.reads + 1,
-            "writes": self._cost.writes + 1,
-        }
+    def _effort(self, settlement: Settlement) -> Effort:
+        """What the job took, with its claim (a read, a write) and what settles it: itself, roll-up, perhaps a retry."""
+        return Effort(
+            processing_ms=round((time.monotonic() - self._started) * 1000),
+            conflicts=self._conflicts,
+            reads=self._cost.reads + 1,
+            writes=self._cost.writes + 1 + (2 if settlement.retry is None else 3),
+        )
 
 
 class Queue:

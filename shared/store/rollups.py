@@ -1,7 +1,7 @@
 """Roll-ups: what a run's settled jobs add up to, sharded so that no document is written too often.
 
-They are bare increments, safe only because each rides in the Commit that ends its job: the guard of that job lets
-the whole Commit through once.
+They are bare increments, safe only because each rides in the Commit that ends its job, or sends it back: the guard of
+that job lets the whole Commit through once.
 """
 
 from __future__ import annotations
@@ -10,23 +10,39 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from shared.core.jobs import Job, JobStatus
-from shared.store.values import WritePb, put
+from google.cloud.firestore_v1.types import query
+
+from shared.core.figures import Rollup
+from shared.store.values import WritePb, get_fields, put
 from shared.store.wire import Wire
 
-SHARDS = 16  # a document bears about a write a second; a view reads them all
+StructuredQueryPb = query.StructuredQuery.pb()
+SHARDS = 8  # a view reads them all; a document bears a write a second and, at its peaks, many
 
 
-def rollup_write(wire: Wire, runs_collection: str, job: Job, figures: Mapping[str, int]) -> Any:
-    """The write that adds a settled job's figures to its shard of the run's roll-up."""
-    shard = zlib.crc32(job.job_id.encode()) % SHARDS
-    message = WritePb()
-    message.update.name = f"{wire.documents}/{runs_collection}/{job.run_id}/rollups/{shard}"
-    message.update_mask.SetInParent()
-    ended = "failedJobs" if job.status is JobStatus.FAILED else "completedJobs"
-    for name, amount in {**figures, ended: 1}.items():
-        if amount:
-            transform = message.update_transforms.add()
-            transform.field_path = name
-            put(transform.increment, amount)
-    return message
+class RollupStore:
+    """The roll-ups below the runs, through one call's wire."""
+
+    def __init__(self, wire: Wire, prefix: str) -> None:
+        self._wire = wire
+        self._runs = f"{wire.documents}/{prefix}_runs"
+
+    def total(self, run_id: str) -> Rollup:
+        """What the run's shards add up to. Costs a read a shard, one at least."""
+        wanted = StructuredQueryPb()
+        wanted.from_.add().collection_id = "rollups"
+        wanted.limit.value = SHARDS
+        found = self._wire.run_query(f"{self._runs}/{run_id}", wanted)
+        return Rollup.of([get_fields(document.fields) for document in found])
+
+    def write(self, run_id: str, job_id: str, increments: Mapping[str, int]) -> Any:
+        """The write that adds to the job's shard of the run's roll-up; amounts by field path."""
+        message = WritePb()
+        message.update.name = f"{self._runs}/{run_id}/rollups/{zlib.crc32(job_id.encode()) % SHARDS}"
+        message.update_mask.SetInParent()
+        for path, amount in increments.items():
+            if amount:
+                transform = message.update_transforms.add()
+                transform.field_path = path
+                put(transform.increment, amount)
+        return message

@@ -10,7 +10,8 @@ from typing import Any
 from google.cloud.firestore_v1.types import query
 
 from shared.core.errors import ConflictError, RejectedError
-from shared.core.runs import Cursor, LastFull, Run, RunStatus, Scan, ScanCounts
+from shared.core.runs import Billed, Cursor, LastFull, Run, RunStatus, Scan, ScanCounts
+from shared.core.service_level import DayServed, Served
 from shared.store.values import WritePb, get_fields, nanoseconds, put_fields, put_nanoseconds
 from shared.store.wire import Wire
 
@@ -103,6 +104,15 @@ def _encode(run: Run) -> dict[str, Any]:
         "fingerprint": run.fingerprint,
         "createdAt": run.created_at,
         "completedAt": run.completed_at,
+        "builtAt": run.built_at,
+        "plannedByHour": {f"h{hour:02d}": users for hour, users in run.planned_by_hour.items()},
+        "errorsByCode": dict(run.errors_by_code),
+        "reads": run.billed.reads,
+        "writes": run.billed.writes,
+        "history": [
+            {"runId": entry.day.isoformat(), "onTimeUsers": entry.served.on_time, "lateUsers": entry.served.late}
+            for entry in run.history
+        ],
         "lastFull": None
         if last_full is None
         else {"runId": last_full.day.isoformat(), "fingerprint": last_full.fingerprint},
@@ -144,6 +154,14 @@ def _decode(fields: Mapping[str, Any]) -> Run:
         flushes=fields["flushes"],
         fingerprint=fields["fingerprint"],
         completed_at=fields["completedAt"],
+        built_at=fields.get("builtAt"),
+        planned_by_hour={int(hour[1:]): users for hour, users in fields.get("plannedByHour", {}).items()},
+        errors_by_code=fields.get("errorsByCode", {}),
+        billed=Billed(fields.get("reads", 0), fields.get("writes", 0)),
+        history=tuple(
+            DayServed(date.fromisoformat(entry["runId"]), Served(entry["onTimeUsers"], entry["lateUsers"]))
+            for entry in fields.get("history", ())
+        ),
         last_full=None
         if last_full is None
         else LastFull(date.fromisoformat(last_full["runId"]), last_full["fingerprint"]),

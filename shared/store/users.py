@@ -153,6 +153,16 @@ class UserStore:
                 results.append(_rejection(outcome) if isinstance(outcome, StoreError) else outcome)
         return results
 
+    def pause(self, user_id: str, update_time_ns: int, *, paused: bool) -> None:
+        """Set the stamp's `paused`. Raises ConflictError if the document has changed meanwhile."""
+        message = WritePb()
+        message.update.name = self._prefix + user_id
+        stamp = _at(message.update.fields, self._fields.stamp).map_value.fields
+        stamp["paused"].boolean_value = paused
+        message.update_mask.field_paths.append(field_path((*self._fields.stamp, "paused")))
+        put_nanoseconds(message.current_document.update_time, update_time_ns)
+        self._wire.commit([message])
+
     def _read_chunk(self, user_ids: Sequence[str]) -> list[UserDocument | None]:
         found = self._wire.batch_get([self._prefix + user_id for user_id in user_ids], self._fields.read)
         documents = [found.get(self._prefix + user_id) for user_id in user_ids]

@@ -87,6 +87,11 @@ def nanoseconds(message: Any) -> int:
     return int(message.seconds) * 1_000_000_000 + int(message.nanos)
 
 
+def get_instant(instant_ns: int) -> datetime:
+    """Whole nanoseconds as a time in UTC, cut to the microsecond."""
+    return _EPOCH + timedelta(microseconds=instant_ns // 1000)
+
+
 def put_nanoseconds(message: Any, instant_ns: int) -> None:
     message.seconds, message.nanos = divmod(instant_ns, 1_000_000_000)
 

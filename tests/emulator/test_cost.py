@@ -64,9 +64,9 @@ def test_the_functions_own_figures_agree(day):
 
 
 def test_the_roll_up_holds_the_workers_cost(day):
-    """What settled jobs say they cost leaves out only the queries that found no job and the looks at the switch."""
+    """What settled jobs say they cost leaves out the queries that found no job, looks at the switch, a heartbeat."""
     world, _, _, worked = day
     rollup = world.rollup()
 
-    assert rollup["writes"] == worked["writes"]
+    assert rollup["writes"] == worked["writes"] - 1
     assert 0 <= worked["reads"] - rollup["reads"] <= 40

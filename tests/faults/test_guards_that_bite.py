@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from shared.store.jobs import Claim, JobStore
+from shared.store.job_documents import Claim
+from shared.store.jobs import JobStore
 from shared.store.runs import RunStore, StoredRun
 from shared.store.users import StampWrite, UserStore
 from shared.store.values import put

@@ -271,7 +271,7 @@ def a_worker_killed_before_settling_grants_nothing_twice() -> None:
     """Its users are granted and its job is not settled: another worker begins it anew."""
     day = Day()
     day.build()
-    day.work(nth("Commit", 1, Mode.ENDED))
+    day.work(nth("Commit", 2, Mode.ENDED))
     day.check()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from shared.core.figures import NAMES
 from tests.support.world import World
 
 
@@ -21,10 +22,9 @@ def assert_settled(world: World) -> None:
         assert sum(outcomes.values()) + job["retriedUsers"] == (len(named) if isinstance(named, list) else 0), job_id
     for run_id in world.all("credit_refresh_runs"):
         of_run = [job for job in jobs.values() if job.get("runId") == run_id]
-        names = ("refreshedUsers", "skippedUsers", "failedUsers", "retriedUsers", "conflicts", "reads", "writes")
         rollup = world.rollup(run_id)
-        scanned = {name: sum(job[name] for job in of_run) for name in names}
-        assert scanned == {name: rollup.get(name, 0) for name in names}, run_id
+        scanned = {name: sum(job[name] for job in of_run) for name in NAMES}
+        assert scanned == {name: rollup.get(name, 0) for name in NAMES}, run_id
         ends = Counter(job["status"] for job in of_run)
         assert (ends["completed"], ends["failed"]) == (rollup.get("completedJobs", 0), rollup.get("failedJobs", 0))
 

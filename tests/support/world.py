@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
+from shared.core.figures import Rollup
 from shared.core.plans import PlanTable, parse_plans
 from shared.core.runs import Cursor, ScanRequest
 from shared.services.build import build, preview
@@ -185,12 +186,8 @@ class World:
         return found
 
     def rollup(self, run_id: str = "2026-11-22") -> dict[str, int]:
-        """The shards of a run's roll-up, added up."""
-        total: dict[str, int] = {}
-        for shard in self.all("rollups", f"credit_refresh_runs/{run_id}").values():
-            for name, value in shard.items():
-                total[name] = total.get(name, 0) + value
-        return total
+        """The flat figures of a run's roll-up: its shards, added up."""
+        return dict(Rollup.of(list(self.all("rollups", f"credit_refresh_runs/{run_id}").values())).figures)
 
     def pause(self, *, paused: bool = True) -> None:
         self.put("credit_refresh_control/state", {"paused": paused})

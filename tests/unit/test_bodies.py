@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from shared.core.runs import ScanRequest
 from shared.edge.bodies import NAMED_USERS_MAX, Body, DirectBody, QueueBody, WorkerBody
-from shared.store.jobs import is_document_id
+from shared.store.job_documents import is_document_id
 
 EVERY_BODY = [DirectBody, QueueBody, WorkerBody]
 MORNING = datetime(2026, 11, 22, 10, tzinfo=UTC)

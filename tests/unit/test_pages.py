@@ -13,7 +13,7 @@ from shared.core.runs import Cursor
 from shared.edge.bodies import DirectBody
 from shared.edge.pages import PagePosition
 from shared.edge.requests import RequestError
-from shared.store.jobs import is_document_id
+from shared.store.job_documents import is_document_id
 
 document_ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(is_document_id)
 

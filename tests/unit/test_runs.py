@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from shared.core.runs import (
     ERRORS_KEPT_MAX,
     Cursor,
+    Findings,
     LastFull,
     Run,
     RunStatus,
@@ -182,7 +183,7 @@ def test_flushes_add_up(found):
     """A run counts what its flushes found, and every flush moves it on."""
     advancing = run()
     for number, one in enumerate(found):
-        advancing = advancing.advanced(Cursor(f"user-{number}"), wrapped=False, counts=one, errors=())
+        advancing = advancing.advanced(Cursor(f"user-{number}"), wrapped=False, found=Findings(one))
 
     assert advancing.counts == sum(found, ScanCounts())
     assert advancing.errors_total == sum(one.failed for one in found)
@@ -196,7 +197,7 @@ def test_a_run_keeps_the_first_hundred_errors(sizes):
     for size in sizes:
         errors = [{"userId": f"user-{len(named) + number}"} for number in range(size)]
         named += errors
-        advancing = advancing.advanced(None, wrapped=True, counts=ScanCounts(failed=size), errors=errors)
+        advancing = advancing.advanced(None, wrapped=True, found=Findings(ScanCounts(failed=size), errors))
 
     assert tuple(named[:ERRORS_KEPT_MAX]) == tuple(advancing.errors)
     assert len(named) == advancing.errors_total

@@ -39,6 +39,9 @@ DEFAULTS = {
     "price_read": 0.03,
     "price_write": 0.09,
     "auth": None,
+    "auth_emulator_host": None,
+    "firebase_api_key": None,
+    "firebase_auth_domain": None,
 }
 
 
@@ -82,6 +85,9 @@ def test_every_variable_is_read():
             "PRICE_READ": "0",
             "PRICE_WRITE": "0.18",
             "AUTH": "off",
+            "FIREBASE_AUTH_EMULATOR_HOST": "localhost:9099",
+            "FIREBASE_API_KEY": "AIzaSy-A_1",
+            "FIREBASE_AUTH_DOMAIN": "login.acme.example",
         }
     )
 
@@ -107,6 +113,9 @@ def test_every_variable_is_read():
         "price_read": 0.0,
         "price_write": 0.18,
         "auth": "off",
+        "auth_emulator_host": "localhost:9099",
+        "firebase_api_key": "AIzaSy-A_1",
+        "firebase_auth_domain": "login.acme.example",
     }
 
 
@@ -149,6 +158,11 @@ def test_other_variables_are_nobodys_business():
         ("STAMP_FIELD", "__name__"),
         *[("COLLECTION_PREFIX", value) for value in ("a/b", "_a", "9a", "a b", "ä", "a" * 65, "__a__", "a\n")],
         *[("AUTH", value) for value in ("ON", "no", "false", "0")],
+        *[("FIREBASE_API_KEY", value) for value in ("a b", "AIza'", "ä", "a" * 201, "a\n")],
+        *[
+            ("FIREBASE_AUTH_DOMAIN", value)
+            for value in ("https://acme.com", "acme", "acme.com/", "acme.com; script-src *", "Acme.com", "a..b", "a.1")
+        ],
     ],
 )
 def test_a_bad_value_is_named(name, value):
@@ -175,6 +189,17 @@ def test_a_bad_value_is_named(name, value):
         (
             {"AUTH": "off", "FIRESTORE_EMULATOR_HOST": ""},
             "CREDIT_REFRESH_AUTH='off': for the emulator only; set FIRESTORE_EMULATOR_HOST or leave it on",
+        ),
+        (
+            {"FIREBASE_AUTH_EMULATOR_HOST": "localhost:9099"},
+            (
+                "FIREBASE_AUTH_EMULATOR_HOST='localhost:9099': for the emulator only, as its tokens are unsigned; "
+                "unset it or set FIRESTORE_EMULATOR_HOST"
+            ),
+        ),
+        (
+            {"FIREBASE_AUTH_EMULATOR_HOST": "http://x:1", **EMULATOR},
+            "FIREBASE_AUTH_EMULATOR_HOST='http://x:1': 'http://x:1' is not an address such as 127.0.0.1:9099",
         ),
         *[
             (
@@ -208,6 +233,8 @@ def test_the_message_says_what_is_wrong(values, problem):
         {"BALANCE_FIELD": "credits left.über"},
         {"DATABASE": "(default)"},
         {"TIMEZONE": "America/Argentina/Buenos_Aires"},
+        {"FIREBASE_AUTH_EMULATOR_HOST": "[::1]:9099", **EMULATOR},
+        {"FIREBASE_AUTH_DOMAIN": "a-1.b.co.uk"},
     ],
 )
 def test_what_is_unusual_is_accepted(values):
@@ -260,7 +287,7 @@ def test_any_environment_is_settings_or_problems_that_name_their_variable(drawn)
         read_settings(names)
     except ConfigurationError as exc:
         assert exc.problems  # noqa: PT017 (either outcome holds)
-        assert all(problem.partition("=")[0].startswith(PREFIX) for problem in exc.problems)  # noqa: PT017
+        assert {problem.partition("=")[0] for problem in exc.problems} <= set(names)  # noqa: PT017
 
 
 def test_settings_do_not_change():
@@ -288,6 +315,21 @@ def test_the_schedule_is_made_of_zone_window_and_slot():
 def test_the_emulator_needs_no_project(environ, project_id):
     """Elsewhere it is the one that is set, or that of the credentials."""
     assert project_id == read_settings(environ).project_id
+
+
+@pytest.mark.parametrize(
+    ("environ", "auth_on"),
+    [
+        ({}, True),
+        ({"CREDIT_REFRESH_AUTH": "on"}, True),
+        (EMULATOR, False),
+        ({"CREDIT_REFRESH_AUTH": "off", **EMULATOR}, False),
+        ({"CREDIT_REFRESH_AUTH": "on", **EMULATOR}, True),
+    ],
+)
+def test_the_monitor_is_open_on_the_emulator_alone(environ, auth_on):
+    """Unless it is told otherwise."""
+    assert auth_on == read_settings(environ).auth_on
 
 
 def test_the_plans_are_read_from_the_file_that_is_set(tmp_path):

@@ -1,0 +1,180 @@
+"""Figures: what a settled job adds to its run, so that a view of the run need not look at its jobs."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from shared.core.decision import SkipReason
+from shared.core.jobs import JobStatus, Settlement
+from shared.core.outcomes import Outcome, OutcomeKind
+from shared.core.service_level import Served, is_on_time
+
+HOURS_MAX = 60  # of a run: its day, and the day after, at whose end its jobs are superseded
+DURATION_RATIO = 1.25  # between the bounds of two neighbouring classes of durations
+DURATION_CLASSES_MAX = 60  # the last one ends after ten minutes
+NAMES = (
+    "refreshedUsers",
+    "skippedUsers",
+    "failedUsers",
+    "retriedUsers",
+    "onTimeUsers",
+    "lateUsers",
+    "conflicts",
+    "processingMs",
+    "reads",
+    "writes",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What an attempt took."""
+
+    processing_ms: int
+    conflicts: int
+    reads: int
+    writes: int
+
+
+def figures_of(settlement: Settlement, effort: Effort) -> dict[str, int]:
+    """Flat figures of one settlement, by NAMES."""
+    tally, served = settlement.tally, served_by(settlement)
+    return {
+        "refreshedUsers": tally.refreshed,
+        "skippedUsers": tally.skipped,
+        "failedUsers": tally.failed,
+        "retriedUsers": 0 if settlement.retry is None else len(settlement.retry.user_ids),
+        "onTimeUsers": served.on_time,
+        "lateUsers": served.late,
+        "conflicts": effort.conflicts,
+        "processingMs": effort.processing_ms,
+        "reads": effort.reads,
+        "writes": effort.writes,
+    }
+
+
+def served_by(settlement: Settlement) -> Served:
+    """Who was refreshed within the promised time. Those with nothing to do count neither way."""
+    job = settlement.job
+    refreshed = settlement.tally.refreshed
+    on_time = refreshed if is_on_time(job.due_at or job.scheduled_for, settlement.ended_at) else 0
+    return Served(on_time, refreshed - on_time + sum(map(_was_missed, settlement.outcomes)))
+
+
+def _was_missed(outcome: Outcome) -> bool:
+    failed = outcome.kind is OutcomeKind.FAILED and bool(outcome.user_id)
+    return failed or outcome.reason is SkipReason.SUPERSEDED
+
+
+def added(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    """The sum, name by name."""
+    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
+
+
+def rolled_up(settlement: Settlement, figures: Mapping[str, int], day_start: datetime) -> dict[str, int]:
+    """What the settlement adds to the run's roll-up, by field path."""
+    ended = "failedJobs" if settlement.job.status is JobStatus.FAILED else "completedJobs"
+    codes = Counter(str(outcome.code) for outcome in settlement.outcomes if outcome.kind is OutcomeKind.FAILED)
+    return {
+        **figures,
+        ended: 1,
+        "retryJobs": int(settlement.retry is not None),
+        f"doneByHour.{hour_name(settlement.ended_at, day_start)}": settlement.tally.processed,
+        f"jobsByDuration.{duration_class(figures['processingMs'])}": 1,
+        **{f"errorsByCode.{code}": users for code, users in codes.items()},
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Requeued:
+    """What becomes of a failed job that an operator sends back: who is tried again, what stands, what is taken back."""
+
+    user_ids: tuple[str, ...]
+    receipts: tuple[Mapping[str, Any], ...]
+    taken_back: Mapping[str, int]  # from the roll-up, by field path
+
+
+def requeued(fields: Mapping[str, Any], ended_at: datetime, day_start: datetime) -> Requeued:
+    """Take a failed job's document apart. Its failures are no more: whoever failed is pending again."""
+    receipts = [receipt for receipt in fields.get("receipts", ()) if isinstance(receipt, dict)]
+    failed = tuple(str(receipt.get("userId")) for receipt in receipts if _has_failed(receipt))
+    stand = tuple(receipt for receipt in receipts if not _has_failed(receipt))
+    codes = Counter(
+        str(error.get("code")) for error in fields.get("errors", ()) if not failed or error.get("userId") in failed
+    )
+    back = {"failedUsers": len(failed), "lateUsers": len(failed), "failedJobs": 1}
+    back[f"doneByHour.{hour_name(ended_at, day_start)}"] = len(failed)
+    back |= {f"errorsByCode.{code}": users for code, users in codes.items()}
+    return Requeued(failed, stand, {path: -amount for path, amount in back.items()})
+
+
+def _has_failed(receipt: Mapping[str, Any]) -> bool:
+    return receipt.get("outcome") == OutcomeKind.FAILED
+
+
+def hour_name(instant: datetime, day_start: datetime) -> str:
+    """The hour since the run's day began, as a field name: h00, h01, …"""
+    hours = (instant - day_start) // timedelta(hours=1)
+    return f"h{min(max(hours, 0), HOURS_MAX):02d}"
+
+
+def duration_class(milliseconds: int) -> str:
+    """The class of a duration, as a field name: b00 up to 1 ms, each class a quarter wider than the one before."""
+    number = 0 if milliseconds <= 1 else math.ceil(math.log(milliseconds) / math.log(DURATION_RATIO) - 1e-9)
+    return f"b{min(number, DURATION_CLASSES_MAX):02d}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rollup:
+    """What the settled jobs of a run add up to. Hours since the day began; durations by class; errors by code."""
+
+    figures: Mapping[str, int] = field(default_factory=dict)
+    done_by_hour: Mapping[int, int] = field(default_factory=dict)
+    jobs_by_duration: Mapping[int, int] = field(default_factory=dict)
+    errors_by_code: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, shards: list[dict[str, Any]]) -> Self:
+        """The sum of the shards' documents; anything that is no number in them is passed over."""
+        flat: Counter[str] = Counter()
+        maps: dict[str, Counter[str]] = {name: Counter() for name in ("doneByHour", "jobsByDuration", "errorsByCode")}
+        for shard in shards:
+            flat.update({name: value for name, value in shard.items() if isinstance(value, int)})
+            for name, total in maps.items():
+                total.update({key: value for key, value in shard.get(name, {}).items() if isinstance(value, int)})
+        return cls(
+            dict(flat),
+            {int(name[1:]): users for name, users in maps["doneByHour"].items() if users},
+            {int(name[1:]): jobs for name, jobs in maps["jobsByDuration"].items() if jobs},
+            {code: users for code, users in maps["errorsByCode"].items() if users},
+        )
+
+    def __getitem__(self, name: str) -> int:
+        return max(0, self.figures.get(name, 0))
+
+    @property
+    def served(self) -> Served:
+        return Served(self["onTimeUsers"], self["lateUsers"])
+
+    @property
+    def settled_jobs(self) -> int:
+        return self["completedJobs"] + self["failedJobs"]
+
+    @property
+    def average_ms(self) -> float | None:
+        return self["processingMs"] / self.settled_jobs if self.settled_jobs else None
+
+    def percentile_ms(self, share: float) -> int | None:
+        """The upper bound of the class in which that share of the jobs has ended: exact to a quarter."""
+        jobs = sum(self.jobs_by_duration.values())
+        seen = 0
+        for number in sorted(self.jobs_by_duration):
+            seen += self.jobs_by_duration[number]
+            if seen >= share * jobs:
+                return round(DURATION_RATIO**number)
+        return None

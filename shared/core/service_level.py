@@ -1,0 +1,56 @@
+"""The service level: users are refreshed within half an hour of their slot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+ON_TIME_WITHIN = timedelta(minutes=30)
+OBJECTIVE = 0.999  # of the users of so many days
+DAYS = 30
+
+
+def is_on_time(due_at: datetime, ended_at: datetime) -> bool:
+    """True for a refresh that ended within half an hour (inclusive) of the moment it was due."""
+    return ended_at - due_at <= ON_TIME_WITHIN
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Users by how they were served. `late`: refreshed later than promised, failed, or left to a newer day."""
+
+    on_time: int = 0
+    late: int = 0
+
+    def __add__(self, other: Served) -> Served:
+        return Served(self.on_time + other.on_time, self.late + other.late)
+
+    @property
+    def users(self) -> int:
+        return self.on_time + self.late
+
+    @property
+    def share(self) -> float | None:
+        """Of those served, on time; None while there are none."""
+        return self.on_time / self.users if self.users else None
+
+    @property
+    def error_budget_left(self) -> float | None:
+        """Of the users who may be late under the objective: 1 untouched, 0 used up, negative overdrawn."""
+        return 1 - self.late / (self.users * (1 - OBJECTIVE)) if self.users else None
+
+
+@dataclass(frozen=True, slots=True)
+class DayServed:
+    """One day's."""
+
+    day: date
+    served: Served
+
+
+def remembered(history: Iterable[DayServed], fresh: Iterable[DayServed], today: date) -> tuple[DayServed, ...]:
+    """What a new day's run is to know of the days before: fresh figures take the place of older ones."""
+    days = {entry.day: entry for entry in (*history, *fresh)}
+    oldest = today - timedelta(days=DAYS - 1)
+    return tuple(days[day] for day in sorted(days) if oldest <= day < today)

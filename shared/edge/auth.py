@@ -1,0 +1,96 @@
+"""Who gets in, and what the page needs to know to sign somebody in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flask import Request
+
+from shared import logs
+from shared.edge import instance
+from shared.edge.requests import RequestError
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from shared.edge.tokens import Tokens
+
+TOKEN_CHARACTERS_MAX = 8000  # with the most claims a user can have they are about 2,500 long
+ANY_API_KEY = "emulator"  # the Auth emulator takes whatever there is
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """Somebody who may see and steer everything; `name` is the e-mail address, where there is one."""
+
+    uid: str
+    name: str
+
+
+LOCAL = Admin("local", "local")  # whoever reaches an instance that asks nobody who they are
+
+
+def admin_of(request: Request) -> Admin:
+    """Who asks. Raises RequestError 401 or 403, and SystemFailureError where Google can't be asked about the token."""
+    if not instance.settings().auth_on:
+        return LOCAL
+    claims = _claims_of(_token_of(request))
+    if claims.get("admin") is not True:  # "true", 1 or {} are some other system's idea of an admin
+        raise RequestError(
+            403,
+            "not_admin",
+            "you are signed in, but not as an admin; have `deploy/admin.py grant` run for you, then sign in again",
+        )
+    uid = str(claims["uid"])
+    return Admin(uid, str(claims.get("email") or uid))
+
+
+def web_config(settings: Settings) -> dict[str, str | None]:
+    """What the page signs in with: public by nature, it names the project and lets nobody in."""
+    if not settings.auth_on:
+        return {"auth": "off", "apiKey": None, "authDomain": None, "projectId": None, "authEmulatorHost": None}
+    project = settings.project_id or instance.project()
+    emulator_host = settings.auth_emulator_host
+    return {
+        "auth": "on",
+        "apiKey": settings.firebase_api_key or (ANY_API_KEY if emulator_host else None),
+        "authDomain": settings.firebase_auth_domain or f"{project}.firebaseapp.com",
+        "projectId": project,
+        "authEmulatorHost": emulator_host,
+    }
+
+
+def _token_of(request: Request) -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not 0 < len(token) <= TOKEN_CHARACTERS_MAX:
+        raise _unauthenticated()
+    return token
+
+
+def _claims_of(token: str) -> Mapping[str, Any]:
+    from shared.edge.tokens import BadTokenError  # noqa: PLC0415 (half a second, which only the monitor needs)
+
+    try:
+        return _tokens().claims(token)
+    except BadTokenError as exc:
+        logs.info("sign_in_refused", str(exc))
+        raise _unauthenticated() from exc
+
+
+@instance.once
+def _tokens() -> Tokens:
+    from shared.edge.tokens import Tokens  # noqa: PLC0415 (as above)
+
+    return Tokens(instance.project())
+
+
+def _unauthenticated() -> RequestError:
+    """The same words whatever is wrong with the token: nobody learns how close a guess was."""
+    return RequestError(
+        401,
+        "unauthenticated",
+        "sign in, and send the Firebase ID token as `Authorization: Bearer TOKEN`",
+        headers={"WWW-Authenticate": "Bearer"},
+    )

@@ -1,0 +1,133 @@
+"""The monitor's requests: what is public first, then who asks, then what they see or steer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Request, Response, jsonify
+
+from shared.core.errors import NotPossibleError, SystemFailureError
+from shared.core.health import Ailment, Reason
+from shared.edge import instance
+from shared.edge.answers import page_answer
+from shared.edge.auth import Admin, admin_of, web_config
+from shared.edge.bodies import Action, ActionBody, Body, MonitorQuery
+from shared.edge.endpoint import Call, timed
+from shared.edge.page import public_answer
+from shared.edge.recent import Recent
+from shared.edge.requests import check_method, read_body, read_query
+from shared.edge.same_site import check_same_site
+from shared.edge.view_answers import health_answer, story_answer, view_answer
+from shared.services import steer
+from shared.services.steer import Operator
+from shared.services.story import tell
+from shared.services.watch import check_health, watch
+
+VIEW_SECONDS = 5
+HEALTH_SECONDS = 10  # anybody may ask, as often as they like
+METHODS = ("GET", "HEAD", "POST")
+
+_views: Recent[dict[str, Any]] = Recent(VIEW_SECONDS)
+_health: Recent[dict[str, Any]] = Recent(HEALTH_SECONDS)
+
+
+def respond(request: Request) -> Response:
+    """Route a request. Raises RequestError and what the services raise."""
+    check_method(request, METHODS)
+    if request.method != "POST":
+        if request.path.endswith("/health"):
+            return _health_response(request)
+        answer = public_answer(request, lambda: web_config(instance.settings()))
+        if answer is not None:
+            return answer
+    admin = admin_of(request)
+    figures = _act(request, admin) if request.method == "POST" else _look(request)
+    response = jsonify(figures)
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Vary"] = "Accept, Authorization"
+    return response
+
+
+def _look(request: Request) -> dict[str, Any]:
+    asked = read_query(request, MonitorQuery, emulated=_emulated())
+    if asked.user_id is not None:
+        return timed(_story, asked)
+    if asked.as_of is not None:  # somebody moves the clock: nothing they have seen is of now
+        return {**timed(_view, asked), "cached": False}
+    answer, cached = _views.get(asked.run_id, lambda: timed(_view, asked))
+    return {**answer, "reads": 0 if cached else answer["reads"], "cached": cached}
+
+
+def _view(call: Call[MonitorQuery]) -> dict[str, Any]:
+    return view_answer(call.context, watch(call.context, call.body.run_id))
+
+
+def _story(call: Call[MonitorQuery]) -> dict[str, Any]:
+    return story_answer(tell(call.context, str(call.body.user_id), call.body.before))
+
+
+def _health_response(request: Request) -> Response:
+    """200, or 503 with the reasons: codes, and words that name nobody."""
+    asked = read_query(request, Body, emulated=_emulated())
+    if asked.as_of is not None:
+        told = _diagnosed(asked)
+    else:
+        told, _ = _health.get("health", lambda: _diagnosed(asked))
+    response = jsonify(told)
+    response.status_code = 503 if told["reasons"] else 200
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _diagnosed(asked: Body) -> dict[str, Any]:
+    try:
+        told = timed(lambda call: health_answer(check_health(call.context)), asked)
+    except SystemFailureError as exc:
+        code = Ailment.BREAKER_OPEN if exc.code == Ailment.BREAKER_OPEN else Ailment.DATABASE_UNREACHABLE
+        return health_answer([Reason(code, "the database can't be reached or refuses us")])
+    return {"status": told["status"], "reasons": told["reasons"], "checkedAt": told["startTime"]}
+
+
+def _act(request: Request, admin: Admin) -> dict[str, Any]:
+    check_same_site(request)
+    body = read_body(request, ActionBody, emulated=_emulated())
+    operator = Operator(admin.name, body.reason)
+    try:
+        return {"action": body.action.value, **timed(lambda call: _pull(call, operator), body)}
+    finally:
+        _views.forget()
+        _health.forget()
+
+
+def _pull(call: Call[ActionBody], operator: Operator) -> dict[str, Any]:
+    match call.body.action:
+        case Action.PAUSE | Action.RESUME:
+            return _paused(call, operator, paused=call.body.action is Action.PAUSE)
+        case Action.REQUEUE:
+            return _requeued(call, operator)
+        case Action.RESCAN:
+            changed, run = steer.rescan(call.context, operator, _given(call.body.run_id))
+            return {"changed": changed, "runId": run.run_id, "status": run.status.value}
+        case Action.REFRESH:
+            return page_answer(steer.refresh(call.context, operator, _given(call.body.user_ids)))
+
+
+def _paused(call: Call[ActionBody], operator: Operator, *, paused: bool) -> dict[str, Any]:
+    user_id = call.body.user_id
+    if user_id is None:
+        return {"changed": steer.pause(call.context, operator, paused=paused), "paused": paused}
+    changed = steer.pause_user(call.context, operator, user_id, paused=paused)
+    return {"changed": changed, "userId": user_id, "paused": paused}
+
+
+def _requeued(call: Call[ActionBody], operator: Operator) -> dict[str, Any]:
+    if call.body.job_id is not None:
+        done = steer.requeue_job(call.context, operator, call.body.job_id)
+    else:
+        done = steer.requeue_run(call.context, operator, _given(call.body.run_id).isoformat())
+    return {
+        "changed": done.jobs > 0,
+        "requeuedJobs": done.jobs,
+        "requeuedUsers": done.users,
+        "hasMore": done.has_more,
+    }

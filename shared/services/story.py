@@ -1,0 +1,92 @@
+"""One user's story: its document, what a refresh would do, and its receipts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from shared.core.decision import Decision, decide
+from shared.core.errors import NotFoundError, UserError
+from shared.core.users import ABSENT, RawUser, read_user
+from shared.services.context import Context
+from shared.store.job_views import JobDocument
+from shared.store.users import UserDocument
+
+WINDOW = timedelta(days=30)
+JOBS_MAX = 100  # of one user in one window: a job a day, and its retries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """What is known of one user. `problem`: why its document can't be refreshed; `receipts`: newest first."""
+
+    user_id: str
+    raw: RawUser | None
+    decision: Decision | None
+    problem: UserError | None
+    receipts: Sequence[Mapping[str, Any]]
+    receipts_from: date
+    has_more: bool
+
+
+def tell(context: Context, user_id: str, before: date | None = None) -> Story:
+    """Receipts are those of the runs of thirty days, up to today's or before a given day. Raises NotFoundError."""
+    document = context.users().read([user_id]).get(user_id)
+    if isinstance(document, Exception):
+        raise document
+    today = context.schedule.day_of(context.clock())
+    until = before or today + timedelta(days=1)
+    since = until - WINDOW
+    jobs = context.job_views().about(user_id, since, until, JOBS_MAX)
+    receipts = [receipt for job in reversed(jobs) if (receipt := _receipt(job, user_id)) is not None]
+    if document is None and not jobs and before is None:
+        raise NotFoundError("user_not_found", "there is no such user, and no receipt of one; check the id", "userId")
+    decision, problem = _judged(context, document, today)
+    return Story(
+        user_id=user_id,
+        raw=None if document is None else document.raw,
+        decision=decision,
+        problem=problem,
+        receipts=receipts,
+        receipts_from=since,
+        has_more=since > today - timedelta(days=context.settings.retention_days),
+    )
+
+
+def _judged(context: Context, document: UserDocument | None, today: date) -> tuple[Decision | None, UserError | None]:
+    """What a refresh now would decide, or why it can't."""
+    if document is None or document.raw.balance is ABSENT:
+        return None, None
+    try:
+        return decide(read_user(document.raw, context.schedule.zone), context.plans, today, None), None
+    except UserError as exc:
+        return None, exc
+
+
+def _receipt(job: JobDocument, user_id: str) -> Mapping[str, Any] | None:
+    """What the job says of the user; None if it has settled nothing of it."""
+    fields = job.fields
+    about = [_of(user_id, fields.get(name)) for name in ("receipts", "kept", "errors")]
+    receipt = about[0] or about[1]
+    if receipt is None:
+        return None
+    error = about[2] or {}
+    return {
+        "jobId": job.job_id,
+        "runId": fields.get("runId"),
+        "time": fields.get("completedAt"),
+        "outcome": receipt.get("outcome"),
+        "before": receipt.get("before"),
+        "after": receipt.get("after"),
+        "reason": receipt.get("reason"),
+        "code": error.get("code"),
+        "error": error.get("error"),
+    }
+
+
+def _of(user_id: str, entries: object) -> Mapping[str, Any] | None:
+    if not isinstance(entries, list):
+        return None
+    return next((entry for entry in entries if isinstance(entry, dict) and entry.get("userId") == user_id), None)

@@ -1,0 +1,182 @@
+"""Job documents: what is read of one, checked field by field, and how one is written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, TypeVar
+
+from shared.core.errors import UnreadableJobError
+from shared.core.figures import NAMES
+from shared.core.jobs import JOB_VERSION, Earlier, Job, JobStatus, Snapshot
+from shared.core.packing import unpack_snapshots
+from shared.core.plans import INT64_MAX
+from shared.core.users import parse_date
+from shared.store.values import get, get_fields
+
+DOCUMENT_ID_BYTES_MAX = 1500
+
+_RESERVED_ID = re.compile(r"__(?!id[0-9]+__).*__", re.DOTALL)  # all but the numbers of Datastore's imports
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A due job as the queue showed it, not parsed yet: just enough to claim it."""
+
+    job_id: str
+    fields: Any
+    update_time_ns: int
+    visible_at: datetime
+
+    @property
+    def attempts(self) -> int:
+        """How often it was claimed; 0 where that can't be told."""
+        value = get(self.fields["attempts"]) if "attempts" in self.fields else 0
+        return value if type(value) is int and 0 <= value < INT64_MAX else 0
+
+    @property
+    def was_claimed(self) -> bool:
+        """True if some worker has begun it before."""
+        return "startedAt" in self.fields
+
+    @property
+    def is_newer_version(self) -> bool:
+        version = get(self.fields["v"]) if "v" in self.fields else None
+        return type(version) is int and version > JOB_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job that is ours until the lease ends; `update_time_ns` guards whatever ends it."""
+
+    ticket: Ticket
+    token: str
+    attempts: int
+    started_at: datetime
+    update_time_ns: int
+
+
+def parse_job(claim: Claim) -> Job:
+    """The job of a claim. Raises UnreadableJobError that names the field."""
+    fields = get_fields(claim.ticket.fields)
+    run_id = _expected(fields, "runId", str)
+    day = parse_date(run_id)
+    if day is None:
+        raise UnreadableJobError(f"runId: {run_id[:40]!r} is not a date like 2026-11-22")
+    if fields.get("v") != JOB_VERSION:
+        raise UnreadableJobError(f"v: {fields.get('v')!r} is not {JOB_VERSION}")
+    user_ids = _users_of(fields)
+    return Job(
+        job_id=claim.ticket.job_id,
+        root_id=_expected(fields, "rootId", str, claim.ticket.job_id),
+        run_id=run_id,
+        day=day,
+        scheduled_for=_expected(fields, "scheduledFor", datetime),
+        user_ids=user_ids,
+        max_attempts=_expected(fields, "maxAttempts", int),
+        created_at=_expected(fields, "createdAt", datetime),
+        visible_at=claim.ticket.visible_at,
+        status=JobStatus.PROCESSING,
+        attempts=claim.attempts,
+        started_at=claim.started_at,
+        fingerprint=_expected(fields, "fingerprint", str, ""),
+        snapshots=_snapshots(_expected(fields, "snapshots", str, "[]"), len(user_ids)),
+        due_at=_expected(fields, "dueAt", datetime, _expected(fields, "scheduledFor", datetime)),
+        chain_id=_expected(fields, "chainId", str, ""),
+        earlier=_earlier(fields),
+    )
+
+
+def unreadable_job(claim: Claim, today: date) -> Job:
+    """A stand-in for a job that can't be parsed, good for failing it: of the run and the users it names, as far as
+    they can be read, else of today's run and of nobody."""
+    fields = get_fields(claim.ticket.fields)
+    run_id, user_ids = fields.get("runId"), fields.get("remaining", fields.get("userIds"))
+    day = (parse_date(run_id) if isinstance(run_id, str) else None) or today
+    return Job(
+        job_id=claim.ticket.job_id,
+        root_id=claim.ticket.job_id,
+        run_id=day.isoformat(),
+        day=day,
+        scheduled_for=claim.ticket.visible_at,
+        user_ids=tuple(filter(_is_user_id, user_ids)) if isinstance(user_ids, list) else (),
+        max_attempts=claim.attempts,
+        created_at=claim.ticket.visible_at,
+        visible_at=claim.ticket.visible_at,
+        attempts=claim.attempts,
+        earlier=_earlier(fields),
+    )
+
+
+def is_document_id(text: str) -> bool:
+    """True for what Firestore takes as the id of a document."""
+    if not text or "/" in text or text in (".", "..") or _RESERVED_ID.fullmatch(text):
+        return False
+    return len(text.encode("utf-8", "surrogatepass")) <= DOCUMENT_ID_BYTES_MAX
+
+
+def _is_user_id(value: object) -> bool:
+    return isinstance(value, str) and is_document_id(value)
+
+
+def _users_of(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """Whom the job is about; of a requeued one, who remains to be done."""
+    name = "remaining" if "remaining" in fields else "userIds"
+    user_ids = tuple(_expected(fields, name, list))
+    if not all(map(_is_user_id, user_ids)):
+        raise UnreadableJobError(f"{name}: not all of them are document ids")
+    return user_ids
+
+
+def _earlier(fields: Mapping[str, Any]) -> Earlier:
+    """What a requeued job brings along; nothing, for any other."""
+    if "requeues" not in fields:
+        return Earlier()
+    kept, retry_job_id = fields.get("kept"), fields.get("retryJobId")
+    return Earlier(
+        receipts=tuple(receipt for receipt in kept if isinstance(receipt, dict)) if isinstance(kept, list) else (),
+        figures={name: value for name in NAMES if type(value := fields.get(name)) is int},
+        retry_job_id=retry_job_id if isinstance(retry_job_id, str) else None,
+    )
+
+
+def _expected(fields: Mapping[str, Any], name: str, kind: type[T], default: T | None = None) -> T:
+    value = fields.get(name, default)
+    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
+    raise UnreadableJobError(f"{name}: a {kind.__name__} is expected, not {type(value).__name__}")
+
+
+def _snapshots(text: str, users: int) -> tuple[Snapshot, ...]:
+    try:
+        snapshots = unpack_snapshots(text)
+    except (ValueError, TypeError, KeyError) as exc:
+        raise UnreadableJobError("snapshots: not the array a builder writes") from exc
+    if len(snapshots) not in (0, users):
+        raise UnreadableJobError(f"snapshots: {len(snapshots)} of them for {users} users")
+    return snapshots
+
+
+def encode_job(job: Job, snapshots: str) -> dict[str, Any]:
+    """The fields of a new job's document."""
+    return {
+        "v": JOB_VERSION,
+        "status": job.status.value,
+        "runId": job.run_id,
+        "rootId": job.root_id,
+        "scheduledFor": job.scheduled_for,
+        "visibleAt": job.visible_at,
+        "userIds": job.user_ids,
+        "attempts": job.attempts,
+        "maxAttempts": job.max_attempts,
+        "createdAt": job.created_at,
+        "fingerprint": job.fingerprint,
+        "snapshots": snapshots,
+        "errors": [],
+        **({} if job.due_at in (None, job.scheduled_for) else {"dueAt": job.due_at}),
+        **({"chainId": job.chain_id} if job.chain_id else {}),
+    }
