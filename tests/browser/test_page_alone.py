@@ -50,7 +50,12 @@ def answering(story, figures=None):
             "Healthy: all 1,112 users refreshed today, next run 14:05.",
         ),
         ({"runStatus": "in_progress"}, "Healthy: 812 of 1,112 users refreshed today, still scanning, next run 14:05."),
-        ({"runId": "2026-11-21"}, "Healthy: 812 of 1,112 users refreshed on that day, next run 14:05."),
+        ({"runId": "2026-11-21", "health": None}, "2026-11-21: 812 of 1,112 users refreshed on that day."),
+        ({"nextScheduledRun": None}, "Healthy: 812 of 1,112 users refreshed today."),
+        (
+            {"runId": "2026-11-20", "health": None, "runStatus": "not_started"},
+            "2026-11-20: there was no run on that day.",
+        ),
         (
             {"users": {"refreshed": 1, "skipped": 0, "failed": 0, "pending": 0}},
             "Healthy: all 1 user refreshed today, next run 14:05.",
@@ -88,8 +93,8 @@ def test_the_status_is_told_in_words(page, stub, changes, expected):
 def test_a_pause_says_by_whom_since_when_and_why(page, stub):
     """The newest switch of everything counts; a user who was paused is another matter."""
     actions = [
-        did("13:40", action="pause", actor="bob", reason="asked to", detail={"userId": "u1"}),
-        did("13:30", action="pause", actor="ada", reason="bad plans", detail=None),
+        did("13:40", action="pause", actor="bob", reason="asked to", detail="user u1"),
+        did("13:30", action="pause", actor="ada", reason="bad plans", detail=""),
     ]
     stub.says(statistics(paused=True, recentActivity=actions))
     load(page, stub)
@@ -228,7 +233,7 @@ def test_no_text_becomes_markup(page, stub):
             errorsByCode={EVIL: 1},
             recentJobs=[job],
             recentActivity=[
-                {"kind": "action", "time": EVIL, "action": EVIL, "actor": EVIL, "reason": EVIL, "detail": {EVIL: EVIL}},
+                {"kind": "action", "time": EVIL, "action": EVIL, "actor": EVIL, "reason": EVIL, "detail": EVIL},
                 {"kind": "job", **job, "time": "2026-11-22T10:00:00Z"},
             ],
             health={"status": "unhealthy", "reasons": [{"code": "x", "message": EVIL}]},

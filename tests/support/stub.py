@@ -207,7 +207,7 @@ _FIGURES: dict[str, Any] = {
             "action": "resume",
             "actor": "ada@example.com",
             "reason": "index is back",
-            "detail": None,
+            "detail": "",
         },
         *(
             {

@@ -10,11 +10,19 @@ const { clock, count, dayOf, plural, when } = await beside("format.js");
  * @returns {{tone: "good"|"paused"|"bad"|"idle", word: string, sentence: string, reasons: string[]}}
  */
 export function statusOf(statistics) {
-  const reasons = statistics.health.reasons.map((reason) => reason.message);
+  const { health } = statistics;
+  if (!health) return past(statistics);
+  const reasons = health.reasons.map((reason) => reason.message);
   if (statistics.paused) return { tone: "paused", word: "Paused", sentence: pausedSentence(statistics), reasons };
-  if (statistics.health.status !== "ok") return unhealthy(statistics, reasons);
+  if (health.status !== "ok") return unhealthy(statistics, reasons);
   if (isEmpty(statistics)) return { tone: "idle", word: "Nothing yet", sentence: emptySentence(statistics), reasons };
-  return { tone: "good", word: "Healthy", sentence: `${progress(statistics)}, ${next(statistics)}.`, reasons };
+  return { tone: "good", word: "Healthy", sentence: `${progress(statistics)}${next(statistics)}.`, reasons };
+}
+
+/** Health is of now alone: a day that is over has figures, and no state. */
+function past(statistics) {
+  const sentence = statistics.runStatus === "not_started" ? "there was no run on that day." : `${progress(statistics)}.`;
+  return { tone: "idle", word: statistics.runId, sentence, reasons: [] };
 }
 
 /** How many users the day has, as far as the builder has got. */
@@ -27,7 +35,7 @@ function isEmpty(statistics) {
 }
 
 function unhealthy(statistics, reasons) {
-  const sentence = isEmpty(statistics) ? emptySentence(statistics) : `${progress(statistics)}, ${next(statistics)}.`;
+  const sentence = isEmpty(statistics) ? emptySentence(statistics) : `${progress(statistics)}${next(statistics)}.`;
   return { tone: "bad", word: "Unhealthy", sentence, reasons };
 }
 
@@ -43,15 +51,15 @@ function today({ runId, generatedAt }) {
   return dayOf(generatedAt) === runId ? "today" : "on that day";
 }
 
-function next(statistics) {
-  return `next run ${clock(statistics.nextScheduledRun)}`;
+function next({ nextScheduledRun }) {
+  return nextScheduledRun ? `, next run ${clock(nextScheduledRun)}` : "";
 }
 
 function emptySentence(statistics) {
   const builder = statistics.builder;
   if (statistics.runStatus === "not_started") return `today's run has not begun; the builder comes at ${clock(builder.nextRun)}.`;
   if (statistics.runStatus === "in_progress") return "the builder is scanning; nobody is due so far.";
-  return `${plural(builder.scannedUsers, "user")} scanned and nobody due today, ${next(statistics)}.`;
+  return `${plural(builder.scannedUsers, "user")} scanned and nobody due today${next(statistics)}.`;
 }
 
 function pausedSentence(statistics) {
@@ -61,7 +69,7 @@ function pausedSentence(statistics) {
   return `no job is begun${by}${why}; ${progress(statistics)}.`;
 }
 
-/** Of the whole system: pausing one user is another thing. */
+/** Of the whole system: pausing one user is another thing, and has that user as its detail. */
 function isSwitch(entry) {
-  return (entry.action === "pause" || entry.action === "resume") && !entry.detail?.userId && !entry.userId;
+  return (entry.action === "pause" || entry.action === "resume") && !entry.detail;
 }

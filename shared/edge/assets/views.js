@@ -69,7 +69,7 @@ function successTile({ successRate, users }) {
 }
 
 function lagTile({ queueLagSeconds, health }) {
-  const lagging = health.reasons.some(({ code }) => code === "queue_lag");
+  const lagging = health?.reasons.some(({ code }) => code === "queue_lag");
   const note = queueLagSeconds ? "the oldest due job has waited" : "no due job is waiting";
   return { figure: "lag", title: "Queue lag", value: span(queueLagSeconds), note, tone: lagging ? "bad" : null };
 }
@@ -189,16 +189,7 @@ function jobWords({ jobId, status, users, failedUsers }) {
 
 function actionWords({ action, actor, reason: why, detail }) {
   const [first, ...rest] = words(action);
-  const about = detailWords(detail);
-  return [make("b", {}, first.toUpperCase() + rest.join("")), about ? ` ${about}` : "", ` by ${actor ?? "someone"}`, why ? ` (${why})` : ""];
-}
-
-/** What an action was about: a text, or named values. */
-function detailWords(detail) {
-  if (detail === null || detail === undefined) return "";
-  if (typeof detail !== "object") return String(detail);
-  const named = Object.entries(detail).filter(([, value]) => value !== null && value !== "");
-  return named.map(([name, value]) => `${name} ${Array.isArray(value) ? value.join(", ") : value}`).join(", ");
+  return [make("b", {}, first.toUpperCase() + rest.join("")), detail ? ` ${detail}` : "", ` by ${actor ?? "someone"}`, why ? ` (${why})` : ""];
 }
 
 /** The switch says what it would do now. */
