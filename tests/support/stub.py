@@ -17,7 +17,6 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request
 
-from shared.edge.endpoint import refused
 from shared.edge.page import public_answer
 from shared.edge.requests import RequestError
 
@@ -53,7 +52,7 @@ class Stub:
 
     def refuses(self, status: int, code: str, message: str, **headers: str) -> None:
         def answer(_: Told) -> Response:
-            said = refused(status, code, message)
+            said = _refused(status, code, message)
             said.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
             return said
 
@@ -71,7 +70,7 @@ def serving_stub() -> Iterator[Stub]:
         try:
             found = public_answer(request, lambda: stub.config)
         except RequestError as exc:
-            return refused(exc.status, exc.code, str(exc), exc.field)
+            return _refused(exc.status, exc.code, str(exc))
         if found is not None:
             return found
         token = request.headers.get("Authorization", "").removeprefix("Bearer ") or None
@@ -93,6 +92,12 @@ def serving_html(html: str) -> Iterator[str]:
 
     with _listening(app) as port:
         yield f"http://localhost:{port}/"
+
+
+def _refused(status: int, code: str, message: str) -> Response:
+    said = jsonify({"error": {"code": code, "message": message, "field": None}})
+    said.status_code = status
+    return said
 
 
 class _Quiet(WSGIRequestHandler):

@@ -64,7 +64,7 @@ async function carryOut() {
   try {
     const reason = why.value.trim();
     const answer = await actAll({ ...wanted.body, ...(reason && { reason }) });
-    announce(wanted.told(answer));
+    announce(wanted.told(answer), Boolean(answer.failedUsers));
     await changed(wanted.body);
     dialog.close();
   } catch (error) {
@@ -92,8 +92,9 @@ function setBusy(busy) {
 }
 
 /** Say it, to eye and ear. */
-export function announce(text) {
+function announce(text, isBad) {
   byId("notice").textContent = text;
+  byId("notice").toggleAttribute("data-bad", isBad);
 }
 
 /** Pause or resume everything. */
