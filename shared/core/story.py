@@ -32,11 +32,11 @@ def explain(balance: Balance | None, past: Past) -> str:
         return "There is no usable balance."
     if past.granted is None or past.before is None or past.refreshed_at is None:
         return f"The balance is {balance}; no refresh has changed it yet."
-    after = past.before + past.granted
-    told = (
-        f"On {past.refreshed_at:%Y-%m-%d at %H:%M} UTC the plan {past.plan} granted {past.granted}: "
-        f"the balance went from {past.before} to {after}."
-    )
+    after, when = past.before + past.granted, f"On {past.refreshed_at:%Y-%m-%d at %H:%M} UTC the plan {past.plan}"
+    if past.granted:
+        told = f"{when} granted {past.granted}: the balance went from {past.before} to {after}."
+    else:
+        told = f"{when} granted nothing, as the balance of {after} was full."
     return f"{told} {_since(balance, after)}"
 
 

@@ -12,13 +12,16 @@ from shared.services.reports import BuildReport, Errors, PageReport, WorkReport
 def direct_answer(report: PageReport, position: PagePosition) -> dict[str, Any]:
     more = report.has_more and report.after is not None
     return {
-        "totalUsers": report.total,
-        **_tally(report.tally),
+        **page_answer(report),
         "batchNumber": position.number,
         "cursor": position.next_cursor(report.after) if more and report.after else None,
         "hasMore": more,
-        **_errors(report.errors),
     }
+
+
+def page_answer(report: PageReport) -> dict[str, Any]:
+    """Users refreshed now, by number and outcome."""
+    return {"totalUsers": report.total, **_tally(report.tally), **_errors(report.errors)}
 
 
 def queue_answer(report: BuildReport) -> dict[str, Any]:

@@ -68,8 +68,7 @@ class Body(BaseModel):
 class TimedBody(Body):
     """… and of those with a time budget."""
 
-    process_time: UserIds = Annotated[list[str], Field(min_length=1, max_length=NAMED_USERS_MAX), AfterValidator(_user_ids)]
-Milliseconds = 60_000
+    process_time: Milliseconds = 60_000
 
     @property
     def process_seconds(self) -> float:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Request, Response, jsonify
 
-from shared.core.errors import NotPossibleError, SystemFailureError
+from shared.core.errors import SystemFailureError
 from shared.core.health import Ailment, Reason
 from shared.edge import instance
 from shared.edge.answers import page_answer
@@ -22,6 +22,8 @@ from shared.services import steer
 from shared.services.steer import Operator
 from shared.services.story import tell
 from shared.services.watch import check_health, watch
+
+T = TypeVar("T")
 
 VIEW_SECONDS = 5
 HEALTH_SECONDS = 10  # anybody may ask, as often as they like
@@ -131,3 +133,14 @@ def _requeued(call: Call[ActionBody], operator: Operator) -> dict[str, Any]:
         "requeuedUsers": done.users,
         "hasMore": done.has_more,
     }
+
+
+def _emulated() -> bool:
+    return bool(instance.settings().emulator_host)
+
+
+def _given(value: T | None) -> T:
+    """What the body's own check has seen to."""
+    if value is None:
+        raise TypeError("an action without its object")
+    return value

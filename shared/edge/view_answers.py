@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
@@ -279,6 +280,6 @@ def _plain(value: Any) -> Any:
             return [_plain(item) for item in value]
         case bool() | int() | str() | None:
             return value
-        case float() if value == value and abs(value) != float("inf"):
+        case float() if math.isfinite(value):
             return value
     return str(value)

@@ -1,0 +1,15 @@
+"""`credit_refresh_monitor`: shows the refresh and steers it; a page for people, JSON for scripts and uptime checks."""
+
+from __future__ import annotations
+
+import functions_framework
+from flask import Request, Response
+
+from shared.edge.endpoint import guarded
+from shared.edge.monitor import respond
+
+
+@functions_framework.http
+@guarded
+def credit_refresh_monitor(request: Request) -> Response:
+    return respond(request)

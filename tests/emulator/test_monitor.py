@@ -1,0 +1,624 @@
+"""The monitor against the real emulator: figures that equal a scan, one user's story, health, and the levers."""
+
+from __future__ import annotations
+
+import threading
+from datetime import date, timedelta
+from functools import partial
+
+import grpc
+import pytest
+
+from shared.core.errors import ConflictError, NotFoundError, NotPossibleError
+from shared.core.figures import DURATION_RATIO
+from shared.services import steer
+from shared.services.steer import Operator
+from shared.services.watch import check_health
+from tests.support.faults import Mode, ProcessEnded, WireError, nth, on, on_user
+from tests.support.invariants import assert_granted_once, assert_settled
+from tests.support.monitor import scanned, shown, story, view
+from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
+
+TODAY = "2026-11-22"
+TOMORROW = MIDNIGHT + DAY
+EVE = Operator("eve", "a test")
+REJECTED = WireError(grpc.StatusCode.INVALID_ARGUMENT)
+HOUR = timedelta(hours=1)
+
+
+def two_days() -> World:
+    """Yesterday with late and failed jobs; today jobs in every state, retried ones too."""
+    world = World(job_size=3, slot_seconds=21_600, max_attempts=2)
+    world.users(population(60, plan="adder") | {"odd": {"credits": "x"}, "lost": {"credits": 1, "plan": "gone"}})
+    world.build(MIDNIGHT)
+    world.update("users/user00001", credits="turned bad")
+    world.work(MIDNIGHT + timedelta(hours=7))
+    world.work(MIDNIGHT + timedelta(hours=25))  # past midnight, what was left over
+    world.build(TOMORROW)
+    jobs = [job for job in world.jobs().values() if job["runId"] == "2026-11-23"]
+    soon = [job["userIds"] for job in jobs if job["scheduledFor"] <= TOMORROW + 6 * HOUR]
+    early = next(user_id for user_ids in soon for user_id in user_ids if "user00003" not in user_ids)
+    world.update(f"users/{early}", credits="turned bad")
+    again = WireError(grpc.StatusCode.INTERNAL)
+    with world.faulty(on_user("user00003", again)):
+        world.work(TOMORROW + timedelta(hours=7))
+    with world.faulty(nth("Commit", 2, Mode.ENDED)), pytest.raises(ProcessEnded):
+        world.work(TOMORROW + timedelta(hours=13), jobs_max=1)
+    return world
+
+
+@pytest.fixture(scope="module")
+def days():
+    return two_days()
+
+
+@pytest.mark.parametrize("run_id", [TODAY, "2026-11-23", "2026-11-24"])
+def test_the_figures_equal_a_scan(days, run_id):
+    """Pending, processing, completed, failed and retried jobs over two days; and a day that has not begun."""
+    answer = view(days, TOMORROW + timedelta(hours=13), run_id)
+
+    assert scanned(days, run_id) == shown(answer)
+
+
+def test_the_two_days_hold_jobs_in_every_state(days):
+    """Or the comparison above would say little."""
+    first, second = view(days, NOON, TODAY), view(days, NOON, "2026-11-23")
+
+    assert (first["pendingJobs"], first["failedJobs"], first["users"]["failed"]) == (0, 1, 3)
+    assert all(second[f"{state}Jobs"] for state in ("pending", "processing", "completed", "failed"))
+    assert any("-attempt2" in job_id for job_id in days.jobs())
+
+
+def test_a_view_takes_few_reads_however_many_jobs_there_are():
+    """Forty at most, with a full list of recent jobs, dead letters and every shard in use."""
+    world = World(job_size=1, slot_seconds=86_400)
+    world.users(population(150))
+    world.build()
+    for n in range(8):
+        world.update(f"users/user{n:05d}", credits="turned bad")
+    world.work(EVENING, jobs_max=120)
+
+    answer = view(world, EVENING)
+
+    assert (answer["completedJobs"] + answer["failedJobs"], answer["pendingJobs"]) == (120, 30)
+    assert len(answer["recentJobs"]) == 20
+    assert 36 <= answer["reads"] <= 40
+    assert answer["writes"] == 0
+
+
+def test_a_day_without_anything_is_told_as_such():
+    """No run, no job, no worker: zeros and nulls."""
+    answer = view(World(), NOON)
+
+    assert (answer["runStatus"], answer["totalJobs"], answer["successRate"], answer["lastRunTime"]) == (
+        "not_started",
+        0,
+        None,
+        None,
+    )
+    assert answer["cost"] == {"reads": 0, "writes": 0, "usd": 0, "usdPer100kUsers": None}
+    assert answer["nextScheduledRun"] == "2026-11-22T12:05:00+00:00"
+    assert [hour["hour"] for hour in answer["hours"]] == list(range(24))
+
+
+def test_a_day_of_25_hours_has_as_many_rows():
+    """In New York clocks are set back on 1 November 2026."""
+    answer = view(World(timezone="America/New_York"), MIDNIGHT, "2026-11-01")
+
+    assert len(answer["hours"]) == 25
+
+
+def test_users_are_planned_for_the_hours_of_their_slots():
+    """As many as were queued; done when they were."""
+    world = World(slot_seconds=3600)
+    world.users(population(100))
+    world.build()
+    world.work(MIDNIGHT + timedelta(hours=2, minutes=5))
+
+    hours = view(world, NOON)["hours"]
+
+    assert sum(hour["planned"] for hour in hours) == 100
+    assert len({hour["hour"] for hour in hours if hour["planned"]}) > 15
+    assert {hour["hour"]: hour["done"] for hour in hours if hour["done"]} == {
+        2: sum(hour["planned"] for hour in hours[:3])
+    }
+
+
+def test_the_95th_percentile_is_within_a_quarter_of_the_truth():
+    """It comes from classes of durations, each a quarter wider than the one before."""
+    world = World(job_size=1, slot_seconds=86_400)
+    world.users(population(40))
+    world.build()
+    world.work(EVENING)
+    times = sorted(job["processingMs"] for job in world.jobs().values())
+
+    found = view(world, EVENING)["p95ProcessingTime"]
+
+    true = times[37]  # the 38th of 40
+    assert true <= found + 1 <= max(2, true) * DURATION_RATIO + 2
+
+
+def test_who_is_late_counts_against_the_error_budget():
+    """On time is within half an hour of the slot; late is later, failed, or left to a newer day."""
+    world = World(slot_seconds=86_400, job_size=5)
+    world.users(population(10) | {"bad": {"credits": 1, "plan": "adder"}})
+    world.build()
+    world.update("users/bad", credits="x")
+    world.work(MIDNIGHT + timedelta(minutes=30), jobs_max=2)
+    world.work(MIDNIGHT + timedelta(minutes=31))
+
+    slo = view(world, NOON)["slo"]
+
+    jobs = world.jobs().values()
+    late = sum(job["refreshedUsers"] for job in jobs if job["completedAt"] > MIDNIGHT + timedelta(minutes=30)) + 1
+    assert 1 < late < 11
+    assert (slo["users"], slo["onTimeUsers"], slo["share"]) == (11, 11 - late, pytest.approx((11 - late) / 11))
+    assert slo["errorBudgetLeft"] < 0
+
+
+def test_users_the_builder_came_too_late_for_are_late():
+    """A builder that was down half a day can't make anybody's slot come later."""
+    world = World(slot_seconds=300)
+    users = population(40)
+    world.users(users)
+    context = world.context(NOON)
+    with_slot_passed = sum(context.schedule.slot_start(date(2026, 11, 22), user) < NOON - HOUR / 2 for user in users)
+
+    world.build(NOON)
+    world.work(NOON)
+    world.work(EVENING)
+
+    late = sum(job["lateUsers"] for job in world.jobs().values() if job["completedAt"] == NOON)
+    assert late == 0  # they signed up after their slots: this test's users are made now
+    assert with_slot_passed > 0
+
+
+def test_the_days_before_are_remembered_by_the_run():
+    """The service level of thirty days costs no read of thirty days: each run carries its predecessors' figures."""
+    world = World(slot_seconds=86_400)
+    world.users(population(10))
+    for n in range(4):
+        world.build(MIDNIGHT + n * DAY)
+        world.work(MIDNIGHT + n * DAY + timedelta(hours=2 if n == 1 else 0))
+
+    answer = view(world, MIDNIGHT + 3 * DAY)
+
+    run = world.run("2026-11-25")
+    assert [(day["runId"], day["onTimeUsers"], day["lateUsers"]) for day in run["history"]] == [
+        ("2026-11-22", 10, 0),
+        ("2026-11-23", 0, 10),
+        ("2026-11-24", 10, 0),
+    ]
+    assert (answer["slo"]["users"], answer["slo"]["onTimeUsers"]) == (40, 30)
+
+
+def test_what_is_settled_after_midnight_is_still_remembered():
+    """A day's jobs may be settled until two days later: its figures are looked up a second time."""
+    world = World(slot_seconds=86_400)
+    world.users(population(10))
+    world.build(MIDNIGHT)
+    world.build(TOMORROW)
+    world.work(TOMORROW + HOUR, jobs_max=1)  # the first day's
+
+    world.build(TOMORROW + DAY)
+
+    history = {day["runId"]: day["lateUsers"] for day in world.run("2026-11-24")["history"]}
+    assert history[TODAY] == 10
+
+
+# One user's story
+
+
+def test_a_user_s_story_explains_the_balance():
+    """What was granted when, what was spent since, and what comes next."""
+    world = World()
+    world.users({"ann": {"credits": 20, "plan": "free"}})
+    for n in range(3):
+        world.day(MIDNIGHT + n * DAY)
+    world.update("users/ann", credits=42)
+
+    told = story(world, "ann", MIDNIGHT + 2 * DAY + 23 * HOUR)
+
+    assert "the plan free granted nothing, as the balance of 50 was full." in told["explanation"]
+    assert "Since then 8 were spent, so it is 42." in told["explanation"]
+    assert "the present period has been granted" in told["explanation"]
+    assert [(receipt["runId"], receipt["before"], receipt["after"]) for receipt in told["receipts"]] == [
+        ("2026-11-24", 50, 50),
+        ("2026-11-23", 50, 50),
+        ("2026-11-22", 20, 50),
+    ]
+    assert told["nextRefresh"].startswith("2026-11-25")
+    assert told["decision"] == {"action": "skip", "reason": "already_granted", "granted": None}
+
+
+def test_older_receipts_come_by_thirty_days():
+    """With the day the last answer began at."""
+    world = World(plans='default_plan = "w"\n[plans.w]\nallowance = 5\nperiod = "week"\npolicy = "accumulate"\n')
+    world.users({"ann": {"credits": 0}})
+    for week in range(8):
+        world.day(MIDNIGHT + 7 * week * DAY)
+    now = MIDNIGHT + 50 * DAY
+
+    recent = story(world, "ann", now)
+    older = story(world, "ann", now, before=recent["receiptsFrom"])
+
+    runs = [receipt["runId"] for receipt in (*recent["receipts"], *older["receipts"])]
+    assert runs == sorted(runs, reverse=True)
+    assert len(runs) == 8
+    assert recent["hasMore"]
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        ({"credits": "x"}, {"balance": None, "problem": "bad_balance"}),
+        ({"credits": 5, "plan": "gone"}, {"balance": 5, "problem": "unknown_plan"}),
+        ({"credits": 5, "creditRefresh": "x"}, {"balance": 5, "problem": "bad_stamp", "stamp": None}),
+        ({"plan": "free"}, {"balance": None, "problem": None, "decision": None}),
+        ({"credits": 5, "creditRefresh": {"paused": True}}, {"paused": True, "problem": None}),
+    ],
+)
+def test_a_story_of_an_odd_user_says_what_is_odd(document, told):
+    """Without failing over it."""
+    world = World()
+    world.users({"ann": document})
+
+    found = story(world, "ann", NOON)
+
+    found["problem"] = found["problem"] and found["problem"]["code"]
+    assert told == {name: found[name] for name in told}
+
+
+def test_nobody_s_story_is_not_found():
+    """Neither a document nor a receipt; and a deleted user's receipts are still there."""
+    world = World()
+    world.users({"ann": {"credits": 20}})
+    world.day()
+    world.delete("users/ann")
+
+    assert (story(world, "ann", NOON)["found"], len(story(world, "ann", NOON)["receipts"])) == (False, 1)
+    with pytest.raises(NotFoundError) as raised:
+        story(world, "bob", NOON)
+    assert raised.value.code == "user_not_found"
+
+
+# Health
+
+
+def reasons(world, now):
+    return {reason.code.value for reason in check_health(world.context(now))}
+
+
+def test_a_day_done_is_healthy():
+    """Builder finished, worker seen, nothing waits, nothing failed."""
+    world = World()
+    world.users(population(5))
+    world.day()
+
+    assert reasons(world, EVENING) == set()
+    assert view(world, EVENING)["health"] == {"status": "ok", "reasons": []}
+
+
+def test_each_ailment_has_its_code():
+    """No worker, a waiting job, no builder, a dead letter: each is told, as long as it lasts."""
+    world = World(slot_seconds=86_400, max_attempts=1)
+    world.users(population(5))
+
+    assert reasons(world, MIDNIGHT + 2 * HOUR) == {"no_worker_heartbeat", "builder_unfinished"}
+    world.build(MIDNIGHT + 2 * HOUR)
+    assert reasons(world, MIDNIGHT + 3 * HOUR) == {"no_worker_heartbeat", "queue_lag"}
+    with world.faulty(on_user("user00001", REJECTED)):
+        world.work(MIDNIGHT + 3 * HOUR)
+    assert reasons(world, MIDNIGHT + 3 * HOUR) == {"dead_letters"}
+    assert reasons(world, MIDNIGHT + 3 * HOUR + timedelta(minutes=16)) == {"dead_letters", "no_worker_heartbeat"}
+    steer.requeue_run(world.context(MIDNIGHT + 4 * HOUR), EVE, TODAY)
+    world.work(MIDNIGHT + 4 * HOUR)
+    assert reasons(world, MIDNIGHT + 4 * HOUR) == set()
+
+
+def test_yesterday_s_dead_letters_are_still_told():
+    """Until somebody sees to them, or two days have passed."""
+    world = World(slot_seconds=86_400)
+    world.users(population(3))
+    world.build()
+    world.update("users/user00001", credits="x")
+    world.work(EVENING)
+
+    for n in range(1, 3):
+        world.build(MIDNIGHT + n * DAY)
+        world.work(MIDNIGHT + n * DAY)
+
+    assert "dead_letters" in reasons(world, TOMORROW)
+    assert view(world, TOMORROW)["health"]["status"] == "unhealthy"
+    assert "dead_letters" not in reasons(world, TOMORROW + DAY)
+
+
+def test_a_worker_with_nothing_to_do_is_seen():
+    """Its heartbeat is one write; paused or not."""
+    world = World()
+    world.pause()
+
+    context = world.context(NOON)
+    world.work(NOON)
+
+    assert world.get("credit_refresh_control/worker") == {"lastRunAt": NOON}
+    assert context.control().worker_seen_at() == NOON
+
+
+# The levers
+
+
+def test_pausing_holds_builder_and_worker_and_is_noted_once():
+    """Twice the same changes nothing and is one entry."""
+    world = World()
+    world.users(population(5))
+
+    changed = [steer.pause(world.context(NOON), EVE, paused=True) for _ in range(2)]
+    held = (world.build(NOON).status, world.work(NOON).claimed)
+    changed += [steer.pause(world.context(NOON), EVE, paused=False) for _ in range(2)]
+
+    assert changed == [True, False, True, False]
+    assert held == ("paused", 0)
+    assert world.build(NOON).status == "completed"
+    activity = [entry for entry in view(world, NOON)["recentActivity"] if entry["kind"] == "action"]
+    assert {(entry["action"], entry["actor"], entry["reason"]) for entry in activity} == {
+        ("pause", "eve", "a test"),
+        ("resume", "eve", "a test"),
+    }
+
+
+def without_hours(figures):
+    """A requeued job does not say when it settled those it had settled before; the roll-up does."""
+    return {name: figure for name, figure in figures.items() if name not in ("done", "averageProcessingTime")}
+
+
+def failed_day(**settings) -> World:
+    """Ten users in one job that has failed, for two of them."""
+    world = World(slot_seconds=86_400, **settings)
+    world.users(population(10))
+    world.build()
+    world.update("users/user00003", credits="x")
+    world.update("users/user00004", credits="x")
+    world.work(NOON)
+    return world
+
+
+def corrected(world: World) -> None:
+    for user_id in ("user00003", "user00004"):
+        world.update(f"users/{user_id}", credits=5)
+
+
+def test_a_requeued_job_settles_those_who_failed_alone():
+    """Its receipts are whole again, nobody is granted twice, and all figures equal a scan at every step."""
+    world = failed_day()
+    (job_id,) = world.jobs()
+    before = world.jobs()[job_id]["receipts"]
+    corrected(world)
+
+    done = steer.requeue_job(world.context(NOON + HOUR), EVE, job_id)
+    between = (shown(view(world, NOON + HOUR)), scanned(world, TODAY))
+    report = world.work(NOON + HOUR)
+
+    assert (done.jobs, done.users) == (1, 2)
+    assert without_hours(between[0]) == without_hours(between[1])
+    assert between[0]["users"] == {"refreshed": 8, "skipped": 0, "failed": 0, "pending": 2}
+    assert (report.claimed, report.tally.refreshed) == (1, 2)
+    job = world.jobs()[job_id]
+    assert (job["status"], job["attempts"], job["failedUsers"], job["refreshedUsers"]) == ("completed", 1, 0, 10)
+    kept = [receipt for receipt in before if receipt["outcome"] == "refreshed"]
+    assert [receipt for receipt in job["receipts"] if receipt in before] == kept
+    assert_granted_once(world, population(10), 10)
+    assert_settled(world)
+    assert shown(view(world, NOON + HOUR))["done"] == {12: 8, 13: 2}
+    assert without_hours(shown(view(world, NOON + HOUR))) == without_hours(scanned(world, TODAY))
+
+
+def test_requeueing_twice_is_requeueing_once():
+    """The second call finds no dead letter; so does one after the job was done."""
+    world = failed_day()
+    (job_id,) = world.jobs()
+    corrected(world)
+    context = world.context(NOON + HOUR)
+
+    requeued = [steer.requeue_job(context, EVE, job_id).jobs for _ in range(2)]
+    world.work(NOON + HOUR)
+    requeued.append(steer.requeue_job(context, EVE, job_id).jobs)
+
+    assert requeued == [1, 0, 0]
+    assert world.rollup()["failedJobs"] == 0
+
+
+def test_a_job_may_fail_and_be_requeued_again_and_again():
+    """Attempts count from 0 each time, retries get ids of their own, receipts and figures stay whole."""
+    world = failed_day(max_attempts=2)
+    (job_id,) = world.jobs()
+    flaky = WireError(grpc.StatusCode.INTERNAL)
+    now = NOON
+    corrected(world)
+    for _ in range(2):
+        now += HOUR
+        assert steer.requeue_run(world.context(now), EVE, TODAY).jobs >= 1
+        with world.faulty(on_user("user00003", flaky)):
+            world.work(now)
+            world.work(now := now + HOUR)
+    assert steer.requeue_run(world.context(now), EVE, TODAY).jobs == 1
+    world.work(now + HOUR)
+
+    retry_id = f"{job_id}-requeue1-attempt2"
+    assert sorted(world.jobs()) == [job_id, retry_id, f"{retry_id}-requeue1-attempt2"]
+    assert_granted_once(world, population(10), 10)
+    assert without_hours(shown(view(world, now))) == without_hours(scanned(world, TODAY))
+
+
+def test_a_whole_run_is_requeued_page_by_page(monkeypatch):
+    """However many dead letters there are."""
+    monkeypatch.setattr(steer, "PAGE_SIZE", 4)
+    world = World(job_size=1, slot_seconds=86_400)
+    users = population(11)
+    world.users(users)
+    world.build()
+    for user_id in users:
+        world.update(f"users/{user_id}", credits="x")
+    world.work(NOON)
+    for user_id in users:
+        world.update(f"users/{user_id}", credits=5)
+
+    done = steer.requeue_run(world.context(NOON), EVE, TODAY)
+
+    assert (done.jobs, done.users, done.has_more) == (11, 11, False)
+    assert world.work(NOON).tally.refreshed == 11
+    assert_granted_once(world, users, 10)
+
+
+def test_requeueing_stops_when_its_time_is_up(monkeypatch):
+    """And says that there is more."""
+    monkeypatch.setattr(steer, "PAGE_SIZE", 2)
+    monkeypatch.setattr(steer, "LAST_SECONDS", 1000)
+    world = World(job_size=1, slot_seconds=86_400)
+    world.users(population(5))
+    world.build()
+    for n in range(5):
+        world.update(f"users/user{n:05d}", credits="x")
+    world.work(NOON)
+
+    done = steer.requeue_run(world.context(NOON), EVE, TODAY)
+
+    assert (done.jobs, done.has_more) == (2, True)
+
+
+def test_an_unreadable_job_that_was_corrected_can_be_requeued():
+    """What made it unreadable is gone with its first settling, or was corrected by hand."""
+    world = World(slot_seconds=86_400)
+    users = population(4)
+    world.users(users)
+    world.build()
+    (job_id,) = world.jobs()
+    world.update(f"credit_refresh_jobs/{job_id}", snapshots="nonsense")
+    world.work(NOON)
+    assert view(world, NOON)["errorsByCode"] == {"unreadable_job": 4}
+
+    steer.requeue_job(world.context(NOON), EVE, job_id)
+    world.work(NOON)
+
+    assert_granted_once(world, users, 10)
+    assert view(world, NOON)["errorsByCode"] == {}
+
+
+@pytest.mark.parametrize("mode", [Mode.REFUSED, Mode.LOST])
+def test_a_requeue_survives_the_wire(mode):
+    """A reply that is lost is not a second requeue."""
+    world = failed_day()
+    (job_id,) = world.jobs()
+    corrected(world)
+
+    with world.faulty(on("Commit", mode)):
+        done = steer.requeue_job(world.context(NOON), EVE, job_id)
+    world.work(NOON)
+
+    assert done.jobs == 1
+    assert world.jobs()[job_id]["requeues"] == 1
+    assert_settled(world)
+
+
+def test_two_operators_requeue_a_job_once():
+    """At the same moment."""
+    world = failed_day()
+    (job_id,) = world.jobs()
+    results = []
+    barrier = threading.Barrier(4)
+
+    def ask():
+        barrier.wait()
+        results.append(steer.requeue_job(world.context(NOON), EVE, job_id).jobs)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(results) == [0, 0, 0, 1]
+    assert world.rollup()["failedJobs"] == 0
+
+
+def test_a_rescan_finds_who_was_missed_and_grants_nobody_twice():
+    """Today's run begins again from the first user; while it scans, asking again changes nothing."""
+    world = World()
+    users = population(20)
+    world.users(users)
+    world.day()
+    world.users({"late": {"credits": 5, "plan": "adder"}})
+
+    first, run = steer.rescan(world.context(EVENING), EVE, date(2026, 11, 22))
+    second, _ = steer.rescan(world.context(EVENING), EVE, date(2026, 11, 22))
+    world.build(EVENING, scan="auto")
+    world.work(EVENING)
+
+    assert (first, run.status, second) == (True, "in_progress", False)
+    assert_granted_once(world, users | {"late": {"credits": 5}}, 10)
+    assert shown(view(world, EVENING)) == scanned(world, TODAY)
+
+
+def test_only_today_s_run_is_scanned_again():
+    """Older ones are superseded; one that is not there is named."""
+    world = World()
+    world.build(MIDNIGHT)
+
+    with pytest.raises(NotPossibleError, match="only today's run"):
+        steer.rescan(world.context(TOMORROW), EVE, date(2026, 11, 22))
+    with pytest.raises(NotFoundError, match="no run of that day"):
+        steer.rescan(world.context(TOMORROW), EVE, date(2026, 11, 23))
+
+
+def test_a_paused_user_is_left_out_until_resumed():
+    """Nothing else of the document is touched, and the second pull changes nothing."""
+    world = World()
+    world.users({"ann": {"credits": 5, "plan": "adder", "name": "Ann"}, "bob": {"credits": 5, "plan": "adder"}})
+    ask = partial(steer.pause_user, world.context(NOON), EVE, "ann")
+
+    changed = [ask(paused=True), ask(paused=True)]
+    world.day()
+    paused = world.user("ann")
+    changed += [ask(paused=False), ask(paused=False)]
+    world.refresh("ann")
+
+    assert changed == [True, False, True, False]
+    assert paused == {"credits": 5, "plan": "adder", "name": "Ann", "creditRefresh": {"paused": True}}
+    assert (world.user("ann")["credits"], world.user("bob")["credits"]) == (15, 15)
+
+
+def test_a_user_with_a_bad_stamp_is_not_paused_over_it():
+    """It is refused by name, and the document stays as it is; so is a user that is not there."""
+    world = World()
+    world.users({"ann": {"credits": 5, "creditRefresh": "mine"}})
+
+    with pytest.raises(NotPossibleError, match="not a map"):
+        steer.pause_user(world.context(NOON), EVE, "ann", paused=True)
+    with pytest.raises(NotFoundError, match="no such user"):
+        steer.pause_user(world.context(NOON), EVE, "bob", paused=True)
+    assert world.user("ann") == {"credits": 5, "creditRefresh": "mine"}
+
+
+def test_a_note_that_can_t_be_made_does_not_undo_what_was_done(monkeypatch):
+    """The lever was pulled; only the recent activity does not show it."""
+    world = World()
+    world.users({"ann": {"credits": 5, "plan": "adder"}})
+
+    def refuse(*_args):
+        raise ConflictError("again and again")
+
+    monkeypatch.setattr("shared.store.control.ControlStore.note", refuse)
+
+    assert steer.refresh(world.context(NOON), EVE, ["ann"]).tally.refreshed == 1
+
+
+def test_the_activity_is_bounded():
+    """Fifty entries are kept, the newest first."""
+    world = World()
+    for n in range(60):
+        steer.pause(world.context(NOON + timedelta(seconds=n)), EVE, paused=n % 2 == 0)
+
+    entries = world.get("credit_refresh_control/activity")["entries"]
+
+    assert len(entries) == 50
+    assert entries[0]["time"] == NOON + timedelta(seconds=59)
