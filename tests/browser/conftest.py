@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.browser import chromium, opened
+from dev.browser import chromium, opened
 from tests.support.firebase import auth, auth_emulator
 from tests.support.stub import serving_stub
 
