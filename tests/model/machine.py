@@ -10,7 +10,7 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -33,13 +33,14 @@ import shared.services.build
 import shared.services.work
 from dev.emulator import clear
 from dev.oracle import Rules
-from shared.core.errors import SystemFailureError
+from shared.core.errors import NotFoundError, SystemFailureError
 from shared.core.packing import Packer
 from shared.core.runs import Cursor, ScanRequest
 from shared.services.build import build
 from shared.services.context import Context
 from shared.services.refresh import refresh_named, refresh_page
 from shared.services.reports import BuildReport, PageReport, WorkReport
+from shared.services.steer import Operator, requeue_run, rescan
 from shared.services.work import work
 from shared.store import wire
 from shared.store.breaker import Breaker
@@ -82,6 +83,7 @@ period = "month"
 anchor = "signup"
 policy = "accumulate"
 """
+OPERATOR = Operator("eve")
 UNKNOWN_PLAN = "discontinued"
 SKEW = timedelta(minutes=10)  # clocks are at most this far from the true time, either way
 DAY = timedelta(days=1)
@@ -310,6 +312,46 @@ class Days(RuleBasedStateMachine):
         if self.last is not None:
             self.last()
 
+    @rule(days=st.sampled_from([0, 0, 1]), skew=skews, mishap=perhaps)
+    def requeue(self, days, skew, mishap):
+        """An operator sends the dead letters of a run back, if there are any."""
+        self._requeue(days, skew, mishap)
+
+    def _requeue(self, days, skew, mishap):
+        run_id = (self._today - days * DAY).isoformat()
+        self.last = lambda: self._call(lambda context: requeue_run(context, OPERATOR, run_id), skew, NOTHING)
+        done = self._call(lambda context: requeue_run(context, OPERATOR, run_id), skew, mishap)
+        self.seen["jobs requeued"] += 0 if done is None else done.jobs
+
+    @precondition(lambda self: self._users)
+    @rule(
+        who=st.lists(whom, min_size=1, max_size=3), plan=plans, requeueing=st.lists(mishaps, max_size=2), mishap=perhaps
+    )
+    def dead_letters_are_sent_back(self, who, plan, requeueing, mishap):
+        """Users turn bad between build and work; perhaps they are corrected before their jobs are requeued."""
+        self._build()
+        for number in who:
+            self.app.change_plan(self._user(number), UNKNOWN_PLAN, None)
+        self._evening_comes()
+        self._work()
+        for number in who[:2]:
+            self.app.change_plan(self._user(number), plan, None)
+        for spoiled in (*requeueing, NOTHING):
+            self._requeue(0, timedelta(), spoiled)
+        self._work(mishap=mishap)
+
+    @rule(mishap=perhaps)
+    def rescan(self, mishap):
+        """An operator has today's run scan everybody again."""
+        moment = self.books.next_moment()
+        with suppress(NotFoundError):  # no run yet
+            self._call(lambda context: rescan(context, OPERATOR, self._today), timedelta(), mishap)
+        run_id = self._today.isoformat()
+        run = self.world.get(f"credit_refresh_runs/{run_id}")
+        if run is not None and run["status"] == "in_progress" and run["cursor"] is None:
+            self.rescanned.add(run_id)
+            self.scans[run_id] = (run["scan"], moment)
+
     @rule(paused=st.sampled_from([False, False, True]))
     def pause_the_system(self, paused):
         """An operator pauses builder and worker, or lets them go on."""
@@ -476,14 +518,14 @@ class Days(RuleBasedStateMachine):
                 assert user_id in queued, f"{user_id} was left out of the run {run_id}"
 
     def _work(self, jobs_max=1000, skew=timedelta(), mishap=NOTHING, stop=None) -> WorkReport | None:
-        before = self._settled()
+        before, counts = self._settled(), self._counts()
         report = self._call(lambda context: work(context, jobs_max, CALL_SECONDS), skew, mishap, stop)
         settled = self._settled()
         self._assert_told(settled)
         ended = [job for job_id, job in settled.items() if job_id not in before]
         if report is not None and mishap.meanwhile is None:
-            counted = [sum(job[name] for job in ended) for name in ("refreshedUsers", "skippedUsers", "failedUsers")]
-            assert [report.tally.refreshed, report.tally.skipped, report.tally.failed] == counted
+            tally = {"refreshedUsers": report.tally.refreshed, "skippedUsers": report.tally.skipped}
+            assert Counter(tally | {"failedUsers": report.tally.failed}) == self._counts() - counts
             assert report.completed + report.failed == len(ended) <= report.claimed <= jobs_max
         return report
 
@@ -502,6 +544,13 @@ class Days(RuleBasedStateMachine):
 
     def _settled(self) -> dict[str, Any]:
         return {job_id: job for job_id, job in self.world.jobs().items() if "visibleAt" not in job}
+
+    def _counts(self) -> Counter[str]:
+        """Users by outcome over all jobs; a requeued one goes on counting those it had settled before."""
+        counts: Counter[str] = Counter()
+        for job in self.world.jobs().values():
+            counts.update({name: job.get(name, 0) for name in ("refreshedUsers", "skippedUsers", "failedUsers")})
+        return counts
 
     def _refresh(
         self, call: Callable[[Context], PageReport], skew: timedelta = timedelta(), mishap: Mishap = NOTHING

@@ -223,3 +223,18 @@ def test_any_json_is_an_array_of_snapshots_or_a_value_error(value):
         return
 
     assert all(isinstance(snapshot, Snapshot) for snapshot in back)
+
+
+def test_users_late_already_have_jobs_of_their_own():
+    """Those queued within half an hour of their time must not be counted with those who were forgotten."""
+    packer, now = Packer(300), SLOTS[200]
+    for number, minutes in enumerate([0, 29, 30, 31, 500]):
+        packer.add(now, f"user-{number}", SNAPSHOT, now - timedelta(minutes=minutes))
+
+    batches = sorted(packer.drain(), key=lambda batch: batch.due_at)
+
+    assert [(batch.user_ids, now - batch.due_at) for batch in batches] == [
+        (("user-3", "user-4"), timedelta(minutes=500)),
+        (("user-0", "user-1", "user-2"), timedelta(minutes=30)),
+    ]
+    assert {batch.scheduled_for for batch in batches} == {now}

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.errors import UserError
-from shared.core.users import ABSENT, LastGrant, RawUser, User, parse_date, read_user
+from shared.core.users import ABSENT, LastGrant, RawUser, User, parse_date, read_user, waiting_since
 from tests.unit.strategies import balances, days, instants
 
 CREATED = datetime(2026, 1, 31, 23, 30, tzinfo=UTC)
@@ -231,3 +231,25 @@ def test_every_date_is_read(day):
 def test_an_absent_field_says_so():
     """In a log it is not mistaken for null."""
     assert repr(ABSENT) == "ABSENT"
+
+
+UPDATED = datetime(2026, 11, 22, 9, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("plan", "stamp", "changed"),
+    [
+        (ABSENT, ABSENT, False),
+        (None, None, False),
+        ("free", {}, False),
+        ("free", {"plan": "free"}, False),
+        (ABSENT, {"plan": "free"}, False),
+        ("pro", {"plan": "free"}, True),
+        (ABSENT, {"plan": "pro"}, True),
+    ],
+)
+def test_since_when_a_user_can_have_been_due(plan, stamp, changed):
+    """Since sign-up; after a change of plan, since the document was last changed."""
+    found = raw(plan=plan, stamp=stamp)
+
+    assert waiting_since(found, UPDATED, "free") == (UPDATED if changed else CREATED)

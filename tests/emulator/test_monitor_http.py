@@ -1,0 +1,222 @@
+"""The monitor over HTTP, under functions-framework: what it shows, refuses and changes."""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+
+import pytest
+
+from tests.support.servers import ROOT, server
+from tests.support.world import World
+
+NOON = "2026-11-22T12:00:00Z"
+CONTRACT = {
+    "totalJobs",
+    "pendingJobs",
+    "processingJobs",
+    "completedJobs",
+    "failedJobs",
+    "successRate",
+    "averageProcessingTime",
+    "lastRunTime",
+    "nextScheduledRun",
+    "errors",
+    "recentActivity",
+    "users",
+    "queueLagSeconds",
+    "paused",
+    "cost",
+    "startTime",
+    "endTime",
+    "duration",
+    "reads",
+    "writes",
+}
+
+
+@pytest.fixture(scope="module")
+def world():
+    """A day on which one job has failed."""
+    world = World(slot_seconds=86_400)
+    world.users({f"user{n}": {"credits": 5, "plan": "free"} for n in range(4)})
+    world.build()
+    world.update("users/user1", credits="x")
+    world.work()
+    return world
+
+
+@pytest.fixture(scope="module")
+def monitor(world, tmp_path_factory):
+    log = tmp_path_factory.mktemp("monitor") / "log"
+    with server("credit_refresh_monitor", log, GOOGLE_CLOUD_PROJECT=world.settings.project) as running:
+        yield running
+
+
+def get(monitor, path="/", **query):
+    return monitor.request("GET", path=f"{path}?{urllib.parse.urlencode(query)}" if query else path)
+
+
+@pytest.mark.parametrize("path", ["/", "/api/scheduled-tasks/credit-refresh-monitor", "/anything/at/all"])
+def test_it_answers_at_any_path_with_the_contract_s_fields(monitor, path):
+    """JSON, unless HTML is asked for."""
+    reply = get(monitor, path, asOf=NOON)
+
+    assert reply.status == 200
+    assert set(reply.json) >= CONTRACT
+    assert (reply.json["users"]["refreshed"], reply.json["failedJobs"]) == (3, 1)
+    assert set(reply.json["cost"]) == {"reads", "writes", "usd", "usdPer100kUsers"}
+    assert reply.headers["Cache-Control"] == "no-store"
+
+
+def test_many_views_cost_as_much_as_one(monitor):
+    """For some seconds; an action ends them at once."""
+    first, second = get(monitor), get(monitor)
+    monitor.post({"action": "resume"})
+    third = get(monitor)
+
+    assert [reply.json["cached"] for reply in (first, second, third)] == [False, True, False]
+    assert first.json["reads"] > 0
+    assert second.json["reads"] == 0
+    assert second.json["generatedAt"] == first.json["generatedAt"]
+
+
+def test_health_is_503_with_codes_while_something_is_wrong(monitor):
+    """And says nothing of any user."""
+    reply = get(monitor, "/api/scheduled-tasks/credit-refresh-monitor/health", asOf="2026-11-22T23:59:30Z")
+
+    assert reply.status == 503
+    assert set(reply.json) == {"status", "reasons", "checkedAt"}
+    assert [reason["code"] for reason in reply.json["reasons"]] == ["dead_letters"]
+
+
+def test_one_user_s_story(monitor):
+    """By id, with its receipts."""
+    reply = get(monitor, userId="user2", asOf=NOON)
+
+    assert reply.status == 200
+    assert [receipt["outcome"] for receipt in reply.json["receipts"]] == ["refreshed"]
+    assert reply.json["balance"] == 50
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code", "field"),
+    [
+        ({"userId": "nobody"}, 404, "user_not_found", "userId"),
+        ({"userId": "a/b"}, 400, "invalid_value", "userId"),
+        ({"runId": "yesterday"}, 400, "invalid_value", "runId"),
+        ({"runId": "2026-11-22", "userId": "ann"}, 400, "invalid_value", None),
+        ({"before": "2026-11-22"}, 400, "invalid_value", None),
+        ({"limit": "5"}, 400, "unknown_field", "limit"),
+        ({"asOf": "now"}, 400, "invalid_value", "asOf"),
+        ({"asset": "../settings.py"}, 404, "not_found", "asset"),
+    ],
+)
+def test_a_bad_query_is_refused_by_name(monitor, query, status, code, field):
+    """In the one form of every error."""
+    reply = get(monitor, **query)
+
+    assert reply.status == status
+    assert (reply.json["error"]["code"], reply.json["error"]["field"]) == (code, field)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        ({}, 400, "action"),
+        ({"action": "explode"}, 400, "action"),
+        ({"action": 5}, 400, "action"),
+        ({"action": "requeue"}, 400, None),
+        ({"action": "requeue", "jobId": "a", "runId": "2026-11-22"}, 400, None),
+        ({"action": "requeue", "jobId": "nothing"}, 404, "jobId"),
+        ({"action": "requeue", "jobId": "a/b"}, 400, "jobId"),
+        ({"action": "requeue", "runId": "2026-13-01"}, 400, "runId"),
+        ({"action": "rescan"}, 400, None),
+        ({"action": "rescan", "runId": "2020-01-01"}, 404, "runId"),
+        ({"action": "refresh"}, 400, None),
+        ({"action": "refresh", "userIds": []}, 400, "userIds"),
+        ({"action": "refresh", "userIds": ["u"] * 1001}, 400, "userIds"),
+        ({"action": "pause", "userId": "nobody"}, 404, "userId"),
+        ({"action": "pause", "runId": "2026-11-22"}, 400, None),
+        ({"action": "pause", "reason": "x" * 501}, 400, "reason"),
+        ({"action": "pause", "why": "x"}, 400, "why"),
+        ([], 400, None),
+    ],
+)
+def test_a_bad_action_is_refused_by_name_and_changes_nothing(monitor, world, body, status, field):
+    """No lever moves."""
+    before = (world.jobs(), world.get("credit_refresh_control/state"))
+
+    reply = monitor.post(body)
+
+    assert reply.status == status
+    assert reply.json["error"]["field"] == field
+    assert (world.jobs(), world.get("credit_refresh_control/state")) == before
+
+
+def test_an_action_of_another_site_s_page_is_refused(monitor):
+    """A browser says where it comes from."""
+    body = json.dumps({"action": "pause"}).encode()
+
+    for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        reply = monitor.request("POST", body, **headers)
+        assert (reply.status, reply.json["error"]["code"]) == (403, "cross_site")
+
+
+def test_actions_do_what_they_say_and_are_logged_with_who_and_why(monitor):
+    """Pause, resume, requeue, rescan, refresh; and once more changes nothing."""
+    told = [
+        monitor.post({"action": "pause", "reason": "a test", "asOf": NOON}).json,
+        monitor.post({"action": "pause", "asOf": NOON}).json,
+        monitor.post({"action": "resume", "asOf": NOON}).json,
+        monitor.post({"action": "requeue", "runId": "2026-11-22", "asOf": NOON}).json,
+        monitor.post({"action": "requeue", "runId": "2026-11-22", "asOf": NOON}).json,
+        monitor.post({"action": "rescan", "runId": "2026-11-22", "asOf": NOON}).json,
+        monitor.post({"action": "rescan", "runId": "2026-11-22", "asOf": NOON}).json,
+        monitor.post({"action": "pause", "userId": "user3", "asOf": NOON}).json,
+        monitor.post({"action": "resume", "userId": "user3", "asOf": NOON}).json,
+    ]
+    refreshed = monitor.post({"action": "refresh", "userIds": ["user1", "user2"], "asOf": NOON}).json
+
+    assert [each["changed"] for each in told] == [True, False, True, True, False, True, False, True, True]
+    assert told[3]["requeuedUsers"] == 1
+    assert (refreshed["totalUsers"], refreshed["skippedUsers"], refreshed["failedUsers"]) == (2, 1, 1)
+    logged = [line for line in monitor.lines() if line.get("action") == "operator_action"]
+    assert {"pause", "resume", "requeue", "rescan", "refresh"} <= {line["what"] for line in logged}
+    assert [line["actor"] for line in logged if line["reason"] == "a test"] == ["local"]
+    shown = [entry["action"] for entry in get(monitor, asOf=NOON).json["recentActivity"] if entry["kind"] == "action"]
+    assert shown.count("requeue") == 1
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
+def test_a_wrong_method_is_refused(monitor, method):
+    """405, with those that are allowed."""
+    reply = monitor.request(method)
+
+    assert (reply.status, reply.json["error"]["code"], reply.headers["Allow"]) == (
+        405,
+        "method_not_allowed",
+        "GET, HEAD, POST",
+    )
+
+
+def test_html_is_for_those_who_ask_for_it(monitor):
+    """The page holds no data; its policy allows no inline script."""
+    reply = monitor.request("GET", Accept="text/html,application/xhtml+xml,*/*;q=0.8")
+
+    assert reply.headers["Content-Type"].startswith("text/html")
+    assert "script-src 'self'" in reply.headers["Content-Security-Policy"]
+    assert b"user2" not in reply.body
+
+
+def test_an_outage_is_503_to_people_and_uptime_checks(world, tmp_path):
+    """With a code and Retry-After; never a traceback or an address."""
+    environ = {"GOOGLE_CLOUD_PROJECT": world.settings.project, "FIRESTORE_EMULATOR_HOST": "127.0.0.1:9"}
+    with server("credit_refresh_monitor", tmp_path / "log", **environ) as monitor:
+        health, view = get(monitor, "/health"), get(monitor)
+
+    assert (health.status, health.json["reasons"][0]["code"]) == (503, "database_unreachable")
+    assert (view.status, view.json["error"]["code"]) == (503, "unavailable")
+    assert int(view.headers["Retry-After"]) > 0
+    assert b"Traceback" not in view.body + health.body
+    assert str(ROOT).encode() not in view.body

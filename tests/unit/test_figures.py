@@ -1,0 +1,225 @@
+"""Figures: what a settled job adds to its run's roll-up, and what a requeue takes back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.core.decision import SkipReason
+from shared.core.figures import (
+    DURATION_RATIO,
+    NAMES,
+    Effort,
+    Rollup,
+    added,
+    duration_class,
+    figures_of,
+    hour_name,
+    requeued,
+    rolled_up,
+)
+from shared.core.jobs import Earlier, Job, settle
+from shared.core.outcomes import Outcome
+
+MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
+SLOT = MIDNIGHT + timedelta(hours=10)
+MINUTE = timedelta(minutes=1)
+EFFORT = Effort(processing_ms=120, conflicts=2, reads=5, writes=9)
+
+REFRESHED = Outcome.refreshed("ann", 10, 50)
+SKIPPED = Outcome.skipped("bob", SkipReason.PAUSED)
+SUPERSEDED = Outcome.skipped("sue", SkipReason.SUPERSEDED)
+FAILED = Outcome.failed("cid", "bad_balance", "the balance is a text")
+AGAIN = Outcome.retry("dan", "contention", "the document keeps changing")
+NOBODY = Outcome.failed("", "unreadable_job", "no users")
+OUTCOMES = [REFRESHED, SKIPPED, SUPERSEDED, FAILED, AGAIN]
+
+
+def job(**fields) -> Job:
+    """A claimed job of this morning's ten o'clock slot."""
+    told = {"job_id": "j", "root_id": "j", "run_id": "2026-11-22", "day": date(2026, 11, 22), "scheduled_for": SLOT}
+    told |= {"user_ids": (), "max_attempts": 3, "created_at": MIDNIGHT, "visible_at": None, "attempts": 1}
+    return Job(**{**told, **fields})
+
+
+def settled(outcomes, ended_at=SLOT, **fields):
+    return settle(job(**fields), outcomes, ended_at, MINUTE)
+
+
+def as_document(settlement, figures):
+    """The fields a settled job is stored with, as far as a requeue looks at them."""
+    return {"receipts": settlement.receipts, "errors": settlement.errors, **figures}
+
+
+def shards_of(*increments):
+    """What Firestore makes of increments by field path."""
+    shard: dict = {}
+    for each in increments:
+        for path, amount in each.items():
+            first, _, second = path.partition(".")
+            place, name = (shard, first) if not second else (shard.setdefault(first, {}), second)
+            place[name] = place.get(name, 0) + amount
+    return [shard]
+
+
+def test_a_job_s_figures():
+    """Users by outcome and by service, and what the attempt took."""
+    figures = figures_of(settled([REFRESHED, SKIPPED, FAILED, AGAIN]), EFFORT)
+
+    assert figures == {
+        "refreshedUsers": 1,
+        "skippedUsers": 1,
+        "failedUsers": 1,
+        "retriedUsers": 1,
+        "onTimeUsers": 1,
+        "lateUsers": 1,
+        "conflicts": 2,
+        "processingMs": 120,
+        "reads": 5,
+        "writes": 9,
+    }
+    assert tuple(figures) == NAMES
+
+
+@pytest.mark.parametrize(
+    ("due_at", "ended_at", "outcomes", "on_time", "late"),
+    [
+        (None, SLOT, [REFRESHED], 1, 0),
+        (None, SLOT + 30 * MINUTE, [REFRESHED], 1, 0),
+        (None, SLOT + 30 * MINUTE + timedelta(seconds=1), [REFRESHED], 0, 1),
+        (SLOT - 29 * MINUTE, SLOT, [REFRESHED], 1, 0),
+        (SLOT - 40 * MINUTE, SLOT, [REFRESHED], 0, 1),
+        (None, SLOT, [SKIPPED], 0, 0),
+        (None, SLOT, [SUPERSEDED], 0, 1),
+        (None, SLOT, [FAILED], 0, 1),
+        (None, SLOT, [AGAIN], 0, 0),
+        (None, SLOT, [NOBODY], 0, 0),
+    ],
+)
+def test_who_is_served_on_time(due_at, ended_at, outcomes, on_time, late):
+    """Refreshed within half an hour, inclusive; late are also those who failed or were left to a newer day."""
+    figures = figures_of(settled(outcomes, ended_at, due_at=due_at), EFFORT)
+
+    assert (figures["onTimeUsers"], figures["lateUsers"]) == (on_time, late)
+
+
+def test_a_roll_up_s_increments():
+    """The figures, how the job ended, the hour, the class of its duration, and errors by code."""
+    settlement = settled([REFRESHED, FAILED, FAILED, AGAIN], SLOT + 90 * MINUTE)
+    figures = figures_of(settlement, EFFORT)
+
+    increments = rolled_up(settlement, figures, MIDNIGHT)
+
+    assert {name: amount for name, amount in increments.items() if name not in figures} == {
+        "failedJobs": 1,
+        "retryJobs": 1,
+        "doneByHour.h11": 3,
+        "jobsByDuration.b22": 1,
+        "errorsByCode.bad_balance": 2,
+    }
+
+
+def test_a_requeue_takes_back_what_failed_and_nothing_else():
+    """After it the roll-up is what it would be had those users not been settled yet; time and cost were spent."""
+    settlement = settled(OUTCOMES, SLOT + 90 * MINUTE)
+    figures = figures_of(settlement, EFFORT)
+    without = settled([REFRESHED, SKIPPED, SUPERSEDED, AGAIN], SLOT + 90 * MINUTE)
+
+    back = requeued(as_document(settlement, figures), SLOT + 90 * MINUTE, MIDNIGHT)
+    rollup = Rollup.of(shards_of(rolled_up(settlement, figures, MIDNIGHT), back.taken_back))
+
+    expected = Rollup.of(shards_of(rolled_up(without, figures_of(without, EFFORT), MIDNIGHT)))
+    ends = {"completedJobs", "failedJobs"}
+    assert back.user_ids == ("cid",)
+    assert [receipt["userId"] for receipt in back.receipts] == ["ann", "bob", "sue"]
+    assert (rollup["failedJobs"], rollup.done_by_hour, rollup.errors_by_code) == (0, {11: 3}, {})
+    assert {name: rollup[name] for name in NAMES if name not in ends} == {name: expected[name] for name in NAMES}
+
+
+def test_a_requeued_job_s_receipts_and_figures_go_on():
+    """What stood before stands; what is settled now is added."""
+    before = figures_of(settled([REFRESHED, FAILED]), EFFORT)
+    earlier = Earlier(receipts=(REFRESHED.as_receipt(),), figures={**before, "failedUsers": 0})
+    again = settled([Outcome.refreshed("cid", 1, 50)], earlier=earlier)
+
+    figures = added(earlier.figures, figures_of(again, EFFORT))
+
+    assert [receipt["userId"] for receipt in again.receipts] == ["ann", "cid"]
+    assert (figures["refreshedUsers"], figures["failedUsers"], figures["reads"]) == (2, 0, 10)
+
+
+def test_a_retry_of_a_requeued_job_has_an_id_of_its_own():
+    """It can't meet a retry of the job's life before; and it brings nothing along."""
+    earlier = Earlier(receipts=(REFRESHED.as_receipt(),))
+    retry = settled([AGAIN], chain_id="j-requeue1", earlier=earlier).retry
+
+    assert retry is not None
+    assert (retry.job_id, retry.root_id, retry.chain_id, retry.earlier) == (
+        "j-requeue1-attempt2",
+        "j",
+        "j-requeue1",
+        Earlier(),
+    )
+
+
+@pytest.mark.parametrize("fields", [{}, {"receipts": []}, {"receipts": ["x", 7]}, {"errors": [{}]}])
+def test_a_failed_document_that_was_made_by_hand_can_be_requeued(fields):
+    """Without receipts nobody is known to be settled: all its users are tried."""
+    assert requeued(fields, SLOT, MIDNIGHT).user_ids == ()
+
+
+@pytest.mark.parametrize(
+    ("instant", "name"),
+    [
+        (MIDNIGHT, "h00"),
+        (MIDNIGHT + timedelta(minutes=59), "h00"),
+        (MIDNIGHT + timedelta(hours=1), "h01"),
+        (MIDNIGHT + timedelta(hours=25), "h25"),
+        (MIDNIGHT + timedelta(days=9), "h60"),
+        (MIDNIGHT - timedelta(hours=1), "h00"),
+    ],
+)
+def test_hours_since_the_day_began(instant, name):
+    """Half-open, bounded on both sides."""
+    assert hour_name(instant, MIDNIGHT) == name
+
+
+@given(st.integers(0, 600_000))
+def test_a_duration_is_within_a_quarter_of_its_class_s_bound(milliseconds):
+    """Never above the bound, and never more than a quarter below it."""
+    bound = DURATION_RATIO ** int(duration_class(milliseconds)[1:])
+
+    assert max(1, milliseconds) <= bound * (1 + 1e-9)
+    assert bound <= max(1, milliseconds) * DURATION_RATIO * (1 + 1e-9)
+
+
+@given(st.lists(st.integers(0, 100_000), min_size=1, max_size=50))
+def test_a_percentile_is_the_bound_of_the_class_it_falls_into(durations):
+    """As a sorted list of all durations has it, to a quarter."""
+    classes = Counter(duration_class(each) for each in durations)
+    rollup = Rollup.of([{"jobsByDuration": dict(classes)}])
+
+    true = sorted(durations)[-(-95 * len(durations) // 100) - 1]
+    found = rollup.percentile_ms(0.95)
+    assert found is not None
+    assert max(1, true) - 0.5 <= found <= max(1, true) * DURATION_RATIO + 0.5
+
+
+def test_an_empty_roll_up_says_nothing():
+    """None rather than zero, where there is nothing to divide by."""
+    rollup = Rollup.of([])
+
+    assert (rollup.average_ms, rollup.percentile_ms(0.95), rollup["refreshedUsers"]) == (None, None, 0)
+
+
+def test_shards_add_up_and_foreign_fields_are_passed_over():
+    """Somebody may have written into them by hand."""
+    rollup = Rollup.of([{"reads": 2, "note": "x", "doneByHour": {"h01": 3}}, {"reads": 5, "doneByHour": {"h01": 4}}])
+
+    assert (rollup["reads"], rollup.done_by_hour) == (7, {1: 7})
+    assert replace(rollup, figures={"failedJobs": -1})["failedJobs"] == 0

@@ -1,0 +1,64 @@
+"""Health: each ailment at its threshold, and a word for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.core.health import Vitals, diagnose
+from shared.core.runs import Run, RunStatus, Scan
+
+MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
+NOON = MIDNIGHT + timedelta(hours=12)
+MINUTE = timedelta(minutes=1)
+DONE = Run(run_id="2026-11-22", scan=Scan.ALL, created_at=MIDNIGHT, status=RunStatus.COMPLETED)
+WELL = Vitals(
+    now=NOON,
+    day_start=MIDNIGHT,
+    run=DONE,
+    worker_seen_at=NOON - MINUTE,
+    worker_interval=5 * MINUTE,
+    lag_seconds=0,
+    dead_letters=0,
+)
+
+
+def test_all_is_well():
+    """No reason, no words."""
+    assert diagnose(WELL) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "told"),
+    [
+        ({"worker_seen_at": None}, "no_worker_heartbeat", "no worker has ever run"),
+        ({"worker_seen_at": NOON - 15 * MINUTE}, None, None),
+        ({"worker_seen_at": NOON - 16 * MINUTE}, "no_worker_heartbeat", "for 16 minutes"),
+        ({"worker_seen_at": NOON - 3000 * MINUTE}, "no_worker_heartbeat", "for 50 hours"),
+        ({"worker_seen_at": NOON - 16 * MINUTE, "worker_interval": 6 * MINUTE}, None, None),
+        ({"worker_seen_at": NOON + MINUTE}, None, None),
+        ({"lag_seconds": 1800}, None, None),
+        ({"lag_seconds": 1801}, "queue_lag", "for 30 minutes"),
+        ({"run": None}, "builder_unfinished", "has not begun"),
+        ({"run": None, "now": MIDNIGHT + 60 * MINUTE}, None, None),
+        ({"run": None, "now": MIDNIGHT + 61 * MINUTE, "worker_seen_at": NOON}, "builder_unfinished", "has not begun"),
+        ({"run": replace(DONE, status=RunStatus.IN_PROGRESS)}, "builder_unfinished", "is not finished"),
+        ({"dead_letters": 1}, "dead_letters", "wait to be requeued"),
+        ({"breaker_is_open": True}, "breaker_open", "breaker is open"),
+    ],
+)
+def test_each_ailment_has_a_threshold_and_a_word(change, code, told):
+    """On the healthy side of it nothing is said."""
+    reasons = diagnose(replace(WELL, **change))
+
+    assert [reason.code for reason in reasons] == ([] if code is None else [code])
+    assert code is None or told in reasons[0].message
+
+
+def test_all_that_is_wrong_is_told_at_once():
+    """Not the first thing only."""
+    vitals = replace(WELL, run=None, worker_seen_at=None, lag_seconds=9999, dead_letters=3, breaker_is_open=True)
+
+    assert len(diagnose(vitals)) == 5

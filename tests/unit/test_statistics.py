@@ -1,0 +1,106 @@
+"""Statistics: sums of what a builder and a roll-up say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from shared.core.figures import Rollup
+from shared.core.runs import Billed, Run, Scan, ScanCounts
+from shared.core.service_level import DayServed, Served
+from shared.core.statistics import (
+    Users,
+    billed_of,
+    dollars,
+    errors_by_code,
+    hours_of,
+    pending_jobs,
+    served_lately,
+    users_of,
+)
+
+MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
+DAY = timedelta(days=1)
+RUN = Run(
+    run_id="2026-11-22",
+    scan=Scan.ALL,
+    created_at=MIDNIGHT,
+    counts=ScanCounts(scanned=120, queued=100, skipped=18, failed=2, jobs_created=10),
+    billed=Billed(130, 12),
+    errors_by_code={"bad_balance": 2},
+    planned_by_hour=Counter({3: 60, 4: 40}),
+)
+ROLLUP = Rollup(
+    {"refreshedUsers": 70, "skippedUsers": 5, "failedUsers": 1, "completedJobs": 7, "failedJobs": 1, "retryJobs": 2}
+    | {"reads": 20, "writes": 90, "onTimeUsers": 70, "lateUsers": 1},
+    {3: 60, 26: 16},
+    {},
+    {"write_rejected": 1, "bad_balance": 3, "gone": 0},
+)
+
+
+def test_users_by_how_they_stand():
+    """Those the builder found failing have failed; those queued and not settled are pending."""
+    users = users_of(RUN, ROLLUP)
+
+    assert users == Users(refreshed=70, skipped=5, failed=3, pending=24)
+    assert users.success_rate == pytest.approx(75 / 78)
+
+
+def test_without_a_run_there_is_nobody():
+    """And no rate of success."""
+    assert users_of(None, Rollup()) == Users(0, 0, 0, 0)
+    assert users_of(None, Rollup()).success_rate is None
+
+
+def test_users_are_never_fewer_than_none():
+    """Jobs put into the queue by hand were planned by nobody."""
+    assert users_of(None, ROLLUP).pending == 0
+
+
+@pytest.mark.parametrize(
+    ("counted", "run", "expected"),
+    [(5, RUN, 5), (999, RUN, 999), (1000, None, 1000), (1000, RUN, 1000), (1000, "large", 4989)],
+)
+def test_more_jobs_than_are_counted_are_reckoned(counted, run, expected):
+    """From those created, by builder and as retries, less those that went on."""
+    large = replace(RUN, counts=replace(RUN.counts, jobs_created=4998))
+
+    assert pending_jobs(counted, 1000, large if run == "large" else run, ROLLUP, 3) == expected
+
+
+def test_the_hours_of_a_day_and_those_after():
+    """As many rows as the day has hours, and more where work was done later."""
+    hours = hours_of(RUN, ROLLUP, MIDNIGHT, MIDNIGHT + DAY)
+
+    assert [hour.number for hour in hours] == list(range(27))
+    assert [(hours[n].planned, hours[n].done) for n in (3, 4, 26)] == [(60, 60), (40, 0), (0, 16)]
+    assert hours[26].start == MIDNIGHT + timedelta(hours=26)
+
+
+@pytest.mark.parametrize("length", [23, 24, 25])
+def test_a_day_has_as_many_hours_as_it_has(length):
+    """Clocks are set forward and back."""
+    assert len(hours_of(None, Rollup(), MIDNIGHT, MIDNIGHT + timedelta(hours=length))) == length
+
+
+def test_errors_by_code_are_the_builder_s_and_the_worker_s():
+    """Most frequent first, none that was taken back."""
+    assert list(errors_by_code(RUN, ROLLUP).items()) == [("bad_balance", 5), ("write_rejected", 1)]
+
+
+def test_the_last_days_are_served_as_their_sum():
+    """The run's own day and the 29 before."""
+    history = [DayServed(date(2026, 10, 1) + n * DAY, Served(10, 1)) for n in range(40)]
+
+    assert served_lately(replace(RUN, history=history), ROLLUP) == Served(70 + 290, 1 + 29)
+    assert served_lately(None, ROLLUP) == Served(70, 1)
+
+
+def test_the_bill():
+    """Builder and workers together, at dollars per 100,000."""
+    assert billed_of(RUN, ROLLUP) == Billed(150, 102)
+    assert dollars(Billed(100_000, 200_000), 0.03, 0.09) == pytest.approx(0.21)
