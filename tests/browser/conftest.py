@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.browser import chromium, opened
+from dev.browser import chromium, opened
+from tests.support.firebase import auth, auth_emulator
 from tests.support.stub import serving_stub
+
+__all__ = ["auth", "auth_emulator"]  # fixtures
 
 
 @pytest.fixture(scope="session")

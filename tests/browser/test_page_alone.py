@@ -467,7 +467,7 @@ def test_what_is_unfolded_or_has_the_focus_stays_so_when_figures_change(page, st
     page.evaluate("window.held = document.querySelector('#failures button')")
     stub.says(statistics(errorsTotal=3))
     pass_seconds(page, 11)
-    expect(page.locator("#failures summary")).to_have_text("3 errors, the first 2")
+    expect(page.locator("#failures summary")).to_have_text("Failed users, 2 of 3")
 
     expect(page.locator("#failures details")).to_have_attribute("open", "")
     expect(page.get_by_role("button", name=re.compile("Requeue job"))).to_be_focused()

@@ -30,6 +30,11 @@ class Chart {
     if (!same) this.#draw();
   }
 
+  clear() {
+    this.#plot?.destroy();
+    this.#plot = this.#plan = null;
+  }
+
   #draw() {
     if (!this.#plan) return;
     this.#plot?.destroy();
@@ -95,6 +100,12 @@ function wholeSplits(_plot, _axis, _low, high) {
 
 let hoursChart;
 let jobsChart;
+
+/** Take both away. */
+export function clear() {
+  hoursChart?.clear();
+  jobsChart?.clear();
+}
 
 /** Planned and done users, hour by hour. */
 export function showHours({ hours }) {

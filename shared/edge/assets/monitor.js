@@ -69,9 +69,12 @@ function refuse(error) {
 /** Nothing of what was shown stays behind for the next one. */
 function clear() {
   statistics = null;
+  problem = "";
   story.forget();
-  byId("status").replaceChildren();
+  charts.clear();
+  for (const place of document.querySelectorAll("[data-drawn]")) place.replaceChildren();
   document.body.dataset.tone = "idle";
+  showAge();
 }
 
 /** One of the page's parts: figures, sign-in, refused or waiting. */

@@ -59,8 +59,13 @@ function tile({ figure, title, value, note, tone }) {
 }
 
 function jobsTile({ totalJobs, pendingJobs, processingJobs, completedJobs, failedJobs }) {
-  const note = [`${count(pendingJobs)} pending`, `${count(processingJobs)} running`, `${count(failedJobs)} failed`].join(", ");
+  const note = counted([[pendingJobs, "pending"], [processingJobs, "running"], [failedJobs, "failed"]]) || "none is waiting";
   return { figure: "jobs", title: "Jobs done", value: `${count(completedJobs)} of ${count(totalJobs)}`, note, tone: failedJobs ? "bad" : null };
+}
+
+/** Only what there is: "3 pending, 1 failed". */
+function counted(pairs) {
+  return pairs.filter(([number]) => number > 0).map(([number, what]) => `${count(number)} ${what}`).join(", ");
 }
 
 function successTile({ successRate, users }) {
@@ -91,8 +96,8 @@ function sloTile({ slo }) {
 }
 
 function budget(left, objective) {
-  const words = left < 0 ? "error budget overspent" : `${percent(left, 0)} of error budget left`;
-  return `goal ${percent(objective, 2)}, ${words}`;
+  const rest = left < 0 ? "error budget overspent" : `${percent(left, 0)} of budget left`;
+  return `goal ${percent(objective, 2)}, ${rest}`;
 }
 
 function builderTile({ builder, runId, runStatus }) {
@@ -112,13 +117,14 @@ function workerTile({ worker, runId }) {
  */
 export function showFailures(statistics, requeue, lookUp) {
   const { deadLetters, errors, errorsTotal, failedJobs, runId } = statistics;
-  byId("failures-count").textContent = failedJobs + errorsTotal ? `${plural(failedJobs, "job")}, ${plural(errorsTotal, "error")}` : "";
+  byId("failures-count").textContent = [failedJobs && plural(failedJobs, "job"), errorsTotal && plural(errorsTotal, "user")].filter(Boolean).join(", ");
   byId("requeue-all").hidden = failedJobs === 0;
   byId("requeue-all").onclick = () => requeue({ runId });
   if (!deadLetters.length && !errors.length) return show(byId("failures"), make("p", { class: "empty" }, "Nobody failed."));
   return show(byId("failures"),
     deadLetters.length ? deadLettersTable(deadLetters, runId, requeue) : "",
     moreLetters(failedJobs - deadLetters.length),
+    codes(statistics),
     errors.length ? failedUsers(statistics, lookUp) : "");
 }
 
@@ -143,13 +149,16 @@ function reason({ code, error }) {
   return make("span", {}, make("b", { class: "code" }, words(code)), error ? ` ${error}` : "");
 }
 
-function failedUsers({ errors, errorsTotal, errorsByCode, runId }, lookUp) {
+function codes({ errorsByCode }) {
+  const items = Object.entries(errorsByCode).map(([code, number]) => make("li", {}, `${words(code)} `, make("b", {}, count(number))));
+  return items.length ? make("ul", { class: "codes", "aria-label": "Failed users by reason" }, ...items) : "";
+}
+
+function failedUsers({ errors, errorsTotal, runId }, lookUp) {
   const columns = [{ title: "User" }, { title: "Reason" }, { title: "At", number: true }];
   const rows = errors.map((each) => [userButton(each.userId, lookUp), reason(each), when(each.timestamp, runId)]);
-  const codes = Object.entries(errorsByCode).map(([code, number]) => make("li", {}, `${words(code)} `, make("b", {}, count(number))));
-  const title = errorsTotal > errors.length ? `${plural(errorsTotal, "error")}, the first ${errors.length}` : plural(errorsTotal, "error");
-  return make("details", { "data-key": "errors", class: "spaced" }, make("summary", {}, title),
-    make("ul", { class: "codes" }, ...codes), table({ caption: "Failed users", columns, rows }));
+  const title = errorsTotal > errors.length ? `Failed users, ${errors.length} of ${count(errorsTotal)}` : "Failed users";
+  return make("details", { "data-key": "errors" }, make("summary", {}, title), table({ caption: "Failed users", columns, rows }));
 }
 
 /** An id, shortened in the eye alone: all of it can be read, searched and copied. */

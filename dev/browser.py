@@ -21,7 +21,7 @@ ARGUMENTS = [
 ]
 MISSING = (
     "no Chromium found: install it (Debian: apt-get install chromium), or set CHROMIUM to the path of one; "
-    "the tests in tests/browser need it"
+    "the browser tests and the screenshots need it"
 )
 
 # Told by the browser itself, also where nothing is logged.

@@ -1,0 +1,146 @@
+"""`make screenshots`: the pictures of the monitor in docs, taken of the real function after most of a real day.
+
+Builder and worker are called as their schedule has it, at the simulated time; then the page is opened at that time.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from playwright.sync_api import Browser, Page, expect
+
+from dev.browser import chromium, opened
+from dev.cloud_scheduler import deliver, path_of
+from dev.console import end_on_signals, stay_local
+from dev.database import Change, Database, update_time_ns
+from dev.emulator import EmulatorError, emulator, free_port
+from dev.function_server import BUNDLE
+from dev.loading import load
+from dev.oracle import Rules
+from dev.pictures import smaller
+from dev.population import Population
+from dev.serve import serving
+from shared.settings import read_settings
+from shared.store.values import get
+
+DOCS = BUNDLE / "docs"
+USERS = 12_000
+SLOT_SECONDS = 1800  # which fills a job or two
+BUILDER, WORKER, MONITOR = "credit_refresh_queue", "credit_refresh_worker", "credit_refresh_monitor"
+TICK = timedelta(minutes=5)
+JOBS = "credit_refresh_jobs"
+SPOILT = 3  # users
+LOOKED_AT, AFTER_FAILURE = time(14, 2), time(14, 37)
+FAILING_SLOT = time(14, 30)
+DESK = {"viewport": {"width": 1280, "height": 900}}
+PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True}
+
+
+def main() -> int:
+    """The exit code: 0 when all pictures are there."""
+    end_on_signals()
+    stay_local()
+    os.environ |= {"CREDIT_REFRESH_SLOT_SECONDS": str(SLOT_SECONDS), "GOOGLE_CLOUD_PROJECT": "demo-screenshots"}
+    try:
+        with emulator() as host, chromium() as browser:
+            os.environ["FIRESTORE_EMULATOR_HOST"] = host
+            take_all(browser)
+    except (EmulatorError, RuntimeError) as exc:
+        print(exc, file=sys.stderr)
+        return 1
+    return 0
+
+
+def take_all(browser: Browser) -> None:
+    """A healthy afternoon in light and on a phone, and one with a failed job in the dark."""
+    port = free_port()
+    with project() as (database, day), serving(port):
+        stage = Stage(port, day)
+        stage.play(time(0), LOOKED_AT)
+        stage.steer(time(13, 41), action="pause", reason="prices are being changed")
+        stage.steer(time(13, 44), action="resume")
+        stage.take(browser, "monitor-light.png", LOOKED_AT, {**DESK, "color_scheme": "light"})
+        stage.take(browser, "monitor-phone.png", LOOKED_AT, {**PHONE, "color_scheme": "light"})
+        someone = spoil(database, stage.at(FAILING_SLOT))
+        stage.play(LOOKED_AT, AFTER_FAILURE)
+        stage.take(browser, "monitor-dark.png", AFTER_FAILURE, {**DESK, "color_scheme": "dark"}, someone)
+
+
+@contextmanager
+def project() -> Iterator[tuple[Database, date]]:
+    """A population on the emulator, and the day it is about to begin."""
+    settings = read_settings(os.environ)
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)  # no document is younger than the day
+    database = Database(str(settings.emulator_host), str(settings.project_id))
+    load(database, Population(USERS, tomorrow, Rules.read(settings.plans_file)), lambda _: None)
+    yield database, tomorrow
+    database.close()
+
+
+def spoil(database: Database, slot: datetime) -> str:
+    """Have a job of that slot meet users it can't make sense of; one that it can refresh."""
+    job_id = database.find(JOBS, "scheduledFor", slot, 1)[0]
+    user_ids = list(get(database.read(JOBS, [job_id], ["userIds"])[job_id].fields["userIds"]))
+    found = database.read("users", user_ids[:SPOILT], ["credits"])
+    changes = [Change(one, {"credits": "a lot"}, update_time_ns(document)) for one, document in found.items()]
+    database.change("users", changes)
+    return str(user_ids[-1])
+
+
+class Stage:
+    """The functions on one port, through one day."""
+
+    def __init__(self, port: int, day: date) -> None:
+        self._port, self._day = port, day
+
+    def at(self, clock: time) -> datetime:
+        return datetime.combine(self._day, clock, UTC)
+
+    def play(self, after: time, until: time) -> None:
+        """Every tick in between: the worker, and the builder on the full ten minutes."""
+        now = self.at(after) - (self.at(after) - self.at(time(0))) % TICK
+        while now < self.at(until):
+            if now.minute % 10 == 0:
+                self._call(BUILDER, now, {"scan": "auto"})
+            self._call(WORKER, now, {})
+            now += TICK
+
+    def steer(self, clock: time, **action: str) -> None:
+        self._call(MONITOR, self.at(clock), action)
+
+    def take(
+        self, browser: Browser, name: str, clock: time, options: Mapping[str, Any], user_id: str | None = None
+    ) -> None:
+        """One picture of the page at that time."""
+        asked = {"asOf": self.at(clock).isoformat(), **({"userId": user_id} if user_id else {})}
+        with opened(browser, reduced_motion="reduce", **options) as (page, complaints):
+            page.goto(f"http://127.0.0.1:{self._port}{path_of(MONITOR)}?{urlencode(asked)}")
+            expect(page.locator("#status strong")).to_be_visible()
+            if user_id:
+                expect(page.locator("#story h3")).to_be_visible()
+            save(page, DOCS / name, whole="has_touch" not in options)
+            if complaints:
+                raise RuntimeError(f"{name}: {complaints}")
+
+    def _call(self, entry_point: str, now: datetime, body: dict[str, Any]) -> None:
+        answer = deliver(self._port, entry_point, now, {**body, "asOf": now.isoformat()})
+        if answer.status != 200:
+            raise RuntimeError(f"{entry_point} at {now} answered {answer.status}: {dict(answer.body)}")
+
+
+def save(page: Page, path: Path, *, whole: bool) -> None:
+    page.evaluate("document.activeElement?.blur(); scrollTo(0, 0)")
+    page.evaluate("new Promise((painted) => requestAnimationFrame(() => requestAnimationFrame(painted)))")
+    path.write_bytes(smaller(page.screenshot(full_page=whole)))
+    print(f"{path.relative_to(BUNDLE)}: {path.stat().st_size // 1024} KB")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""Who gets to see the figures: the page, Firebase's own client, the real Auth emulator and the real function."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.support.firebase import PASSWORD
+from tests.support.servers import server
+
+
+@pytest.fixture(scope="module")
+def address(auth, tmp_path_factory):
+    """The monitor's, where one has to sign in."""
+    environ = {
+        "GOOGLE_CLOUD_PROJECT": auth.project,
+        "FIREBASE_AUTH_EMULATOR_HOST": auth.host,
+        "CREDIT_REFRESH_AUTH": "on",
+    }
+    log = tmp_path_factory.mktemp("signin") / "monitor.log"
+    with server("credit_refresh_monitor", log, **environ) as running:
+        yield f"http://127.0.0.1:{running.port}/api/scheduled-tasks/credit-refresh-monitor"
+
+
+def sign_in(page, user, password=PASSWORD):
+    page.get_by_label("E-mail").fill(user.email)
+    page.get_by_label("Password", exact=True).fill(password)
+    page.get_by_label("Password", exact=True).press("Enter")
+
+
+def expect_figures(page):
+    expect(page.locator("#status strong")).to_be_visible()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_hidden()
+
+
+def test_an_admin_signs_in_acts_and_signs_out(page, address, auth):
+    """No figure before, and none after; what was done is told with the admin's name."""
+    admin = auth.create_admin()
+    asked = []
+    page.on("request", lambda request: asked.append(request) if request.url == address else None)
+    page.goto(address)
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    expect(page.get_by_label("E-mail")).to_be_focused()
+    expect(page.locator("#status")).to_be_hidden()
+    assert [request.resource_type for request in asked] == ["document"]
+
+    sign_in(page, admin)
+    expect_figures(page)
+    expect(page.locator("#account-name")).to_have_text(admin.email)
+    for action in ("Pause", "Resume"):
+        page.get_by_role("button", name=action, exact=True).click()
+        page.get_by_role("dialog").get_by_role("button", name=action).click()
+        expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(page.locator("#activity")).to_contain_text(f"Pause by {admin.email}")
+
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    expect(page.locator("#account")).to_be_hidden()
+    assert admin.email not in page.locator("body").text_content()
+    assert page.locator("#hours canvas").count() == 0
+
+
+def test_who_has_signed_in_stays_so(page, address, auth):
+    """A page loaded again does not ask again; every call has its token in its header, and never in an address."""
+    page.goto(address)
+    sign_in(page, auth.create_admin())
+    expect_figures(page)
+    with page.expect_request(lambda request: request.url == address and "authorization" in request.headers) as told:
+        page.reload()
+
+    expect_figures(page)
+    assert re.fullmatch(r"Bearer [\w.-]{100,}", told.value.headers["authorization"])
+    assert "token" not in page.url
+
+
+def test_a_wrong_password_is_told_without_telling_more(troubled, address, auth):
+    """Nor whether there is such an account."""
+    page = troubled
+    page.goto(address)
+    sign_in(page, auth.create_admin(), "wrong horse")
+    expect(page.locator("#signin-problem")).to_have_text("E-mail or password is wrong.")
+
+    page.get_by_label("E-mail").fill("nobody@example.com")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#signin-problem")).to_have_text("E-mail or password is wrong.")
+    expect(page.locator("#status")).to_be_hidden()
+
+
+def test_who_is_no_admin_is_told_so_and_let_in_once_one(troubled, address, auth):
+    """Being signed in is not enough; the claim is seen without signing in anew."""
+    page = troubled
+    user = auth.create_user()
+    page.goto(address)
+    sign_in(page, user)
+    expect(page.locator("#refused-text")).to_have_text(f"You are signed in as {user.email}, but not as an admin.")
+    expect(page.locator("#status")).to_be_hidden()
+
+    auth.set_claims(user, {"admin": True})
+    page.get_by_role("button", name="Try again").click()
+    expect_figures(page)
+
+
+def test_an_admin_whose_tokens_are_revoked_is_asked_to_sign_in_again(troubled, address, auth):
+    """At the next look; what was shown is taken away."""
+    page = troubled
+    admin = auth.create_admin()
+    page.goto(address)
+    sign_in(page, admin)
+    expect_figures(page)
+    auth.revoke(admin)
+    page.get_by_role("button", name="Update now").click()
+
+    expect(page.locator("#signin-problem")).to_have_text("You were signed out; please sign in again.")
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    expect(page.locator("#status")).to_be_empty()
+
+
+def test_an_account_that_is_deleted_is_out_at_the_next_look(troubled, address, auth):
+    """However long its token would have been good."""
+    page = troubled
+    admin = auth.create_admin()
+    page.goto(address)
+    sign_in(page, admin)
+    expect_figures(page)
+    auth.delete(admin)
+    page.get_by_role("button", name="Update now").click()
+
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    expect(page.locator("#status")).to_be_empty()
