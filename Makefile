@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-all lint soak bench clean
+.PHONY: help demo dev test test-all lint soak screenshots bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ lint: $(READY) ## ruff and mypy
 
 soak: $(READY) ## the model: random histories with crashes, for an hour (SOAK_SECONDS=3600)
 	@$(BIN)/python -m tests.model.soak
+
+screenshots: $(READY) ## the pictures of the monitor in docs, taken anew (needs Chromium)
+	@$(BIN)/python -m dev.screenshots
 
 bench: $(READY) ## speed and cost beside what people would use instead
 	@$(BIN)/python -m bench
