@@ -4,9 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+FIREBASE := tests/firebase/node_modules/.ready
+# What needs more than Python and Java.
+FURTHER := tests/auth tests/browser tests/deploy tests/rules
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-all lint soak screenshots bench clean
+.PHONY: help demo dev test test-all firebase lint soak screenshots bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -18,9 +21,12 @@ dev: $(READY) ## the functions and a ticking schedule at http://localhost:8080
 	@$(BIN)/python -m dev.serve
 
 test: lint $(READY) ## lint, types and the suite (Python and Java only)
+	$(BIN)/python -m pytest -n auto $(FURTHER:%=--ignore=%)
+
+test-all: lint $(READY) firebase ## … and what needs Node, a browser or gcloud: what CI runs
 	$(BIN)/python -m pytest -n auto
 
-test-all: test ## what CI runs
+firebase: $(FIREBASE) ## Firebase's own tools, for the tests of tokens and rules (Node 20 or newer)
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .
@@ -37,9 +43,15 @@ bench: $(READY) ## speed and cost beside what people would use instead
 	@$(BIN)/python -m bench
 
 clean: ## remove the virtual environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) tests/firebase/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(READY): requirements.txt requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+$(FIREBASE): tests/firebase/package.json tests/firebase/package-lock.json
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' && command -v npm >/dev/null || \
+	    { echo "The tests of tokens and rules need Node 20 or newer and npm (on Debian: nodejs and npm)." >&2; exit 1; }
+	npm ci --prefix tests/firebase --no-audit --no-fund --ignore-scripts
 	@touch $@

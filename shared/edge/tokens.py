@@ -12,12 +12,14 @@ from typing import Any
 import firebase_admin
 from firebase_admin import auth, credentials, exceptions
 from google.auth.exceptions import GoogleAuthError
+from requests.adapters import HTTPAdapter
 
 from shared import logs
 from shared.core.errors import CreditRefreshError, SystemFailureError
 
 CLOCK_SKEW_SECONDS = 5  # between Google's clock and ours
-TRY_SECONDS_MAX = 5  # of one try; the library makes a second one, and up to five after a 500 or 503
+TRY_SECONDS_MAX = 5  # to connect, and again to answer
+RETRIES_MAX = 1
 RETRY_AFTER_SECONDS = 10
 
 # Google could not be asked, or refused to answer *us*. It says nothing about the token.
@@ -58,6 +60,7 @@ class Tokens:
             self._client = auth.Client(app)
         except GoogleAuthError as exc:
             raise _unavailable(exc) from exc
+        _retry_once(self._client)
 
     def claims(self, token: str) -> dict[str, Any]:
         """What a good token says, `uid` included. Raises BadTokenError or SignInUnavailableError."""
@@ -69,6 +72,13 @@ class Tokens:
         except Exception as exc:  # the library raises odd ones for garbage: whatever is not a yes is a no
             raise BadTokenError(type(exc).__name__) from exc
         return dict(claims)
+
+
+def _retry_once(client: auth.Client) -> None:
+    """Left alone, the library tries ten times where TLS or a proxy fails, and an admin waits for minutes to be told."""
+    session = client._user_manager.http_client.session  # noqa: SLF001 (it has no option for this; the version is pinned)
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, HTTPAdapter(max_retries=RETRIES_MAX))
 
 
 def _check_time(claims: dict[str, Any]) -> None:

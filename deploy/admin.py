@@ -1,0 +1,131 @@
+"""Who may use the monitor: gives the claim `admin` to a user of Firebase Auth, takes it back, or lists who has it.
+
+python deploy/admin.py grant  PROJECT_ID EMAIL_OR_UID
+python deploy/admin.py revoke PROJECT_ID EMAIL_OR_UID
+python deploy/admin.py list   PROJECT_ID
+
+It uses application default credentials, of somebody with the role Firebase Authentication Admin
+(roles/firebaseauth.admin), or the Auth emulator that FIREBASE_AUTH_EMULATOR_HOST names. Other claims stay as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import firebase_admin
+from firebase_admin import auth, credentials
+from firebase_admin.exceptions import FirebaseError, PermissionDeniedError
+from google.auth.exceptions import GoogleAuthError
+from google.auth.exceptions import TransportError as GoogleOutOfReachError
+
+CALL_SECONDS_MAX = 30
+CLAIM = "admin"
+
+
+class AdminError(Exception):
+    """It can't be done; the message says why and what to do."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0 if it is done, 1 if not, 2 if it was not understood."""
+    asked = _parsed(arguments)
+    try:
+        client = _client(asked.project)
+        if asked.command == "list":
+            _list(client)
+        else:
+            _change(client, asked.command, asked.user)
+    except AdminError as exc:
+        return _failed(str(exc))
+    except (GoogleAuthError, FirebaseError, ValueError) as exc:
+        return _failed(_told(exc, asked.project))
+    return 0
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True, metavar="grant | revoke | list")
+    helps = {"grant": "let a user in", "revoke": "keep a user out, from now on", "list": "who may get in"}
+    for name, told in helps.items():
+        command = commands.add_parser(name, help=told, description=told)
+        command.add_argument("project", metavar="PROJECT_ID")
+        if name != "list":
+            command.add_argument("user", metavar="EMAIL_OR_UID")
+    return parser.parse_args(arguments)
+
+
+def _client(project: str) -> auth.Client:
+    options = {"projectId": project, "httpTimeout": CALL_SECONDS_MAX}
+    return auth.Client(firebase_admin.App("admin", credentials.ApplicationDefault(), options))
+
+
+def _change(client: auth.Client, command: str, name: str) -> None:
+    user = _user(client, name)
+    claims: dict[str, Any] = dict(user.custom_claims or {})
+    (_grant if command == "grant" else _revoke)(client, user, claims)
+
+
+def _grant(client: auth.Client, user: Any, claims: dict[str, Any]) -> None:
+    if user.disabled:
+        raise AdminError(f"{_named(user)} is disabled; enable the account first")
+    if claims.get(CLAIM) is True:
+        _say(f"{_named(user)} is an admin already.")
+        return
+    client.set_custom_user_claims(user.uid, {**claims, CLAIM: True})
+    _say(f"{_named(user)} is an admin, once signed in again.")
+
+
+def _revoke(client: auth.Client, user: Any, claims: dict[str, Any]) -> None:
+    """The tokens go even where the claim is gone: one of before may still hold it."""
+    if CLAIM in claims:
+        client.set_custom_user_claims(user.uid, {key: value for key, value in claims.items() if key != CLAIM} or None)
+    client.revoke_refresh_tokens(user.uid)
+    _say(f"{_named(user)} is no admin, and is signed out everywhere.")
+
+
+def _list(client: auth.Client) -> None:
+    """Reads every user, a thousand a call: Firebase can't search claims."""
+    admins = [user for user in client.list_users().iterate_all() if (user.custom_claims or {}).get(CLAIM) is True]
+    for user in admins:
+        _say(f"{user.uid}\t{user.email or ''}{'  disabled' if user.disabled else ''}")
+    if not admins:
+        _say("Nobody is an admin.")
+
+
+def _user(client: auth.Client, name: str) -> Any:
+    find: Callable[[str], Any] = client.get_user_by_email if "@" in name else client.get_user
+    try:
+        return find(name)
+    except auth.UserNotFoundError as exc:
+        raise AdminError(f"no user {name!r} in this project; they sign up first, in the app or the console") from exc
+
+
+def _named(user: Any) -> str:
+    return f"{user.email} ({user.uid})" if user.email else str(user.uid)
+
+
+def _told(exc: Exception, project: str) -> str:
+    if isinstance(exc, PermissionDeniedError):
+        return f"the credentials may not change users of {project}: they need roles/firebaseauth.admin there. {exc}"
+    if isinstance(exc, GoogleAuthError) and not isinstance(exc, GoogleOutOfReachError):
+        return f"no usable credentials; run `gcloud auth application-default login` first. {exc}"
+    emulator = os.environ.get("FIREBASE_AUTH_EMULATOR_HOST")
+    asked = f"the Auth emulator at {emulator}, which FIREBASE_AUTH_EMULATOR_HOST names," if emulator else "Firebase"
+    return f"{asked} did not do it; whether it was done is shown by `list`. {exc}"
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+def _failed(message: str) -> int:
+    sys.stderr.write(f"deploy/admin.py: {message}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

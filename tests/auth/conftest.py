@@ -1,0 +1,36 @@
+"""Doors to knock on: one of the real Auth emulator, one of production with Google on loopback."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.door import door
+from tests.support.firebase import auth, auth_emulator
+from tests.support.google import PROJECT, google
+
+__all__ = ["auth", "auth_emulator"]
+
+FIRESTORE = {"FIRESTORE_EMULATOR_HOST": "127.0.0.1:8085"}
+
+
+@pytest.fixture
+def emulated(auth, monkeypatch):
+    """Asks the emulator."""
+    environ = {"FIREBASE_AUTH_EMULATOR_HOST": auth.host, "GOOGLE_CLOUD_PROJECT": auth.project}
+    return door(monkeypatch, {**FIRESTORE, "CREDIT_REFRESH_AUTH": "on", **environ})
+
+
+@pytest.fixture
+def cloud(tmp_path):
+    """What production asks."""
+    with google(tmp_path) as found:
+        found.user("ann")
+        yield found
+
+
+@pytest.fixture
+def production(cloud, monkeypatch):
+    """Asks Google, with the defaults of a deployment."""
+    for name in ("FIREBASE_AUTH_EMULATOR_HOST", "FIRESTORE_EMULATOR_HOST", "HTTPS_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    return door(monkeypatch, {"GOOGLE_CLOUD_PROJECT": PROJECT, **cloud.environ()})

@@ -1,0 +1,145 @@
+"""deploy/admin.py against the real Auth emulator: what it changes, what it leaves, what it says."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from shared.settings import BUNDLE
+from tests.support.firebase import FirebaseAuth
+from tests.support.google import PROJECT
+
+
+@pytest.fixture
+def script(auth):
+    """Runs it as a person would."""
+    environ = {**os.environ, "FIREBASE_AUTH_EMULATOR_HOST": auth.host}
+
+    def run(*arguments, **changes):
+        command = [sys.executable, "deploy/admin.py", *arguments]
+        return subprocess.run(
+            command, cwd=BUNDLE, env={**environ, **changes}, capture_output=True, text=True, check=False, timeout=60
+        )
+
+    return run
+
+
+def test_a_grant_lets_a_user_in_and_a_revoke_keeps_them_out(auth, script, emulated):
+    """Named by address or id; the token of before is refused at once, and other claims stay."""
+    user = auth.create_user(claims={"team": "blue"})
+
+    granted = script("grant", auth.project, user.email)
+    token = auth.sign_in(user)
+
+    assert (granted.returncode, granted.stderr) == (0, "")
+    assert granted.stdout == f"{user.email} ({user.uid}) is an admin, once signed in again.\n"
+    assert auth.claims(user) == {"team": "blue", "admin": True}
+    assert emulated.knock(token).status_code == 200
+
+    time.sleep(1.1)  # Firebase counts whole seconds
+    revoked = script("revoke", auth.project, user.uid)
+
+    assert revoked.stdout == f"{user.email} ({user.uid}) is no admin, and is signed out everywhere.\n"
+    assert auth.claims(user) == {"team": "blue"}
+    assert emulated.knock(token).status_code == 401
+    assert emulated.knock(auth.sign_in(user)).status_code == 403
+
+
+def test_a_second_grant_changes_nothing(auth, script):
+    """And says so."""
+    user = auth.create_admin()
+    before = auth.record(user)
+
+    again = script("grant", auth.project, user.uid)
+
+    assert again.stdout == f"{user.email} ({user.uid}) is an admin already.\n"
+    assert auth.record(user) == before
+
+
+def test_a_revoke_takes_the_last_claim(auth, script):
+    """Nothing is left behind; a second one is no error, and ends the sessions again."""
+    user = auth.create_admin()
+
+    ended = [script("revoke", auth.project, user.uid).returncode for _ in range(2)]
+
+    assert ended == [0, 0]
+    assert auth.claims(user) == {}
+
+
+def test_the_list_is_of_those_who_get_in(auth, script):
+    """Of one project; a claim that is not exactly true lets nobody in."""
+    elsewhere = FirebaseAuth(auth.host, f"demo-list-{time.time_ns()}")
+    assert script("list", elsewhere.project).stdout == "Nobody is an admin.\n"
+    elsewhere.create_user("ann", {"admin": True})
+    elsewhere.create_user("bob", {"admin": "true"})
+    elsewhere.create_user("cid")
+
+    assert script("list", elsewhere.project).stdout == "ann\tann@example.com\n"
+
+
+@pytest.mark.parametrize("name", ["nobody@example.com", "nobody"])
+def test_a_user_that_is_not_there_is_named(auth, script, name):
+    """With what to do."""
+    ended = script("grant", auth.project, name)
+
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == (
+        f"deploy/admin.py: no user {name!r} in this project; they sign up first, in the app or the console\n"
+    )
+
+
+def test_a_disabled_user_becomes_no_admin(auth, script):
+    """It could not sign in anyway."""
+    user = auth.create_user()
+    auth.disable(user)
+
+    ended = script("grant", auth.project, user.uid)
+
+    assert ended.returncode == 1
+    assert "is disabled; enable the account first" in ended.stderr
+
+
+def test_without_credentials_it_says_how_to_get_some(script, tmp_path):
+    """No traceback."""
+    missing = {"FIREBASE_AUTH_EMULATOR_HOST": "", "GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "missing.json")}
+
+    ended = script("grant", "acme-prod", "ann@example.com", **missing)
+
+    assert ended.returncode == 1
+    assert "no usable credentials; run `gcloud auth application-default login` first" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_credentials_without_the_role_are_told_which(script, cloud):
+    """Against Google's own wire."""
+    cloud.refuses_lookups = True
+
+    ended = script("grant", PROJECT, "ann", FIREBASE_AUTH_EMULATOR_HOST="", **cloud.environ())
+
+    assert ended.returncode == 1
+    assert f"may not change users of {PROJECT}: they need roles/firebaseauth.admin there" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_an_emulator_that_is_not_there_is_named(script):
+    """With the variable."""
+    ended = script("list", "demo-auth", FIREBASE_AUTH_EMULATOR_HOST="127.0.0.1:1")
+
+    assert ended.returncode == 1
+    assert "the Auth emulator at 127.0.0.1:1, which FIREBASE_AUTH_EMULATOR_HOST names, did not do it" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["grant"], ["grant", "p"], ["list"], ["promote", "p", "u"], ["list", "p", "u"]]
+)
+def test_what_is_not_understood_is_answered_by_the_usage(script, arguments):
+    """And nothing is asked of anybody."""
+    ended = script(*arguments)
+
+    assert ended.returncode == 2
+    assert "usage: admin.py" in ended.stderr

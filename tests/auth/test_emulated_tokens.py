@@ -1,0 +1,208 @@
+"""Tokens of the real Firebase Auth emulator: an admin gets in, and nobody else."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shared import logs
+from tests.auth.conftest import FIRESTORE
+from tests.support.door import door
+from tests.support.firebase import FirebaseAuth, claims_in, unsigned
+
+GARBAGE = [
+    "x",
+    "a.b",
+    "a.b.c",
+    "...",
+    "null",
+    "undefined",
+    "e30.e30.",
+    "bnVsbA.bnVsbA.bnVsbA",
+    "W10.W10.",
+    "\xff\xfe.\xe4.",
+    "a" * 8000,
+    "a" * 20_000,
+]
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def code(answer):
+    return answer.json["error"]["code"]
+
+
+def test_an_admin_gets_in(auth, emulated):
+    """By the name people know."""
+    admin = auth.create_admin()
+
+    answer = emulated.knock(auth.sign_in(admin))
+
+    assert answer.status_code == 200
+    assert answer.json == {"uid": admin.uid, "name": admin.email}
+
+
+@pytest.mark.parametrize("header", ["bearer {}", "BEARER {}", "Bearer  {} "])
+def test_the_scheme_is_read_as_http_has_it(auth, emulated, header):
+    """In any case, with any spaces."""
+    token = auth.sign_in(auth.create_admin())
+
+    assert emulated.knock(Authorization=header.format(token)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "claims", [None, {}, {"admin": False}, {"admin": "true"}, {"admin": 1}, {"admin": [True]}, {"Admin": True}]
+)
+def test_whoever_is_no_admin_is_told_so(auth, emulated, claims):
+    """The claim is exactly true."""
+    answer = emulated.knock(auth.sign_in(auth.create_user(claims=claims)))
+
+    assert (answer.status_code, code(answer)) == (403, "not_admin")
+
+
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic YTpi", "Token x", "owner", "Bearerx y"])
+def test_without_a_token_nobody_gets_in(emulated, header):
+    """And is told how to send one."""
+    answer = emulated.knock(**({} if header is None else {"Authorization": header}))
+
+    assert (answer.status_code, code(answer)) == (401, "unauthenticated")
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert "Authorization: Bearer" in answer.json["error"]["message"]
+
+
+@pytest.mark.parametrize("token", [*GARBAGE, "owner"], ids=range(len(GARBAGE) + 1))
+def test_garbage_is_refused(emulated, token):
+    """Also what the emulators themselves take for an administrator."""
+    answer = emulated.knock(Authorization=f"Bearer {token}")
+
+    assert (answer.status_code, code(answer)) == (401, "unauthenticated")
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    header=json_values,
+    payload=json_values,
+    changes=st.dictionaries(st.sampled_from(["exp", "iat", "sub", "iss", "aud"]), json_values, min_size=1),
+)
+def test_whatever_is_no_token_is_refused(emulated, auth, header, payload, changes):
+    """Any JSON for header and claims, and good claims with any value in one of those that matter."""
+    now = int(time.time())
+    good = {"iss": f"https://securetoken.google.com/{auth.project}", "aud": auth.project, "sub": "x", "iat": now}
+    tokens = [unsigned(payload, header), unsigned({**good, "exp": now + 99, "admin": True, **changes})]
+
+    assert {emulated.knock(token).status_code for token in tokens} == {401}
+
+
+def test_an_expired_token_is_refused(auth, emulated):
+    """Firebase's library does not look at the time of an emulator's token: we do."""
+    token = auth.sign_in(auth.create_admin())
+    now = int(time.time())
+    expired = {exp: unsigned({**claims_in(token), "exp": now + exp}) for exp in (-3600, -10, 60)}
+
+    assert {exp: emulated.knock(each).status_code for exp, each in expired.items()} == {-3600: 401, -10: 401, 60: 200}
+
+
+def test_a_revoked_token_is_refused_at_once(auth, emulated):
+    """By the next request; a new sign-in is good again."""
+    admin = auth.create_admin()
+    token = auth.sign_in(admin)
+    assert emulated.knock(token).status_code == 200
+
+    auth.revoke(admin)
+
+    assert emulated.knock(token).status_code == 401
+    time.sleep(1.1)  # Firebase counts whole seconds
+    assert emulated.knock(auth.sign_in(admin)).status_code == 200
+
+
+@pytest.mark.parametrize("end", ["disable", "delete"])
+def test_a_user_that_is_no_more_is_refused(auth, emulated, end):
+    """Though the token is good for most of an hour."""
+    admin = auth.create_admin()
+    token = auth.sign_in(admin)
+
+    getattr(auth, end)(admin)
+
+    assert emulated.knock(token).status_code == 401
+
+
+def test_a_token_of_another_project_is_refused(auth, emulated):
+    """Also that of an admin there, with the very id of one here."""
+    admin = auth.create_admin()
+    elsewhere = FirebaseAuth(auth.host, "demo-elsewhere")
+    elsewhere.create_user(admin.uid, {"admin": True})
+
+    token = elsewhere.sign_in(admin)
+
+    assert claims_in(token)["aud"] == "demo-elsewhere"
+    assert emulated.knock(token).status_code == 401
+
+
+@pytest.mark.parametrize("name", ["aud", "iss"])
+def test_audience_and_issuer_both_count(auth, emulated, name):
+    """One of them is not enough."""
+    token = auth.sign_in(auth.create_admin())
+
+    altered = unsigned({**claims_in(token), name: claims_in(token)[name].replace("demo-auth", "demo-elsewhere")})
+
+    assert emulated.knock(altered).status_code == 401
+
+
+def test_a_claim_granted_counts_from_the_next_token_on(auth, emulated):
+    """That is why the answer says to sign in again."""
+    user = auth.create_user()
+    before = auth.sign_in(user)
+
+    auth.set_claims(user, {"admin": True})
+
+    refused = emulated.knock(before)
+    assert refused.status_code == 403
+    assert "sign in again" in refused.json["error"]["message"]
+    assert emulated.knock(auth.sign_in(user)).status_code == 200
+
+
+def test_neither_answers_nor_logs_hold_a_token(auth, emulated, capsys):
+    """Nor why it was refused: the answer is the same for all."""
+    logs.configure()
+    admin = auth.create_admin()
+    token = auth.sign_in(admin)
+    auth.revoke(admin)
+
+    answers = [emulated.knock(each).get_data(as_text=True) for each in (token, "a.b.c", None)]
+
+    assert len(set(answers)) == 1
+    told = capsys.readouterr().out + answers[0]
+    assert token not in told
+    assert token.split(".")[1] not in told
+
+
+def test_the_emulator_out_of_reach_is_our_failure(monkeypatch, auth):
+    """503: whoever asks may be an admin after all, and may ask again."""
+    environ = {"FIREBASE_AUTH_EMULATOR_HOST": "127.0.0.1:1", "GOOGLE_CLOUD_PROJECT": auth.project}
+    closed = door(monkeypatch, {**FIRESTORE, "CREDIT_REFRESH_AUTH": "on", **environ})
+
+    answer = closed.knock(auth.sign_in(auth.create_admin()))
+
+    assert (answer.status_code, code(answer)) == (503, "sign_in_unavailable")
+    assert answer.headers["Retry-After"] == "10"
+
+
+def test_the_page_of_another_site_gets_nothing_done(auth, emulated):
+    """Even with an admin's token."""
+    token = auth.sign_in(auth.create_admin())
+
+    answer = emulated.knock(token, Origin="https://evil.example")
+
+    assert (answer.status_code, code(answer)) == (403, "cross_site")
+
+
+def test_the_answers_are_json(emulated):
+    """As every error is."""
+    assert set(json.loads(emulated.knock().data)["error"]) == {"code", "message", "field"}

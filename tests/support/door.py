@@ -1,0 +1,51 @@
+"""A function that lets admins of one configuration in, as the monitor does, and says who came."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flask import Flask, Response, jsonify, request
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from shared.core.errors import SystemFailureError
+from shared.edge import auth, endpoint, instance
+from shared.edge.requests import RequestError
+from shared.edge.same_site import check_same_site
+from shared.settings import read_settings
+
+
+@dataclass(frozen=True)
+class Door:
+    """Knock on it with a token, or with headers of your own."""
+
+    client: FlaskClient
+
+    def knock(self, token: str | None = None, **headers: str) -> TestResponse:
+        authorization = {} if token is None else {"Authorization": f"Bearer {token}"}
+        return self.client.post("/", headers={**authorization, **headers})
+
+
+def door(monkeypatch, environ: Mapping[str, str]) -> Door:
+    """One as a new instance with that environment would have it."""
+    settings = read_settings(environ)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)  # firebase_admin reads its own
+    monkeypatch.setattr(instance, "settings", lambda: settings)
+    monkeypatch.setattr(instance, "project", instance.once(instance.project.__wrapped__))
+    monkeypatch.setattr(auth, "_tokens", instance.once(auth._tokens.__wrapped__))
+    app = Flask("door")
+    app.add_url_rule("/", view_func=_who, methods=["POST"])
+    return Door(app.test_client())
+
+
+def _who() -> Response:
+    try:
+        check_same_site(request)
+        admin = auth.admin_of(request)
+    except RequestError as exc:
+        return endpoint.refused(exc.status, exc.code, str(exc), exc.field)
+    except SystemFailureError as exc:
+        return endpoint._failed(exc)
+    return jsonify({"uid": admin.uid, "name": admin.name})

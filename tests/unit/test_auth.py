@@ -1,0 +1,154 @@
+"""Who gets in, as far as no token is looked at: open instances, missing tokens, other sites, what the page is told."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from flask import Flask
+from werkzeug.test import EnvironBuilder
+from werkzeug.wrappers import Request
+
+from shared.edge import instance
+from shared.edge.auth import Admin, admin_of, web_config
+from shared.edge.endpoint import refused
+from shared.edge.requests import RequestError
+from shared.edge.same_site import check_same_site
+from shared.settings import BUNDLE, read_settings
+
+EMULATOR = {"FIRESTORE_EMULATOR_HOST": "localhost:8085"}
+SITE = "acme.web.app"
+SERVICE = "credit-refresh-monitor-abc-uc.a.run.app"
+
+
+def request_of(method="POST", **headers):
+    return Request(EnvironBuilder(method=method, headers=headers).get_environ())
+
+
+def passes(request):
+    try:
+        check_same_site(request)
+    except RequestError as exc:
+        assert (exc.status, exc.code) == (403, "cross_site")  # noqa: PT017 (the only refusal there is)
+        return False
+    return True
+
+
+def with_environ(monkeypatch, environ):
+    settings = read_settings(environ)
+    monkeypatch.setattr(instance, "settings", lambda: settings)
+    return settings
+
+
+@pytest.mark.parametrize("environ", [EMULATOR, {"CREDIT_REFRESH_AUTH": "off", **EMULATOR}])
+def test_the_emulator_is_open_by_default(monkeypatch, environ):
+    """Whatever comes with the request."""
+    with_environ(monkeypatch, environ)
+
+    assert admin_of(request_of(Authorization="Bearer x")) == Admin("local", "local")
+
+
+@pytest.mark.parametrize("environ", [{}, {"CREDIT_REFRESH_AUTH": "on", **EMULATOR}])
+def test_elsewhere_a_token_is_asked_for(monkeypatch, environ):
+    """Also on the emulator, if it is told to."""
+    with_environ(monkeypatch, environ)
+
+    with pytest.raises(RequestError, match="Authorization: Bearer") as raised:
+        admin_of(request_of())
+
+    assert (raised.value.status, raised.value.code) == (401, "unauthenticated")
+
+
+def test_firebases_library_is_loaded_by_the_first_token_alone():
+    """It would make every function's cold start half a second longer."""
+    code = (
+        "import sys, main, shared.edge.auth; print([name for name in sys.modules if name.startswith('firebase_admin')])"
+    )
+
+    ended = subprocess.run([sys.executable, "-c", code], cwd=BUNDLE, capture_output=True, text=True, check=True)
+
+    assert ended.stdout == "[]\n"
+
+
+def test_a_401_says_which_scheme():
+    """As HTTP demands; other refusals don't."""
+    with Flask("any").app_context():
+        answers = [refused(status, "any", "told") for status in (401, 403)]
+
+    assert [answer.headers.get("WWW-Authenticate") for answer in answers] == ["Bearer", None]
+
+
+@pytest.mark.parametrize(
+    ("headers", "outcome"),
+    [
+        ({}, True),
+        ({"Sec-Fetch-Site": "same-origin"}, True),
+        ({"Sec-Fetch-Site": "none"}, True),
+        ({"Sec-Fetch-Site": "same-site"}, False),
+        ({"Sec-Fetch-Site": "cross-site"}, False),
+        ({"Sec-Fetch-Site": "made-up"}, False),
+        ({"Sec-Fetch-Site": ""}, False),
+        ({"Origin": f"https://{SERVICE}"}, True),
+        ({"Origin": f"https://{SERVICE}:443"}, True),
+        ({"Origin": f"https://{SERVICE.upper()}"}, True),
+        ({"Origin": f"https://{SERVICE}:8443"}, False),
+        ({"Origin": f"https://{SITE}"}, False),
+        ({"Origin": f"https://evil.example/{SERVICE}"}, False),
+        ({"Origin": f"https://{SERVICE}.evil.example"}, False),
+        ({"Origin": f"https://{SERVICE}@evil.example"}, False),
+        ({"Origin": "null"}, False),
+        ({"Origin": ""}, False),
+        ({"Origin": "https://["}, False),
+        ({"Origin": f"https://{SITE}", "X-Forwarded-Host": SITE}, True),
+        ({"Origin": f"https://{SITE}", "X-Forwarded-Host": f"{SITE}, cdn.example"}, True),
+        ({"Origin": f"https://{SERVICE}", "X-Forwarded-Host": SITE}, True),
+        ({"Origin": "https://evil.example", "X-Forwarded-Host": SITE}, False),
+        ({"Origin": "null", "X-Forwarded-Host": ""}, False),
+        ({"Origin": f"https://{SITE}", "X-Forwarded-Host": SITE, "Sec-Fetch-Site": "cross-site"}, False),
+        ({"Origin": f"https://{SERVICE}", "Sec-Fetch-Site": "same-origin"}, True),
+        ({"Origin": "https://evil.example", "Sec-Fetch-Site": "same-origin"}, False),
+    ],
+)
+def test_actions_come_from_programs_and_from_our_own_page(headers, outcome):
+    """At the service's own address, or behind Hosting at the site's."""
+    assert outcome == passes(request_of(**{"Host": SERVICE, **headers}))
+
+
+def test_an_address_with_a_port_is_one():
+    """As `make dev` has it."""
+    headers = {"Host": "localhost:8080", "Origin": "http://localhost:8080"}
+
+    assert passes(request_of(**headers))
+    assert not passes(request_of(**{**headers, "Origin": "http://localhost:3000"}))
+
+
+@pytest.mark.parametrize(("method", "outcome"), [("GET", True), ("HEAD", True), ("PUT", False), ("DELETE", False)])
+def test_what_changes_nothing_may_come_from_anywhere(method, outcome):
+    """The browser keeps the answer from the other site's page."""
+    assert outcome == passes(request_of(method, Origin="https://evil.example"))
+
+
+@pytest.mark.parametrize(
+    ("environ", "config"),
+    [
+        (EMULATOR, ("off", None, None, None, None)),
+        (
+            {"GOOGLE_CLOUD_PROJECT": "acme", "CREDIT_REFRESH_FIREBASE_API_KEY": "AIza-1"},
+            ("on", "AIza-1", "acme.firebaseapp.com", "acme", None),
+        ),
+        (
+            {"GOOGLE_CLOUD_PROJECT": "acme", "CREDIT_REFRESH_FIREBASE_AUTH_DOMAIN": "login.acme.com"},
+            ("on", None, "login.acme.com", "acme", None),
+        ),
+        (
+            {"CREDIT_REFRESH_AUTH": "on", "FIREBASE_AUTH_EMULATOR_HOST": "127.0.0.1:9099", **EMULATOR},
+            ("on", "emulator", "demo-credit-refresh.firebaseapp.com", "demo-credit-refresh", "127.0.0.1:9099"),
+        ),
+    ],
+)
+def test_the_page_is_told_how_to_sign_in(environ, config):
+    """And nothing where nobody is asked."""
+    names = ("auth", "apiKey", "authDomain", "projectId", "authEmulatorHost")
+
+    assert dict(zip(names, config, strict=True)) == web_config(read_settings(environ))
