@@ -9,7 +9,7 @@ FIREBASE := tests/firebase/node_modules/.ready
 FURTHER := tests/auth tests/browser tests/deploy tests/rules
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-all firebase lint soak bench clean
+.PHONY: help demo dev test test-all firebase lint soak screenshots bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ lint: $(READY) ## ruff and mypy
 
 soak: $(READY) ## the model: random histories with crashes, for an hour (SOAK_SECONDS=3600)
 	@$(BIN)/python -m tests.model.soak
+
+screenshots: $(READY) ## the pictures of the monitor in docs, taken anew (needs Chromium)
+	@$(BIN)/python -m dev.screenshots
 
 bench: $(READY) ## speed and cost beside what people would use instead
 	@$(BIN)/python -m bench

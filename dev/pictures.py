@@ -8,12 +8,13 @@ from collections.abc import Iterator
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOURS_MAX = 256
+BUCKET_BITS = 4  # of the eight, which make no difference
 RGB, PALETTE = 2, 3  # PNG's colour types
 Colour = bytes  # red, green, blue
 
 
 def smaller(picture: bytes) -> bytes:
-    """The same picture in its 256 most frequent colours. It must be a PNG as browsers make them: RGB, 8 bits."""
+    """The same picture in 256 colours at most. It must be a PNG as browsers make them: RGB, 8 bits."""
     chunks = list(_chunks(picture))
     header = dict(chunks)[b"IHDR"]
     if header[8:13] != bytes([8, RGB, 0, 0, 0]):
@@ -45,16 +46,16 @@ def _chunk(name: bytes, data: bytes) -> bytes:
 
 
 def _indexes(colours: Counter[Colour]) -> dict[Colour, int]:
-    """The most frequent get a number each; every other one gets that of the one most like it."""
-    kept = [colour for colour, _ in colours.most_common(COLOURS_MAX)]
-    index_of = {colour: index for index, colour in enumerate(kept)}
-    for colour in colours.keys() - index_of.keys():
-        index_of[colour] = min(range(len(kept)), key=lambda index: _distance(colour, kept[index]))
-    return index_of
+    """A number for each colour, the same for those so alike that nobody sees it: they share a bucket."""
+    first_of: dict[Colour, Colour] = {}
+    for colour, _ in colours.most_common():
+        first_of.setdefault(_bucket(colour), colour)
+    kept = {colour: index for index, colour in enumerate(list(first_of.values())[:COLOURS_MAX])}
+    return kept | {colour: kept.get(first_of[_bucket(colour)], 0) for colour in colours.keys() - kept.keys()}
 
 
-def _distance(one: Colour, other: Colour) -> int:
-    return sum((a - b) ** 2 for a, b in zip(one, other, strict=True))
+def _bucket(colour: Colour) -> Colour:
+    return bytes(value >> BUCKET_BITS for value in colour)
 
 
 def _rows(data: bytes, header: bytes) -> Iterator[bytes]:

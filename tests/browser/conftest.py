@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from dev.browser import chromium, opened
 from tests.support.firebase import auth, auth_emulator
 from tests.support.stub import serving_stub
 
 __all__ = ["auth", "auth_emulator"]  # fixtures
+
+
+expect.set_options(timeout=15_000)  # a machine may be busy with the rest of the suite
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ def address(auth, tmp_path_factory):
         "GOOGLE_CLOUD_PROJECT": auth.project,
         "FIREBASE_AUTH_EMULATOR_HOST": auth.host,
         "CREDIT_REFRESH_AUTH": "on",
+        "CREDIT_REFRESH_COLLECTION_PREFIX": "signing_in",  # others use the project too
     }
     log = tmp_path_factory.mktemp("signin") / "monitor.log"
     with server("credit_refresh_monitor", log, **environ) as running:

@@ -29,7 +29,8 @@ export function onChanged(listener) {
 
 /**
  * Ask, and act if the answer is yes.
- * @param {{title: string, text: string, verb: string, danger?: boolean, body: object, told: (answer: object) => string}} question
+ * @param {{title: string, text: string, verb: string, danger?: boolean, body: object,
+ *   told: (answer: object) => string}} question
  */
 export function ask(question) {
   wanted = question;
@@ -104,35 +105,57 @@ export function askPause(paused) {
     ? "Builder and worker go on at their next run; what fell due meanwhile is done then."
     : "Builder and worker finish what they have begun and start nothing new until resumed.";
   const told = (answer) => (answer.paused ? "Paused." : "Resumed.");
-  ask({ title: paused ? "Resume the refresh?" : "Pause the refresh?", text, verb: paused ? "Resume" : "Pause", danger: !paused, body: { action }, told });
+  ask({
+    title: paused ? "Resume the refresh?" : "Pause the refresh?",
+    text,
+    verb: paused ? "Resume" : "Pause",
+    danger: !paused,
+    body: { action },
+    told,
+  });
 }
 
 /** Scan the day's users once more. */
 export function askRescan(runId) {
-  ask({ title: `Scan ${runId} again?`, verb: "Rescan", body: { action: "rescan", runId }, told: rescanTold,
-    text: "The builder reads all users once more and queues those who are due and not yet granted. Nobody is granted twice." });
+  ask({
+    title: `Scan ${runId} again?`,
+    verb: "Rescan",
+    body: { action: "rescan", runId },
+    told: rescanTold,
+    text: "The builder reads all users once more and queues those who are due. Nobody is granted twice.",
+  });
 }
 
 function rescanTold(answer) {
-  return answer.changed ? "The builder will scan again at its next run." : `Nothing changed: the run is ${words(answer.status)}.`;
+  return answer.changed
+    ? "The builder will scan again at its next run."
+    : `Nothing changed: the run is ${words(answer.status)}.`;
 }
 
 /** Give failed jobs another chance: one, or all of a run. */
 export function askRequeue(target) {
   const title = target.jobId ? "Requeue this job?" : "Requeue all failed jobs?";
-  const text = target.jobId ? `Job ${target.jobId} is tried again, with attempts from 0.` : `Every failed job of ${target.runId} is tried again, with attempts from 0.`;
+  const text = target.jobId
+    ? `Job ${target.jobId} is tried again, with attempts from 0.`
+    : `Every failed job of ${target.runId} is tried again, with attempts from 0.`;
   ask({ title, text, verb: "Requeue", body: { action: "requeue", ...target }, told: requeueTold });
 }
 
 function requeueTold({ requeuedJobs, requeuedUsers, hasMore }) {
   if (!requeuedJobs) return "There was nothing left to requeue.";
-  return `Requeued ${plural(requeuedJobs, "job")} with ${plural(requeuedUsers, "user")}${hasMore ? "; more are left" : ""}.`;
+  const rest = hasMore ? "; more are left" : "";
+  return `Requeued ${plural(requeuedJobs, "job")} with ${plural(requeuedUsers, "user")}${rest}.`;
 }
 
 /** Refresh one user now. */
 export function askRefresh(userId) {
-  ask({ title: "Refresh this user now?", verb: "Refresh now", body: { action: "refresh", userIds: [userId] }, told: refreshTold,
-    text: `${userId} gets what is due for the current period, if anything is. A period is never granted twice.` });
+  ask({
+    title: "Refresh this user now?",
+    verb: "Refresh now",
+    body: { action: "refresh", userIds: [userId] },
+    told: refreshTold,
+    text: `${userId} gets what is due for the current period, if anything is. A period is never granted twice.`,
+  });
 }
 
 function refreshTold({ refreshedUsers, failedUsers, errors }) {
@@ -143,7 +166,16 @@ function refreshTold({ refreshedUsers, failedUsers, errors }) {
 /** Pause or resume one user. */
 export function askPauseUser(userId, paused) {
   const action = paused ? "resume" : "pause";
-  const text = paused ? `${userId} is refreshed again from the next run on.` : `${userId} is left out of every refresh until resumed.`;
+  const text = paused
+    ? `${userId} is refreshed again from the next run on.`
+    : `${userId} is left out of every refresh until resumed.`;
   const told = (answer) => (answer.paused ? "The user is paused." : "The user is no longer paused.");
-  ask({ title: paused ? "Resume this user?" : "Pause this user?", text, verb: paused ? "Resume" : "Pause", danger: !paused, body: { action, userId }, told });
+  ask({
+    title: paused ? "Resume this user?" : "Pause this user?",
+    text,
+    verb: paused ? "Resume" : "Pause",
+    danger: !paused,
+    body: { action, userId },
+    told,
+  });
 }

@@ -30,7 +30,10 @@ export function useTokens(source) {
 
 /** The statistics of the day. */
 export function getStatistics() {
-  return call("GET", Object.fromEntries(PASSED_ON.filter((name) => own.has(name)).map((name) => [name, own.get(name)])));
+  return call(
+    "GET",
+    Object.fromEntries(PASSED_ON.filter((name) => own.has(name)).map((name) => [name, own.get(name)])),
+  );
 }
 
 /**
@@ -72,10 +75,20 @@ async function call(method, query, body) {
 async function send(address, options) {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   try {
-    return await fetch(address, { cache: "no-store", credentials: "same-origin", redirect: "error", signal, ...options });
+    return await fetch(address, {
+      cache: "no-store",
+      credentials: "same-origin",
+      redirect: "error",
+      signal,
+      ...options,
+    });
   } catch (error) {
     const late = error.name === "TimeoutError";
-    throw new ApiError(0, late ? "timeout" : "unreachable", late ? "the monitor did not answer in time" : "the monitor can't be reached");
+    throw new ApiError(
+      0,
+      late ? "timeout" : "unreachable",
+      late ? "the monitor did not answer in time" : "the monitor can't be reached",
+    );
   }
 }
 

@@ -23,7 +23,10 @@ class Chart {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#draw());
   }
 
-  /** @param {{key: string, data: number[][], series: object[], axes: object[], scales: object, told: (index: number) => string}} plan */
+  /**
+   * @param {{key: string, data: number[][], series: object[], axes: object[], scales: object,
+   *   told: (index: number) => string}} plan  drawn anew only with another key
+   */
   update(plan) {
     const same = plan.key === this.#plan?.key;
     this.#plan = plan;
@@ -39,9 +42,17 @@ class Chart {
     if (!this.#plan) return;
     this.#plot?.destroy();
     const { data, series, axes, scales } = this.#plan;
-    const options = { width: this.#place.clientWidth || 320, height: HEIGHT_PX, padding: [12, 4, 0, 0], legend: { show: false },
+    const options = {
+      width: this.#place.clientWidth || 320,
+      height: HEIGHT_PX,
+      padding: [12, 4, 0, 0],
+      legend: { show: false },
       cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
-      hooks: { setCursor: [(plot) => this.#read(plot.cursor.idx)] }, scales, axes: axes.map(styledAxis), series: series.map(styledSeries) };
+      hooks: { setCursor: [(plot) => this.#read(plot.cursor.idx)] },
+      scales,
+      axes: axes.map(styledAxis),
+      series: series.map(styledSeries),
+    };
     this.#plot = new uPlot(options, data, this.#place);
   }
 
@@ -61,8 +72,14 @@ function colour(name) {
 
 function styledAxis(axis) {
   const line = { stroke: colour("line"), width: 1 };
-  return { stroke: colour("muted"), font: "12px system-ui, sans-serif", ticks: { show: false }, gap: 6, ...axis,
-    grid: axis.grid === false ? { show: false } : line };
+  return {
+    stroke: colour("muted"),
+    font: "12px system-ui, sans-serif",
+    ticks: { show: false },
+    gap: 6,
+    ...axis,
+    grid: axis.grid === false ? { show: false } : line,
+  };
 }
 
 function styledSeries(series) {
@@ -114,10 +131,21 @@ export function showHours({ hours }) {
   hoursChart.update({
     key: JSON.stringify(hours),
     data: [hours.map((_, index) => index), hours.map(({ planned }) => planned), hours.map(({ done }) => done || null)],
-    series: [{}, { stroke: "planned", fill: "open", width: 1, paths: bars(0.74, 32), points: { show: false } },
-      { stroke: "done", fill: "done", width: 1, paths: bars(0.74, 32), points: { show: false } }],
+    series: [
+      {},
+      { stroke: "planned", fill: "open", width: 1, paths: bars(0.74, 32), points: { show: false } },
+      { stroke: "done", fill: "done", width: 1, paths: bars(0.74, 32), points: { show: false } },
+    ],
     scales: { x: slots(hours.length), y: fromZero },
-    axes: [{ grid: false, size: 28, splits: labelled(hours.length), values: (_plot, splits) => splits.map((index) => clock(hours[index].start)) }, countAxis],
+    axes: [
+      {
+        grid: false,
+        size: 28,
+        splits: labelled(hours.length),
+        values: (_plot, splits) => splits.map((index) => clock(hours[index].start)),
+      },
+      countAxis,
+    ],
     told: (index) => told(hours[index]),
   });
   describe("hours", hoursSummary(hours), hoursTable(hours));
@@ -147,12 +175,27 @@ export function showJobs({ recentJobs }, jobsTable) {
   jobsChart.update({
     key: JSON.stringify(jobs),
     data: [jobs.map((_, index) => index), jobs.map(({ processingMs }) => processingMs), jobs.map(throughput)],
-    series: [{}, { stroke: "planned", fill: "open", width: 1, scale: "y", paths: bars(0.66, 28), points: { show: false } },
-      { stroke: "done", width: 2, scale: "pace", points: { show: true, size: 6, fill: colour("done"), stroke: colour("done") } }],
+    series: [
+      {},
+      { stroke: "planned", fill: "open", width: 1, scale: "y", paths: bars(0.66, 28), points: { show: false } },
+      {
+        stroke: "done",
+        width: 2,
+        scale: "pace",
+        points: { show: true, size: 6, fill: colour("done"), stroke: colour("done") },
+      },
+    ],
     scales: { x: slots(jobs.length), y: fromZero, pace: fromZero },
-    axes: [{ grid: false, size: 28, splits: labelled(jobs.length), values: (_plot, splits) => splits.map((index) => clock(jobs[index].completedAt)) },
+    axes: [
+      {
+        grid: false,
+        size: 28,
+        splits: labelled(jobs.length),
+        values: (_plot, splits) => splits.map((index) => clock(jobs[index].completedAt)),
+      },
       { size: 56, values: (_plot, values) => values.map((value) => milliseconds(value)) },
-      { ...countAxis, scale: "pace", side: 1, grid: false }],
+      { ...countAxis, scale: "pace", side: 1, grid: false },
+    ],
     told: (index) => told(jobs[index]),
   });
   describe("jobs", jobsSummary(recentJobs), jobsTable);
@@ -160,11 +203,16 @@ export function showJobs({ recentJobs }, jobsTable) {
 
 function jobsSummary(jobs) {
   if (!jobs.length) return "No job has settled yet.";
-  return `The last ${plural(jobs.length, "job")}: the newest took ${milliseconds(jobs[0].processingMs)} for ${plural(jobs[0].users, "user")}.`;
+  const [newest] = jobs;
+  const took = `${milliseconds(newest.processingMs)} for ${plural(newest.users, "user")}`;
+  return `The last ${plural(jobs.length, "job")}: the newest took ${took}.`;
 }
 
 function describe(id, summary, shownTable) {
   const figure = byId(id);
   figure.querySelector(".plot").setAttribute("aria-label", summary);
-  show(figure.querySelector(".figures"), make("details", { "data-key": `${id}-table` }, make("summary", {}, "Show as table"), shownTable));
+  show(
+    figure.querySelector(".figures"),
+    make("details", { "data-key": `${id}-table` }, make("summary", {}, "Show as table"), shownTable),
+  );
 }

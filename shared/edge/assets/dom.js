@@ -44,13 +44,23 @@ export function byId(id) {
  *   phone each row is a card. Roles are written out, as a table that is laid out otherwise loses its own.
  */
 export function table({ caption, columns, rows, stacks = false }) {
-  const head = columns.map((column) => make("th", { scope: "col", role: "columnheader", class: classOf(column) }, titleOf(column)));
-  const body = rows.map((cells) => make("tr", { role: "row" }, ...cells.map((cell, index) => cellOf(columns[index], cell, index))));
-  return make("div", { class: stacks ? "scrolls stacks" : "scrolls", tabindex: "0", role: "region", "aria-label": caption },
-    make("table", { role: "table" },
+  const head = columns.map((column) =>
+    make("th", { scope: "col", role: "columnheader", class: classOf(column) }, titleOf(column)),
+  );
+  const body = rows.map((cells) =>
+    make("tr", { role: "row" }, ...cells.map((cell, index) => cellOf(columns[index], cell, index))),
+  );
+  return make(
+    "div",
+    { class: stacks ? "scrolls stacks" : "scrolls", tabindex: "0", role: "region", "aria-label": caption },
+    make(
+      "table",
+      { role: "table" },
       make("caption", { class: "unseen" }, caption),
       make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, ...head)),
-      make("tbody", { role: "rowgroup" }, ...body)));
+      make("tbody", { role: "rowgroup" }, ...body),
+    ),
+  );
 }
 
 function titleOf(column) {

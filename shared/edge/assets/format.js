@@ -21,11 +21,6 @@ export function setZone(name) {
   }
 }
 
-/** The time zone moments are told in. */
-export function zoneName() {
-  return zone;
-}
-
 /** 1112 → "1,112". */
 export function count(value) {
   return value === null || value === undefined ? NONE : whole.format(value);
@@ -46,7 +41,10 @@ export function percent(share, digits = 1) {
 /** Dollars; small sums with as many digits as they need. */
 export function dollars(value) {
   if (value === null || value === undefined) return NONE;
-  const digits = value !== 0 && Math.abs(value) < 0.1 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: 2, minimumFractionDigits: 2 };
+  const digits =
+    value !== 0 && Math.abs(value) < 0.1
+      ? { maximumSignificantDigits: 2 }
+      : { maximumFractionDigits: 2, minimumFractionDigits: 2 };
   return `$${new Intl.NumberFormat(LOCALE, digits).format(value)}`;
 }
 
@@ -64,7 +62,12 @@ function tenths(value) {
 /** A span of time in its two largest units: 3,700 → "1 h 1 min". */
 export function span(seconds) {
   if (seconds === null || seconds === undefined) return NONE;
-  const units = [["d", 86_400], ["h", 3600], ["min", 60], ["s", 1]];
+  const units = [
+    ["d", 86_400],
+    ["h", 3600],
+    ["min", 60],
+    ["s", 1],
+  ];
   const first = units.findIndex(([, size]) => seconds >= size);
   if (first < 0) return "0 s";
   let rest = Math.floor(seconds);
@@ -89,13 +92,17 @@ export function clock(value) {
 
 /** "14:05" on the run's own day, else "21 Nov, 14:05". */
 export function when(value, day) {
-  return dayOf(value) === day ? clock(value) : moment(value, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  return dayOf(value) === day
+    ? clock(value)
+    : moment(value, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 }
 
 /** The local date of a moment: "2026-11-22". */
 export function dayOf(value) {
   const date = new Date(value);
-  return Number.isNaN(date.getTime()) ? "" : new Intl.DateTimeFormat("en-CA", { timeZone: zone, dateStyle: "short" }).format(date);
+  return Number.isNaN(date.getTime())
+    ? ""
+    : new Intl.DateTimeFormat("en-CA", { timeZone: zone, dateStyle: "short" }).format(date);
 }
 
 /** A date in words: "2026-11-22" → "Sunday 22 November 2026". */

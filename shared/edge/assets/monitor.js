@@ -3,8 +3,18 @@
  */
 
 const beside = (name) => import(import.meta.url.replace(/asset=[^&]+/, `asset=${name}`));
-const [{ byId }, { getConfig, getStatistics }, { setZone, span }, { EVERY_SECONDS, Polling }, actions, charts, story, views] = await Promise.all(
-  ["dom.js", "api.js", "format.js", "polling.js", "actions.js", "charts.js", "story.js", "views.js"].map(beside));
+const [
+  { byId },
+  { getConfig, getStatistics },
+  { setZone, span },
+  { EVERY_SECONDS, Polling },
+  actions,
+  charts,
+  story,
+  views,
+] = await Promise.all(
+  ["dom.js", "api.js", "format.js", "polling.js", "actions.js", "charts.js", "story.js", "views.js"].map(beside),
+);
 
 const OLD_SECONDS = 3 * EVERY_SECONDS;
 

@@ -34,7 +34,8 @@ export async function begin(config, changed) {
   client = await beside("firebase-auth.js");
   const app = initializeApp({ apiKey: config.apiKey, authDomain: config.authDomain, projectId: config.projectId });
   auth = client.initializeAuth(app, { persistence: [client.indexedDBLocalPersistence] });
-  if (config.authEmulatorHost) client.connectAuthEmulator(auth, `http://${config.authEmulatorHost}`, { disableWarnings: true });
+  if (config.authEmulatorHost)
+    client.connectAuthEmulator(auth, `http://${config.authEmulatorHost}`, { disableWarnings: true });
   useTokens(async () => auth.currentUser?.getIdToken() ?? null);
   listen();
   client.onAuthStateChanged(auth, (user) => shown(user, changed));

@@ -21,7 +21,8 @@ export function statusOf(statistics) {
 
 /** Health is of now alone: a day that is over has figures, and no state. */
 function past(statistics) {
-  const sentence = statistics.runStatus === "not_started" ? "there was no run on that day." : `${progress(statistics)}.`;
+  const sentence =
+    statistics.runStatus === "not_started" ? "there was no run on that day." : `${progress(statistics)}.`;
   return { tone: "idle", word: statistics.runId, sentence, reasons: [] };
 }
 
@@ -57,14 +58,16 @@ function next({ nextScheduledRun }) {
 
 function emptySentence(statistics) {
   const builder = statistics.builder;
-  if (statistics.runStatus === "not_started") return `today's run has not begun; the builder comes at ${clock(builder.nextRun)}.`;
+  if (statistics.runStatus === "not_started")
+    return `today's run has not begun; the builder comes at ${clock(builder.nextRun)}.`;
   if (statistics.runStatus === "in_progress") return "the builder is scanning; nobody is due so far.";
   return `${plural(builder.scannedUsers, "user")} scanned and nobody due today${next(statistics)}.`;
 }
 
 function pausedSentence(statistics) {
   const action = statistics.recentActivity.find((entry) => entry.kind === "action" && isSwitch(entry));
-  const by = action?.action === "pause" ? ` by ${action.actor ?? "someone"} since ${when(action.time, statistics.runId)}` : "";
+  const by =
+    action?.action === "pause" ? ` by ${action.actor ?? "someone"} since ${when(action.time, statistics.runId)}` : "";
   const why = by && action.reason ? ` (${action.reason})` : "";
   return `no job is begun${by}${why}; ${progress(statistics)}.`;
 }

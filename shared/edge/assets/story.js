@@ -62,14 +62,24 @@ async function load(userId) {
 function tellProblem(userId, error) {
   current = null;
   const known = error.code === "user_not_found";
-  const text = known ? `There is no user ${userId}, and no receipt of one.` : `The story can't be told: ${error.message}`;
+  const text = known
+    ? `There is no user ${userId}, and no receipt of one.`
+    : `The story can't be told: ${error.message}`;
   show(place, make("p", { class: "problem", id: "story-title", tabindex: "-1", role: "alert" }, text));
 }
 
 function tell(story) {
   current = story;
-  show(place, heading(story), make("p", { class: "explanation" }, story.explanation), problemOf(story), facts(story),
-    buttons(story), receiptsOf(story), stampOf(story));
+  show(
+    place,
+    heading(story),
+    make("p", { class: "explanation" }, story.explanation),
+    problemOf(story),
+    facts(story),
+    buttons(story),
+    receiptsOf(story),
+    stampOf(story),
+  );
 }
 
 function heading({ userId }) {
@@ -77,13 +87,24 @@ function heading({ userId }) {
 }
 
 function problemOf({ problem }) {
-  return problem ? make("p", { class: "problem" }, make("b", { class: "code" }, words(problem.code)), ` ${problem.message}`) : "";
+  return problem
+    ? make("p", { class: "problem" }, make("b", { class: "code" }, words(problem.code)), ` ${problem.message}`)
+    : "";
 }
 
 function facts(story) {
-  const rows = [["Balance", story.balance ?? "–"], ["Plan", story.plan ?? "–"], ["Last refresh", when(story.lastRefresh)],
-    ["Next refresh", story.paused ? "paused" : when(story.nextRefresh)], ["A refresh now would", decision(story.decision)]];
-  return make("dl", { class: "facts" }, ...rows.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, String(value)))));
+  const rows = [
+    ["Balance", story.balance ?? "–"],
+    ["Plan", story.plan ?? "–"],
+    ["Last refresh", when(story.lastRefresh)],
+    ["Next refresh", story.paused ? "paused" : when(story.nextRefresh)],
+    ["A refresh now would", decision(story.decision)],
+  ];
+  return make(
+    "dl",
+    { class: "facts" },
+    ...rows.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, String(value)))),
+  );
 }
 
 function decision(decided) {
@@ -93,16 +114,44 @@ function decision(decided) {
 
 function buttons({ userId, paused, found }) {
   if (!found) return "";
-  return make("div", { class: "buttons" },
+  return make(
+    "div",
+    { class: "buttons" },
     make("button", { type: "button", "data-key": "refresh-user", onclick: () => askRefresh(userId) }, "Refresh now"),
-    make("button", { type: "button", "data-key": "pause-user", onclick: () => askPauseUser(userId, paused) }, paused ? "Resume this user" : "Pause this user"));
+    make(
+      "button",
+      { type: "button", "data-key": "pause-user", onclick: () => askPauseUser(userId, paused) },
+      paused ? "Resume this user" : "Pause this user",
+    ),
+  );
 }
 
 function receiptsOf(story) {
-  if (!story.receipts.length) return make("div", {}, make("p", { class: "empty" }, `No receipt since ${story.receiptsFrom}.`), older(story));
-  const columns = [{ title: "Run" }, { title: "Outcome" }, { title: "Before", number: true }, { title: "After", number: true }, { title: "Settled", number: true }, { title: "Job" }];
-  const rows = story.receipts.map((each) => [each.runId, outcome(each), balance(each.before), balance(each.after), when(each.time, each.runId), make("code", { class: "id" }, each.jobId)]);
-  return make("div", {}, make("h4", {}, plural(story.receipts.length, "receipt")), table({ caption: `Receipts of ${story.userId}`, columns, rows }), older(story));
+  if (!story.receipts.length)
+    return make("div", {}, make("p", { class: "empty" }, `No receipt since ${story.receiptsFrom}.`), older(story));
+  const columns = [
+    { title: "Run" },
+    { title: "Outcome" },
+    { title: "Before", number: true },
+    { title: "After", number: true },
+    { title: "Settled", number: true },
+    { title: "Job" },
+  ];
+  const rows = story.receipts.map((each) => [
+    each.runId,
+    outcome(each),
+    balance(each.before),
+    balance(each.after),
+    when(each.time, each.runId),
+    make("code", { class: "id" }, each.jobId),
+  ]);
+  return make(
+    "div",
+    {},
+    make("h4", {}, plural(story.receipts.length, "receipt")),
+    table({ caption: `Receipts of ${story.userId}`, columns, rows }),
+    older(story),
+  );
 }
 
 function outcome({ outcome: kind, reason, code, error }) {
@@ -116,13 +165,22 @@ function balance(value) {
 
 function older(story) {
   if (!story.hasMore) return "";
-  return make("button", { type: "button", class: "small", "data-key": "older", onclick: () => more(story) }, `Older than ${story.receiptsFrom}`);
+  return make(
+    "button",
+    { type: "button", class: "small", "data-key": "older", onclick: () => more(story) },
+    `Older than ${story.receiptsFrom}`,
+  );
 }
 
 async function more(story) {
   try {
     const next = await getStory(story.userId, story.receiptsFrom);
-    tell({ ...story, receipts: [...story.receipts, ...next.receipts], receiptsFrom: next.receiptsFrom, hasMore: next.hasMore });
+    tell({
+      ...story,
+      receipts: [...story.receipts, ...next.receipts],
+      receiptsFrom: next.receiptsFrom,
+      hasMore: next.hasMore,
+    });
   } catch (error) {
     place.append(make("p", { class: "problem", role: "alert" }, `Older receipts can't be had: ${error.message}`));
   }
@@ -130,5 +188,10 @@ async function more(story) {
 
 function stampOf({ stamp }) {
   if (!stamp) return "";
-  return make("details", { "data-key": "stamp" }, make("summary", {}, "The stamp on the document"), make("pre", { tabindex: "0" }, JSON.stringify(stamp, null, 2)));
+  return make(
+    "details",
+    { "data-key": "stamp" },
+    make("summary", {}, "The stamp on the document"),
+    make("pre", { tabindex: "0" }, JSON.stringify(stamp, null, 2)),
+  );
 }
