@@ -8,7 +8,7 @@ ACCOUNTS=(
     "build:Credit Refresh, builds of the functions"
 )
 
-# The invoker may also call each private function: steps/50-invokers.sh. A monitor has to ask Firebase whether a token
+# The invoker may also call each private function: steps/60-invokers.sh. A monitor has to ask Firebase whether a token
 # was revoked (firebaseauth.users.get), which the functions that write balances have no business with.
 ROLES=(
     "runtime:roles/datastore.user"

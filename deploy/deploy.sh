@@ -7,7 +7,7 @@ USAGE='usage: deploy/deploy.sh PROJECT_ID [--region REGION] [--dry-run] [--prune
   --dry-run    change nothing, print every command
   --prune      also remove scheduler jobs of ours that shared/schedule.toml has no more
   --env-file   the settings of the functions; by default deploy/settings.env
-  --from       begin with this step of deploy/steps, such as 40-functions
+  --from       begin with this step of deploy/steps, such as 50-functions
   --only       run this step alone'
 
 # shellcheck source=common.sh
@@ -33,12 +33,17 @@ steps() {
     done
 }
 
+# The first line that says ERROR, without that word; else the last line.
+why() {
+    { grep -m1 ERROR "$STATE/errors" || tail -n1 "$STATE/errors"; } | sed 's/^ERROR: //'
+}
+
 failed() {
     local step="$1" again
     again="deploy/deploy.sh $PROJECT --region $REGION${PRUNE:+ --prune}${DRY_RUN:+ --dry-run}"
     [[ $ENV_FILE == "$HERE/settings.env" ]] || again+=" --env-file $ENV_FILE"
     {
-        printf '\nERROR: step %s failed: %s\n' "$step" "$(grep -m1 ERROR "$STATE/errors" || tail -n1 "$STATE/errors")"
+        printf '\nERROR: step %s failed: %s\n' "$step" "$(why)"
         printf 'What was done stays done. Once the cause is mended, go on from there:\n  %s --from %s\n' "$again" "$step"
     } >&2
     exit 1

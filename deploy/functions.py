@@ -119,20 +119,33 @@ def _label(function: Mapping[str, Any]) -> str:
     return str(function.get("labels", {}).get(LABEL, ""))
 
 
+def removals(existing: Sequence[Mapping[str, Any]], project: str, region: str) -> list[list[str]]:
+    """The commands that delete all that are ours."""
+    names = [str(each["name"]).rpartition("/")[2] for each in existing if _label(each)]
+    where = [f"--project={project}", f"--region={region}", "--gen2", "--quiet"]
+    return [["gcloud", "functions", "delete", name, *where] for name in names]
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    for name in ("project", "region", "database-location", "existing", "upload-list"):
+    options.add_argument("step", choices=["plan", "remove"])
+    for name in ("project", "region", "existing"):
         options.add_argument(f"--{name}", required=True)
-    options.add_argument("--environment", type=Path, required=True)
+    options.add_argument("--database-location")
+    options.add_argument("--environment", type=Path)
+    options.add_argument("--upload-list", type=Path)
     chosen = options.parse_args()
+    existing = read_items(chosen.existing)
+    if chosen.step == "remove":
+        print_commands(removals(existing, chosen.project, chosen.region))
+        return
     environment = read_json(chosen.environment)
-    names = Path(chosen.upload_list).read_text(encoding="utf-8").splitlines()
     target = Target(chosen.project, chosen.region, chosen.database_location, chosen.environment, environment)
+    uploaded = hash_of_files(BUNDLE, chosen.upload_list.read_text(encoding="utf-8").splitlines())
     functions = read_functions()
-    commands = plan(target, functions, read_items(chosen.existing), hash_of_files(BUNDLE, names))
-    for function in functions:
-        if function.name not in {words[3] for words in commands}:
-            sys.stderr.write(f"{function.name}: unchanged\n")
+    commands = plan(target, functions, existing, uploaded)
+    unchanged = {function.name for function in functions} - {words[3] for words in commands}
+    sys.stderr.write("".join(f"{name}: unchanged\n" for name in sorted(unchanged)))
     print_commands(commands)
 
 

@@ -89,12 +89,25 @@ def plan(
         now = found.get((field.group, field.path), {})
         where = [field.path, f"--collection-group={field.group}", f"--database={database}", f"--project={project}"]
         if field.ttl and "ttlConfig" not in now:
-            commands.append(["gcloud", "firestore", "fields", "ttls", "update", *where, "--enable-ttl", "--quiet"])
+            commands.append(
+                ["gcloud", "firestore", "fields", "ttls", "update", *where, "--enable-ttl", "--format=none", "--quiet"]
+            )
         if _indexes(now) != field.indexes:
             flags = [f"--index={_flag(kind)}" for kind, _ in sorted(field.indexes)] or ["--disable-indexes"]
             # Built in the background: on a large collection that may take hours.
             commands.append(
-                ["gcloud", "firestore", "indexes", "fields", "update", *where, *flags, "--async", "--quiet"]
+                [
+                    "gcloud",
+                    "firestore",
+                    "indexes",
+                    "fields",
+                    "update",
+                    *where,
+                    *flags,
+                    "--async",
+                    "--format=none",
+                    "--quiet",
+                ]
             )
     return commands
 
@@ -109,7 +122,9 @@ def clear(
         now = found.get((field.group, field.path), {})
         where = [field.path, f"--collection-group={field.group}", f"--database={database}", f"--project={project}"]
         if "ttlConfig" in now:
-            commands.append(["gcloud", "firestore", "fields", "ttls", "update", *where, "--disable-ttl", "--quiet"])
+            commands.append(
+                ["gcloud", "firestore", "fields", "ttls", "update", *where, "--disable-ttl", "--format=none", "--quiet"]
+            )
         if _indexes(now) is not None:
             commands.append(
                 [
@@ -120,6 +135,7 @@ def clear(
                     "update",
                     *where,
                     "--clear-exemption",
+                    "--format=none",
                     "--async",
                     "--quiet",
                 ]

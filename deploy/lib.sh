@@ -10,6 +10,9 @@ PYTHON="${PYTHON:-python3}"
 : "${PROJECT:?run deploy/deploy.sh PROJECT_ID}" "${REGION:=us-central1}" "${DRY_RUN:=}" "${STATE:?}"
 : "${ENVIRONMENT:=$STATE/environment.yaml}" # the functions' environment; JSON, which is YAML
 
+# How long to wait for what Google's services tell each other only after a while.
+: "${PATIENCE_SECONDS:=10}" "${PATIENCE_SECONDS_MAX:=600}"
+
 export CLOUDSDK_CORE_DISABLE_PROMPTS=1
 export CLOUDSDK_CORE_PROJECT="$PROJECT" # gcloud asks some of its questions about this one, whatever --project says
 
@@ -28,18 +31,21 @@ run() {
     [[ -n $DRY_RUN ]] || "$@"
 }
 
-# As run, again while the service accounts made a moment ago are not known everywhere yet.
+# run_patiently PATTERN COMMAND…: as run, again and again for some minutes while it fails with such a message, because
+# what was made a moment ago is not known everywhere yet.
 run_patiently() {
-    local try
-    for try in 1 2 3 4 5; do
-        if run "$@" 2>"$STATE/tried"; then
+    local pattern="$1" tried="$STATE/tried.$BASHPID" waited
+    shift
+    for ((waited = 0; waited < PATIENCE_SECONDS_MAX; waited += PATIENCE_SECONDS)); do
+        if run "$@" 2>"$tried"; then
+            cat "$tried" >&2
             return
         fi
-        grep -q 'does not exist' "$STATE/tried" || break
-        say "not known yet, once more in $((try * 3)) s"
-        sleep $((try * 3))
+        grep -qE "$pattern" "$tried" || break
+        say "$(grep -m1 -oE "$pattern" "$tried"): not known everywhere yet, once more in $PATIENCE_SECONDS s"
+        sleep "$PATIENCE_SECONDS"
     done
-    cat "$STATE/tried" >&2
+    cat "$tried" >&2
     return 1
 }
 
@@ -61,14 +67,45 @@ plan() {
     (cd "$ROOT" && "$PYTHON" -m "deploy.$1" "${@:2}")
 }
 
-# Run the commands of a plan, one after the other.
+# run_plan FILE [PATTERN]: run the commands of a plan, one after the other; patiently, if a pattern is given.
 run_plan() {
     local words
     while IFS=$'\t' read -r -a words; do
-        run "${words[@]}" </dev/null
+        if [[ -n ${2:-} ]]; then
+            run_patiently "$2" "${words[@]}" </dev/null
+        else
+            run "${words[@]}" </dev/null
+        fi
     done <"$1"
 }
 
 account() {
     printf 'credit-refresh-%s@%s.iam.gserviceaccount.com' "$1" "$PROJECT"
+}
+
+# What is deployed of our functions, into $STATE/functions.json. Asked side by side: gcloud starts slowly.
+read_functions() {
+    local name pid pids=()
+    plan names >"$STATE/names"
+    while read -r name; do
+        ask gcloud functions describe "$name" --gen2 --region="$REGION" --project="$PROJECT" --format=json \
+            >"$STATE/function.$name" </dev/null &
+        pids+=("$!")
+    done <"$STATE/names"
+    for pid in "${pids[@]}"; do
+        wait "$pid"
+    done
+    as_list "$STATE"/function.* >"$STATE/functions.json"
+}
+
+# Files of a JSON object each, or of nothing, as one list.
+as_list() {
+    local file
+    printf '[null'
+    for file in "$@"; do
+        if [[ -s $file ]]; then
+            printf ',' && cat "$file"
+        fi
+    done
+    printf ']'
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -108,19 +109,22 @@ def _holds(found: Any, wanted: Any) -> bool:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("step", choices=["plan", "remove"])
-    for name in ("project", "metrics", "dashboards", "alerts"):
-        options.add_argument(f"--{name}", required=True)
-    options.add_argument("--write", type=Path, required=True)
+    options.add_argument("step", choices=["metrics", "alerts", "remove"])
+    options.add_argument("--project", required=True)
+    for name in ("metrics", "dashboards", "alerts"):
+        options.add_argument(f"--{name}", default=os.devnull, help="what is there now, as gcloud lists it")
+    options.add_argument("--write", type=Path)
     chosen = options.parse_args()
     metrics, dashboards, alerts = map(read_items, (chosen.metrics, chosen.dashboards, chosen.alerts))
-    if chosen.step == "remove":
-        commands = removals(metrics, dashboards, alerts)
-    else:
-        commands = plan_metrics(metrics)
-        commands += plan_labelled("dashboards", dashboards, "labels", chosen.write)
-        commands += plan_labelled("alerts", alerts, "userLabels", chosen.write)
-    print_commands([[*words, f"--project={chosen.project}", "--quiet"] for words in commands])
+    match chosen.step:
+        case "remove":
+            commands = removals(metrics, dashboards, alerts)
+        case "metrics":
+            commands = plan_metrics(metrics)
+        case _:
+            commands = plan_labelled("dashboards", dashboards, "labels", chosen.write)
+            commands += plan_labelled("alerts", alerts, "userLabels", chosen.write)
+    print_commands([[*words, f"--project={chosen.project}", "--format=none", "--quiet"] for words in commands])
 
 
 if __name__ == "__main__":

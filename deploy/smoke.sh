@@ -33,7 +33,7 @@ address() {
     gcloud functions describe "$1" --gen2 --region="$REGION" --project="$PROJECT" --format='value(serviceConfig.uri)'
 }
 
-plan private >"$STATE/private"
+plan names --private >"$STATE/private"
 while read -r name; do
     uri="$(address "$name" </dev/null)"
     check "$name to a stranger" 403 "$(status_of --request POST --data '{}' "$uri")"

@@ -38,16 +38,14 @@ gcloud logging metrics list --project="$PROJECT" --format=json >"$STATE/metrics.
 gcloud monitoring dashboards list --project="$PROJECT" --format=json >"$STATE/dashboards.json"
 gcloud alpha monitoring policies list --project="$PROJECT" --format=json >"$STATE/alerts.json"
 plan monitoring remove --project="$PROJECT" --metrics="$STATE/metrics.json" --dashboards="$STATE/dashboards.json" \
-    --alerts="$STATE/alerts.json" --write="$STATE" >"$STATE/plan"
+    --alerts="$STATE/alerts.json" >"$STATE/plan"
 run_plan "$STATE/plan"
 
 say "
 == functions"
-gcloud functions list --v2 --regions="$REGION" --project="$PROJECT" --format='value(name.basename())' \
-    --filter='labels.credit-refresh-hash:*' >"$STATE/plan"
-while read -r name; do
-    run gcloud functions delete "$name" --gen2 --region="$REGION" --project="$PROJECT" --quiet </dev/null
-done <"$STATE/plan"
+read_functions
+plan functions remove --project="$PROJECT" --region="$REGION" --existing="$STATE/functions.json" >"$STATE/plan"
+run_plan "$STATE/plan"
 
 say "
 == indexes"
@@ -58,10 +56,14 @@ run_plan "$STATE/plan"
 
 say "
 == accounts"
+held=""
+[[ -n $DRY_RUN ]] || held="$(gcloud projects get-iam-policy "$PROJECT" --flatten='bindings[].members' \
+    --format='value[separator=" "](bindings.members, bindings.role)')"
 for row in "${ROLES[@]}"; do
     member="serviceAccount:$(account "${row%%:*}")"
+    [[ -n $DRY_RUN ]] || grep -qxF "$member ${row#*:}" <<<"$held" || continue
     run gcloud projects remove-iam-policy-binding "$PROJECT" --member="$member" --role="${row#*:}" --condition=None \
-        --format=none || say "(it was not there)"
+        --format=none
 done
 there="$(gcloud iam service-accounts list --project="$PROJECT" --format='value(email)')"
 for row in "${ACCOUNTS[@]}"; do

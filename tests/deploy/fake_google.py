@@ -1,4 +1,4 @@
-"""A recording fake of Google's APIs, at the wire: just what the deployment asks for, with the limits the real ones have.
+"""A recording fake of Google's APIs, at the wire: what the deployment asks for, with the limits the real ones have.
 
 It keeps resources by their full names, as the APIs do, whichever product they belong to.
 """
@@ -328,7 +328,7 @@ def _check_function(fake: FakeGoogle, function: Resource) -> None:
 
 @route("GET", r"/run/([^/]+)")
 @route("POST", r"/run/([^/]+)")
-def _call_function(fake: FakeGoogle, call: Call, short_name: str) -> Resource:
+def _call_function(fake: FakeGoogle, _: Call, short_name: str) -> Resource:
     service = next(name for name in fake.policies if name.endswith(f"/services/{short_name}"))
     if short_name in fake.open_to_strangers:
         return {}
@@ -514,6 +514,12 @@ def _alerts(fake: FakeGoogle, _: Call, parent: str) -> Resource:
 @route("POST", r"/v3/(projects/[^/]+)/alertPolicies")
 def _create_alert(fake: FakeGoogle, call: Call, parent: str) -> Resource:
     _check_alert(call.body)
+    known = fake.of_kind("metrics").keys()
+    if (
+        unknown := set(re.findall(r"(?:user[/_])(credit_refresh_[a-z_]+?)(?:_sum)?(?=[\\\"{])", json.dumps(call.body)))
+        - known
+    ):
+        raise ApiError(404, f"Cannot find metric that matches type {unknown}", "NOT_FOUND")
     return fake.create(f"{parent}/alertPolicies/{len(fake.calls)}", call.body)
 
 

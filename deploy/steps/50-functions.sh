@@ -2,9 +2,9 @@
 # The functions of functions.toml, side by side. One whose source, settings and flags are unchanged is left alone.
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
-gcloud functions list --v2 --regions="$REGION" --project="$PROJECT" --format=json >"$STATE/functions.json"
+read_functions
 gcloud meta list-files-for-upload "$ROOT" >"$STATE/upload"
-plan functions --project="$PROJECT" --region="$REGION" --database-location="$DATABASE_LOCATION" \
+plan functions plan --project="$PROJECT" --region="$REGION" --database-location="$DATABASE_LOCATION" \
     --existing="$STATE/functions.json" --upload-list="$STATE/upload" --environment="$ENVIRONMENT" >"$STATE/plan"
 
 if [[ -n $DRY_RUN ]]; then
@@ -12,9 +12,12 @@ if [[ -n $DRY_RUN ]]; then
     exit
 fi
 
+# Of accounts that were just made, and of Eventarc where it is used for the first time.
+LATE='does not exist|Eventarc Service Agent'
+
 pids=() names=()
 while IFS=$'\t' read -r -a words; do
-    run "${words[@]}" --format=none >"$STATE/deploy.${words[3]}" 2>&1 </dev/null &
+    run_patiently "$LATE" "${words[@]}" --format=none >"$STATE/deploy.${words[3]}" 2>&1 </dev/null &
     pids+=("$!") names+=("${words[3]}")
     say "${words[3]}: deploying, which takes some minutes"
 done <"$STATE/plan"

@@ -2,6 +2,6 @@
 # Cloud Scheduler's jobs, from shared/schedule.toml.
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
-gcloud functions list --v2 --regions="$REGION" --project="$PROJECT" --format=json >"$STATE/functions.json"
+read_functions
 plan scheduler --project="$PROJECT" --region="$REGION" --functions="$STATE/functions.json" \
     --account="$(account invoker)" --environment="$ENVIRONMENT" ${DRY_RUN:+--dry-run} ${PRUNE:+--prune}

@@ -3,12 +3,12 @@
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
 member="serviceAccount:$(account invoker)"
-plan private >"$STATE/private"
+plan names --private >"$STATE/private"
 while read -r name; do
     held="$(ask gcloud run services get-iam-policy "$name" --region="$REGION" --project="$PROJECT" \
         --flatten='bindings[].members' --format='value[separator=" "](bindings.members, bindings.role)' </dev/null)"
     if ! grep -qxF "$member roles/run.invoker" <<<"$held"; then
-        run_patiently gcloud run services add-iam-policy-binding "$name" --region="$REGION" --project="$PROJECT" \
+        run_patiently 'does not exist' gcloud run services add-iam-policy-binding "$name" --region="$REGION" --project="$PROJECT" \
             --member="$member" --role=roles/run.invoker --format=none </dev/null
     fi
     if grep -qE '^all(Authenticated)?Users ' <<<"$held"; then
