@@ -21,7 +21,7 @@ def errors(output: str) -> list[str]:
 @pytest.fixture(scope="module")
 def broken(live):
     """A first deployment during which an API fails."""
-    live.fake.failures.append(Failure("POST", "functions$", 500, "the builder of functions is down"))
+    live.fake.failures.append(Failure("POST", "functions$", 403, "the quota of functions is used up"))
     return live.run("deploy.sh")
 
 
@@ -30,7 +30,7 @@ def test_a_failing_api_stops_the_deployment_and_is_told(live, broken):
     assert broken.code == 1
     last = broken.output[broken.output.index("ERROR: step ") :]
     assert "step 50-functions failed" in last
-    assert "the builder of functions is down" in last
+    assert "the quota of functions is used up" in last
     assert f"deploy/deploy.sh {PROJECT} --region {REGION} --from 50-functions" in last
     assert "== 60-invokers" not in broken.output
     assert len(live.fake.of_kind("functions")) == 1 + 4
@@ -162,55 +162,49 @@ def test_what_is_not_ours_is_refused_by_name(live, broken):
 
 
 @pytest.mark.parametrize(
-    ("path", "old", "new", "told"),
+    ("path", "change", "told"),
     [
         (
             "shared/schedule.toml",
-            "deadline_seconds = 570",
-            "deadline_seconds = 700",
-            "schedule.toml, credit-refresh-queue: deadline_seconds 700 is longer than credit_refresh_queue's "
-            "timeout_seconds 600 in functions.toml",
+            ("deadline_seconds = 570", "deadline_seconds = 700"),
+            "deadline_seconds 700 is longer than credit_refresh_queue's timeout_seconds 600 in functions.toml",
         ),
         (
             "shared/schedule.toml",
-            "processTime = 540000",
-            "processTime = 570000",
+            ("processTime = 540000", "processTime = 570000"),
             "deadline_seconds 570 must be longer than processTime 570000 ms",
         ),
         (
             "deploy/functions.toml",
-            "max_instances = 20",
-            "max_instances = 1",
+            ("max_instances = 20", "max_instances = 1"),
             "schedule.toml, credit-refresh-worker: 2 workers are more than the 1 credit_refresh_worker takes at once",
         ),
-        ("deploy/functions.toml", "timeout_seconds = 300", "timeout_seconds = 3601", "less than or equal to 3600"),
+        ("deploy/functions.toml", ("timeout_seconds = 300", "timeout_seconds = 3601"), "less than or equal to 3600"),
         (
             "deploy/settings.env",
-            "CREDIT_REFRESH_TIMEZONE=UTC",
-            "CREDIT_REFRESH_TIMEZONE=Mars/Olympus",
+            ("CREDIT_REFRESH_TIMEZONE=UTC", "CREDIT_REFRESH_TIMEZONE=Mars/Olympus"),
             "'Mars/Olympus' is not an IANA time zone",
         ),
         (
             "deploy/settings.env",
-            "CREDIT_REFRESH_TIMEZONE=UTC",
-            "CREDIT_REFRESH_TIMEZON=UTC",
+            ("CREDIT_REFRESH_TIMEZONE=UTC", "CREDIT_REFRESH_TIMEZON=UTC"),
             "settings.env: CREDIT_REFRESH_TIMEZON is no setting",
         ),
         (
             "deploy/settings.env",
-            "CREDIT_REFRESH_TIMEZONE=UTC",
-            "CREDIT_REFRESH_AUTH=off",
+            ("CREDIT_REFRESH_TIMEZONE=UTC", "CREDIT_REFRESH_AUTH=off"),
             "settings.env: CREDIT_REFRESH_AUTH can't be set for deployed functions",
         ),
-        ("deploy/settings.env", "CREDIT_REFRESH_TIMEZONE=UTC", "nonsense", "expected NAME=value"),
-        ("plans.toml", 'period = "week"', 'period = "fortnight"', "fortnight"),
-        ("main.py", '"credit_refresh_worker"', '"credit_refresh_walker"', "main.py has no credit_refresh_worker"),
+        ("deploy/settings.env", ("CREDIT_REFRESH_TIMEZONE=UTC", "nonsense"), "expected NAME=value"),
+        ("plans.toml", ('period = "week"', 'period = "fortnight"'), "fortnight"),
+        ("main.py", ('"credit_refresh_worker"', '"credit_refresh_walker"'), "main.py has no credit_refresh_worker"),
     ],
 )
-def test_tables_that_do_not_fit_are_refused_before_anything_is_asked(live, broken, path, old, new, told):
+def test_tables_that_do_not_fit_are_refused_before_anything_is_asked(live, broken, path, change, told):
     """Named, with the file; no request is made."""
     assert broken
     seen = len(live.fake.calls)
+    old, new = change
     live.edit(path, old, new)
     try:
         ended = live.run("deploy.sh", "--dry-run")
