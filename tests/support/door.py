@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Request, Response, jsonify, request
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from shared.core.errors import SystemFailureError
 from shared.edge import auth, endpoint, instance
-from shared.edge.requests import RequestError
 from shared.edge.same_site import check_same_site
 from shared.settings import read_settings
 
@@ -36,16 +34,11 @@ def door(monkeypatch, environ: Mapping[str, str]) -> Door:
     monkeypatch.setattr(instance, "project", instance.once(instance.project.__wrapped__))
     monkeypatch.setattr(auth, "_tokens", instance.once(auth._tokens.__wrapped__))
     app = Flask("door")
-    app.add_url_rule("/", view_func=_who, methods=["POST"])
+    app.add_url_rule("/", view_func=lambda: endpoint.guarded(_who)(request), methods=["POST"])
     return Door(app.test_client())
 
 
-def _who() -> Response:
-    try:
-        check_same_site(request)
-        admin = auth.admin_of(request)
-    except RequestError as exc:
-        return endpoint.refused(exc.status, exc.code, str(exc), exc.field)
-    except SystemFailureError as exc:
-        return endpoint._failed(exc)
+def _who(asked: Request) -> Response:
+    check_same_site(asked)
+    admin = auth.admin_of(asked)
     return jsonify({"uid": admin.uid, "name": admin.name})

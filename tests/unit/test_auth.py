@@ -10,7 +10,7 @@ from flask import Flask
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
-from shared.edge import instance
+from shared.edge import auth, instance
 from shared.edge.auth import Admin, admin_of, web_config
 from shared.edge.endpoint import refused
 from shared.edge.requests import RequestError
@@ -74,7 +74,7 @@ def test_firebases_library_is_loaded_by_the_first_token_alone():
 def test_a_401_says_which_scheme():
     """As HTTP demands; other refusals don't."""
     with Flask("any").app_context():
-        answers = [refused(status, "any", "told") for status in (401, 403)]
+        answers = [refused(error) for error in (auth._unauthenticated(), RequestError(403, "any", "told"))]
 
     assert [answer.headers.get("WWW-Authenticate") for answer in answers] == ["Bearer", None]
 
