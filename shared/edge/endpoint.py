@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -19,6 +18,7 @@ from shared.edge import instance
 from shared.edge.bodies import Body
 from shared.edge.requests import RequestError, check_method, read_body
 from shared.edge.sigterm import stopping
+from shared.edge.tracing import span, trace_fields
 from shared.services.context import Context
 from shared.store.budget import Budget
 from shared.store.cost import Cost
@@ -31,8 +31,6 @@ _TOLD = {
     "unavailable": "the database can't be reached or refuses us; what was done stays done, call again",
     "out_of_time": "the time budget ended before the database answered; what was done stays done, call again",
 }
-
-_TRACE = re.compile(r"(?P<trace>[0-9a-f]{32})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ def guarded(serve: Callable[[Request], Response]) -> Callable[[Request], Respons
 
     @wraps(serve)
     def safe(request: Request) -> Response:
-        with _logged(request, serve.__name__):
+        with _logged(request, serve.__name__), span(serve.__name__, request.headers):
             try:
                 return serve(request)
             except RequestError as exc:
@@ -128,14 +126,7 @@ def _failed(exc: Exception) -> Response:
 
 def _logged(request: Request, function: str) -> AbstractContextManager[None]:
     """Trace and execution id of the request on every line logged during it."""
-    fields = {"function": function}
-    header = request.headers.get("traceparent", "") or request.headers.get("X-Cloud-Trace-Context", "")
-    project = instance.settings().project_id
-    if (found := _TRACE.search(header)) and project:
-        fields["logging.googleapis.com/trace"] = f"projects/{project}/traces/{found['trace']}"
-    if execution_id := request.headers.get("Function-Execution-Id", ""):
-        fields["executionId"] = execution_id[:64]
-    return logs.context(**fields)
+    return logs.context(function=function, **trace_fields(request.headers, instance.settings().project_id))
 
 
 def start() -> None:

@@ -58,7 +58,7 @@ def pause_user(context: Context, operator: Operator, user_id: str, *, paused: bo
         if _is_paused(document.raw) is paused:
             return False
         try:
-            users.pause(user_id, document.update_time_ns, paused=paused)
+            users.pause(document, paused=paused)
         except ConflictError:
             if not tries_left:
                 raise

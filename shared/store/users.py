@@ -153,20 +153,33 @@ class UserStore:
                 results.append(_rejection(outcome) if isinstance(outcome, StoreError) else outcome)
         return results
 
-    def pause(self, user_id: str, update_time_ns: int, *, paused: bool) -> None:
-        """Set the stamp's `paused`. Raises ConflictError if the document has changed meanwhile."""
+    def told_of(self, document: Any) -> UserDocument | None:
+        """A user as an event tells of it; None if the document is in another collection."""
+        collection, _, user_id = document.name.partition("/documents/")[2].rpartition("/")
+        return self._user(document, user_id) if user_id and collection == self._fields.collection else None
+
+    def stamp_due(self, user: UserDocument, day: date) -> None:
+        """Make a user due on that day, if it is as it was read. Raises ConflictError if it is not."""
+        self._stamp(user, "dueOn", day.isoformat())
+
+    def pause(self, user: UserDocument, *, paused: bool) -> None:
+        """Set the stamp's `paused`, if the user is as it was read. Raises ConflictError if it is not."""
+        self._stamp(user, "paused", paused)
+
+    def _stamp(self, user: UserDocument, name: str, value: Any) -> None:
+        """Write one field of the stamp, and nothing beside it."""
+        path = (*self._fields.stamp, name)
         message = WritePb()
-        message.update.name = self._prefix + user_id
-        stamp = _at(message.update.fields, self._fields.stamp).map_value.fields
-        stamp["paused"].boolean_value = paused
-        message.update_mask.field_paths.append(field_path((*self._fields.stamp, "paused")))
-        put_nanoseconds(message.current_document.update_time, update_time_ns)
+        message.update.name = self._prefix + user.user_id
+        put(_at(message.update.fields, path), value)
+        message.update_mask.field_paths.append(field_path(path))
+        put_nanoseconds(message.current_document.update_time, user.update_time_ns)
         self._wire.commit([message])
 
     def _read_chunk(self, user_ids: Sequence[str]) -> list[UserDocument | None]:
         found = self._wire.batch_get([self._prefix + user_id for user_id in user_ids], self._fields.read)
         documents = [found.get(self._prefix + user_id) for user_id in user_ids]
-        return [None if document is None else self._user(document) for document in documents]
+        return [None if document is None else self._named(document) for document in documents]
 
     def _write_chunk(self, writes: Sequence[StampWrite]) -> list[WriteResult]:
         answers = self._wire.batch_write([self._encode(write) for write in writes])
@@ -225,9 +238,12 @@ class UserStore:
         order.direction = ASCENDING
 
     def _run(self, wanted: Any) -> list[UserDocument]:
-        return [self._user(document) for document in self._wire.run_query(self._parent, wanted)]
+        return [self._named(document) for document in self._wire.run_query(self._parent, wanted)]
 
-    def _user(self, document: Any) -> UserDocument:
+    def _named(self, document: Any) -> UserDocument:
+        return self._user(document, document.name[len(self._prefix) :])
+
+    def _user(self, document: Any, user_id: str) -> UserDocument:
         fields = document.fields
         raw = RawUser(
             _value_at(fields, self._fields.balance),
@@ -236,7 +252,7 @@ class UserStore:
             _value_at(fields, self._fields.stamp),
             get_time(document.create_time),
         )
-        return UserDocument(document.name[len(self._prefix) :], raw, nanoseconds(document.update_time))
+        return UserDocument(user_id, raw, nanoseconds(document.update_time))
 
 
 def _at(fields: Any, path: tuple[str, ...]) -> Any:

@@ -97,7 +97,7 @@ def test_a_signature_by_the_public_certificate_is_refused(cloud, production):
         {"sub": "a" * 129},
         {"sub": "nobody"},
     ],
-    ids=str,
+    ids=",".join,
 )
 def test_what_is_signed_and_yet_no_token_of_ours_is_refused(cloud, production, changes):
     """Of another audience, expired, not yet valid, of nobody."""

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Adds Credit Refresh to a project that has an app, or brings it up to date. May be run again at any time.
+set -euo pipefail
+
+USAGE='usage: deploy/deploy.sh PROJECT_ID [--region REGION] [--dry-run] [--prune] [--env-file FILE] [--from STEP | --only STEP]
+  --region     where the functions run; by default near the database
+  --dry-run    change nothing, print every command
+  --prune      also remove scheduler jobs of ours that shared/schedule.toml has no more
+  --env-file   the settings of the functions; by default deploy/settings.env
+  --from       begin with this step of deploy/steps, such as 50-functions
+  --only       run this step alone'
+
+# shellcheck source=common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+PRUNE="" FROM="" ONLY=""
+option() {
+    case "$1" in
+        --prune) PRUNE=1 ;;
+        --from | --only)
+            [[ -f $HERE/steps/${2:-}.sh ]] || usage_error "$1: the steps are $(steps)"
+            [[ $1 == --from ]] && FROM="$2" || ONLY="$2"
+            TAKEN=2
+            ;;
+        *) usage_error "what is $1?" ;;
+    esac
+}
+
+steps() {
+    local step
+    for step in "$HERE"/steps/*.sh; do
+        printf '%s ' "$(basename "$step" .sh)"
+    done
+}
+
+# The first line that says ERROR, without that word; else the last line.
+why() {
+    { grep -m1 ERROR "$STATE/errors" || tail -n1 "$STATE/errors"; } | sed 's/^ERROR: //'
+}
+
+failed() {
+    local step="$1" again
+    again="deploy/deploy.sh $PROJECT --region $REGION${PRUNE:+ --prune}${DRY_RUN:+ --dry-run}"
+    [[ $ENV_FILE == "$HERE/settings.env" ]] || again+=" --env-file $ENV_FILE"
+    {
+        printf '\nERROR: step %s failed: %s\n' "$step" "$(why)"
+        printf 'What was done stays done. Once the cause is mended, go on from there:\n  %s --from %s\n' "$again" "$step"
+    } >&2
+    exit 1
+}
+
+parse "$@"
+begin
+export PRUNE
+say "project $PROJECT, region $REGION, database in $DATABASE_LOCATION${DRY_RUN:+ (dry run: nothing is changed)}"
+
+for step in $(steps); do
+    [[ -z $ONLY || $step == "$ONLY" ]] || continue
+    [[ -z $FROM || ! $step < "$FROM" ]] || continue
+    say "
+== $step"
+    # What the step says on standard error is shown as it comes, and kept for the last word.
+    if ! { bash "$HERE/steps/$step.sh" 2>&1 >&3 | tee "$STATE/errors" >&2; } 3>&1; then
+        failed "$step"
+    fi
+done
+say "
+Done.${DRY_RUN:+ Nothing was changed.} deploy/smoke.sh $PROJECT --region $REGION checks it."

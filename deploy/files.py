@@ -1,0 +1,114 @@
+"""Reading the deployment's files: settings as the functions will get them, JSON as gcloud prints it."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from shared.core.errors import ConfigurationError, CreditRefreshError
+from shared.settings import PREFIX, Settings, read_plans, read_settings
+
+DEPLOYED = Path(__file__).resolve().parent
+BUNDLE = DEPLOYED.parent
+OTHER_NAMES = ("OTEL_",)  # of settings that are not ours, and that the functions heed
+
+_LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
+
+
+def read_environment(path: Path, project: str) -> dict[str, str]:
+    """The functions' environment: the file's, and what goes without saying. Raises ConfigurationError."""
+    environment = _parsed(path)
+    refused = [
+        f"{path.name}: {name} can't be set for deployed functions; remove it"
+        for name, value in environment.items()
+        if name in ("GOOGLE_CLOUD_PROJECT", "FIRESTORE_EMULATOR_HOST") or (name, value) == (f"{PREFIX}AUTH", "off")
+    ]
+    known = {PREFIX + field.upper() for field in Settings.model_fields}
+    refused += [
+        f"{path.name}: {name} is no setting; README.md lists them"
+        for name in environment
+        if name not in known and not name.startswith(OTHER_NAMES) and name not in str(refused)
+    ]
+    if refused:
+        raise ConfigurationError(refused)
+    complete = {**environment, "GOOGLE_CLOUD_PROJECT": project, f"{PREFIX}AUTH": "on"}
+    read_plans(read_settings(_from_bundle(complete)))
+    return complete
+
+
+def settings_of(environment: Mapping[str, str]) -> Settings:
+    return read_settings(_from_bundle(environment))
+
+
+def read_items(path: str) -> list[dict[str, Any]]:
+    """What `gcloud … list --format=json` printed."""
+    text = Path(path).read_text(encoding="utf-8")
+    items = json.loads(text) if text.strip() else []
+    return [item for item in items if isinstance(item, dict)]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A file that holds one JSON object. Raises ConfigurationError."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise ConfigurationError([f"{path.name} can't be read as JSON: {exc}"]) from exc
+    if not isinstance(found, dict):
+        raise ConfigurationError([f"{path.name} is not a JSON object"])
+    return found
+
+
+def print_commands(commands: Sequence[Sequence[str]]) -> None:
+    """One a line, its words apart by tabs, for `each_command` of lib.sh."""
+    for words in commands:
+        if any(not word or "\t" in word or "\n" in word for word in words):
+            raise ConfigurationError([f"a command can't be told to the shell: {list(words)}"])
+        sys.stdout.write("\t".join(words) + "\n")
+
+
+def told(main: Callable[[], None]) -> int:
+    """Run a command's main part; our own errors are told in one line each, without a traceback."""
+    try:
+        main()
+    except ConfigurationError as exc:
+        sys.stderr.write("".join(f"ERROR: {problem}\n" for problem in exc.problems))
+        return 1
+    except (CreditRefreshError, OSError, ValueError) as exc:
+        sys.stderr.write(f"ERROR: {exc}\n")
+        return 1
+    return 0
+
+
+def _parsed(path: Path) -> dict[str, str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigurationError([f"{path} can't be read: {type(exc).__name__}; name one with --env-file"]) from exc
+    environment: dict[str, str] = {}
+    problems: list[str] = []
+    for number, line in enumerate(lines, 1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        found = _LINE.fullmatch(text)
+        if found is None:
+            problems.append(f"{path.name}, line {number}: expected NAME=value")
+        elif found[1] in environment:
+            problems.append(f"{path.name}, line {number}: {found[1]} is set twice")
+        else:
+            environment[found[1]] = found[2].strip().strip("\"'")
+    if problems:
+        raise ConfigurationError(problems)
+    return environment
+
+
+def _from_bundle(environment: Mapping[str, str]) -> dict[str, str]:
+    """A plans file is named as the functions will find it: from the bundle's folder."""
+    name = f"{PREFIX}PLANS_FILE"
+    if not environment.get(name):
+        return dict(environment)
+    return {**environment, name: str(BUNDLE / environment[name])}

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# The services the functions run on and are built with.
+source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+
+NEEDED=(
+    artifactregistry cloudbuild cloudfunctions cloudresourcemanager cloudscheduler eventarc firestore iam
+    identitytoolkit logging monitoring pubsub run
+)
+
+enabled="$(gcloud services list --enabled --project="$PROJECT" --format='value(config.name)')"
+missing=()
+for api in "${NEEDED[@]}"; do
+    grep -qx "$api.googleapis.com" <<<"$enabled" || missing+=("$api.googleapis.com")
+done
+if ((${#missing[@]})); then
+    run gcloud services enable "${missing[@]}" --project="$PROJECT"
+else
+    say "all are enabled"
+fi

@@ -1,0 +1,96 @@
+"""The functions' table (`functions.toml`), and what has to fit together between it and the schedule's."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from deploy.files import BUNDLE, DEPLOYED
+from shared.core.errors import ConfigurationError
+from shared.timetable import ScheduledJob
+
+FUNCTIONS_FILE = DEPLOYED / "functions.toml"
+
+
+class DeployedFunction(BaseModel):
+    """One row: a Cloud Function."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    entry_point: Annotated[str, Field(pattern=r"^credit_refresh[a-z_]*$")]
+    account: Literal["runtime", "monitor"]
+    public: bool = False
+    trigger: Literal["http", "firestore-created"] = "http"
+    memory: Annotated[str, Field(pattern=r"^[0-9]+(Mi|Gi)$")]
+    cpu: Annotated[int, Field(ge=1, le=8)]
+    concurrency: Annotated[int, Field(ge=1, le=1000)]
+    max_instances: Annotated[int, Field(ge=1, le=1000)]
+    timeout_seconds: Annotated[int, Field(ge=1, le=3600)]
+
+    @property
+    def name(self) -> str:
+        return self.entry_point.replace("_", "-")
+
+    @property
+    def at_once(self) -> int:
+        """How many requests it takes at a time."""
+        return self.concurrency * self.max_instances
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    function: Annotated[list[DeployedFunction], Field(min_length=1)]
+
+
+def read_functions(path: Path = FUNCTIONS_FILE) -> Sequence[DeployedFunction]:
+    """The rows. Raises ConfigurationError naming every problem."""
+    try:
+        return tuple(_Table.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).function)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise ConfigurationError([f"{path.name} can't be read: {exc}"]) from exc
+    except ValidationError as exc:
+        problems = [f"{path.name}: {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in exc.errors()]
+        raise ConfigurationError(problems) from exc
+
+
+def check(functions: Sequence[DeployedFunction], jobs: Sequence[ScheduledJob]) -> None:
+    """Hold the tables against each other and against main.py. Raises ConfigurationError naming every problem."""
+    by_name = {function.entry_point: function for function in functions}
+    problems = [f"functions.toml: main.py has no {name}" for name in sorted(by_name.keys() - exported())]
+    problems += [f"functions.toml: no row for main.py's {name}" for name in sorted(exported() - by_name.keys())]
+    for job in jobs:
+        problems += _problems(job, by_name.get(job.function))
+    if problems:
+        raise ConfigurationError(problems)
+
+
+def exported() -> set[str]:
+    """The entry points of main.py, read and not run."""
+    body = ast.parse((BUNDLE / "main.py").read_text(encoding="utf-8")).body
+    assigned = [node for node in body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"]
+    return set(ast.literal_eval(assigned[0].value)) if assigned else set()
+
+
+def _problems(job: ScheduledJob, function: DeployedFunction | None) -> list[str]:
+    row = f"schedule.toml, {job.name}"
+    if function is None:
+        return [f"{row}: functions.toml has no {job.function}"]
+    problems = []
+    if function.trigger != "http" or function.public:
+        problems.append(f"{row}: {job.function} is not a private HTTP function")
+    if job.deadline_seconds > function.timeout_seconds:
+        problems.append(
+            f"{row}: deadline_seconds {job.deadline_seconds} is longer than {job.function}'s timeout_seconds "
+            f"{function.timeout_seconds} in functions.toml"
+        )
+    if job.workers > function.at_once:
+        problems.append(
+            f"{row}: {job.workers} workers are more than the {function.at_once} {job.function} takes at once"
+        )
+    return problems

@@ -1,0 +1,94 @@
+"""The one wrapper around every event function: what is delivered again later, and what is logged and dropped.
+
+A CloudEvent function has no answer but its HTTP status: 2xx ends the event, anything else has it delivered again for
+up to a day. So only what a later try can mend may fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import wraps
+from typing import Any
+
+from cloudevents.http.event import CloudEvent
+from flask import request
+from werkzeug.exceptions import ServiceUnavailable
+
+from shared import logs
+from shared.core.errors import CreditRefreshError, SystemFailureError
+from shared.edge import instance
+from shared.edge.sigterm import stopping
+from shared.edge.tracing import span, trace_fields
+from shared.services.context import Context
+from shared.store.budget import Budget
+from shared.store.cost import Cost
+from shared.store.wire import Wire
+
+OWN_SECONDS_MAX = 30.0  # of a delivery, which ends after 60
+AGE_MAX = timedelta(days=1)  # an older event is about a day that is over
+
+
+class BadEventError(CreditRefreshError):
+    """An event that can't be read, now or later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One delivery of an event: its payload, undecoded, and the context its service runs in."""
+
+    data: bytes
+    context: Context
+
+
+def event_endpoint(handler: Callable[[Delivery], dict[str, Any]]) -> Callable[[CloudEvent], None]:
+    """Make an event function of a handler that turns a delivery into what is to be logged of it."""
+
+    @wraps(handler)
+    def receive(event: CloudEvent) -> None:
+        name = handler.__name__
+        with _logged(event, name), span(name, request.headers):
+            try:
+                _received(handler, event)
+            except SystemFailureError as exc:
+                logs.error("event_failed", f"it is delivered again: {exc}", code=exc.code)
+                raise ServiceUnavailable(retry_after=exc.retry_after_seconds) from None
+            except BadEventError as exc:
+                logs.error("event_dropped", str(exc))
+            except Exception as exc:  # noqa: BLE001 (the same event would fail the same way, for a day)
+                logs.error("event_dropped", f"unexpected {type(exc).__name__}", exc_info=True)
+
+    return receive
+
+
+def _received(handler: Callable[[Delivery], dict[str, Any]], event: CloudEvent) -> None:
+    now = datetime.now(UTC)
+    if is_too_old(event.get("time"), now):
+        logs.warning("event_dropped", f"it is of {event['time']}, more than a day ago; a full scan finds the user")
+        return
+    cost = Cost()
+    wire = Wire(instance.connection(), Budget.of(OWN_SECONDS_MAX), cost)
+    context = Context(instance.settings(), instance.plans(), wire, lambda: datetime.now(UTC), stopping)
+    told = handler(Delivery(_bytes(event.data), context))
+    logs.info(handler.__name__, "done", **told, reads=cost.reads, writes=cost.writes)
+
+
+def is_too_old(time: object, now: datetime) -> bool:
+    """True for an event that was told to be more than a day old; one that tells no time is new."""
+    try:
+        told = datetime.fromisoformat(str(time))
+    except ValueError:
+        return False
+    return told.tzinfo is not None and now - told > AGE_MAX
+
+
+def _bytes(data: Any) -> bytes:
+    if isinstance(data, bytes):
+        return data
+    raise BadEventError(f"its data is {type(data).__name__}, not application/protobuf; check the trigger")
+
+
+def _logged(event: CloudEvent, function: str) -> Any:
+    fields = trace_fields(request.headers, instance.settings().project_id)
+    return logs.context(function=function, eventId=str(event["id"])[:64], **fields)

@@ -1,0 +1,150 @@
+"""A project that has an app, on the fake, and the deployment's own commands run against it with the real gcloud."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.deploy.fake_google import FakeGoogle, serve
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = "live-app-123"
+REGION = "us-central1"
+PRODUCTS = [
+    *("CLOUDSCHEDULER", "CLOUDFUNCTIONS", "RUN", "CLOUDRESOURCEMANAGER", "SERVICEUSAGE", "MONITORING", "LOGGING"),
+    *("FIRESTORE", "IAM", "EVENTARC", "CLOUDBUILD", "ARTIFACTREGISTRY", "STORAGE", "PUBSUB"),
+]
+LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "node_modules")
+SECONDS_MAX = 240
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended; both its outputs, as they came."""
+
+    code: int
+    output: str
+
+
+@dataclass(frozen=True)
+class Project:
+    """The fake, a copy of the bundle to deploy from, and gcloud's configuration."""
+
+    fake: FakeGoogle
+    bundle: Path
+    config: Path
+
+    def run(self, script: str, *options: str, **environ: str) -> Ended:
+        command = ["bash", str(self.bundle / "deploy" / script), PROJECT, *options]
+        ended = subprocess.run(
+            command,
+            env={**self._environ(), **environ},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SECONDS_MAX,
+            check=False,
+            cwd=self.config,
+        )
+        return Ended(ended.returncode, ended.stdout)
+
+    def deploy(self, *options: str) -> Ended:
+        ended = self.run("deploy.sh", *options)
+        assert ended.code == 0, ended.output
+        return ended
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        file = self.bundle / path
+        text = file.read_text(encoding="utf-8")
+        assert old in text
+        file.write_text(text.replace(old, new), encoding="utf-8")
+
+    def _environ(self) -> dict[str, str]:
+        """Nothing of the developer's own gcloud, and every API at the fake."""
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(("CLOUDSDK_", "GOOGLE_"))}
+        environ |= {f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{name}": f"{self.fake.address}/" for name in PRODUCTS}
+        return {
+            **environ,
+            "CLOUDSDK_CONFIG": str(self.config),
+            "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE": str(self.config / "token"),
+            "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
+            "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "TMPDIR": str(self.config),
+            "NO_PROXY": "127.0.0.1",
+            "PATIENCE_SECONDS": "1",
+            "PATIENCE_SECONDS_MAX": "5",
+        }
+
+
+@contextmanager
+def project(folder: Path) -> Iterator[Project]:
+    """A project with an app in it."""
+    if shutil.which("gcloud") is None:
+        raise RuntimeError(
+            "gcloud is not on PATH; these tests run the real one: https://cloud.google.com/sdk/docs/install"
+        )
+    fake = FakeGoogle(PROJECT)
+    server = serve(fake)
+    config = folder / "gcloud"
+    config.mkdir(parents=True)
+    (config / "token").write_text("ya29.made-up")
+    bundle = folder / "bundle"
+    shutil.copytree(ROOT, bundle, ignore=LEFT_OUT)
+    _complete(bundle)
+    add_app(fake)
+    try:
+        yield Project(fake, bundle, config)
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _complete(bundle: Path) -> None:
+    """Put in what an earlier stage of the bundle lacks, so that the deployment's own tables hold."""
+    main = bundle / "main.py"
+    text = main.read_text(encoding="utf-8")
+    if "credit_refresh_monitor" not in text:
+        main.write_text(text.replace('"credit_refresh_queue"', '"credit_refresh_monitor", "credit_refresh_queue"'))
+
+
+def add_app(fake: FakeGoogle) -> None:
+    """What the app has, some of it under names like ours."""
+    here, there = f"projects/{PROJECT}", f"projects/{PROJECT}/locations/{REGION}"
+    account = f"app@{PROJECT}.iam.gserviceaccount.com"
+    fake.create(f"{here}/serviceAccounts/{account}", {"email": account})
+    fake.create(f"{here}/services/firestore.googleapis.com", {"config": {"name": "firestore.googleapis.com"}})
+    fake.policies[here] = {
+        "etag": "BwA=",
+        "version": 1,
+        "bindings": [
+            {"role": "roles/owner", "members": ["user:owner@example.com"]},
+            {"role": "roles/datastore.user", "members": [f"serviceAccount:{account}"]},
+        ],
+    }
+    fake.create(
+        f"{there}/functions/app-api",
+        {"state": "ACTIVE", "environment": "GEN_2", "labels": {"team": "app"}, "serviceConfig": {"uri": "https://app"}},
+    )
+    fake.create(
+        f"{there}/jobs/credit-refresh-report",
+        {"description": "the app's own", "schedule": "0 8 * * *", "httpTarget": {"uri": "https://app/report"}},
+    )
+    fake.create(
+        f"{here}/databases/(default)/collectionGroups/users/fields/email",
+        {
+            "indexConfig": {
+                "indexes": [{"queryScope": "COLLECTION", "fields": [{"fieldPath": "email", "order": "ASCENDING"}]}]
+            }
+        },
+    )
+    fake.create(f"{here}/metrics/signups", {"filter": 'jsonPayload.event="signup"'})
+    fake.create(f"{here}/dashboards/app", {"displayName": "App", "etag": "a1"})
+    fake.create(f"{here}/alertPolicies/app", {"displayName": "App is down", "userLabels": {"team": "app"}})
