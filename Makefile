@@ -9,7 +9,7 @@ FIREBASE := tests/firebase/node_modules/.ready
 FURTHER := tests/auth tests/browser tests/deploy tests/rules
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-all firebase lint soak screenshots bench clean
+.PHONY: help demo dev test test-all test-deploy firebase lint soak screenshots bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -23,8 +23,12 @@ dev: $(READY) ## the functions and a ticking schedule at http://localhost:8080
 test: lint $(READY) ## lint, types and the suite (Python and Java only)
 	$(BIN)/python -m pytest -n auto $(FURTHER:%=--ignore=%)
 
-test-all: lint $(READY) firebase ## … and what needs Node, a browser or gcloud: what CI runs
-	$(BIN)/python -m pytest -n auto
+test-all: lint $(READY) firebase ## … and what needs Node, Chromium, gcloud or shellcheck: what CI runs
+	$(BIN)/python -m pytest -n auto --ignore=tests/deploy
+	@$(MAKE) --no-print-directory test-deploy
+
+test-deploy: $(READY) ## the deployment: the real gcloud against a fake of Google's APIs
+	$(BIN)/python -m pytest -n auto --dist loadscope tests/deploy
 
 firebase: $(FIREBASE) ## Firebase's own tools, for the tests of tokens and rules (Node 20 or newer)
 
