@@ -48,7 +48,8 @@ begin() {
     # shellcheck source=lib.sh
     source "$HERE/lib.sh"
     command -v gcloud >/dev/null || die "gcloud is not on PATH: https://cloud.google.com/sdk/docs/install"
-    "$PYTHON" -c 'import google.cloud.scheduler_v1, pydantic' 2>/dev/null ||
+    "$PYTHON" -c 'from importlib.util import find_spec as f; assert f("pydantic") and f("google.cloud.scheduler_v1")' \
+        2>/dev/null ||
         die "$PYTHON lacks what the deployment runs on: $PYTHON -m pip install -r requirements.txt"
     plan check --project="$PROJECT" --env-file="$ENV_FILE" --write="$ENVIRONMENT"
     gcloud projects describe "$PROJECT" --format=none ||

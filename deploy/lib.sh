@@ -23,11 +23,15 @@ die() {
     exit 1
 }
 
-# Print a command; run it, unless this is a dry run.
-run() {
+show() {
     printf '+'
     printf ' %q' "$@"
     printf '\n'
+}
+
+# Print a command; run it, unless this is a dry run.
+run() {
+    show "$@"
     [[ -n $DRY_RUN ]] || "$@"
 }
 

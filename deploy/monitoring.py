@@ -21,8 +21,8 @@ FOLDER = DEPLOYED / "monitoring"
 LABEL = "credit-refresh"
 HASH_LABEL = "credit-refresh-hash"
 HASH_CHARACTERS = 40
+KEPT = ("etag", "notificationChannels")  # what an update must send back, and what is the operator's
 METRIC_PREFIX = "credit_refresh_"
-ALERT_FIELDS = "displayName,documentation,userLabels,conditions,combiner,enabled,alertStrategy,severity"
 
 Files = Mapping[str, Path]
 
@@ -50,8 +50,8 @@ def plan_labelled(kind: str, existing: Sequence[Mapping[str, Any]], labels: str,
         if now is not None and now[labels].get(HASH_LABEL) == digest:
             continue
         content[labels] = {LABEL: name, HASH_LABEL: digest}
-        if now is not None and "etag" in now:
-            content["etag"] = now["etag"]
+        if now is not None:
+            content |= {key: now[key] for key in KEPT if key in now}
         target = written / f"{kind}-{name}.json"
         target.write_text(json.dumps(content, indent=1), encoding="utf-8")
         commands.append(_command(kind, target, now))
@@ -66,7 +66,7 @@ def _command(kind: str, path: Path, now: Mapping[str, Any] | None) -> list[str]:
     words = ["gcloud", "alpha", "monitoring", "policies"]
     if now is None:
         return [*words, "create", f"--policy-from-file={path}"]
-    return [*words, "update", now["name"], f"--policy-from-file={path}", f"--fields={ALERT_FIELDS}"]
+    return [*words, "update", now["name"], f"--policy-from-file={path}"]
 
 
 def removals(

@@ -19,8 +19,10 @@ pids=() names=()
 while IFS=$'\t' read -r -a words; do
     run_patiently "$LATE" "${words[@]}" --format=none >"$STATE/deploy.${words[3]}" 2>&1 </dev/null &
     pids+=("$!") names+=("${words[3]}")
-    say "${words[3]}: deploying, which takes some minutes"
+    show "${words[@]}"
 done <"$STATE/plan"
+
+((${#pids[@]} == 0)) || say "deploying, which takes some minutes …"
 
 failed=()
 for index in "${!pids[@]}"; do

@@ -526,7 +526,10 @@ def _create_alert(fake: FakeGoogle, call: Call, parent: str) -> Resource:
 @route("PATCH", r"/v3/(projects/[^/]+/alertPolicies/[^/]+)")
 def _update_alert(fake: FakeGoogle, call: Call, name: str) -> Resource:
     _check_alert(call.body)
-    return fake.patch(name, call.body, call.query["updateMask"])
+    refuse("updateMask" in call.query, "the whole policy is replaced here")
+    fake.get(name)
+    fake.resources[name] = {**call.body, "name": name}
+    return fake.resources[name]
 
 
 def _check_alert(policy: Resource) -> None:

@@ -1,0 +1,246 @@
+"""What a later deployment does: after a change it does that, after a failure it goes on."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.deploy.fake_google import Failure
+from tests.deploy.project import PROJECT, REGION
+
+WORKER = "credit-refresh-worker"
+
+
+def jobs_called(calls) -> list[tuple[str, str]]:
+    return [(call.method, call.path.rpartition("/")[2]) for call in calls]
+
+
+def errors(output: str) -> list[str]:
+    return [line for line in output.splitlines() if line.startswith("ERROR")]
+
+
+@pytest.fixture(scope="module")
+def broken(live):
+    """A first deployment during which an API fails."""
+    live.fake.failures.append(Failure("POST", "functions$", 403, "the quota of functions is used up"))
+    return live.run("deploy.sh")
+
+
+def test_a_failing_api_stops_the_deployment_and_is_told(live, broken):
+    """Which step, why, and how to go on; what comes after is not begun."""
+    assert broken.code == 1
+    last = broken.output[broken.output.index("ERROR: step ") :]
+    assert "step 50-functions failed" in last
+    assert "the quota of functions is used up" in last
+    assert f"deploy/deploy.sh {PROJECT} --region {REGION} --from 50-functions" in last
+    assert "== 60-invokers" not in broken.output
+    assert len(live.fake.of_kind("functions")) == 1 + 4
+    assert set(live.fake.of_kind("jobs")) == {"credit-refresh-report"}
+
+
+def test_the_next_run_goes_on_from_there(live, broken):
+    """As it was told; only what is missing is made."""
+    assert broken
+    seen = len(live.fake.calls)
+
+    live.deploy("--region", REGION, "--from", "50-functions")
+
+    created = [call for call in live.fake.changes(seen) if call.method == "POST" and call.path.endswith("/functions")]
+    assert len(created) == 1
+    assert len(live.fake.of_kind("functions")) == 1 + 5
+    assert len(live.fake.of_kind("jobs")) == 1 + 2
+    assert not [call for call in live.fake.changes(seen) if "serviceAccounts" in call.path]
+
+
+def test_a_changed_table_changes_one_job(live, broken):
+    """And only that field of it."""
+    assert broken
+    live.edit("shared/schedule.toml", 'cron = "*/5 * * * *"', 'cron = "*/6 * * * *"')
+    seen = len(live.fake.calls)
+
+    told = live.deploy("--only", "70-schedule")
+
+    (call,) = live.fake.changes(seen)
+    assert (call.method, call.path.rpartition("/")[2], call.query["updateMask"]) == ("PATCH", WORKER, "schedule")
+    assert live.fake.of_kind("jobs")[WORKER]["schedule"] == "*/6 * * * *"
+    assert f"+ update  {WORKER}" in told.output
+
+
+def test_more_workers_are_more_jobs_and_fewer_go_only_when_asked(live, broken):
+    """The first keeps its name; those that left the table are told, and removed with --prune."""
+    assert broken
+    live.edit("shared/schedule.toml", "workers = 1\n", "workers = 3\n")
+    live.deploy("--only", "70-schedule")
+    assert {WORKER, f"{WORKER}-2", f"{WORKER}-3"} <= set(live.fake.of_kind("jobs"))
+
+    live.edit("shared/schedule.toml", "workers = 3\n", "workers = 2\n")
+    seen = len(live.fake.calls)
+    told = live.deploy("--only", "70-schedule")
+    assert live.fake.changes(seen) == []
+    assert f"keep    {WORKER}-3, which the table has no more: --prune removes it" in told.output
+
+    live.deploy("--only", "70-schedule", "--prune")
+    assert jobs_called(live.fake.changes(seen)) == [("DELETE", f"{WORKER}-3")]
+    assert "credit-refresh-report" in live.fake.of_kind("jobs")
+
+
+def test_a_changed_setting_is_sent_to_the_functions_and_the_schedule(live, broken):
+    """From a file of one's own; each function is deployed again, in place."""
+    assert broken
+    settings = live.bundle / "production.env"
+    settings.write_text("CREDIT_REFRESH_TIMEZONE=Europe/Berlin\n")
+    seen = len(live.fake.calls)
+
+    live.deploy("--env-file", str(settings), "--from", "50-functions")
+
+    changed = [call for call in live.fake.changes(seen) if "/functions/" in call.path]
+    assert {call.method for call in changed} == {"PATCH"}
+    assert len(changed) == 5
+    environment = live.fake.of_kind("functions")[WORKER]["serviceConfig"]["environmentVariables"]
+    assert environment["CREDIT_REFRESH_TIMEZONE"] == "Europe/Berlin"
+    assert {each["timeZone"] for name, each in live.fake.of_kind("jobs").items() if WORKER in name} == {"Europe/Berlin"}
+
+
+def test_what_is_not_known_everywhere_yet_is_waited_for(live, broken):
+    """An alert can name a metric only minutes after it was made."""
+    assert broken
+    message = "Cannot find metric that matches type user/credit_refresh_backlog"
+    live.fake.resources = {name: each for name, each in live.fake.resources.items() if "queue lags" not in str(each)}
+    live.fake.failures.append(Failure("POST", "alertPolicies$", 404, message))
+
+    told = live.deploy("--only", "80-alerts")
+
+    assert "not known everywhere yet, once more in 1 s" in told.output
+    assert "Credit Refresh: the queue lags" in str(live.fake.of_kind("alertPolicies"))
+
+
+def test_an_alert_keeps_the_operator_s_channels(live, broken):
+    """A changed file is sent without them."""
+    assert broken
+    (alert,) = [each for each in live.fake.of_kind("alertPolicies").values() if "dead letters" in each["displayName"]]
+    alert["notificationChannels"] = ["projects/p/notificationChannels/1"]
+    live.edit("deploy/monitoring/alerts/dead-letters.json", '"autoClose": "86400s"', '"autoClose": "3600s"')
+    seen = len(live.fake.calls)
+
+    live.deploy("--only", "80-alerts")
+
+    (call,) = live.fake.changes(seen)
+    assert call.method == "PATCH"
+    (now,) = [each for each in live.fake.of_kind("alertPolicies").values() if "dead letters" in each["displayName"]]
+    assert now["alertStrategy"] == {"autoClose": "3600s"}
+    assert now["notificationChannels"] == ["projects/p/notificationChannels/1"]
+
+
+def test_an_opened_private_function_is_told(live, broken):
+    """Whoever opened it in the console did not know."""
+    assert broken
+    name = f"projects/{PROJECT}/locations/{REGION}/services/{WORKER}"
+    live.fake.policies[name]["bindings"].append({"role": "roles/run.invoker", "members": ["allUsers"]})
+
+    ended = live.run("deploy.sh", "--only", "60-invokers")
+
+    live.fake.policies[name]["bindings"].pop()
+    assert ended.code == 1
+    assert f"{WORKER} is open to everybody; close it: gcloud run services remove-iam-policy-binding" in ended.output
+
+
+def test_what_is_not_ours_is_refused_by_name(live, broken):
+    """A function and a job of one of our names that somebody else made."""
+    assert broken
+    function = live.fake.of_kind("functions")["credit-refresh"]
+    labels = function.pop("labels")
+    job = live.fake.of_kind("jobs")[WORKER]
+    job["description"] = "somebody else's"
+    seen = len(live.fake.calls)
+
+    of_function = live.run("deploy.sh", "--only", "50-functions")
+    of_job = live.run("deploy.sh", "--only", "70-schedule")
+
+    function["labels"] = labels
+    assert (of_function.code, of_job.code, live.fake.changes(seen)) == (1, 1, [])
+    assert "function credit-refresh exists and has no label credit-refresh-hash" in of_function.output
+    assert f"scheduler job {WORKER} exists and is not ours" in of_job.output
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "told"),
+    [
+        (
+            "shared/schedule.toml",
+            ("deadline_seconds = 570", "deadline_seconds = 700"),
+            "deadline_seconds 700 is longer than credit_refresh_queue's timeout_seconds 600 in functions.toml",
+        ),
+        (
+            "shared/schedule.toml",
+            ("processTime = 540000", "processTime = 570000"),
+            "deadline_seconds 570 must be longer than processTime 570000 ms",
+        ),
+        (
+            "deploy/functions.toml",
+            ("max_instances = 20", "max_instances = 1"),
+            "schedule.toml, credit-refresh-worker: 2 workers are more than the 1 credit_refresh_worker takes at once",
+        ),
+        ("deploy/functions.toml", ("timeout_seconds = 300", "timeout_seconds = 3601"), "less than or equal to 3600"),
+        (
+            "deploy/settings.env",
+            ("CREDIT_REFRESH_TIMEZONE=UTC", "CREDIT_REFRESH_TIMEZONE=Mars/Olympus"),
+            "'Mars/Olympus' is not an IANA time zone",
+        ),
+        (
+            "deploy/settings.env",
+            ("CREDIT_REFRESH_TIMEZONE=UTC", "CREDIT_REFRESH_TIMEZON=UTC"),
+            "settings.env: CREDIT_REFRESH_TIMEZON is no setting",
+        ),
+        (
+            "deploy/settings.env",
+            ("CREDIT_REFRESH_TIMEZONE=UTC", "CREDIT_REFRESH_AUTH=off"),
+            "settings.env: CREDIT_REFRESH_AUTH can't be set for deployed functions",
+        ),
+        ("deploy/settings.env", ("CREDIT_REFRESH_TIMEZONE=UTC", "nonsense"), "expected NAME=value"),
+        ("plans.toml", ('period = "week"', 'period = "fortnight"'), "fortnight"),
+        ("main.py", ('"credit_refresh_worker"', '"credit_refresh_walker"'), "main.py has no credit_refresh_worker"),
+    ],
+)
+def test_tables_that_do_not_fit_are_refused_before_anything_is_asked(live, broken, path, change, told):
+    """Named, with the file; no request is made."""
+    assert broken
+    seen = len(live.fake.calls)
+    old, new = change
+    live.edit(path, old, new)
+    try:
+        ended = live.run("deploy.sh", "--dry-run")
+    finally:
+        live.edit(path, new, old)
+
+    assert ended.code == 1
+    assert told in ended.output
+    assert "Traceback" not in ended.output
+    assert live.fake.calls[seen:] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--region"], "--region needs a value"),
+        (["--region", "here"], "'here' is not a region such as us-central1"),
+        (["another"], f"one project at a time: {PROJECT}, then another"),
+        (["--fast"], "what is --fast?"),
+        (["--from", "99-dance"], "the steps are 10-apis 20-accounts"),
+        (["--env-file", "absent.env"], "there is no file absent.env"),
+    ],
+)
+def test_a_bad_command_line_is_told(live, options, told):
+    """With what there is instead, and exit code 2."""
+    ended = live.run("deploy.sh", *options)
+
+    assert ended.code == 2
+    assert told in ended.output
+
+
+def test_a_project_that_cannot_be_read_is_told(live):
+    """Before anything is changed."""
+    live.fake.failures.append(Failure("GET", f"projects/{PROJECT}$", 403, "no permission"))
+
+    ended = live.run("deploy.sh")
+
+    assert ended.code == 1
+    assert f"project {PROJECT} can't be read: check its id, and who gcloud is" in ended.output
