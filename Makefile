@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-all lint soak bench clean
+.PHONY: help demo dev test test-all deploy-test lint soak bench clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -18,9 +18,12 @@ dev: $(READY) ## the functions and a ticking schedule at http://localhost:8080
 	@$(BIN)/python -m dev.serve
 
 test: lint $(READY) ## lint, types and the suite (Python and Java only)
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --ignore=tests/deploy
 
-test-all: test ## what CI runs
+test-all: test deploy-test ## what CI runs
+
+deploy-test: $(READY) ## the deployment: the real gcloud against a fake of Google's APIs (needs gcloud, shellcheck)
+	$(BIN)/python -m pytest -n 2 --dist loadscope tests/deploy
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .

@@ -2,24 +2,26 @@
 # Adds Credit Refresh to a project that has an app, or brings it up to date. May be run again at any time.
 set -euo pipefail
 
-USAGE='usage: deploy/deploy.sh PROJECT_ID [--region REGION] [--dry-run] [--prune] [--env-file FILE] [--from STEP | --only STEP]
+USAGE='usage: deploy/deploy.sh PROJECT_ID [--region REGION] [--dry-run] [--prune] [--env-file FILE] [--from STEP] [--to STEP] [--only STEP]
   --region     where the functions run; by default near the database
   --dry-run    change nothing, print every command
   --prune      also remove scheduler jobs of ours that shared/schedule.toml has no more
   --env-file   the settings of the functions; by default deploy/settings.env
   --from       begin with this step of deploy/steps, such as 50-functions
+  --to         end with this one; 60-invokers for all but the schedule and the alerts
   --only       run this step alone'
 
 # shellcheck source=common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-PRUNE="" FROM="" ONLY=""
+PRUNE="" FROM="" TO=""
 option() {
     case "$1" in
         --prune) PRUNE=1 ;;
-        --from | --only)
+        --from | --to | --only)
             [[ -f $HERE/steps/${2:-}.sh ]] || usage_error "$1: the steps are $(steps)"
-            [[ $1 == --from ]] && FROM="$2" || ONLY="$2"
+            [[ $1 == --to ]] || FROM="$2"
+            [[ $1 == --from ]] || TO="$2"
             TAKEN=2
             ;;
         *) usage_error "what is $1?" ;;
@@ -42,6 +44,7 @@ failed() {
     local step="$1" again
     again="deploy/deploy.sh $PROJECT --region $REGION${PRUNE:+ --prune}${DRY_RUN:+ --dry-run}"
     [[ $ENV_FILE == "$HERE/settings.env" ]] || again+=" --env-file $ENV_FILE"
+    [[ -z $TO ]] || again+=" --to $TO"
     {
         printf '\nERROR: step %s failed: %s\n' "$step" "$(why)"
         printf 'What was done stays done. Once the cause is mended, go on from there:\n  %s --from %s\n' "$again" "$step"
@@ -55,8 +58,7 @@ export PRUNE
 say "project $PROJECT, region $REGION, database in $DATABASE_LOCATION${DRY_RUN:+ (dry run: nothing is changed)}"
 
 for step in $(steps); do
-    [[ -z $ONLY || $step == "$ONLY" ]] || continue
-    [[ -z $FROM || ! $step < "$FROM" ]] || continue
+    [[ ! $step < "$FROM" && (-z $TO || ! $step > "$TO") ]] || continue
     say "
 == $step"
     # What the step says on standard error is shown as it comes, and kept for the last word.

@@ -10,6 +10,9 @@ from tests.deploy.project import PROJECT, REGION
 WORKER = "credit-refresh-worker"
 
 
+pytestmark = pytest.mark.timeout(900)  # the real gcloud starts slowly, many times
+
+
 def jobs_called(calls) -> list[tuple[str, str]]:
     return [(call.method, call.path.rpartition("/")[2]) for call in calls]
 
@@ -22,7 +25,7 @@ def errors(output: str) -> list[str]:
 def broken(live):
     """A first deployment during which an API fails."""
     live.fake.failures.append(Failure("POST", "functions$", 403, "the quota of functions is used up"))
-    return live.run("deploy.sh")
+    return live.run("deploy.sh", "--to", "60-invokers")
 
 
 def test_a_failing_api_stops_the_deployment_and_is_told(live, broken):
@@ -31,7 +34,7 @@ def test_a_failing_api_stops_the_deployment_and_is_told(live, broken):
     last = broken.output[broken.output.index("ERROR: step ") :]
     assert "step 50-functions failed" in last
     assert "the quota of functions is used up" in last
-    assert f"deploy/deploy.sh {PROJECT} --region {REGION} --from 50-functions" in last
+    assert f"deploy/deploy.sh {PROJECT} --region {REGION} --to 60-invokers --from 50-functions" in last
     assert "== 60-invokers" not in broken.output
     assert len(live.fake.of_kind("functions")) == 1 + 4
     assert set(live.fake.of_kind("jobs")) == {"credit-refresh-report"}
@@ -200,20 +203,33 @@ def test_what_is_not_ours_is_refused_by_name(live, broken):
         ("main.py", ('"credit_refresh_worker"', '"credit_refresh_walker"'), "main.py has no credit_refresh_worker"),
     ],
 )
-def test_tables_that_do_not_fit_are_refused_before_anything_is_asked(live, broken, path, change, told):
-    """Named, with the file; no request is made."""
+def test_tables_that_do_not_fit_are_refused_by_name(live, broken, path, change, told):
+    """With the file, what is wrong, and no traceback."""
     assert broken
-    seen = len(live.fake.calls)
     old, new = change
     live.edit(path, old, new)
     try:
-        ended = live.run("deploy.sh", "--dry-run")
+        ended = live.check()
     finally:
         live.edit(path, new, old)
 
     assert ended.code == 1
     assert told in ended.output
     assert "Traceback" not in ended.output
+
+
+def test_tables_are_looked_at_before_anything_is_asked(live, broken):
+    """No request is made where they don't fit."""
+    assert broken
+    seen = len(live.fake.calls)
+    live.edit("deploy/settings.env", "CREDIT_REFRESH_TIMEZONE=UTC", "nonsense")
+    try:
+        ended = live.run("deploy.sh")
+    finally:
+        live.edit("deploy/settings.env", "nonsense", "CREDIT_REFRESH_TIMEZONE=UTC")
+
+    assert ended.code == 1
+    assert "settings.env, line 7: expected NAME=value" in ended.output
     assert live.fake.calls[seen:] == []
 
 

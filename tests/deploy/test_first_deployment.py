@@ -21,6 +21,9 @@ TEMPORARY = ("--env-vars-file=", "--config-from-file=", "--policy-from-file=")
 FUNCTIONS = {*PRIVATE, "credit-refresh-monitor"}
 
 
+pytestmark = pytest.mark.timeout(900)  # the real gcloud starts slowly, many times
+
+
 def account(name: str) -> str:
     return f"credit-refresh-{name}@{PROJECT}.iam.gserviceaccount.com"
 

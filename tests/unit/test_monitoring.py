@@ -1,0 +1,65 @@
+"""The metrics and alerts as code are about lines that the functions really log."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+
+import pytest
+
+import main
+from shared.settings import BUNDLE
+
+MONITORING = BUNDLE / "deploy" / "monitoring"
+METRICS = {f"credit_refresh_{path.stem}": json.loads(path.read_text()) for path in MONITORING.glob("metrics/*.json")}
+SOURCES = [path for folder in ("shared", "functions") for path in (BUNDLE / folder).rglob("*.py")]
+TREES = [ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES]
+
+
+def logged_actions() -> set[str]:
+    """The first arguments of the calls of `logs`, and the functions' names, under which `done` is logged."""
+    calls = [node for tree in TREES for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args]
+    named = [each for each in calls if ast.unparse(each.func) in ("logs.info", "logs.warning", "logs.error")]
+    return {each.args[0].value for each in named if isinstance(each.args[0], ast.Constant)} | set(main.__all__)
+
+
+def words_in_code() -> set[str]:
+    """Strings and keywords: what the fields of a line are named by."""
+    nodes = [node for tree in TREES for node in ast.walk(tree)]
+    strings = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return strings | {node.arg for node in nodes if isinstance(node, ast.keyword) and node.arg}
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_metric_is_about_lines_that_are_logged(name):
+    """Its actions and its fields are in the code."""
+    metric = METRICS[name]
+    told = [metric["filter"], metric.get("valueExtractor", ""), *metric.get("labelExtractors", {}).values()]
+    actions = set(re.findall(r'jsonPayload\.action="([^"]+)"', metric["filter"]))
+    fields = set(re.findall(r"jsonPayload\.(\w+)", " ".join(told))) - {"action"}
+
+    assert actions
+    assert actions <= logged_actions()
+    assert fields <= words_in_code()
+
+
+@pytest.mark.parametrize("path", sorted(MONITORING.glob("[ad]*/*.json")), ids=lambda path: path.stem)
+def test_alerts_and_the_dashboard_are_about_metrics_there_are(path):
+    """Every metric of ours that they name is deployed."""
+    named = set(re.findall(r"user[/_](credit_refresh_\w+?)(?:_sum)?(?=\\\"|\{)", path.read_text()))
+
+    assert named <= METRICS.keys()
+    assert named or path.stem == "server-errors"
+
+
+def test_each_danger_has_its_alert():
+    """Silence, lag, dead letters, 5xx, an open breaker, a burning error budget."""
+    assert {path.stem for path in MONITORING.glob("alerts/*.json")} == {
+        "heartbeat",
+        "lag",
+        "dead-letters",
+        "server-errors",
+        "breaker-open",
+        "error-budget",
+    }
