@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from shared.settings import PREFIX, Settings, read_plans, read_settings
 
 DEPLOYED = Path(__file__).resolve().parent
 BUNDLE = DEPLOYED.parent
+UPLOADED_PLANS = "plans*.toml"  # as .gcloudignore has it
 OTHER_NAMES = ("OTEL_",)  # of settings that are not ours, and that the functions heed
 
 _LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
@@ -33,6 +35,11 @@ def read_environment(path: Path, project: str) -> dict[str, str]:
         for name in environment
         if name not in known and not name.startswith(OTHER_NAMES) and name not in str(refused)
     ]
+    plans_file = environment.get(f"{PREFIX}PLANS_FILE") or "plans.toml"
+    if not fnmatch(plans_file, UPLOADED_PLANS) or "/" in plans_file:
+        refused.append(
+            f"{path.name}: {PREFIX}PLANS_FILE={plans_file}: only {UPLOADED_PLANS} of the bundle are uploaded"
+        )
     if refused:
         raise ConfigurationError(refused)
     complete = {**environment, "GOOGLE_CLOUD_PROJECT": project, f"{PREFIX}AUTH": "on"}

@@ -199,6 +199,11 @@ def test_what_is_not_ours_is_refused_by_name(live, broken):
             "settings.env: CREDIT_REFRESH_AUTH can't be set for deployed functions",
         ),
         ("deploy/settings.env", ("CREDIT_REFRESH_TIMEZONE=UTC", "nonsense"), "expected NAME=value"),
+        (
+            "deploy/settings.env",
+            ("CREDIT_REFRESH_TIMEZONE=UTC", "CREDIT_REFRESH_PLANS_FILE=/etc/plans.toml"),
+            "CREDIT_REFRESH_PLANS_FILE=/etc/plans.toml: only plans*.toml of the bundle are uploaded",
+        ),
         ("plans.toml", ('period = "week"', 'period = "fortnight"'), "fortnight"),
         ("main.py", ('"credit_refresh_worker"', '"credit_refresh_walker"'), "main.py has no credit_refresh_worker"),
     ],
