@@ -150,7 +150,7 @@ def test_audience_and_issuer_both_count(auth, emulated, name):
     """One of them is not enough."""
     token = auth.sign_in(auth.create_admin())
 
-    altered = unsigned({**claims_in(token), name: claims_in(token)[name].replace("demo-auth", "demo-elsewhere")})
+    altered = unsigned({**claims_in(token), name: claims_in(token)[name].replace(auth.project, "demo-elsewhere")})
 
     assert emulated.knock(altered).status_code == 401
 

@@ -26,7 +26,7 @@ import pytest
 from dev.emulator import free_port
 
 NODE_SIDE = Path(__file__).resolve().parents[1] / "firebase"
-PROJECT = "demo-auth"
+PROJECT = f"demo-auth-{uuid4().hex[:8]}"  # workers of a parallel run share the Firestore emulator, not its rules
 PASSWORD = "correct horse"
 START_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 5
@@ -51,7 +51,7 @@ class FirebaseAuth:
 
     def create_user(self, uid: str | None = None, claims: Mapping[str, Any] | None = None) -> User:
         """An account with a password, and custom claims if any. Each has its own name, unless one is given."""
-        uid = uid or f"user{next(_numbers)}-{uuid4().hex[:8]}"  # workers share the Firestore emulator
+        uid = uid or f"user{next(_numbers)}"
         user = User(uid, f"{uid}@example.com")
         self._admin("accounts", localId=uid, email=user.email, password=PASSWORD)
         if claims is not None:
