@@ -135,7 +135,11 @@ def scans_table(scans: Iterable[ScanPace]) -> str:
 
 
 def aims(
-    seen: Mapping[str, Rounds], sizes: Sequence[Size], crews: Sequence[Crew], scans: Sequence[ScanPace], imports: Imports
+    seen: Mapping[str, Rounds],
+    sizes: Sequence[Size],
+    crews: Sequence[Crew],
+    scans: Sequence[ScanPace],
+    imports: Imports,
 ) -> list[Aim]:
     """Every aim with what was measured."""
     return [*_paces(seen), *_costs(sizes), *_scale(crews, scans), _imports(imports)]

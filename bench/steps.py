@@ -161,7 +161,7 @@ def _watch_claims() -> list[int]:
         tried.append(len(tickets))
         return claim(self, tickets, *args)
 
-    JobStore.claim = watched  # type: ignore[method-assign] # looks on, changes nothing
+    JobStore.claim = watched  # type: ignore[method-assign,assignment] # looks on, changes nothing
     return tried
 
 
