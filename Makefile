@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-all lint soak bench clean
+.PHONY: help demo dev test test-all lint soak bench bench-year bench-idle bench-simulate clean
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 demo: $(READY) ## one simulated day on the emulator, self-checking (USERS=5000)
 	@$(BIN)/python -m dev.demo
@@ -30,8 +30,17 @@ lint: $(READY) ## ruff and mypy
 soak: $(READY) ## the model: random histories with crashes, for an hour (SOAK_SECONDS=3600)
 	@$(BIN)/python -m tests.model.soak
 
-bench: $(READY) ## speed and cost beside what people would use instead
+bench: $(READY) ## speed, cost and memory beside what people would use instead (QUICK=1 to try it out)
 	@$(BIN)/python -m bench
+
+bench-year: $(READY) ## a year of daily, weekly and monthly plans, every day of it
+	@$(BIN)/python -m bench.year
+
+bench-idle: $(READY) ## what idle users would save if they were not stamped
+	@$(BIN)/python -m bench.idle
+
+bench-simulate: $(READY) ## 1, 10 and 100 million users, simulated
+	@$(BIN)/python -m bench.simulate
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -13,6 +13,7 @@ from typing import Any
 from bench.ground import Plot
 
 STEP_SECONDS_MAX = 600
+CONNECTING_READS = 1  # with which each process begins, and which are not the step's
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bench.ground import Ground, Plot, clear
-from bench.measure import Measured, measured
+from bench.measure import CONNECTING_READS, Measured, measured
 from dev.billing import billing
 
 PRICE_READ, PRICE_WRITE = 0.03, 0.09  # dollars per 100K, as the default settings have them
@@ -133,7 +133,7 @@ def bill(host: str, system: System, plot: Plot) -> tuple[Billed, Round]:
     """What a round costs, counted by a proxy on the wire. Its times are the proxy's, and good for nothing."""
     with billing(host) as (proxy, counted):
         done = one_round(host, system, plot, proxy)
-        reads, writes = counted.reads, counted.writes
+        reads, writes = counted.reads - CONNECTING_READS * len(done.steps), counted.writes
     if system.worker.startswith("bare"):
         reads = 0  # of the preparation: what it writes on is given to it
     return Billed(reads / plot.users, writes / plot.users), done
