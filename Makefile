@@ -9,10 +9,11 @@ FIREBASE := tests/firebase/node_modules/.ready
 FURTHER := tests/auth tests/browser tests/deploy tests/rules
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-all test-deploy firebase lint soak screenshots bench clean
+.PHONY: help demo dev test test-all test-deploy firebase lint soak screenshots
+.PHONY: bench bench-year bench-idle bench-simulate clean
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 demo: $(READY) ## one simulated day on the emulator, self-checking (USERS=5000)
 	@$(BIN)/python -m dev.demo
@@ -43,8 +44,17 @@ soak: $(READY) ## the model: random histories with crashes, for an hour (SOAK_SE
 screenshots: $(READY) ## the pictures of the monitor in docs, taken anew (needs Chromium)
 	@$(BIN)/python -m dev.screenshots
 
-bench: $(READY) ## speed and cost beside what people would use instead
+bench: $(READY) ## speed, cost and memory beside what people would use instead (QUICK=1 to try it out)
 	@$(BIN)/python -m bench
+
+bench-year: $(READY) ## a year of daily, weekly and monthly plans, every day of it
+	@$(BIN)/python -m bench.year
+
+bench-idle: $(READY) ## what idle users would save if they were not stamped
+	@$(BIN)/python -m bench.idle
+
+bench-simulate: $(READY) ## 1, 10 and 100 million users, simulated
+	@$(BIN)/python -m bench.simulate
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) tests/firebase/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

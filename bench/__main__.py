@@ -1,70 +1,95 @@
-"""`make bench`: medians of several rounds on one warmed emulator, side by side, as ratios."""
+"""`make bench`: everything that depends on the machine, measured in one run on one warmed emulator.
+
+Prints Markdown: what README shows is what this printed. `QUICK=1` is for trying it out; its figures mean nothing.
+"""
 
 from __future__ import annotations
 
 import os
-import statistics
-from collections.abc import Callable
+import time
+from dataclasses import dataclass
 
-from bench.ground import Ground, warm_up
-from bench.systems import Round, bare_batch_writes, bare_in_lanes, one_at_a_time, this_project
+from bench import report
+from bench.figure import draw
+from bench.ground import warm_up
+from bench.imports import import_times
+from bench.scale import Crew, ScanPace, Size, crew, day_of, scan_pace
+from bench.systems import all_rounds
 from dev.emulator import emulator
 
-ROUNDS = 5
-USERS = 12_000
-USERS_ONE_AT_A_TIME = 300  # the loop would take minutes for more, at the same pace
-SLOT_SECONDS = 5400  # sixteen slots: 750 users each
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much is measured."""
+
+    rounds: int = 5
+    users: int = 24_000
+    crew_users: int = 48_000
+    crew_rounds: int = 2
+    sizes: tuple[tuple[int, int], ...] = ((12_000, 30), (12_000, 100), (12_000, 300), (50_000, 700), (200_000, 700))
+    scans: tuple[int, ...] = (12_000, 48_000)
+    users_a_slot: int = 750
 
 
-def main() -> None:
+QUICK = Extent(
+    rounds=1,
+    users=3_000,
+    crew_users=6_000,
+    crew_rounds=1,
+    sizes=((1_200, 30), (2_400, 300), (5_000, 700), (20_000, 700)),
+    scans=(3_000,),
+)
+
+
+def main(extent: Extent) -> None:
+    began, clock = report.today(), time.monotonic()
+    told = report.heading(began)
+    print(f"{told}\n", flush=True)
     with emulator() as host:
-        os.environ["FIRESTORE_EMULATOR_HOST"] = host
         warm_up(host)
-        naive: list[Round] = []
-        ours: list[Round] = []
-        bare: list[Round] = []
-        lanes: list[Round] = []
-        for number in range(1, ROUNDS + 1):
-            # One after the other in every round, so that all see the same moods of the machine.
-            naive.append(one_at_a_time(Ground.prepare(host, USERS_ONE_AT_A_TIME, SLOT_SECONDS)))
-            ours.append(this_project(Ground.prepare(host, USERS, SLOT_SECONDS)))
-            bare.append(bare_batch_writes(Ground.prepare(host, USERS, SLOT_SECONDS)))
-            lanes.append(bare_in_lanes(Ground.prepare(host, USERS, SLOT_SECONDS)))
-            speeds = ", ".join(_speed(one[-1]) for one in (naive, ours, bare, lanes))
-            print(f"round {number}: {speeds} users/s", flush=True)
-    print(f"\nmedians of {ROUNDS} rounds     users/s   CPU µs/user")
-    table = {
-        "one job at a time": naive,
-        "this project's worker": ours,
-        "bare BatchWrite": bare,
-        "bare, in four lanes": lanes,
-    }
-    for name, rounds in table.items():
-        print(f"{name:24}{_median(rounds, _pace):10,.0f}{_median(rounds, _cpu):14,.0f}")
-    print(f"\nworker : one at a time   {_ratio(ours, naive):6.0f} times")
-    print(f"worker : bare BatchWrite {_ratio(ours, bare):6.0%}")
-    print(f"bare, in four lanes : one at a time {_ratio(lanes, naive):6.0f} times")
+        slot_seconds = report.slot_width(extent.users_a_slot, extent.users)
+        seen = all_rounds(host, extent.users, slot_seconds, extent.rounds, _tell)
+        scans = [_scan(host, users, extent) for users in extent.scans]
+        crews = [_crew(host, workers, extent) for workers in (1, 2, 4)]
+        sizes = [_size(host, users, a_slot) for users, a_slot in extent.sizes]
+    imports = import_times(extent.rounds)
+    _print(f"Medians of {extent.rounds} rounds, {extent.users:,} users in slots of {slot_seconds:,} s; {told}.")
+    _print(report.systems_table(seen))
+    _print(report.sizes_table(sizes))
+    _print(report.crews_table(crews))
+    _print(report.scans_table(scans))
+    _print(report.aims_table(report.aims(seen, sizes, crews, scans, imports)))
+    if extent is not QUICK:
+        for path in draw(seen, told):
+            _print(f"drawn: docs/{path.name}")
+    _tell(f"{time.monotonic() - clock:.0f} s in all")
 
 
-def _pace(one: Round) -> float:
-    return one.users_a_second
+def _scan(host: str, users: int, extent: Extent) -> ScanPace:
+    one = scan_pace(host, users, report.slot_width(extent.users_a_slot, users), extent.crew_rounds)
+    _tell(f"scan of {users:,}: {one.builder:,.0f} users/s")
+    return one
 
 
-def _cpu(one: Round) -> float:
-    return one.cpu_seconds / one.users * 1e6
+def _crew(host: str, workers: int, extent: Extent) -> Crew:
+    slot_seconds = report.slot_width(extent.users_a_slot, extent.crew_users)
+    one = crew(host, workers, extent.crew_users, slot_seconds, extent.crew_rounds)
+    _tell(f"{workers} workers: {one.pace:,.0f} users/s, {one.lost_share:.1%} of claims lost")
+    return one
 
 
-def _speed(one: Round) -> str:
-    return f"{one.users_a_second:,.0f}"
+def _size(host: str, users: int, users_a_slot: int) -> Size:
+    size = day_of(host, users, report.slot_width(users_a_slot, users))
+    _tell(f"{users:,} users: {size.billed.reads:.4f} reads, {size.billed.writes:.4f} writes")
+    return size
 
 
-def _median(rounds: list[Round], figure: Callable[[Round], float]) -> float:
-    return statistics.median(figure(one) for one in rounds)
+def _print(text: str) -> None:
+    print(f"{text}\n", flush=True)
 
 
-def _ratio(one: list[Round], other: list[Round]) -> float:
-    """The median of the ratios round by round."""
-    return statistics.median(a.users_a_second / b.users_a_second for a, b in zip(one, other, strict=True))
+def _tell(text: str) -> None:
+    print(text, flush=True)
 
 
-main()
+main(QUICK if os.environ.get("QUICK") else Extent())

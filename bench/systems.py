@@ -1,108 +1,155 @@
-"""The systems that are measured. Each refreshes every user of a ground once and says how long its worker took."""
+"""The systems side by side: what each is made of, one round of each, and its bill."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from google.cloud import firestore
+from bench.ground import Ground, Plot, clear
+from bench.measure import CONNECTING_READS, Measured, measured
+from dev.billing import billing
 
-from bench.ground import BATCH, EVENING, MIDNIGHT, Ground, chunks
-from shared.core.decision import Grant, decide
-from shared.core.runs import Cursor, ScanRequest
-from shared.core.users import read_user
-from shared.services.build import build
-from shared.services.context import user_fields
-from shared.services.work import LANES, work
-from shared.store.users import StampWrite, UserStore
+PRICE_READ, PRICE_WRITE = 0.03, 0.09  # dollars per 100K, as the default settings have them
 
-PAGE = 3000
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """One way of refreshing everybody. `builder`: the step that makes the queue, if there is one.
+
+    `share`: of the users the others get; the slow ones are measured on fewer, at the same pace.
+    """
+
+    name: str
+    label: str
+    worker: str
+    builder: str | None = None
+    share: float = 1.0
+    job_size: int = 300
+
+
+SYSTEMS = (
+    System("a", "(a) naive: read all users, write each", "read_all_write_each", share=0.05),
+    System("b", "(b) one job per user, claimed one at a time", "one_at_a_time", "enqueue_each", share=0.02),
+    System("c", "(c) one job per user, claimed in batches", "transaction_per_job", "enqueue_each", share=0.02),
+    System("d", "(d) this project, `JOB_SIZE=1`", "work_on_jobs", "build_jobs", share=0.1, job_size=1),
+    System("e", "(e) this project", "work_on_jobs", "build_jobs"),
+    System("f", "(f) bare `BatchWrite`, one call after another", "bare_batch_writes"),
+    System("g", "(f) bare `BatchWrite`, four calls at a time", "bare_in_lanes"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One measured pass over the users of a ground."""
+    """One pass of a system over the users of a fresh plot."""
 
-    users: int
-    seconds: float
-    cpu_seconds: float
+    worker: Measured
+    builder: Measured | None
 
     @property
-    def users_a_second(self) -> float:
-        return self.users / self.seconds
+    def steps(self) -> Sequence[Measured]:
+        return [step for step in (self.builder, self.worker) if step is not None]
+
+    @property
+    def users(self) -> int:
+        return self.worker.users
+
+    @property
+    def worker_pace(self) -> float:
+        return self.worker.pace
+
+    @property
+    def whole_pace(self) -> float:
+        """Users a second, with the time it takes to make the queue."""
+        return self.users / sum(step.seconds for step in self.steps)
+
+    @property
+    def cpu_us(self) -> float:
+        """Microseconds of CPU time a user, builder and worker together."""
+        return sum(step.cpu_seconds for step in self.steps) / self.users * 1e6
+
+    @property
+    def worker_cpu_us(self) -> float:
+        return self.worker.cpu_seconds / self.users * 1e6
+
+    @property
+    def peak_mb(self) -> float:
+        return max(step.peak_mb for step in self.steps)
 
 
-def timed(users: int, step: Callable[[], Any]) -> Round:
-    """Run a step on the wall clock and on this process's CPU clock."""
-    cpu, wall = time.process_time(), time.perf_counter()
-    step()
-    return Round(users, time.perf_counter() - wall, time.process_time() - cpu)
+@dataclass(frozen=True, slots=True)
+class Billed:
+    """What a user costs, counted on the wire."""
+
+    reads: float
+    writes: float
+
+    @property
+    def dollars(self) -> float:
+        """Per 100K users."""
+        return self.reads * PRICE_READ + self.writes * PRICE_WRITE
+
+    def plus(self, reads: float, writes: float) -> Billed:
+        return replace(self, reads=self.reads + reads, writes=self.writes + writes)
 
 
-def one_at_a_time(ground: Ground) -> Round:
-    """One job per user, claimed one at a time: query for one, claim, read the user, write the user, complete."""
-    ground.write({f"naive_jobs/{user_id}": {"userId": user_id, "status": "pending"} for user_id in ground.user_ids})
-    client = firestore.Client(project=ground.settings.project)
-    jobs, users = client.collection("naive_jobs"), client.collection("users")
+@dataclass(slots=True)
+class Rounds:
+    """All passes of one system, and its bill."""
 
-    def loop() -> None:
-        waiting = jobs.where(filter=firestore.FieldFilter("status", "==", "pending")).limit(1)
-        while found := list(waiting.stream()):
-            job = found[0]
-            job.reference.update({"status": "processing"})
-            user = users.document(job.get("userId"))
-            balance = user.get().get("credits")
-            user.update({"credits": max(balance, 50), "refreshedAt": EVENING})
-            job.reference.update({"status": "completed"})
+    system: System
+    rounds: list[Round] = field(default_factory=list)
+    billed: Billed = Billed(0, 0)
 
-    return timed(len(ground.user_ids), loop)
+    def median(self, figure: Callable[[Round], float]) -> float:
+        return statistics.median(map(figure, self.rounds))
+
+    def ratio_to(self, other: Rounds, figure: Callable[[Round], float]) -> float:
+        """The median of the ratios round by round: what one round sees of the machine's moods, both saw."""
+        pairs = zip(self.rounds, other.rounds, strict=True)
+        return statistics.median(figure(ours) / figure(theirs) for ours, theirs in pairs)
 
 
-def this_project(ground: Ground) -> Round:
-    """Our worker, on the jobs our builder made."""
-    build(ground.context(MIDNIGHT), ScanRequest.ALL, 3600)
-    return timed(len(ground.user_ids), lambda: work(ground.context(EVENING), 1000, 3600))
+def plot_for(system: System, users: int, slot_seconds: int) -> Plot:
+    return Plot.fresh(max(20, round(users * system.share)), slot_seconds, system.job_size)
 
 
-def bare_batch_writes(ground: Ground) -> Round:
-    """The ceiling: the same guarded updates in BatchWrite calls of 300, one after another, and nothing else."""
-    store = UserStore(ground.wire(), user_fields(ground.settings))
-    updates = tuple(_updates(ground, store))
-
-    def send() -> None:
-        for chunk in chunks(updates, BATCH):
-            store.write(chunk)
-
-    return timed(len(updates), send)
-
-
-def bare_in_lanes(ground: Ground) -> Round:
-    """What database and machine bear at most: the same calls, as many at a time as our worker has lanes."""
-    store = UserStore(ground.wire(), user_fields(ground.settings))
-    updates = tuple(_updates(ground, store))
-
-    def send() -> None:
-        with ThreadPoolExecutor(LANES) as lanes:
-            list(lanes.map(store.write, chunks(updates, BATCH)))
-
-    return timed(len(updates), send)
+def one_round(host: str, system: System, plot: Plot, seen_from: str | None = None) -> Round:
+    """Seed a plot, let the system at it, and clear it. `seen_from`: the address the system is given."""
+    Ground.at(host, plot).seed()
+    address = seen_from or host
+    try:
+        builder = None if system.builder is None else measured(address, system.builder, plot)
+        done = Round(measured(address, system.worker, plot), builder)
+    finally:
+        clear(host, plot)
+    for step in done.steps:
+        if step.users != plot.users:
+            raise RuntimeError(f"{system.label}: {step.users} users instead of {plot.users}")
+    return done
 
 
-def _updates(ground: Ground, store: UserStore) -> Sequence[StampWrite]:
-    """What our worker would write for every user, decided beforehand."""
-    found, after = [], None
-    while page := store.page(after, None, PAGE):
-        found += page
-        after = Cursor(page[-1].user_id)
-    schedule, day = ground.settings.schedule, MIDNIGHT.date()
-    updates = []
-    for document in found:
-        decision = decide(read_user(document.raw, schedule.zone), ground.plans, day, None)
-        if not isinstance(decision, Grant):
-            raise TypeError(f"{document.user_id} is not due")
-        next_at = schedule.slot_start(decision.period.end, document.user_id)
-        updates.append(StampWrite(document.user_id, document.update_time_ns, decision, "bare", EVENING, next_at))
-    return updates
+def bill(host: str, system: System, plot: Plot) -> tuple[Billed, Round]:
+    """What a round costs, counted by a proxy on the wire. Its times are the proxy's, and good for nothing."""
+    with billing(host) as (proxy, counted):
+        done = one_round(host, system, plot, proxy)
+        reads, writes = counted.reads - CONNECTING_READS * len(done.steps), counted.writes
+    if system.worker.startswith("bare"):
+        reads = 0  # of the preparation: what it writes on is given to it
+    return Billed(reads / plot.users, writes / plot.users), done
+
+
+def all_rounds(
+    host: str, users: int, slot_seconds: int, rounds: int, tell: Callable[[str], None]
+) -> Mapping[str, Rounds]:
+    """Every system in every round, in an order that rotates; then the bill of each."""
+    seen = {system.name: Rounds(system) for system in SYSTEMS}
+    for number in range(rounds):
+        turn = number % len(SYSTEMS)
+        for system in (*SYSTEMS[turn:], *SYSTEMS[:turn]):
+            seen[system.name].rounds.append(one_round(host, system, plot_for(system, users, slot_seconds)))
+        paces = ", ".join(f"{one.rounds[-1].worker_pace:,.0f}" for one in seen.values())
+        tell(f"round {number + 1}: {paces} users/s")
+    for one in seen.values():
+        one.billed, _ = bill(host, one.system, plot_for(one.system, users, slot_seconds))
+    return seen

@@ -11,6 +11,7 @@ kills its worker dies after `max_attempts` all the same.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -21,6 +22,8 @@ from shared.core.outcomes import Outcome, OutcomeKind, Tally
 from shared.core.plans import Balance
 
 JOB_VERSION = 1
+RUN_ID_LENGTH = len("2026-11-22")
+SPREAD = 16**4  # what spreads a day's ids: four digits after the day
 SUPERSEDED_AFTER = timedelta(days=1)  # an older job's users are in newer jobs
 
 
@@ -129,6 +132,18 @@ class Settlement:
     @property
     def errors(self) -> list[dict[str, Any]]:
         return [outcome.as_error() for outcome in self.outcomes if outcome.code is not None]
+
+
+def new_job_id(run_id: str, within: str) -> str:
+    """The id of a run's job. It begins with the day, by which a user's jobs are found, and goes on with a hash: ids
+    in sequence would all be written to one end of the collection and of its indexes."""
+    digest = hashlib.blake2b(within.encode(), digest_size=2).hexdigest()
+    return f"{run_id}-{digest}-{within}"
+
+
+def spread_id(job_id: str, share: float) -> str:
+    """Where in the same day's ids the share from 0 to 1 of them lies before."""
+    return f"{job_id[:RUN_ID_LENGTH]}-{int(share * SPREAD):04x}"
 
 
 def settle(job: Job, outcomes: Sequence[Outcome], now: datetime, retry_after: timedelta) -> Settlement:

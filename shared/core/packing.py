@@ -13,6 +13,9 @@ from shared.core.service_level import is_on_time
 
 FLUSH_JOBS_MAX = 440  # a commit stays under 450 writes
 FLUSH_BYTES_MAX = 5_500_000  # … and under 6 MB
+# Firestore counts the index entries that a commit makes towards its 10 MiB: one a user, as jobs are found by user.
+TRANSACTION_BYTES_MAX = 9_000_000
+INDEX_ENTRY_BYTES = 110  # beside the user's id: the job's path, the field's name and what each entry takes
 JOB_BYTES_MAX = 450_000  # a job stays under 500 KB, receipts and errors included
 USER_BYTES_SETTLED = 280  # field names and numbers of one receipt and one error, beside the ids
 
@@ -53,11 +56,13 @@ class Packer:
         self._open: dict[_Key, _Bucket] = {}
         self._full: list[Batch] = []
         self._bytes = 0
+        self._index_bytes = 0
 
     @property
     def is_full(self) -> bool:
         """True when the next flush must come before the next user."""
-        return self._bytes >= self._flush_bytes_max or len(self._full) + len(self._open) >= self._flush_jobs_max
+        too_big = self._bytes >= self._flush_bytes_max or self._bytes + self._index_bytes >= TRANSACTION_BYTES_MAX
+        return too_big or len(self._full) + len(self._open) >= self._flush_jobs_max
 
     def add(self, scheduled_for: datetime, user_id: str, snapshot: Snapshot, due_at: datetime | None = None) -> None:
         """Hold a user. `due_at`: since when it waits, if its slot has passed."""
@@ -77,6 +82,7 @@ class Packer:
         bucket.snapshots.append(packed)
         bucket.bytes += settled_bytes
         self._bytes += id_bytes + len(packed) + 8
+        self._index_bytes += id_bytes + INDEX_ENTRY_BYTES
         if len(bucket.user_ids) >= self._job_size:
             self._close(key)
 
@@ -85,7 +91,7 @@ class Packer:
         for key in list(self._open):
             self._close(key)
         batches = sorted(self._full, key=lambda batch: batch.scheduled_for)
-        self._full, self._bytes = [], 0
+        self._full, self._bytes, self._index_bytes = [], 0, 0
         return batches
 
     def _close(self, key: _Key) -> None:

@@ -55,7 +55,8 @@ Milliseconds = Annotated[int, Field(ge=1000, le=1_800_000)]
 class Body(BaseModel):
     """What every POST takes. `as_of` is the clock of the call, on the emulator only."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, alias_generator=to_camel)
+    # Built at first use: an instance serves one function, and starts without what the others take.
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, alias_generator=to_camel, defer_build=True)
 
     as_of: AsOf | None = None
 

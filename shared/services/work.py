@@ -19,7 +19,7 @@ from shared import logs
 from shared.core.decision import SkipReason
 from shared.core.errors import ConflictError, OutOfTimeError, StoreError, SystemFailureError, UnreadableJobError
 from shared.core.figures import Effort, figures_of, rolled_up
-from shared.core.jobs import Course, Job, Settlement, Snapshot, settle
+from shared.core.jobs import Course, Job, Settlement, Snapshot, settle, spread_id
 from shared.core.outcomes import Outcome, OutcomeKind
 from shared.core.plans import PlanTable
 from shared.core.retries import retry_delay
@@ -29,12 +29,14 @@ from shared.services.grant import Granter, Purpose, Target
 from shared.services.reports import WorkReport
 from shared.store.budget import Budget
 from shared.store.cost import Cost
-from shared.store.job_documents import Claim, Ticket, parse_job, unreadable_job
+from shared.store.job_documents import Claim, Place, Ticket, parse_job, unreadable_job
 from shared.store.jobs import JobStore
 
 LANES = 4
 CLAIMED_MAX = 8  # jobs in a lane or about to enter one; each waits for one other at most
-CLAIM_WHEN_FREE = 4  # claim by the handful: a query, a look at the switch and a write for this many jobs
+CLAIM_WHEN_FREE = 4  # claim by the handful: a look at the switch and a write for this many jobs
+CLAIM_IN_A_CROWD = 2  # … of workers: the fewer at a time, the fewer that another has claimed meanwhile
+VIEW = 32  # jobs a query shows; those not claimed at once are kept at hand
 LEASE_SHARE = 0.8  # of the lease, for one job with all its tries; what is left is for settling it
 PAGES_MAX = 20  # of a queue's head full of jobs that are not ours to take
 
@@ -87,20 +89,21 @@ class Worker:
         """As many jobs as can begin now; None when it is time to end."""
         try:
             self._tell_that_we_are_here()
-            return self._claims(min(CLAIMED_MAX - running, self._jobs_max - self._report.claimed))
+            return self._claims(CLAIMED_MAX - running)
         except OutOfTimeError:
             self._unfinished = True
         except SystemFailureError as exc:
             self._failure = self._failure or exc
         return None
 
-    def _claims(self, limit: int) -> list[Claim] | None:
+    def _claims(self, free: int) -> list[Claim] | None:
         if self._failure is not None:
             return None
-        if limit <= 0 or self._must_stop:
+        allowed = self._jobs_max - self._report.claimed
+        if allowed <= 0 or self._must_stop:
             self._report.has_more = self._queue.has_due()
             return None
-        tickets = self._queue.due(limit)
+        tickets = self._queue.due(min(free, CLAIM_WHEN_FREE), allowed)
         if not tickets or self._context.control().is_paused():
             return None
         claims = self._queue.claim(tickets)
@@ -240,38 +243,70 @@ class Attempt:
 
 
 class Queue:
-    """The due jobs, as one worker sees them."""
+    """The due jobs, as one worker sees them.
+
+    Workers that begin at the same moment see the same jobs, so each picks from its view by chance. What a lone worker
+    sees and does not claim at once it keeps at hand, so that each job is read once. Whoever has lost a claim is not
+    alone: then a hand would hold what others have claimed meanwhile, and the next jobs are sought at a random place.
+    """
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._jobs = context.jobs()
+        self._hand: list[Ticket] = []
+        self._lost: Ticket | None = None  # some claim lost to another worker
 
-    def due(self, limit: int) -> list[Ticket]:
-        """Up to so many due jobs. Jobs of a newer version are left alone and looked past."""
-        last: Ticket | None = None
+    def due(self, limit: int, allowed: int = VIEW) -> list[Ticket]:
+        """Up to `limit` due jobs, to be claimed now; `allowed`: how many may be claimed in all."""
+        limit = min(limit, allowed)
+        if self._lost is not None:
+            limit = min(limit, CLAIM_IN_A_CROWD)
+            return self._seen(limit, self._elsewhere(self._lost)) or self._mixed(VIEW)[:limit]
+        if not self._hand:
+            self._hand = self._mixed(min(allowed, max(limit, VIEW)))
+        taken, self._hand = self._hand[:limit], self._hand[limit:]
+        return taken
+
+    def _mixed(self, limit: int) -> list[Ticket]:
+        """The head of the queue, in an order of chance."""
+        return sorted(self._seen(limit), key=lambda _: self._context.draw())
+
+    def _elsewhere(self, lost: Ticket) -> Place:
+        """A random slot from the lost job's to the present one, and there a random id: after the day they are spread
+        evenly. Nearly all due jobs are of one slot, or of many after an outage."""
+        width = timedelta(seconds=self._context.settings.slot_seconds)
+        slots = max(0, (self._context.clock() - lost.visible_at) // width) + 1
+        slot = lost.visible_at + int(self._context.draw() * slots) * width
+        return Place(slot, spread_id(lost.job_id, self._context.draw()))
+
+    def _seen(self, limit: int, last: Place | None = None) -> list[Ticket]:
+        """Up to so many due jobs after a place, longest visible first. Those of a newer version are looked past."""
         for _ in range(PAGES_MAX):
             page = self._jobs.due(self._context.clock(), limit, last)
             if ours := [ticket for ticket in page if not ticket.is_newer_version]:
                 return ours
             if len(page) < limit:
                 return []
-            last = page[-1]
+            last = page[-1].place
         logs.error("queue_blocked", "the queue begins with jobs of a newer version; deploy the newer worker")
         return []
 
     def has_due(self) -> bool:
-        return bool(self.due(1))
+        return bool(self._seen(1))
 
     def claim(self, tickets: Sequence[Ticket]) -> list[Claim]:
         """Claim those that nobody else does first. If the database fails, what was claimed unheard is handed back."""
         token = uuid.uuid4().hex
         try:
-            return self._jobs.claim(tickets, token, self._context.clock(), self._context.lease)
+            claims = self._jobs.claim(tickets, token, self._context.clock(), self._context.lease)
         except SystemFailureError:
             with self._last_word() as jobs:
                 for claim in jobs.claimed_unheard(tickets, token, self._context.clock()):
                     self.hand_back(claim, retry_delay(1, self._context.draw))
             raise
+        if len(claims) < len(tickets):
+            self._lost = self._lost or tickets[0]
+        return claims
 
     def hand_back(self, claim: Claim, delay: timedelta) -> None:
         """Give the job to whoever comes next, uncounted."""

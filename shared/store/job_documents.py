@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from shared.core.errors import UnreadableJobError
 from shared.core.figures import NAMES
@@ -23,6 +23,13 @@ _RESERVED_ID = re.compile(r"__(?!id[0-9]+__).*__", re.DOTALL)  # all but the num
 T = TypeVar("T")
 
 
+class Place(NamedTuple):
+    """A place in the queue: between two jobs, or at one."""
+
+    visible_at: datetime
+    job_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class Ticket:
     """A due job as the queue showed it, not parsed yet: just enough to claim it."""
@@ -31,6 +38,10 @@ class Ticket:
     fields: Any
     update_time_ns: int
     visible_at: datetime
+
+    @property
+    def place(self) -> Place:
+        return Place(self.visible_at, self.job_id)
 
     @property
     def attempts(self) -> int:

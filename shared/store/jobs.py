@@ -11,7 +11,7 @@ from google.cloud.firestore_v1.types import query
 from shared.core.errors import ConflictError
 from shared.core.figures import added
 from shared.core.jobs import Job, JobStatus, Settlement
-from shared.store.job_documents import Claim, Ticket, encode_job
+from shared.store.job_documents import Claim, Place, Ticket, encode_job
 from shared.store.rollups import RollupStore
 from shared.store.values import WritePb, get_fields, get_time, nanoseconds, put_fields, put_nanoseconds, put_time
 from shared.store.wire import Wire
@@ -29,8 +29,8 @@ class JobStore:
         self._retention = retention
         self._collection_id = f"{prefix}_jobs"
 
-    def due(self, now: datetime, limit: int, after: Ticket | None = None) -> list[Ticket]:
-        """Jobs that are visible at `now`, longest visible first; those after a ticket to look further."""
+    def due(self, now: datetime, limit: int, after: Place | None = None) -> list[Ticket]:
+        """Jobs that are visible at `now`, longest visible first; those after a place, to look further."""
         wanted = StructuredQueryPb()
         wanted.from_.add().collection_id = self._collection_id
         condition = wanted.where.field_filter

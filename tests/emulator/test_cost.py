@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from tests.support.proxy import billing
+from dev.billing import billing
 from tests.support.servers import server
 from tests.support.world import World, population
 

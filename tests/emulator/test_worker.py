@@ -626,3 +626,33 @@ def test_a_query_without_its_index_is_a_failure_that_says_so():
             world.build()
         with pytest.raises(SystemFailureError, match=r"firestore\.indexes\.json"):
             world.work()
+
+
+def test_a_worker_that_has_lost_a_claim_still_finds_every_job():
+    """In a crowd it looks on at random places, in and between slots, until nothing is left."""
+    world = World(slot_seconds=3600, job_size=2)
+    users = population(120)
+    world.users(users)
+    world.build()
+    slow, quick = Worker(world.context(EVENING), 1000, 60), Worker(world.context(EVENING), 1000, 60)
+    same = slow._queue.due(4)
+    quick._queue.claim(same)
+
+    assert slow._queue.claim(same) == []
+    report = slow.run()
+
+    assert report.claimed == len(world.jobs()) - len(same)
+    assert world.work(EVENING + timedelta(minutes=5)).claimed == len(same)
+    assert_granted_once(world, users, 10)
+    assert_settled(world)
+
+
+def test_workers_that_begin_together_pick_different_jobs():
+    """Two look at one queue of many jobs; what each would claim first hardly overlaps."""
+    world = World(slot_seconds=86_400, job_size=1)
+    world.users(population(100))
+    world.build()
+
+    one, other = ({ticket.job_id for ticket in Worker(world.context(NOON), 1000, 60)._queue.due(4)} for _ in range(2))
+
+    assert len(one & other) <= 2

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.decision import SkipReason
-from shared.core.jobs import Course, Job, JobStatus, Snapshot, retry_job, settle
+from shared.core.jobs import Course, Job, JobStatus, Snapshot, new_job_id, retry_job, settle, spread_id
 from shared.core.outcomes import Outcome, OutcomeKind, Tally
 
 SUNDAY = date(2026, 11, 22)
@@ -213,3 +213,14 @@ def test_a_retry_is_a_pending_job_like_any_other():
         retry.visible_at,
         retry.started_at,
     ) == (JobStatus.PENDING, NOW + MINUTE, None)
+
+
+def test_ids_of_a_day_begin_with_it_and_are_spread_evenly():
+    """A user's jobs are found by the day; jobs made one after another are not neighbours in the indexes."""
+    ids = [new_job_id("2026-11-22", f"{flush:05d}-{number:03d}-abcdef") for flush in range(5) for number in range(400)]
+    quarters = [spread_id(ids[0], share / 4) for share in range(4)]
+    found = [sum(job_id >= start for job_id in ids) for start in quarters]
+
+    assert len(set(ids)) == len(ids)
+    assert {job_id[:11] for job_id in ids} == {"2026-11-22-"}
+    assert [round(number / len(ids), 1) for number in found] == pytest.approx([1, 0.75, 0.5, 0.25], abs=0.06)

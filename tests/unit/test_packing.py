@@ -115,8 +115,11 @@ def test_a_flush_is_due_by_its_bytes():
         added += 1
 
     batches = packer.drain()
-    size = sum(sum(map(len, map(str.encode, batch.user_ids))) + len(batch.snapshots) for batch in batches)
-    assert 0.9 * packing.FLUSH_BYTES_MAX < size < 6_000_000
+    id_bytes = sum(len(user_id.encode()) for batch in batches for user_id in batch.user_ids)
+    size = id_bytes + sum(len(batch.snapshots) for batch in batches)
+    indexed = id_bytes + added * packing.INDEX_ENTRY_BYTES
+    assert size < 6_000_000
+    assert 0.9 * packing.TRANSACTION_BYTES_MAX < size + indexed < 10 * 2**20
     assert len(batches) < packing.FLUSH_JOBS_MAX
 
 

@@ -1,0 +1,246 @@
+"""The steps that are measured, each in a process of its own: what a system does to the users of a plot.
+
+A step is prepared first (connected, and given what it may know beforehand) and then run; only the run is measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from google.cloud import firestore
+
+from bench.ground import BATCH, EVENING, MIDNIGHT, Ground, chunks
+from shared.core.decision import Grant, decide
+from shared.core.runs import Cursor, ScanRequest
+from shared.core.users import read_user
+from shared.services.build import build
+from shared.services.context import user_fields
+from shared.services.work import LANES, work
+from shared.store.jobs import JobStore
+from shared.store.users import StampWrite, UserDocument, UserStore
+
+Figures = Mapping[str, int]
+Run = Callable[[], Figures]  # how many users it refreshed or queued, and what else it counted
+
+ALLOWANCE = 50
+PAGE = 2000
+CLAIMED_AT_ONCE = 50
+JOBS_MAX = 1_000_000
+SECONDS_MAX = 3600
+ENQUEUED_AT_ONCE = 500
+
+
+# (a) the naive job
+
+
+def read_all_write_each(ground: Ground) -> Run:
+    """Stream every user; update each whose balance is below the allowance."""
+    users = _app(ground).collection("users")
+
+    def run() -> Figures:
+        done = 0
+        for user in users.stream():
+            if user.get("credits") < ALLOWANCE:
+                user.reference.update({"credits": ALLOWANCE, "refreshedAt": EVENING})
+                done += 1
+        return {"users": done}
+
+    return run
+
+
+# (b) and (c): one job per user
+
+
+def enqueue_each(ground: Ground) -> Run:
+    """Stream every user; create a job for each, in batches of 500."""
+    client = _app(ground)
+
+    def run() -> Figures:
+        done = 0
+        for chunk in chunks(list(client.collection("users").select(["credits"]).stream()), ENQUEUED_AT_ONCE):
+            batch = client.batch()
+            for user in chunk:
+                batch.set(client.document(f"naive_jobs/{user.id}"), {"userId": user.id, "status": "pending"})
+            batch.commit()
+            done += len(chunk)
+        return {"users": done}
+
+    return run
+
+
+def one_at_a_time(ground: Ground) -> Run:
+    """Query for one job, claim it, read the user, write the user, complete the job; and again."""
+    client = _app(ground)
+    jobs, users = client.collection("naive_jobs"), client.collection("users")
+    waiting = jobs.where(filter=firestore.FieldFilter("status", "==", "pending")).limit(1)
+
+    def run() -> Figures:
+        done = 0
+        while found := list(waiting.stream()):
+            job = found[0]
+            job.reference.update({"status": "processing"})
+            user = users.document(job.get("userId"))
+            user.update({"credits": max(user.get().get("credits"), ALLOWANCE), "refreshedAt": EVENING})
+            job.reference.update({"status": "completed"})
+            done += 1
+        return {"users": done}
+
+    return run
+
+
+def transaction_per_job(ground: Ground) -> Run:
+    """Query for 50 jobs, claim them in one batch, then a transaction for each: read the user, write user and job."""
+    client = _app(ground)
+    jobs, users = client.collection("naive_jobs"), client.collection("users")
+    waiting = jobs.where(filter=firestore.FieldFilter("status", "==", "pending")).limit(CLAIMED_AT_ONCE)
+
+    @firestore.transactional  # type: ignore[untyped-decorator] # the library comes without types
+    def settle(transaction: Any, job: Any) -> None:
+        user = users.document(job.get("userId"))
+        balance = user.get(transaction=transaction).get("credits")
+        transaction.update(user, {"credits": max(balance, ALLOWANCE), "refreshedAt": EVENING})
+        transaction.update(job.reference, {"status": "completed"})
+
+    def run() -> Figures:
+        done = 0
+        while found := list(waiting.stream()):
+            claim = client.batch()
+            for job in found:
+                claim.update(job.reference, {"status": "processing"})
+            claim.commit()
+            for job in found:
+                settle(client.transaction(), job)
+            done += len(found)
+        return {"users": done}
+
+    return run
+
+
+# (d) and (e): this project
+
+
+def build_jobs(ground: Ground) -> Run:
+    """Our builder."""
+
+    def run() -> Figures:
+        context = ground.context(MIDNIGHT)
+        counts = build(context, ScanRequest.ALL, SECONDS_MAX).counts
+        cost = context.wire.cost
+        return {"users": counts.queued, "jobs": counts.jobs_created, "reads": cost.reads, "writes": cost.writes}
+
+    return run
+
+
+def work_on_jobs(ground: Ground) -> Run:
+    """Our worker, on the jobs our builder made."""
+    tried = _watch_claims()
+
+    def run() -> Figures:
+        context = ground.context(EVENING)
+        report = work(context, JOBS_MAX, SECONDS_MAX)
+        cost = context.wire.cost
+        return {
+            "users": report.tally.refreshed,
+            "jobs": report.claimed,
+            "tried": sum(tried),
+            "reads": cost.reads,
+            "writes": cost.writes,
+        }
+
+    return run
+
+
+def _watch_claims() -> list[int]:
+    """From now on, how many jobs each claim tried for; how many it got the worker reports itself."""
+    tried: list[int] = []
+    claim = JobStore.claim
+
+    def watched(self: JobStore, tickets: Any, *args: Any) -> Any:
+        tried.append(len(tickets))
+        return claim(self, tickets, *args)
+
+    JobStore.claim = watched  # type: ignore[method-assign,assignment] # looks on, changes nothing
+    return tried
+
+
+# (f) the ceiling
+
+
+def bare_batch_writes(ground: Ground) -> Run:
+    """The same guarded updates in BatchWrite calls of 300, one after another, and nothing else."""
+    store, updates = _bare(ground)
+
+    def run() -> Figures:
+        for chunk in chunks(updates, BATCH):
+            store.write(chunk)
+        return {"users": len(updates)}
+
+    return run
+
+
+def bare_in_lanes(ground: Ground) -> Run:
+    """The same calls, as many at a time as our worker has lanes: what database and machine bear."""
+    store, updates = _bare(ground)
+
+    def run() -> Figures:
+        with ThreadPoolExecutor(LANES) as lanes:
+            list(lanes.map(store.write, chunks(updates, BATCH)))
+        return {"users": len(updates)}
+
+    return run
+
+
+def _bare(ground: Ground) -> tuple[UserStore, Sequence[StampWrite]]:
+    """What our worker would write for every user, read and decided beforehand; of a part of them, for one of many."""
+    store = UserStore(ground.wire(), user_fields(ground.settings))
+    return store, [_update(ground, document) for document in _everybody(store)]
+
+
+def _everybody(store: UserStore) -> Sequence[UserDocument]:
+    found: list[UserDocument] = []
+    after = None
+    while page := store.page(after, None, PAGE):
+        found += page
+        after = Cursor(page[-1].user_id)
+    return found
+
+
+def _update(ground: Ground, document: UserDocument) -> StampWrite:
+    schedule = ground.settings.schedule
+    decision = decide(read_user(document.raw, schedule.zone), ground.plans, MIDNIGHT.date(), None)
+    if not isinstance(decision, Grant):
+        raise TypeError(f"{document.user_id} is not due")
+    next_at = schedule.slot_start(decision.period.end, document.user_id)
+    return StampWrite(document.user_id, document.update_time_ns, decision, "bare", EVENING, next_at)
+
+
+# The scan
+
+
+def scan_pages(ground: Ground) -> Run:
+    """Our pages alone, from the first user to the last, nothing decided: what the database and its client bear."""
+    store = UserStore(ground.wire(), user_fields(ground.settings))
+    return lambda: {"users": len(_everybody(store))}
+
+
+def _app(ground: Ground) -> firestore.Client:
+    """The client library as its documentation shows it."""
+    return firestore.Client(project=ground.plot.project)
+
+
+STEPS: Mapping[str, Callable[[Ground], Run]] = {
+    step.__name__: step
+    for step in (
+        read_all_write_each,
+        enqueue_each,
+        one_at_a_time,
+        transaction_per_job,
+        build_jobs,
+        work_on_jobs,
+        bare_batch_writes,
+        bare_in_lanes,
+        scan_pages,
+    )
+}

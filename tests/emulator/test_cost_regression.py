@@ -1,0 +1,112 @@
+"""What every path costs in billed operations. They are deterministic: a fifth more fails here, on any machine."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from dev.billing import billing
+from tests.support.world import DAY, EVENING, MIDNIGHT, World, population
+
+TOLERANCE = 1.2
+USERS = 1200
+SLOTS = 4  # 300 users each
+SLOT_SECONDS = 86_400 // SLOTS
+
+
+@pytest.fixture
+def billed():
+    """Makes a world behind a proxy; what a step costs in it is counted on the wire."""
+    with billing(World().settings.emulator_host) as (host, bill):
+
+        def in_world(**settings):
+            return World(host, **settings), lambda step: cost_of(bill, step)
+
+        yield in_world
+
+
+def cost_of(bill, step):
+    """The reads and writes that pass over the wire during the step."""
+    reads, writes = bill.reads, bill.writes
+    step()
+    return bill.reads - reads, bill.writes - writes
+
+
+def a_user(cost, users=USERS):
+    return cost[0] / users, cost[1] / users
+
+
+def assert_within_a_fifth(expected, actual):
+    """Neither reads nor writes are a fifth above what is expected; nor a fifth below, or the expectation is stale."""
+    for name, wanted, found in zip(("reads", "writes"), expected, actual, strict=True):
+        print(f"{name}: {found:.4f}, expected {wanted:.4f}")
+
+        assert wanted / TOLERANCE <= found <= wanted * TOLERANCE, name
+
+
+def test_a_day_at_300_users_a_slot(billed):
+    """A read and a write a user, and next to nothing for jobs: the part beside them is held to a fifth as well."""
+    world, cost = billed(slot_seconds=SLOT_SECONDS)
+    world.users(population(USERS, plan="free"))
+
+    built, worked = cost(world.build), cost(world.work)
+
+    jobs = len(world.jobs())
+    assert jobs <= 2 * SLOTS
+    reads, writes = a_user((built[0] + worked[0], built[1] + worked[1]))
+    assert_within_a_fifth((1, 1), (reads, writes))
+    # … and what is not the users' own: the run, the queue and the switch are looked at, jobs and roll-ups written
+    assert_within_a_fifth((3, jobs + 2), (built[0] - USERS, built[1]))
+    assert_within_a_fifth((jobs + 3, 3 * jobs + 1), (worked[0], worked[1] - USERS))
+
+
+def test_a_day_with_a_job_for_each_user(billed):
+    """JOB_SIZE=1: the job costs a read and four writes, whoever is in it."""
+    world, cost = billed(slot_seconds=SLOT_SECONDS, job_size=1)
+    world.users(population(USERS, plan="free"))
+
+    assert_within_a_fifth((1.0, 1.0), a_user(cost(world.build)))
+    assert_within_a_fifth((1.25, 4.0), a_user(cost(lambda: world.work(jobs_max=2 * USERS, seconds=100))))
+
+
+def test_a_due_scan_reads_who_is_due(billed):
+    """The day after everybody was refreshed: those on a plan of a day are read, those on one of a month are not."""
+    world, cost = billed(slot_seconds=86_400)
+    world.users(population(60, plan="free"))
+    world.users({f"m{n}": {"credits": 5, "plan": "pro"} for n in range(240)})
+    world.day()
+
+    reads, writes = cost(lambda: world.build(MIDNIGHT + DAY, "due"))
+
+    rollups = len(world.all("rollups", "credit_refresh_runs/2026-11-22"))
+    assert_within_a_fifth((60 + 4 + rollups, 3), (reads, writes))
+
+
+def test_an_idle_worker_costs_a_read_and_a_write(billed):
+    """It finds no job, and leaves its heartbeat."""
+    world, cost = billed()
+
+    assert cost(world.work) == (1, 1)
+
+
+def test_a_completed_run_costs_its_builder_one_read(billed):
+    """Called every few minutes all day long."""
+    world, cost = billed()
+    world.users(population(20, plan="free"))
+    world.build()
+
+    assert cost(lambda: world.build(MIDNIGHT + timedelta(minutes=5))) == (1, 0)
+
+
+def test_a_lone_worker_reads_each_job_once(billed):
+    """What its queries show and it does not claim at once stays at hand."""
+    world, cost = billed(slot_seconds=900)
+    world.users(population(USERS, plan="free"))
+    world.build()
+
+    reads, _ = cost(lambda: world.work(EVENING))
+
+    jobs = len(world.jobs())
+    looks_at_the_switch = -(-jobs // 4) + jobs // 32 + 1
+    assert jobs <= reads <= jobs + looks_at_the_switch + 1
