@@ -46,8 +46,15 @@ def emulator(log: Path | None = None, port: int | None = None) -> Iterator[str]:
         _wait_until_up(running, None, ANSWER_SECONDS_MAX)
         yield running
         return
+    with own_emulator(log, port) as host:
+        yield host
+
+
+@contextmanager
+def own_emulator(log: Path | None = None, port: int | None = None, rules: Path | None = None) -> Iterator[str]:
+    """The address of an emulator of our own, whatever else is running. `rules`: in force for every project."""
     host = f"127.0.0.1:{port or free_port()}"
-    process = start(host, log)
+    process = start(host, log, rules)
     try:
         _wait_until_up(host, process, START_SECONDS_MAX)
         yield host
@@ -55,10 +62,11 @@ def emulator(log: Path | None = None, port: int | None = None) -> Iterator[str]:
         stop(process)
 
 
-def start(host: str, log: Path | None = None) -> subprocess.Popen[bytes]:
+def start(host: str, log: Path | None = None, rules: Path | None = None) -> subprocess.Popen[bytes]:
     """Start an emulator there. Raises EmulatorError if it, or Java, is not installed."""
     name, _, port = host.rpartition(":")
     command = [_java(), "-cp", str(_jar()), MAIN_CLASS, "--host", name, "--port", port]
+    command += [] if rules is None else ["--rules", str(rules)]
     with (log or Path(os.devnull)).open("ab") as out:
         return subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True)
 

@@ -1,11 +1,9 @@
-"""The shared Firestore emulator with firestore.rules loaded for a project, and Firebase's client SDK to try them."""
+"""A Firestore emulator with firestore.rules in force, and Firebase's client SDK to try them."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 import pytest
 
 from dev.database import Database
+from dev.emulator import own_emulator
 from tests.support.firebase import PASSWORD, FirebaseAuth, User, auth, auth_emulator, end, node
 
 __all__ = ["auth", "auth_emulator"]
@@ -35,20 +34,17 @@ class Client:
         return json.loads(self.process.stdout.readline())["outcome"]
 
 
-def load_rules(project: str, rules: str) -> None:
-    """Put them in force, for that project alone. The emulator refuses what does not compile."""
-    url = f"http://{os.environ['FIRESTORE_EMULATOR_HOST']}/emulator/v1/projects/{project}:securityRules"
-    body = {"rules": {"files": [{"name": RULES.name, "content": rules}]}}
-    headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(url, json.dumps(body).encode(), headers, method="PUT")
-    with urllib.request.urlopen(request, timeout=30):
-        pass
+@pytest.fixture(scope="session")
+def firestore_host() -> Iterator[str]:
+    """An emulator that starts with the rules. Put in force while one is running, and shared by the whole suite, they
+    were now and then seen to let through what they deny."""
+    with own_emulator(rules=RULES) as host:
+        yield host
 
 
 @pytest.fixture(scope="session")
-def client(auth: FirebaseAuth) -> Iterator[Client]:
-    load_rules(auth.project, RULES.read_text(encoding="utf-8"))
-    command = node("client.mjs", auth.project, auth.host, os.environ["FIRESTORE_EMULATOR_HOST"])
+def client(auth: FirebaseAuth, firestore_host: str) -> Iterator[Client]:
+    command = node("client.mjs", auth.project, auth.host, firestore_host)
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         yield Client(process)
@@ -57,8 +53,8 @@ def client(auth: FirebaseAuth) -> Iterator[Client]:
 
 
 @pytest.fixture(scope="session")
-def database(auth: FirebaseAuth) -> Iterator[Database]:
+def database(auth: FirebaseAuth, firestore_host: str) -> Iterator[Database]:
     """The way round the rules, as the functions have it."""
-    database = Database(os.environ["FIRESTORE_EMULATOR_HOST"], auth.project)
+    database = Database(firestore_host, auth.project)
     yield database
     database.close()
