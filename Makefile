@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-all lint soak bench bench-year bench-idle bench-simulate clean
+.PHONY: help demo dev test test-all lint soak bench bench-growth bench-year bench-idle bench-simulate clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -32,6 +32,9 @@ soak: $(READY) ## the model: random histories with crashes, for an hour (SOAK_SE
 
 bench: $(READY) ## speed, cost and memory beside what people would use instead (QUICK=1 to try it out)
 	@$(BIN)/python -m bench
+
+bench-growth: $(READY) ## cost and memory of 50,000 users beside 200,000
+	@$(BIN)/python -m bench.growth
 
 bench-year: $(READY) ## a year of daily, weekly and monthly plans, every day of it
 	@$(BIN)/python -m bench.year
