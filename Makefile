@@ -10,7 +10,7 @@ FURTHER := tests/auth tests/browser tests/deploy tests/rules
 
 .DEFAULT_GOAL := help
 .PHONY: help demo dev test test-all test-deploy firebase lint soak screenshots
-.PHONY: bench bench-year bench-idle bench-simulate clean
+.PHONY: bench bench-growth bench-year bench-idle bench-simulate clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -46,6 +46,9 @@ screenshots: $(READY) ## the pictures of the monitor in docs, taken anew (needs 
 
 bench: $(READY) ## speed, cost and memory beside what people would use instead (QUICK=1 to try it out)
 	@$(BIN)/python -m bench
+
+bench-growth: $(READY) ## cost and memory of 50,000 users beside 200,000
+	@$(BIN)/python -m bench.growth
 
 bench-year: $(READY) ## a year of daily, weekly and monthly plans, every day of it
 	@$(BIN)/python -m bench.year

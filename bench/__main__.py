@@ -25,8 +25,8 @@ class Extent:
     rounds: int = 5
     users: int = 24_000
     crew_users: int = 48_000
-    crew_rounds: int = 2
-    sizes: tuple[tuple[int, int], ...] = ((12_000, 30), (12_000, 100), (12_000, 300), (50_000, 700), (200_000, 700))
+    crew_rounds: int = 1
+    sizes: tuple[tuple[int, int], ...] = ((12_000, 30), (12_000, 100), (12_000, 300), (24_000, 750))
     scans: tuple[int, ...] = (12_000, 48_000)
     users_a_slot: int = 750
 
@@ -36,7 +36,7 @@ QUICK = Extent(
     users=3_000,
     crew_users=6_000,
     crew_rounds=1,
-    sizes=((1_200, 30), (2_400, 300), (5_000, 700), (20_000, 700)),
+    sizes=((1_200, 30), (2_400, 300)),
     scans=(3_000,),
 )
 

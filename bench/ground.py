@@ -83,7 +83,7 @@ class Ground:
 
     def context(self, now: datetime) -> Context:
         """A call of one of our services at that moment."""
-        return Context(self.settings, self.plans, self.wire(), lambda: now, draw=random.Random(1).random)
+        return Context(self.settings, self.plans, self.wire(), lambda: now)
 
     def wire(self) -> Wire:
         return Wire(self.connection, Budget.of(3600), Cost())

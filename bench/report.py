@@ -159,7 +159,11 @@ def _costs(sizes: Sequence[Size]) -> Iterator[Aim]:
             slots = f"{size.plot.users:,} users, {size.users_a_slot:,.0f} a slot of {size.plot.slot_seconds:,} s"
             yield Aim(f"reads a user: {slots}", size.billed.reads, 1.01, "{:.4f}", at_most=True)
             yield Aim(f"writes a user: {slots}", size.billed.writes, 1.03, "{:.4f}", at_most=True)
-    small, large = sizes[-2:]
+
+
+def growth_aims(small: Size, large: Size) -> Iterator[Aim]:
+    """What must not grow with the number of users."""
+    yield from _costs([large])
     compared = f"{large.plot.users:,} : {small.plot.users:,} users"
     memory = large.builder_peak_mb / small.builder_peak_mb
     cost = large.billed.dollars / small.billed.dollars
