@@ -220,3 +220,45 @@ def test_an_outage_is_503_to_people_and_uptime_checks(world, tmp_path):
     assert int(view.headers["Retry-After"]) > 0
     assert b"Traceback" not in view.body + health.body
     assert str(ROOT).encode() not in view.body
+
+
+@pytest.fixture(scope="module")
+def locked(world, tmp_path_factory):
+    """The monitor as in production: it asks who is there."""
+    log = tmp_path_factory.mktemp("locked") / "log"
+    environ = {"GOOGLE_CLOUD_PROJECT": world.settings.project, "CREDIT_REFRESH_AUTH": "on"}
+    with server("credit_refresh_monitor", log, **environ) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Authorization": "Bearer"}, {"Authorization": "Bearer made-up"}, {"Authorization": "Bearer e30.e30.e30"}],
+)
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/", None),
+        ("/?userId=user1", None),
+        ("/?runId=2026-11-22", None),
+        ("/", {"action": "pause"}),
+        ("/", {"action": "requeue", "runId": "2026-11-22"}),
+        ("/health", {"action": "pause"}),
+    ],
+)
+def test_what_carries_data_or_changes_something_needs_a_token(locked, world, path, body, headers):
+    """401 in the one form of errors, with the scheme; nothing is shown and nothing has happened."""
+    data = None if body is None else json.dumps(body).encode()
+
+    reply = locked.request("GET" if body is None else "POST", data, path, **headers)
+
+    assert (reply.status, reply.json["error"]["code"]) == (401, "unauthenticated")
+    assert reply.headers["WWW-Authenticate"] == "Bearer"
+    assert not (world.get("credit_refresh_control/state") or {}).get("paused")
+
+
+@pytest.mark.parametrize("path", ["/health", "/embed.js", "/?asset=monitor.js", "/?asset=config.json"])
+def test_what_holds_no_data_is_public(locked, path):
+    """Uptime checks, the page's files, what it needs to sign somebody in."""
+    assert locked.request("GET", path=path).status in (200, 503)
+    assert locked.request("GET", Accept="text/html").status == 200
