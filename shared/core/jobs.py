@@ -134,11 +134,14 @@ class Settlement:
         return [outcome.as_error() for outcome in self.outcomes if outcome.code is not None]
 
 
-def new_job_id(run_id: str, within: str) -> str:
-    """The id of a run's job. It begins with the day, by which a user's jobs are found, and goes on with a hash: ids
-    in sequence would all be written to one end of the collection and of its indexes."""
-    digest = hashlib.blake2b(within.encode(), digest_size=2).hexdigest()
-    return f"{run_id}-{digest}-{within}"
+def new_job_id(run_id: str, within: str, token: str) -> str:
+    """The id of a run's job, by its number `within` the run and what tells builders apart.
+
+    It begins with the day, by which a user's jobs are found, and goes on with a hash: ids in sequence would all be
+    written to one end of the collection and of its indexes.
+    """
+    digest = hashlib.blake2b(f"{run_id}-{within}".encode(), digest_size=2).hexdigest()
+    return f"{run_id}-{digest}-{within}-{token}"
 
 
 def spread_id(job_id: str, share: float) -> str:

@@ -291,7 +291,7 @@ class Builder:
 
     def _job(self, run: Run, number: int, batch: Batch) -> Job:
         # The token tells it from a job of a run document that somebody deleted to have the day scanned again.
-        job_id = new_job_id(run.run_id, f"{run.flushes:05d}-{number:03d}-{run.token[:6]}")
+        job_id = new_job_id(run.run_id, f"{run.flushes:05d}-{number:03d}", run.token[:6])
         return Job(
             job_id=job_id,
             root_id=job_id,

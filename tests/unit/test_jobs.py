@@ -217,7 +217,9 @@ def test_a_retry_is_a_pending_job_like_any_other():
 
 def test_ids_of_a_day_begin_with_it_and_are_spread_evenly():
     """A user's jobs are found by the day; jobs made one after another are not neighbours in the indexes."""
-    ids = [new_job_id("2026-11-22", f"{flush:05d}-{number:03d}-abcdef") for flush in range(5) for number in range(400)]
+    ids = [
+        new_job_id("2026-11-22", f"{flush:05d}-{number:03d}", "abcdef") for flush in range(5) for number in range(400)
+    ]
     quarters = [spread_id(ids[0], share / 4) for share in range(4)]
     found = [sum(job_id >= start for job_id in ids) for start in quarters]
 
