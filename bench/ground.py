@@ -53,6 +53,7 @@ class Plot:
     users: int
     slot_seconds: int
     job_size: int = 300
+    lease_seconds: int = 120
 
     @classmethod
     def fresh(cls, users: int, slot_seconds: int, job_size: int = 300) -> Plot:
@@ -71,7 +72,11 @@ class Ground:
     @classmethod
     def at(cls, host: str, plot: Plot) -> Ground:
         settings = Settings(
-            project=plot.project, emulator_host=host, slot_seconds=plot.slot_seconds, job_size=plot.job_size
+            project=plot.project,
+            emulator_host=host,
+            slot_seconds=plot.slot_seconds,
+            job_size=plot.job_size,
+            lease_seconds=plot.lease_seconds,
         )
         database = f"projects/{plot.project}/databases/(default)"
         connection = Connection(open_client(host), database, emulated=True, breaker=Breaker(5, 60))
