@@ -22,8 +22,7 @@ from bench.report import heading, table, today
 from bench.scale import DAY
 from bench.systems import PRICE_READ, PRICE_WRITE, SYSTEMS, one_round
 from dev.emulator import emulator
-from shared.core.packing import FLUSH_BYTES_MAX, INDEX_ENTRY_BYTES, TRANSACTION_BYTES_MAX
-from shared.services.build import PAGE_SIZE
+from shared.core.packing import BOUNDS
 from shared.services.work import CLAIM_WHEN_FREE, LANES
 from shared.store.rollups import SHARDS
 
@@ -42,19 +41,20 @@ MEASURED_USERS = 24_000
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """Seconds a call takes the database, assumed: a BatchWrite of 300, a small call, a page of users, a flush."""
+    """Seconds the database takes, assumed: for a BatchWrite of 300, a small call, to read 2,000 users, for a flush's
+    commit of 2 MB."""
 
     name: str
     batch_write: float
     small: float
-    page: float
-    flush: float
+    read: float
+    commit: float
 
 
 GRADES = (
-    Latencies("quick", 0.10, 0.01, 0.3, 1.0),
-    Latencies("middling", 0.30, 0.03, 0.8, 2.0),
-    Latencies("slow", 1.00, 0.10, 2.0, 5.0),
+    Latencies("quick", 0.10, 0.01, 0.3, 0.5),
+    Latencies("middling", 0.30, 0.03, 0.8, 1.0),
+    Latencies("slow", 1.00, 0.10, 2.0, 2.5),
 )
 
 
@@ -82,23 +82,20 @@ class Tick:
         return max(sum(writes[second] for second in range(start, start + width)) for start in starts) / width
 
 
-def users_a_flush() -> int:
-    """How many users one commit of the builder holds, by its own bounds."""
-    id_bytes = len(user_ids(1)[0])
-    document = id_bytes + SNAPSHOT_BYTES + 8
-    return min(FLUSH_BYTES_MAX // document, TRANSACTION_BYTES_MAX // (document + id_bytes + INDEX_ENTRY_BYTES))
+def users_a_commit() -> int:
+    """How many users one commit of the builder holds."""
+    return BOUNDS.commit_bytes // (len(user_ids(1)[0]) + SNAPSHOT_BYTES + 8)
 
 
 def users_a_job(users: int) -> float:
     """A flush ends every job it has begun: its users, over the slots of the day, in jobs of up to 300."""
-    a_slot = min(users_a_flush(), users) / SLOTS
+    a_slot = min(BOUNDS.flush_users, users) / SLOTS
     return a_slot / -(-a_slot // BATCH)
 
 
 def scan_seconds(users: int, grade: Latencies, cpu: Cpu) -> float:
-    """One builder: pages are fetched ahead, so a page takes the longer of its call and its work; flushes wait."""
-    page = max(grade.page, PAGE_SIZE * cpu.builder)
-    return users / PAGE_SIZE * page + users / users_a_flush() * grade.flush
+    """One builder: pages are fetched ahead, so a user takes the longer of its reading and its work; commits wait."""
+    return users * (max(grade.read / 2000, cpu.builder) + grade.commit / users_a_commit())
 
 
 def due_by_tick(users: int, scanned_in: float) -> Sequence[float]:

@@ -87,7 +87,7 @@ class Database:
         return self._run(wanted)
 
     def _run(self, wanted: Any) -> list[Any]:
-        return self._wire.run_query(self._wire.documents, wanted)
+        return self._wire.run_query(self._wire.documents, wanted, lambda document: document)
 
     def _whole(self, collection: str, one: str, fields: Mapping[str, Any]) -> Any:
         message = WritePb()

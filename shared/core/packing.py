@@ -1,23 +1,40 @@
-"""Packing due users into jobs: one job, one slot. Bounded in users, bytes and documents, never by pages."""
+"""Packing due users into jobs: one job, one slot. Bounded in users, bytes and documents, never by pages.
+
+Users are held until a flush, so that a job fills with those of its slot wherever they stand in the scan. A flush may
+hold more than one commit takes: its users go into commits in order of slot and id, so that a slot and an id tell how
+far it has come.
+"""
 
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.core.jobs import Snapshot
 from shared.core.plans import INT64_MAX
 from shared.core.service_level import is_on_time
 
-FLUSH_JOBS_MAX = 440  # a commit stays under 450 writes
-FLUSH_BYTES_MAX = 5_500_000  # … and under 6 MB
-# Firestore counts the index entries that a commit makes towards its 10 MiB: one a user, as jobs are found by user.
-TRANSACTION_BYTES_MAX = 9_600_000
-INDEX_ENTRY_BYTES = 125  # beside the user's id: the job's path, the field's name and what each entry takes
 JOB_BYTES_MAX = 450_000  # a job stays under 500 KB, receipts and errors included
 USER_BYTES_SETTLED = 280  # field names and numbers of one receipt and one error, beside the ids
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a flush may hold, and what each of its commits. A commit has room for a job that is begun."""
+
+    flush_users: int = 60_000  # over a day's 288 slots of 300 s: 208 each, so that none of them takes a second job
+    flush_bytes: int = 12_000_000  # of ids and snapshots, in memory
+    flush_jobs: int = 3_500  # eight commits, which a builder out of time still makes
+    commit_jobs: int = 440  # a commit stays under 450 writes
+    # … and under 6 MB. Firestore's 10 MiB are for the index entries it makes as well: one a user, of the id and some
+    # 125 bytes, as jobs are found by user. And while it is sent it is held several times over.
+    commit_bytes: int = 2_000_000
+
+
+BOUNDS = Bounds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +47,88 @@ class Batch:
     snapshots: str
 
 
-# The slot, and whether its users are late already: who is not should not be counted with who is.
+class Place(NamedTuple):
+    """Where a user stands in a flush."""
+
+    slot: datetime
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one commit of a flush makes. `last`: the place of the last user in it; None, if there is none."""
+
+    batches: tuple[Batch, ...]
+    last: Place | None
+
+    @property
+    def users(self) -> int:
+        return sum(len(batch.user_ids) for batch in self.batches)
+
+
+class _Held(NamedTuple):
+    """A user until the flush; in order of id."""
+
+    user_id: str
+    snapshot: str
+    due_at: datetime | None  # None: at its slot
+
+
+class Packer:
+    """Holds users by slot until a flush is due. What it holds is bounded, whatever the population.
+
+    `now`: the moment that users whose slot has passed share, and so their jobs.
+    """
+
+    def __init__(self, job_size: int, now: datetime, bounds: Bounds = BOUNDS) -> None:
+        self._job_size = job_size
+        self._now = now
+        self._bounds = bounds
+        self._slots: defaultdict[datetime, list[_Held]] = defaultdict(list)
+        self._users = self._jobs = self._bytes = 0
+
+    @property
+    def is_full(self) -> bool:
+        """True when the next flush must come before the next user."""
+        bounds = self._bounds
+        too_big = self._users >= bounds.flush_users or self._bytes >= bounds.flush_bytes
+        return too_big or self._jobs >= bounds.flush_jobs
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._slots
+
+    def add(self, place: Place, snapshot: Snapshot, due_at: datetime | None = None) -> None:
+        """Hold a user. `due_at`: since when it waits, if its slot has passed."""
+        users, packed = self._slots[place.slot], pack_snapshot(snapshot)
+        self._jobs += len(users) % self._job_size == 0
+        self._users += 1
+        self._bytes += len(place.user_id.encode()) + len(packed)
+        users.append(_Held(place.user_id, packed, due_at))
+
+    def take(self) -> Part:
+        """The jobs of the next commit, earliest slot first; their users are held no more."""
+        commit, last = _Commit(self._job_size, self._bounds), None
+        for slot in sorted(self._slots):
+            users = self._slots[slot]
+            users.sort(reverse=True)
+            while users and commit.add(users[-1], slot, max(slot, self._now)):
+                last = Place(slot, users.pop().user_id)
+            if users:
+                break
+            del self._slots[slot]
+        if self.is_empty:
+            self._users = self._jobs = self._bytes = 0
+        return Part(commit.batches(), last)
+
+
+# When a job is due, and whether its users are late already: who is not should not be counted with who is.
 _Key = tuple[datetime, bool]
 
 
 class _Bucket:
+    """A job that is being filled."""
+
     __slots__ = ("bytes", "due_at", "snapshots", "user_ids")
 
     def __init__(self, due_at: datetime) -> None:
@@ -44,55 +138,49 @@ class _Bucket:
         self.bytes = 0
 
 
-class Packer:
-    """Collects users by slot until a flush is due. What it holds is bounded by the flush, whatever the population."""
+class _Commit:
+    """Fills jobs until a commit holds no more of them."""
 
-    def __init__(
-        self, job_size: int, flush_jobs_max: int = FLUSH_JOBS_MAX, flush_bytes_max: int = FLUSH_BYTES_MAX
-    ) -> None:
+    def __init__(self, job_size: int, bounds: Bounds) -> None:
         self._job_size = job_size
-        self._flush_jobs_max = flush_jobs_max
-        self._flush_bytes_max = flush_bytes_max
+        self._bounds = bounds
         self._open: dict[_Key, _Bucket] = {}
         self._full: list[Batch] = []
         self._bytes = 0
-        self._index_bytes = 0
 
-    @property
-    def is_full(self) -> bool:
-        """True when the next flush must come before the next user."""
-        too_big = self._bytes >= self._flush_bytes_max or self._bytes + self._index_bytes >= TRANSACTION_BYTES_MAX
-        return too_big or len(self._full) + len(self._open) >= self._flush_jobs_max
-
-    def add(self, scheduled_for: datetime, user_id: str, snapshot: Snapshot, due_at: datetime | None = None) -> None:
-        """Hold a user. `due_at`: since when it waits, if its slot has passed."""
-        due_at = due_at or scheduled_for
+    def add(self, user: _Held, slot: datetime, scheduled_for: datetime) -> bool:
+        """Put a user into a job; False if that would be one more than the commit has room for."""
+        due_at = user.due_at or slot
         key = (scheduled_for, not is_on_time(due_at, scheduled_for))
-        packed = pack_snapshot(snapshot)
-        id_bytes = len(user_id.encode())
-        settled_bytes = 3 * id_bytes + max(USER_BYTES_SETTLED, len(packed))
+        id_bytes = len(user.user_id.encode())
+        settled_bytes = 3 * id_bytes + max(USER_BYTES_SETTLED, len(user.snapshot))
         bucket = self._open.get(key)
         if bucket is not None and bucket.bytes + settled_bytes > JOB_BYTES_MAX:
             self._close(key)
             bucket = None
         if bucket is None:
+            if self._is_full:
+                return False
             bucket = self._open[key] = _Bucket(due_at)
         bucket.due_at = min(bucket.due_at, due_at)
-        bucket.user_ids.append(user_id)
-        bucket.snapshots.append(packed)
+        bucket.user_ids.append(user.user_id)
+        bucket.snapshots.append(user.snapshot)
         bucket.bytes += settled_bytes
-        self._bytes += id_bytes + len(packed) + 8
-        self._index_bytes += id_bytes + INDEX_ENTRY_BYTES
+        self._bytes += id_bytes + len(user.snapshot) + 8
         if len(bucket.user_ids) >= self._job_size:
             self._close(key)
+        return True
 
-    def drain(self) -> list[Batch]:
-        """Every user held, in jobs; earliest slot first. The packer is empty afterwards."""
+    @property
+    def _is_full(self) -> bool:
+        jobs = len(self._full) + len(self._open)
+        return self._bytes >= self._bounds.commit_bytes or jobs >= self._bounds.commit_jobs
+
+    def batches(self) -> tuple[Batch, ...]:
+        """The jobs, earliest first."""
         for key in list(self._open):
             self._close(key)
-        batches = sorted(self._full, key=lambda batch: batch.scheduled_for)
-        self._full, self._bytes, self._index_bytes = [], 0, 0
-        return batches
+        return tuple(sorted(self._full, key=lambda batch: batch.scheduled_for))
 
     def _close(self, key: _Key) -> None:
         bucket = self._open.pop(key)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,10 +11,14 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from shared.core.packing import Place
 from shared.core.service_level import DayServed
 
 FULL_SCAN_EVERY = timedelta(days=7)
 ERRORS_KEPT_MAX = 100
+MARKS_MAX = 10  # a builder that ended in the middle of a flush leaves one
+
+_NUMBERED = re.compile(r"__id([0-9]+)__")  # ids that Datastore's imports bring, which come before all others
 
 
 class Scan(StrEnum):
@@ -50,6 +56,12 @@ class Cursor:
     def __str__(self) -> str:
         return self.user_id if self.due_on is None else f"{self.due_on}/{self.user_id}"
 
+    @property
+    def order(self) -> tuple[str, int | float, str]:
+        """Compares as a scan goes: by dueOn, then as Firestore orders ids."""
+        number = _NUMBERED.fullmatch(self.user_id)
+        return self.due_on or "", math.inf if number is None else int(number[1]), self.user_id
+
     @classmethod
     def parse(cls, text: str | None) -> Cursor | None:
         """The inverse of str(); a user id never holds a slash, a dueOn that somebody wrote by hand may."""
@@ -57,6 +69,35 @@ class Cursor:
             return None
         due_on, slash, user_id = text.rpartition("/")
         return cls(user_id, due_on) if slash else cls(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a flush has come that takes several commits: of the users scanned `until` there, those up to `place`
+    are in jobs. It holds as long as users have the same places (`spread`)."""
+
+    until: Cursor
+    wrapped: bool
+    place: Place
+    spread: str
+
+    def has_scanned(self, cursor: Cursor, *, wrapped: bool) -> bool:
+        return _position(cursor, wrapped) <= self._position
+
+    def has_queued(self, place: Place) -> bool:
+        return place <= self.place
+
+    def is_behind(self, cursor: Cursor | None, *, wrapped: bool) -> bool:
+        return self._position <= _position(cursor, wrapped)
+
+    @property
+    def _position(self) -> tuple[Any, ...]:
+        return _position(self.until, self.wrapped)
+
+
+def _position(cursor: Cursor | None, wrapped: bool) -> tuple[Any, ...]:  # noqa: FBT001
+    """Compares as a run goes, which may wrap around."""
+    return wrapped, () if cursor is None else cursor.order
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +161,7 @@ class Run:
     cursor: Cursor | None = None
     wrap_until: str | None = None
     wrapped: bool = False
+    marks: Sequence[Mark] = ()
     counts: ScanCounts = ScanCounts()
     errors: Sequence[Mapping[str, Any]] = ()
     errors_total: int = 0
@@ -172,18 +214,17 @@ class Run:
             cursor=None,
             wrap_until=None,
             wrapped=False,
+            marks=(),
             completed_at=None,
         )
 
     def leased(self, token: str, until: datetime) -> Run:
         return replace(self, token=token, lease_until=until, flushes=self.flushes + 1)
 
-    def advanced(self, cursor: Cursor | None, *, wrapped: bool, found: Findings) -> Run:
-        """The run after one more flush."""
+    def found(self, found: Findings) -> Run:
+        """The run after one more commit of a flush."""
         return replace(
             self,
-            cursor=cursor,
-            wrapped=wrapped,
             counts=self.counts + found.counts,
             errors=(*self.errors, *found.errors)[:ERRORS_KEPT_MAX],
             errors_total=self.errors_total + found.counts.failed,
@@ -192,6 +233,16 @@ class Run:
             flushes=self.flushes + 1,
         )
 
+    def marked(self, mark: Mark) -> Run:
+        """In the middle of a flush: the cursor stays, as others of its users are in no job yet."""
+        others = [other for other in self.marks if (other.until, other.wrapped) != (mark.until, mark.wrapped)]
+        return replace(self, marks=(*others, mark)[-MARKS_MAX:])
+
+    def advanced(self, cursor: Cursor | None, *, wrapped: bool) -> Run:
+        """At the end of a flush: everybody up to the cursor is in a job, or has been left out."""
+        marks = tuple(mark for mark in self.marks if not mark.is_behind(cursor, wrapped=wrapped))
+        return replace(self, cursor=cursor, wrapped=wrapped, marks=marks)
+
     def written(self, now: datetime, billed: Billed) -> Run:
         """The run as a builder is about to write it, with what that builder cost since it last did."""
         return replace(self, built_at=now, billed=self.billed + billed)
@@ -199,7 +250,13 @@ class Run:
     def completed(self, now: datetime) -> Run:
         last_full = LastFull(self.day, self.fingerprint) if self.reads_everybody else self.last_full
         return replace(
-            self, status=RunStatus.COMPLETED, completed_at=now, lease_until=None, cursor=None, last_full=last_full
+            self,
+            status=RunStatus.COMPLETED,
+            completed_at=now,
+            lease_until=None,
+            cursor=None,
+            marks=(),
+            last_full=last_full,
         )
 
     def released(self) -> Run:

@@ -39,6 +39,11 @@ class Schedule:
     def fingerprint(self) -> str:
         return f"{self.zone.key}/{self.window_seconds}"
 
+    @property
+    def spread(self) -> str:
+        """Changes when users' slots do."""
+        return f"{self.fingerprint}/{self.slot_width_seconds}"
+
 
 @lru_cache(maxsize=4096)
 def _midnight(zone: ZoneInfo, day: date) -> datetime:

@@ -1,8 +1,9 @@
 """The builder: pages through the users once and packs those who are due into jobs.
 
-A flush is the checkpoint: one Commit creates the jobs of every user scanned so far and moves the run's cursor behind
-them, guarded by the run document. A crash loses the scan since the last flush and nothing else; of two builders the
-second finds the run leased, and should the lease have ended, the first one's next flush fails.
+A flush is the checkpoint: the jobs of every user scanned so far are created, and the run's cursor moves behind them. It
+takes a Commit or more, each guarded by the run document, which tells after each who is in a job: all users up to its
+cursor, and those its marks name. A crash loses the scan since the last flush and nothing else; of two builders the
+second finds the run leased, and should the lease have ended, the first one's next Commit fails.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from shared.core.decision import Grant, decide
 from shared.core.errors import ConflictError, OutOfTimeError, StoreError, SystemFailureError
 from shared.core.jobs import Job, Snapshot, new_job_id
 from shared.core.outcomes import Outcome, OutcomeKind
-from shared.core.packing import Batch, Packer
+from shared.core.packing import Batch, Packer, Part, Place
 from shared.core.runs import (
     Billed,
     Cursor,
     Findings,
+    Mark,
     Run,
     RunStatus,
     Scan,
@@ -44,7 +46,10 @@ from shared.store.users import UserDocument
 from shared.store.values import get_instant
 
 HOUR = timedelta(hours=1)
-PAGE_SIZE = 2000  # users a query; larger pages are faster, until they hold the memory a flush is meant to bound
+PAGE_SIZE = 8000  # users a query; larger pages are faster, until they hold the memory a flush is meant to bound
+PAGE_SHARE = 500  # users a query for each second of a call's time: short calls get past a page as well
+
+SCANNED, SKIPPED, FAILED = ScanCounts(1), ScanCounts(1, skipped=1), ScanCounts(1, failed=1)
 
 
 def build(context: Context, requested: ScanRequest, process_seconds: float) -> BuildReport:
@@ -126,14 +131,16 @@ class Builder:
         self._stored = stored
         self._dry = dry
         self._scan_budget = until_reserve(context.wire.budget, process_seconds)
+        self._page_size = min(PAGE_SIZE, max(1, int(process_seconds * PAGE_SHARE)))
         self._now = context.clock()
         self._day = stored.run.day
         self._day_start = context.schedule.day_start(self._day)
-        self._packer = Packer(context.settings.job_size)
+        self._packer = Packer(context.settings.job_size, self._now)
         self._cursor = stored.run.cursor
         self._wrapped = stored.run.wrapped
+        self._marks = [mark for mark in stored.run.marks if mark.spread == context.schedule.spread]
         self._paused = False
-        self._unsaved: list[Batch] = []  # drained, and not in a commit yet
+        self._unsaved: Part | None = None  # taken from the packer, and not in a commit yet
         self._flush_by = self._lease_half()
         self._pending = _Findings()  # since the last flush
         self._flushed = _Findings()
@@ -190,7 +197,7 @@ class Builder:
         """Pages from the cursor on; the next is fetched while the last is worked on."""
         with ThreadPoolExecutor(1) as ahead:
             page = self._page(self._cursor, until)
-            while len(page) == PAGE_SIZE:
+            while len(page) == self._page_size:
                 following = ahead.submit(self._page, self._cursor_at(page[-1]), until)
                 yield page, True
                 page = following.result()
@@ -199,8 +206,8 @@ class Builder:
     def _page(self, after: Cursor | None, until: str | None) -> list[UserDocument]:
         users = self._context.users()
         if self._stored.run.scan is Scan.DUE:
-            return users.due_page(self._day, after, PAGE_SIZE)
-        return users.page(after, until, PAGE_SIZE)
+            return users.due_page(self._day, after, self._page_size)
+        return users.page(after, until, self._page_size)
 
     def _cursor_at(self, document: UserDocument) -> Cursor:
         due = self._stored.run.scan is Scan.DUE
@@ -212,16 +219,19 @@ class Builder:
         """Pack those who are due; flush whenever the packer is full."""
         for document in page:
             self._cursor = self._cursor_at(document)
+            marks = [mark for mark in self._marks if mark.has_scanned(self._cursor, wrapped=self._wrapped)]
+            if any(mark.has_queued(self._place(document.user_id)) for mark in marks):
+                continue
             found = guarded(document.user_id, lambda: self._sifted(document))  # noqa: B023 (called at once)
             if isinstance(found, Snapshot):
-                scheduled_for = self._pack(document, found)
-                self._pending.queue((scheduled_for - self._day_start) // HOUR)
-            elif isinstance(found, Outcome):
-                self._pending.fail([found])
-            else:
-                self._pending.count(skipped=1)
+                self._pack(document, found)
+            if not marks:  # else it was counted when the flush began that left the mark
+                self._pending.count(found)
             if self._packer.is_full:
                 self._flush()
+
+    def _place(self, user_id: str) -> Place:
+        return Place(self._context.schedule.slot_start(self._day, user_id), user_id)
 
     def _sifted(self, document: UserDocument) -> Snapshot | None:
         """What the job is to carry of a due user; None for one with nothing to do. Raises UserError."""
@@ -231,14 +241,13 @@ class Builder:
             return None
         return Snapshot(document.update_time_ns, user.balance, user.plan, user.periods.get(decision.plan), user.anchor)
 
-    def _pack(self, document: UserDocument, snapshot: Snapshot) -> datetime:
-        """Into a job of the user's slot; those whose slot has passed share the present moment, and so their jobs."""
-        slot = self._context.schedule.slot_start(self._day, document.user_id)
-        scheduled_for = max(self._now, slot)
-        known_since = waiting_since(document.raw, get_instant(document.update_time_ns), self._context.plans.default)
-        due_at = slot if slot >= self._now else min(self._now, max(slot, known_since))
-        self._packer.add(scheduled_for, document.user_id, snapshot, due_at)
-        return scheduled_for
+    def _pack(self, document: UserDocument, snapshot: Snapshot) -> None:
+        place = self._place(document.user_id)
+        due_at = None
+        if place.slot < self._now:
+            default, updated_at = self._context.plans.default, get_instant(document.update_time_ns)
+            due_at = min(self._now, max(place.slot, waiting_since(document.raw, updated_at, default)))
+        self._packer.add(place, snapshot, due_at)
 
     def _adopt(self, page: Sequence[UserDocument]) -> None:
         """Stamp the current period of everybody on the page, granting nothing; then checkpoint."""
@@ -249,8 +258,8 @@ class Builder:
             # Passed over, they would be granted by the next scan of everybody.
             raise SystemFailureError("some users can't be adopted at the moment; call again to go on from here")
         outcomes += [outcome for outcome in sifted if isinstance(outcome, Outcome)]
-        self._pending.fail([outcome for outcome in outcomes if outcome.code is not None])
-        self._pending.count(skipped=sum(outcome.code is None for outcome in outcomes))
+        for outcome in outcomes:
+            self._pending.count(outcome)
         if page:
             self._cursor = self._cursor_at(page[-1])
         self._flush()
@@ -258,33 +267,42 @@ class Builder:
     # Writing
 
     def _flush(self, ended: Callable[[Run], Run] | None = None) -> None:
-        """The checkpoint: create the jobs, move the cursor and extend the lease, or end it, in one Commit."""
-        self._unsaved += self._packer.drain()
-        if not self._dry:
-            self._save(ended or self._extended)
-            self._pending.count(jobs_created=len(self._unsaved))
-        self._unsaved = []
-        self._flushed.add(self._pending)
-        self._pending = _Findings()
+        """The checkpoint: create the jobs of everybody held, move the cursor and extend the lease, or end it."""
+        while True:
+            part = self._unsaved = self._unsaved or self._packer.take()
+            found = self._pending.with_jobs(part, self._day_start, created=not self._dry)
+            if not self._dry:
+                self._save(part, found, ended or self._extended)
+            self._flushed.add(found)
+            self._pending, self._unsaved = _Findings(), None
+            if self._packer.is_empty:
+                break
         if ended is None and not self._dry:
             self._paused = self._context.control().is_paused()
 
-    def _save(self, ended: Callable[[Run], Run]) -> None:
-        found = self._pending.as_findings(jobs_created=len(self._unsaved))
-        run = ended(self._stored.run.advanced(self._cursor, wrapped=self._wrapped, found=found))
+    def _save(self, part: Part, found: _Findings, ended: Callable[[Run], Run]) -> None:
+        """One Commit of a flush; with the last one the flush has `ended`."""
+        run = self._stored.run.found(found.as_findings())
+        if self._packer.is_empty:
+            run = ended(run.advanced(self._cursor, wrapped=self._wrapped))
+        else:
+            run = self._extended(run.marked(self._mark(part)))
         cost = self._context.wire.cost
-        billed = Billed(cost.reads - self._told.reads, cost.writes - self._told.writes + 1 + len(self._unsaved))
+        billed = Billed(cost.reads - self._told.reads, cost.writes - self._told.writes + 1 + len(part.batches))
         run = run.written(self._context.clock(), billed)
         wire = self._context.wire.insisting()
         wire = wire.within(wire.budget.longer_by(LAST_WORD_SECONDS))
         jobs = self._context.jobs(wire)
-        creates = [
-            jobs.create_write(self._job(run, n, batch), batch.snapshots) for n, batch in enumerate(self._unsaved)
-        ]
+        creates = [jobs.create_write(self._job(run, n, batch), batch.snapshots) for n, batch in enumerate(part.batches)]
         self._stored = self._context.runs(wire).save(self._stored, run, creates)
         self._told += billed
         self._flush_by = self._lease_half()
         logs.info("build_flushed", f"{len(creates)} jobs created", jobs=len(creates))
+
+    def _mark(self, part: Part) -> Mark:
+        assert self._cursor is not None, "a flush of several commits holds users"
+        assert part.last is not None
+        return Mark(self._cursor, self._wrapped, part.last, self._context.schedule.spread)
 
     def _extended(self, run: Run) -> Run:
         return replace(run, lease_until=self._context.clock() + self._context.lease)
@@ -330,22 +348,28 @@ class _Findings:
     errors_by_code: Counter[str] = field(default_factory=Counter)
     planned_by_hour: Counter[int] = field(default_factory=Counter)
 
-    def queue(self, hour: int) -> None:
-        self.count(queued=1)
-        self.planned_by_hour[hour] += 1
+    def count(self, found: Snapshot | Outcome | None) -> None:
+        """Count a user as scanned, and as skipped or failed; who is due is counted as queued with its job."""
+        if isinstance(found, Snapshot):
+            self.counts += SCANNED
+        elif found is None or found.code is None:
+            self.counts += SKIPPED
+        else:
+            self.counts += FAILED
+            self.errors.add([found.as_error()])
+            self.errors_by_code[found.code] += 1
 
-    def count(self, *, queued: int = 0, skipped: int = 0, jobs_created: int = 0) -> None:
-        self.counts += ScanCounts(scanned=queued + skipped, queued=queued, skipped=skipped, jobs_created=jobs_created)
-
-    def fail(self, outcomes: Sequence[Outcome]) -> None:
-        self.counts += ScanCounts(scanned=len(outcomes), failed=len(outcomes))
-        self.errors.add([outcome.as_error() for outcome in outcomes])
-        self.errors_by_code.update(str(outcome.code) for outcome in outcomes)
+    def with_jobs(self, part: Part, day_start: datetime, *, created: bool) -> _Findings:
+        """… and what became of it in one commit."""
+        jobs = ScanCounts(queued=part.users, jobs_created=len(part.batches) if created else 0)
+        hours = Counter[int]()
+        for batch in part.batches:
+            hours[(batch.scheduled_for - day_start) // HOUR] += len(batch.user_ids)
+        return _Findings(self.counts + jobs, self.errors, self.errors_by_code, hours)
 
     def add(self, other: _Findings) -> None:
         self.counts += other.counts
         self.errors.merge(other.errors)
 
-    def as_findings(self, jobs_created: int) -> Findings:
-        counts = self.counts + ScanCounts(jobs_created=jobs_created)
-        return Findings(counts, self.errors.shown, self.errors_by_code, self.planned_by_hour)
+    def as_findings(self) -> Findings:
+        return Findings(self.counts, self.errors.shown, self.errors_by_code, self.planned_by_hour)

@@ -151,7 +151,7 @@ class JobViews:
         return wanted
 
     def _documents(self, wanted: Any) -> list[JobDocument]:
-        return [_job_document(document) for document in self._wire.run_query(self._wire.documents, wanted)]
+        return self._wire.run_query(self._wire.documents, wanted, _job_document)
 
     def _name(self, job_id: str) -> str:
         return f"{self._wire.documents}/{self._collection_id}/{job_id}"

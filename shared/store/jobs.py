@@ -45,7 +45,7 @@ class JobStore:
             put_time(wanted.start_at.values.add().timestamp_value, after.visible_at)
             wanted.start_at.values.add().reference_value = self._name(after.job_id)
         wanted.limit.value = limit
-        return [_ticket(document) for document in self._wire.run_query(self._wire.documents, wanted)]
+        return self._wire.run_query(self._wire.documents, wanted, _ticket)
 
     def claim(self, tickets: Sequence[Ticket], token: str, now: datetime, lease: timedelta) -> list[Claim]:
         """Claim jobs, each for itself; those lost to another worker are left out. The attempt is counted here."""

@@ -32,8 +32,8 @@ class RollupStore:
         wanted = StructuredQueryPb()
         wanted.from_.add().collection_id = "rollups"
         wanted.limit.value = SHARDS
-        found = self._wire.run_query(f"{self._runs}/{run_id}", wanted)
-        return Rollup.of([get_fields(document.fields) for document in found])
+        found = self._wire.run_query(f"{self._runs}/{run_id}", wanted, lambda document: get_fields(document.fields))
+        return Rollup.of(found)
 
     def write(self, run_id: str, job_id: str, increments: Mapping[str, int]) -> Any:
         """The write that adds to the job's shard of the run's roll-up; amounts by field path."""

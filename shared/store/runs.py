@@ -10,7 +10,8 @@ from typing import Any
 from google.cloud.firestore_v1.types import query
 
 from shared.core.errors import ConflictError, RejectedError
-from shared.core.runs import Billed, Cursor, LastFull, Run, RunStatus, Scan, ScanCounts
+from shared.core.packing import Place
+from shared.core.runs import Billed, Cursor, LastFull, Mark, Run, RunStatus, Scan, ScanCounts
 from shared.core.service_level import DayServed, Served
 from shared.store.values import WritePb, get_fields, nanoseconds, put_fields, put_nanoseconds
 from shared.store.wire import Wire
@@ -49,8 +50,8 @@ class RunStore:
         order.field.field_path = "runId"
         order.direction = query.StructuredQuery.Direction.DESCENDING.value
         wanted.limit.value = 1
-        found = self._wire.run_query(self._wire.documents, wanted)
-        return _stored(found[0]) if found else None
+        found = self._wire.run_query(self._wire.documents, wanted, _stored)
+        return found[0] if found else None
 
     def save(self, stored: StoredRun, run: Run, beside: Sequence[Any] = ()) -> StoredRun:
         """Write the run, and what goes `beside` it, in one Commit. Raises ConflictError if another wrote it first."""
@@ -91,6 +92,16 @@ def _encode(run: Run) -> dict[str, Any]:
         "cursor": None if run.cursor is None else str(run.cursor),
         "wrapUntil": run.wrap_until,
         "wrapped": run.wrapped,
+        "marks": [
+            {
+                "until": str(mark.until),
+                "wrapped": mark.wrapped,
+                "slot": mark.place.slot,
+                "userId": mark.place.user_id,
+                "spread": mark.spread,
+            }
+            for mark in run.marks
+        ],
         "scannedUsers": run.counts.scanned,
         "queuedUsers": run.counts.queued,
         "skippedUsers": run.counts.skipped,
@@ -140,6 +151,7 @@ def _decode(fields: Mapping[str, Any]) -> Run:
         cursor=Cursor.parse(fields["cursor"]),
         wrap_until=fields["wrapUntil"],
         wrapped=fields["wrapped"],
+        marks=tuple(map(_decode_mark, fields.get("marks", ()))),
         counts=ScanCounts(
             fields["scannedUsers"],
             fields["queuedUsers"],
@@ -166,3 +178,10 @@ def _decode(fields: Mapping[str, Any]) -> Run:
         if last_full is None
         else LastFull(date.fromisoformat(last_full["runId"]), last_full["fingerprint"]),
     )
+
+
+def _decode_mark(fields: Mapping[str, Any]) -> Mark:
+    until = Cursor.parse(fields["until"])
+    if until is None:
+        raise ValueError("a mark without its cursor")
+    return Mark(until, fields["wrapped"], Place(fields["slot"], fields["userId"]), fields["spread"])

@@ -238,7 +238,7 @@ class UserStore:
         order.direction = ASCENDING
 
     def _run(self, wanted: Any) -> list[UserDocument]:
-        return [self._named(document) for document in self._wire.run_query(self._parent, wanted)]
+        return self._wire.run_query(self._parent, wanted, self._named)
 
     def _named(self, document: Any) -> UserDocument:
         return self._user(document, document.name[len(self._prefix) :])

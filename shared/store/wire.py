@@ -164,11 +164,18 @@ class Wire:
         seconds = random.uniform(0, min(WAIT_SECONDS_MAX, 2 ** (tries - 1)))  # noqa: S311 (jitter)
         time.sleep(min(seconds, self.budget.remaining_seconds))
 
-    def run_query(self, parent: str, query: Any) -> list[Any]:
-        """The documents a StructuredQuery finds. Billed: one read each, at least one."""
+    def run_query(self, parent: str, query: Any, taken: Callable[[Any], T]) -> list[T]:
+        """What is `taken` of each document that a StructuredQuery finds. Billed: one read each, at least one.
+
+        It is taken as the documents arrive, because their messages hold several times the memory.
+        """
         request = firestore.RunQueryRequest.wrap(RunQueryPb(parent=parent, structured_query=query))
-        responses = self._stream("RunQuery", self.connection.client.run_query, request)
-        found = [pb.document for pb in map(firestore.RunQueryResponse.pb, responses) if pb.HasField("document")]
+
+        def read(**kwargs: Any) -> list[T]:
+            answers = map(firestore.RunQueryResponse.pb, self.connection.client.run_query(**kwargs))
+            return [taken(pb.document) for pb in answers if pb.HasField("document")]
+
+        found, _ = self._call("RunQuery", read, request, READ_SECONDS_MAX)
         self.cost.add(reads=max(1, len(found)))
         return found
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import grpc
 import pytest
 
 import shared.services.build
 from shared.core.errors import SystemFailureError
-from shared.core.packing import Packer
-from tests.support.faults import WireError
+from shared.core.packing import Bounds, Packer
+from shared.core.runs import Cursor
+from shared.settings import Settings
+from tests.support.faults import Mode, ProcessEnded, WireError, nth
 from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
 
 
@@ -123,16 +126,16 @@ def test_a_builder_that_lost_its_lease_can_not_flush(monkeypatch):
     world = World()
     users = population(30)
     world.users(users)
-    drain = Packer.drain
+    take = Packer.take
     overtaken = []
 
     def overtake(packer):
         if not overtaken:
             overtaken.append(True)
             overtaken.append(world.build(MIDNIGHT + timedelta(minutes=10)))
-        return drain(packer)
+        return take(packer)
 
-    monkeypatch.setattr(Packer, "drain", overtake)
+    monkeypatch.setattr(Packer, "take", overtake)
     slow = world.build(MIDNIGHT)
 
     assert (slow.status, slow.counts.queued) == ("in_progress", 0)
@@ -142,7 +145,7 @@ def test_a_builder_that_lost_its_lease_can_not_flush(monkeypatch):
 
 def test_flushes_by_size_and_never_loses_what_was_scanned(monkeypatch):
     """With a flush every few jobs the run has many checkpoints and every user still one job."""
-    monkeypatch.setattr(shared.services.build, "Packer", lambda size: Packer(size, flush_jobs_max=5))
+    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=Bounds(flush_jobs=5)))
     world = World(job_size=10)
     users = population(300)
     world.users(users)
@@ -152,6 +155,94 @@ def test_flushes_by_size_and_never_loses_what_was_scanned(monkeypatch):
     assert report.counts.queued == 300
     assert world.run()["flushes"] > 5
     assert queued(world) == Counter(dict.fromkeys(users, 1))
+
+
+def test_a_flush_of_several_commits_is_one_checkpoint(monkeypatch):
+    """Jobs hold users from all over the scan, however many commits it takes to create them."""
+    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 50)
+    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=Bounds(commit_jobs=1)))
+    world = World(job_size=100)
+    users = population(320)
+    world.users(users)
+
+    report = world.build()
+
+    assert (report.counts.scanned, report.counts.queued, report.counts.jobs_created) == (320, 320, 4)
+    assert (world.run()["queuedUsers"], world.run()["jobsCreated"], world.run()["marks"]) == (320, 4, [])
+    assert queued(world) == Counter(dict.fromkeys(users, 1))
+
+
+@pytest.mark.parametrize("scan", ["all", "due"])
+@pytest.mark.parametrize("commits", range(2, 6))
+def test_a_flush_broken_off_is_gone_on_with(monkeypatch, scan, commits):
+    """Whom its commits have reached is passed over by the next builder, even if that stops after every page."""
+    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 20)
+    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=Bounds(commit_jobs=2)))
+    world = World(job_size=5)
+    users = population(60) | {"__id7__": {"credits": 1, "plan": "adder"}, "bad": {"credits": "x"}}
+    world.users(users)
+    yesterday = {"periods": {"adder": "2026-11-20"}, "plan": "adder", "dueOn": "2026-11-21"}
+    for user_id in users:
+        world.update(f"users/{user_id}", creditRefresh=yesterday)
+
+    with world.faulty(nth("Commit", commits, Mode.ENDED)), pytest.raises(ProcessEnded):
+        world.build(MIDNIGHT, scan)
+    marks = world.run()["marks"]
+    reports = [world.build_a_page(MIDNIGHT + timedelta(minutes=5), scan)]
+    while reports[-1].has_more and len(reports) < 20:
+        reports.append(world.build_a_page(MIDNIGHT + timedelta(minutes=5), scan))
+
+    assert len(marks) == (commits > 2)  # the first leases the run
+    run = world.run()
+    assert (run["scannedUsers"], run["queuedUsers"], run["failedUsers"], run["marks"]) == (62, 61, 1, [])
+    assert queued(world) == Counter(dict.fromkeys(users.keys() - {"bad"}, 1))
+
+
+@pytest.mark.parametrize("commits", range(2, 9))
+def test_a_wrapped_scan_broken_off_in_a_flush_is_gone_on_with(monkeypatch, commits):
+    """On either side of the wrap, and between the two."""
+    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 20)
+    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=Bounds(commit_jobs=2)))
+    world = World(job_size=5)
+    users = population(60)
+    world.users(users)
+    world.build_a_page(MIDNIGHT)
+
+    with world.faulty(nth("Commit", commits, Mode.ENDED)), pytest.raises(ProcessEnded):
+        world.build(MIDNIGHT + DAY)
+    report = world.build(MIDNIGHT + DAY + timedelta(minutes=5))
+
+    today = [job for job in world.jobs().values() if job["runId"] == "2026-11-23"]
+    assert report.status == "completed"
+    assert Counter(user_id for job in today for user_id in job["userIds"]) == Counter(dict.fromkeys(users, 1))
+
+
+def test_a_mark_counts_for_the_slots_it_was_made_for(monkeypatch):
+    """With wider slots users have other places: those in jobs are queued again, and nobody is left out."""
+    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=Bounds(commit_jobs=1)))
+    world = World(slot_seconds=3600)
+    users = population(60)
+    world.users(users)
+    with world.faulty(nth("Commit", 8, Mode.ENDED)), pytest.raises(ProcessEnded):
+        world.build()
+    world.settings = Settings(**{**world.settings.model_dump(), "slot_seconds": 86_400})
+
+    world.build(MIDNIGHT + timedelta(minutes=5))
+    worked = world.work()
+
+    assert queued(world).keys() == users.keys()
+    assert worked.tally.refreshed == 60
+
+
+def test_a_scan_goes_in_the_order_of_cursors():
+    """What is behind a cursor can be told without asking the database, whatever the ids are like."""
+    world = World()
+    names = ["a", "a!", "a-b", "ab", "B", "ü", "數", "\uffee", "😀", "__id7__", "__id10__", "__id9__", "_", "__a", "~"]
+    world.users({name: {"credits": 1} for name in names})
+
+    found = [document.user_id for document in world.context(MIDNIGHT).users().page(None, None, 100)]
+
+    assert found == sorted(names, key=lambda name: Cursor(name).order)
 
 
 def test_job_size_one_gives_one_job_per_user():
@@ -370,7 +461,7 @@ def test_an_adoption_unfinished_at_midnight_goes_on_and_then_the_due_are_found(m
 def test_a_run_paused_in_the_middle_says_so(monkeypatch):
     """The switch is looked at with every flush; what was scanned by then is kept."""
     monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 20)
-    monkeypatch.setattr(shared.services.build, "Packer", lambda size: Packer(size, flush_jobs_max=3))
+    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=Bounds(flush_jobs=3)))
     world = World(job_size=5)
     users = population(100)
     world.users(users)

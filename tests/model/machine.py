@@ -14,6 +14,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Any, ClassVar
 from unittest.mock import patch
 
@@ -34,7 +35,7 @@ import shared.services.work
 from dev.emulator import clear
 from dev.oracle import Rules
 from shared.core.errors import NotFoundError, SystemFailureError
-from shared.core.packing import Packer
+from shared.core.packing import BOUNDS, Bounds, Packer
 from shared.core.runs import Cursor, ScanRequest
 from shared.services.build import build
 from shared.services.context import Context
@@ -182,11 +183,11 @@ class Days(RuleBasedStateMachine):
         began=st.sampled_from(BEGINNINGS),
         timezone=st.sampled_from(["UTC", "America/New_York", "Asia/Kolkata"]),
         job_size=st.sampled_from([1, 2, 300]),
-        flush_jobs=st.sampled_from([1, 3, 440]),
+        bounds=st.sampled_from([Bounds(flush_jobs=1), Bounds(flush_jobs=4, commit_jobs=1), BOUNDS]),
         users=st.lists(plans, min_size=2, max_size=7),
         rests_on_auto=st.booleans(),
     )
-    def deploy(self, *, began, timezone, job_size, flush_jobs, users, rests_on_auto):
+    def deploy(self, *, began, timezone, job_size, bounds, users, rests_on_auto):
         """A project, an app with a few users, and our functions deployed beside it."""
         self.world = World(plans=PLANS, timezone=timezone, job_size=job_size, max_attempts=2)
         self.now = began
@@ -201,7 +202,7 @@ class Days(RuleBasedStateMachine):
         self.last: Callable[[], object] | None = None
         self.cursor: Cursor | None = None
         self._open_wires()
-        self._patch(flush_jobs)
+        self._patch(bounds)
         self.signed_up = self.rested = 0
         for plan in users:
             self._sign_up(plan, "b", created=False, credits_held=5)
@@ -216,12 +217,12 @@ class Days(RuleBasedStateMachine):
             self.resources.callback(connection.client.transport.close)
         self.resources.callback(clear, host, self.world.settings.project)
 
-    def _patch(self, flush_jobs: int) -> None:
+    def _patch(self, bounds: Bounds) -> None:
         """Small pages and flushes, so that a few users make many checkpoints; no waiting between tries."""
         patches = [
             patch.object(wire, "WAIT_SECONDS_MAX", 0.001),
             patch.object(shared.services.build, "PAGE_SIZE", 2),
-            patch.object(shared.services.build, "Packer", lambda size: Packer(size, flush_jobs_max=flush_jobs)),
+            patch.object(shared.services.build, "Packer", partial(Packer, bounds=bounds)),
         ]
         if self.pool is not None:
             services = (shared.services.build, shared.services.work)

@@ -171,7 +171,7 @@ class World:
             if last:
                 wanted.start_at.values.add().reference_value = last
             wanted.limit.value = 1000
-            page = self.admin.run_query(parent, wanted)
+            page = self.admin.run_query(parent, wanted, lambda document: document)
             found |= {document.name.rpartition("/")[2]: get_fields(document.fields) for document in page}
             if len(page) < 1000:
                 return found

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared.core import packing
 from shared.core.jobs import Snapshot
-from shared.core.packing import Batch, Packer, pack_snapshot, unpack_snapshots
+from shared.core.packing import Batch, Bounds, Packer, Part, Place, pack_snapshot, unpack_snapshots
 from tests.unit.strategies import balances, days
 
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
@@ -26,14 +26,35 @@ due_users = st.lists(
 ).map(lambda drawn: [(slot, f"{number}-{name}", snapshot) for number, (slot, name, snapshot) in enumerate(drawn)])
 
 
-def packed(packer: Packer, users: list[tuple[datetime, str, Snapshot]]) -> list[list[Batch]]:
-    """The users as a builder packs them: one list of batches a flush."""
+limits = st.builds(
+    Bounds,
+    flush_users=st.integers(1, 40),
+    flush_bytes=st.integers(1, 3000),
+    flush_jobs=st.integers(1, 8),
+    commit_jobs=st.integers(1, 6),
+    commit_bytes=st.integers(1, 3000),
+)
+
+
+def packed(packer: Packer, users: list[tuple[datetime, str, Snapshot]]) -> list[list[Part]]:
+    """The users as a builder packs them: for each flush the parts it is made of."""
     flushes = []
     for slot, user_id, snapshot in users:
-        packer.add(slot, user_id, snapshot)
+        packer.add(Place(slot, user_id), snapshot)
         if packer.is_full:
-            flushes.append(packer.drain())
-    return [*flushes, packer.drain()]
+            flushes.append(drained(packer))
+    return [*flushes, drained(packer)]
+
+
+def drained(packer: Packer) -> list[Part]:
+    parts = [packer.take()]
+    while not packer.is_empty:
+        parts.append(packer.take())
+    return parts
+
+
+def batches_of(flushes: list[list[Part]]) -> list[Batch]:
+    return [batch for parts in flushes for part in parts for batch in part.batches]
 
 
 def settled_bytes(batch: Batch) -> int:
@@ -43,33 +64,47 @@ def settled_bytes(batch: Batch) -> int:
     return sum(ids) + sum(max(packing.USER_BYTES_SETTLED, size) for size in sizes)
 
 
-@given(due_users, st.integers(1, 8), st.integers(1, 6), st.integers(1, 3000))
-def test_packing_loses_and_doubles_nobody(users, job_size, flush_jobs_max, flush_bytes_max):
+@given(due_users, st.integers(1, 8), limits)
+def test_packing_loses_and_doubles_nobody(users, job_size, bounds):
     """Each user is in one job, in its own slot, with its own snapshot, whatever the limits are."""
-    flushes = packed(Packer(job_size, flush_jobs_max, flush_bytes_max), users)
+    flushes = packed(Packer(job_size, MIDNIGHT, bounds), users)
 
     found = [
         (batch.scheduled_for, user_id, snapshot)
-        for batches in flushes
-        for batch in batches
+        for batch in batches_of(flushes)
         for user_id, snapshot in zip(batch.user_ids, unpack_snapshots(batch.snapshots), strict=True)
     ]
     assert Counter(users) == Counter(found)
 
 
-@given(due_users, st.integers(1, 8), st.integers(1, 6), st.integers(1, 3000))
-def test_no_bound_is_exceeded(users, job_size, flush_jobs_max, flush_bytes_max):
-    """No job has more users than JOB_SIZE and none is empty; no flush has more jobs than it may."""
-    flushes = packed(Packer(job_size, flush_jobs_max, flush_bytes_max), users)
+@given(due_users, st.integers(1, 8), limits)
+def test_no_bound_is_exceeded(users, job_size, bounds):
+    """No job has more users than JOB_SIZE and none is empty; no flush and no commit has more than it may."""
+    flushes = packed(Packer(job_size, MIDNIGHT, bounds), users)
 
-    assert all(1 <= len(batch.user_ids) <= job_size for batches in flushes for batch in batches)
-    assert all(len(batches) <= flush_jobs_max for batches in flushes)
+    assert all(1 <= len(batch.user_ids) <= job_size for batch in batches_of(flushes))
+    assert all(sum(part.users for part in parts) <= bounds.flush_users for parts in flushes)
+    assert all(len(part.batches) <= bounds.commit_jobs for parts in flushes for part in parts)
+
+
+@given(due_users, st.integers(1, 8), limits, st.sampled_from(SLOTS[:5]))
+def test_the_last_place_tells_whom_a_flush_has_reached(users, job_size, bounds, now):
+    """After each part those up to its last place are in jobs, and those behind it are not."""
+    slots = {user_id: slot for slot, user_id, _ in users}
+    for parts in packed(Packer(job_size, now, bounds), users):
+        places = [
+            sorted(Place(slots[user_id], user_id) for batch in part.batches for user_id in batch.user_ids)
+            for part in parts
+        ]
+
+        assert [part.last for part in parts] == [part[-1] if part else None for part in places]
+        assert sorted(place for part in places for place in part) == [place for part in places for place in part]
 
 
 @given(due_users, st.integers(1, 8))
 def test_jobs_come_in_the_order_of_their_slots(users, job_size):
     """Earliest first, and full before another of the same slot is begun."""
-    (batches,) = packed(Packer(job_size), users)
+    batches = batches_of(packed(Packer(job_size, MIDNIGHT), users))
 
     slots = [batch.scheduled_for for batch in batches]
     assert slots == sorted(slots)
@@ -79,60 +114,100 @@ def test_jobs_come_in_the_order_of_their_slots(users, job_size):
 
 
 @given(due_users, st.integers(1, 8))
+def test_slots_that_have_passed_share_the_present(users, job_size):
+    """Their users fill jobs together."""
+    now = SLOTS[2]
+    batches = batches_of(packed(Packer(job_size, now), users))
+
+    due = Counter(max(slot, now) for slot, _, _ in users)
+    assert Counter(batch.scheduled_for for batch in batches) == {
+        moment: -(-count // job_size) for moment, count in due.items()
+    }
+
+
+@given(due_users, st.integers(1, 8))
 def test_a_drained_packer_is_empty(users, job_size):
     """It can be filled again, as if it were new."""
-    packer = Packer(job_size, flush_jobs_max=1000)
+    packer = Packer(job_size, MIDNIGHT)
     packed(packer, users)
 
-    assert packer.drain() == []
-    assert packed(Packer(job_size, flush_jobs_max=1000), users) == packed(packer, users)
+    assert packer.is_empty
+    assert packer.take() == Part((), None)
+    assert packed(Packer(job_size, MIDNIGHT), users) == packed(packer, users)
 
 
 def test_one_user_a_job_is_possible():
     """JOB_SIZE=1 gives one job document per user."""
-    users = [(SLOTS[0], f"user-{number}", SNAPSHOT) for number in range(20)]
+    users = [(SLOTS[0], f"user-{number:02}", SNAPSHOT) for number in range(20)]
 
-    (batches,) = packed(Packer(1), users)
+    batches = batches_of(packed(Packer(1, MIDNIGHT), users))
 
     assert [batch.user_ids for batch in batches] == [(user_id,) for _, user_id, _ in users]
 
 
 def test_a_flush_is_due_by_the_number_of_jobs():
-    """Full and open jobs count together: a commit stays under 450 writes."""
-    packer, added = Packer(300), 0
+    """Full and open jobs count together; each of its commits stays under 450 writes."""
+    packer, added = Packer(300, MIDNIGHT), 0
     while not packer.is_full:
-        packer.add(MIDNIGHT + timedelta(seconds=added), f"user-{added}", SNAPSHOT)
+        packer.add(Place(MIDNIGHT + timedelta(seconds=added), f"user-{added}"), SNAPSHOT)
         added += 1
 
-    assert added == len(packer.drain()) == packing.FLUSH_JOBS_MAX < 450
+    parts = drained(packer)
+    assert added == packing.BOUNDS.flush_jobs == sum(len(part.batches) for part in parts)
+    assert {len(part.batches) for part in parts[:-1]} == {packing.BOUNDS.commit_jobs}
+    assert packing.BOUNDS.commit_jobs < 450
 
 
-def test_a_flush_is_due_by_its_bytes():
-    """A commit stays under 6 MB, also with the longest ids there may be."""
-    packer, added = Packer(500), 0
+def test_a_flush_is_due_by_the_number_of_users():
+    """What is held does not grow with the population; jobs of the usual width of slots are well filled."""
+    packer, added = Packer(300, MIDNIGHT), 0
     while not packer.is_full:
-        packer.add(SLOTS[added % 288], f"{added:04}" + LONGEST_ID[2:], SNAPSHOT)
+        packer.add(Place(SLOTS[added % 288], f"{added:028}"), SNAPSHOT)
         added += 1
 
-    batches = packer.drain()
-    id_bytes = sum(len(user_id.encode()) for batch in batches for user_id in batch.user_ids)
-    size = id_bytes + sum(len(batch.snapshots) for batch in batches)
-    indexed = id_bytes + added * packing.INDEX_ENTRY_BYTES
-    assert size < 6_000_000
-    assert 0.9 * packing.TRANSACTION_BYTES_MAX < size + indexed < 10 * 2**20
-    assert len(batches) < packing.FLUSH_JOBS_MAX
+    jobs = sum(len(part.batches) for part in drained(packer))
+    assert added == packing.BOUNDS.flush_users
+    assert added / jobs > 200
 
 
-@pytest.mark.parametrize("bound", [{"flush_jobs_max": 1}, {"flush_bytes_max": 1}], ids=["jobs", "bytes"])
+@pytest.mark.parametrize("filling", ["", "u" * 23, "ü" * 747], ids=["short", "usual", "longest"])
+def test_a_commit_stays_under_its_bytes(filling):
+    """Its documents under 6 MB, and under 10 MiB with their index entries; of the longest ids a flush holds fewer."""
+    packer, added = Packer(500, MIDNIGHT), 0
+    while not packer.is_full:
+        packer.add(Place(SLOTS[added % 288], f"{added:05}{filling}"), SNAPSHOT)
+        added += 1
+
+    parts = drained(packer)
+    assert (sum(map(weight, parts)) >= packing.BOUNDS.flush_bytes) == (added < packing.BOUNDS.flush_users)
+    for part in parts:
+        assert weight(part) < 6_000_000
+        assert weight(part) + indexed(part) < 10 * 2**20
+    assert min(map(weight, parts[:-1])) > 0.8 * packing.BOUNDS.commit_bytes
+
+
+def weight(part: Part) -> int:
+    """The bytes of a commit's ids and snapshots."""
+    return sum(
+        sum(len(user_id.encode()) for user_id in batch.user_ids) + len(batch.snapshots) for batch in part.batches
+    )
+
+
+def indexed(part: Part) -> int:
+    """The bytes of the index entries it makes, one a user: the id, the job's path, and what each entry takes."""
+    return sum(len(user_id.encode()) + 125 for batch in part.batches for user_id in batch.user_ids)
+
+
+@pytest.mark.parametrize("bound", [{"flush_jobs": 1}, {"flush_users": 1}, {"flush_bytes": 1}], ids=str)
 def test_an_empty_packer_is_not_full(bound):
     """Nor is one that has just been drained."""
-    packer = Packer(300, **bound)
+    packer = Packer(300, MIDNIGHT, Bounds(**bound))
     assert not packer.is_full
 
-    packer.add(SLOTS[0], "ann", SNAPSHOT)
+    packer.add(Place(SLOTS[0], "ann"), SNAPSHOT)
 
     assert packer.is_full
-    assert len(packer.drain()) == 1
+    assert packer.take().users == 1
     assert not packer.is_full
 
 
@@ -141,7 +216,7 @@ def test_a_job_stays_under_its_bytes(user_id):
     """Long ids make smaller jobs; ids as they usually are don't."""
     users = [(SLOTS[0], f"{number:03}{user_id[3:]}", SNAPSHOT) for number in range(500)]
 
-    (batches,) = packed(Packer(500), users)
+    batches = batches_of(packed(Packer(500, MIDNIGHT), users))
 
     assert max(settled_bytes(batch) for batch in batches) <= packing.JOB_BYTES_MAX
     assert (len(batches) == 1) == (len(user_id) == 28)
@@ -230,11 +305,12 @@ def test_any_json_is_an_array_of_snapshots_or_a_value_error(value):
 
 def test_users_late_already_have_jobs_of_their_own():
     """Those queued within half an hour of their time must not be counted with those who were forgotten."""
-    packer, now = Packer(300), SLOTS[200]
+    now = SLOTS[200]
+    packer = Packer(300, now)
     for number, minutes in enumerate([0, 29, 30, 31, 500]):
-        packer.add(now, f"user-{number}", SNAPSHOT, now - timedelta(minutes=minutes))
+        packer.add(Place(SLOTS[0], f"user-{number}"), SNAPSHOT, now - timedelta(minutes=minutes))
 
-    batches = sorted(packer.drain(), key=lambda batch: batch.due_at)
+    batches = sorted(packer.take().batches, key=lambda batch: batch.due_at)
 
     assert [(batch.user_ids, now - batch.due_at) for batch in batches] == [
         (("user-3", "user-4"), timedelta(minutes=500)),

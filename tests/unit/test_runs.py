@@ -10,11 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.core.packing import Place
 from shared.core.runs import (
     ERRORS_KEPT_MAX,
+    MARKS_MAX,
     Cursor,
     Findings,
     LastFull,
+    Mark,
     Run,
     RunStatus,
     Scan,
@@ -178,12 +181,60 @@ def test_a_superseded_run_keeps_its_cursor():
     assert (SUPERSEDED, Cursor("mid"), None, 4) == (left.status, left.cursor, left.lease_until, left.flushes)
 
 
+def mark(until: str, user_id: str = "mia", due_on: str | None = None, *, wrapped: bool = False) -> Mark:
+    return Mark(Cursor(until, due_on), wrapped, Place(NOW, user_id), "UTC/86400/300")
+
+
+def test_a_flush_that_goes_on_moves_its_mark():
+    """The cursor stays; of one flush there is one mark, those of flushes broken off before stand beside it."""
+    broken = run(cursor=Cursor("ada")).marked(mark("zoe", "ann"))
+
+    going_on = broken.marked(mark("max", "bob")).marked(mark("max", "eve"))
+
+    assert going_on.cursor == Cursor("ada")
+    assert going_on.marks == (mark("zoe", "ann"), mark("max", "eve"))
+
+
+def test_a_mark_is_kept_until_the_cursor_is_past_it():
+    """Up to there users are passed who are in jobs already."""
+    marks = mark("mia"), mark("zoe"), mark("bob", wrapped=True)
+    marked = run(marks=marks)
+
+    assert marked.advanced(None, wrapped=False).marks == marks
+    assert marked.advanced(Cursor("max"), wrapped=False).marks == marks
+    assert marked.advanced(Cursor("mia"), wrapped=False).marks == marks[1:]
+    assert marked.advanced(None, wrapped=True).marks == marks[2:]
+    assert marked.advanced(Cursor("bob"), wrapped=True).marks == ()
+    assert marked.completed(NOW).marks == marked.restarted(ALL, "").marks == ()
+
+
+def test_marks_are_few():
+    """Each is left by a builder that ended in the middle of a flush."""
+    marked = run()
+    for number in range(MARKS_MAX + 5):
+        marked = marked.marked(mark(f"user-{number:02}"))
+
+    assert [one.until.user_id for one in marked.marks] == [f"user-{number:02}" for number in range(5, MARKS_MAX + 5)]
+
+
+def test_a_mark_tells_who_is_in_a_job():
+    """Of those scanned up to its cursor, those up to its place; in a scan of the due, by dueOn first."""
+    one = mark("mia", "eve", "2026-11-22")
+
+    scanned = [Cursor("zoe", "2026-11-21"), Cursor("mia", "2026-11-22"), Cursor("mo", "2026-11-22")]
+    assert [one.has_scanned(cursor, wrapped=False) for cursor in scanned] == [True, True, False]
+    assert not one.has_scanned(Cursor("ada", "2026-11-21"), wrapped=True)
+    assert mark("ada", wrapped=True).has_scanned(Cursor("zoe"), wrapped=False)
+    places = [Place(NOW - ONE_DAY, "zoe"), Place(NOW, "eve"), Place(NOW, "eves"), Place(NOW + ONE_DAY, "ada")]
+    assert [one.has_queued(place) for place in places] == [True, True, False, False]
+
+
 @given(st.lists(counts, max_size=8))
 def test_flushes_add_up(found):
     """A run counts what its flushes found, and every flush moves it on."""
     advancing = run()
-    for number, one in enumerate(found):
-        advancing = advancing.advanced(Cursor(f"user-{number}"), wrapped=False, found=Findings(one))
+    for one in found:
+        advancing = advancing.found(Findings(one))
 
     assert advancing.counts == sum(found, ScanCounts())
     assert advancing.errors_total == sum(one.failed for one in found)
@@ -197,7 +248,7 @@ def test_a_run_keeps_the_first_hundred_errors(sizes):
     for size in sizes:
         errors = [{"userId": f"user-{len(named) + number}"} for number in range(size)]
         named += errors
-        advancing = advancing.advanced(None, wrapped=True, found=Findings(ScanCounts(failed=size), errors))
+        advancing = advancing.found(Findings(ScanCounts(failed=size), errors))
 
     assert tuple(named[:ERRORS_KEPT_MAX]) == tuple(advancing.errors)
     assert len(named) == advancing.errors_total
