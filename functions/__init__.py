@@ -1,5 +1,8 @@
 """One module per Cloud Function, each a thin adapter: request → service → answer."""
 
-from shared.edge.endpoint import start
+from shared.cold_start import uncollected
 
-start()
+with uncollected():
+    from shared.edge.endpoint import start
+
+    start()

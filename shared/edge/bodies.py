@@ -1,20 +1,17 @@
-"""The request bodies of the contract: strict types, known keys, ranges."""
+"""The request bodies of the contract: strict types, known keys, ranges. The monitor has its own beside these."""
 
 from __future__ import annotations
 
-from datetime import date, datetime
-from enum import StrEnum
+from datetime import datetime
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from shared.core.runs import ScanRequest
-from shared.core.users import parse_date
 from shared.store.job_documents import is_document_id
 
 NAMED_USERS_MAX = 1000
-REASON_CHARACTERS_MAX = 500
 CURSOR_CHARACTERS_MAX = 13_000  # the longest user id, escaped and encoded, makes 12,012
 AS_OF_EXPECTED = "expected a time like 2026-11-22T10:00:00Z"
 
@@ -95,84 +92,6 @@ class QueueBody(TimedBody):
 
     scan: Annotated[ScanRequest, BeforeValidator(_scan)] = ScanRequest.ALL
     create_jobs: bool = True
-
-
-def _day(value: Any) -> Any:
-    if isinstance(value, str) and (day := parse_date(value)) is not None:
-        return day
-    raise ValueError("expected a date like 2026-11-22")
-
-
-def _document_id(value: str) -> str:
-    if not is_document_id(value):
-        raise ValueError("not the id of a document")
-    return value
-
-
-Day = Annotated[date, BeforeValidator(_day)]
-DocumentId = Annotated[str, AfterValidator(_document_id)]
-
-
-class MonitorQuery(Body):
-    """What a GET of the monitor asks: a run's statistics, or with `userId` one user's story."""
-
-    run_id: Day | None = None
-    user_id: DocumentId | None = None
-    before: Day | None = None
-
-    @model_validator(mode="after")
-    def _goes_together(self) -> Self:
-        if self.before is not None and self.user_id is None:
-            raise ValueError("before goes with userId")
-        if self.run_id is not None and self.user_id is not None:
-            raise ValueError("runId and userId exclude each other")
-        return self
-
-
-class Action(StrEnum):
-    """The operator's levers."""
-
-    PAUSE = "pause"
-    RESUME = "resume"
-    REQUEUE = "requeue"
-    RESCAN = "rescan"
-    REFRESH = "refresh"
-
-
-# What each action is about: any one of these fields; None: of none of them.
-_OBJECTS: dict[Action, tuple[str | None, ...]] = {
-    Action.PAUSE: (None, "user_id"),
-    Action.RESUME: (None, "user_id"),
-    Action.REQUEUE: ("job_id", "run_id"),
-    Action.RESCAN: ("run_id",),
-    Action.REFRESH: ("user_ids",),
-}
-
-
-def _action(value: Any) -> Any:
-    if isinstance(value, str) and value in list(Action):
-        return Action(value)
-    raise ValueError(f"expected one of {', '.join(Action)}")
-
-
-class ActionBody(Body):
-    """One pull of a lever, and what it is about."""
-
-    action: Annotated[Action, BeforeValidator(_action)]
-    job_id: DocumentId | None = None
-    run_id: Day | None = None
-    user_id: DocumentId | None = None
-    user_ids: UserIds | None = None
-    reason: Annotated[str, Field(max_length=REASON_CHARACTERS_MAX)] | None = None
-
-    @model_validator(mode="after")
-    def _is_about_one_thing(self) -> Self:
-        wanted = _OBJECTS[self.action]
-        given = [name for name in ("job_id", "run_id", "user_id", "user_ids") if getattr(self, name) is not None]
-        if (given[0] if given else None) not in wanted or len(given) > 1:
-            names = " or ".join("nothing" if name is None else to_camel(name) for name in wanted)
-            raise ValueError(f"{self.action} takes {names}")
-        return self
 
 
 class WorkerBody(TimedBody):

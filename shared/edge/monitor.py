@@ -11,8 +11,9 @@ from shared.core.health import Ailment, Reason
 from shared.edge import instance
 from shared.edge.answers import page_answer
 from shared.edge.auth import Admin, admin_of, web_config
-from shared.edge.bodies import Action, ActionBody, Body, MonitorQuery
+from shared.edge.bodies import Body
 from shared.edge.endpoint import Call, timed
+from shared.edge.monitor_bodies import Action, ActionBody, MonitorQuery
 from shared.edge.page import public_answer
 from shared.edge.recent import Recent
 from shared.edge.requests import check_method, read_body, read_query

@@ -1,0 +1,91 @@
+"""What a cold start does not pay for: modules of one function alone, and passes of the garbage collector."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+
+import pytest
+
+from shared.settings import BUNDLE
+
+# By whom each is needed, and when.
+LEFT_TO_LATER = {
+    "firebase_admin": "the monitor, once somebody signs in",
+    "google.cloud.scheduler": "deployment",
+    "google.events": "the event function, at its first event",
+    "croniter": "the monitor",
+    "shared.edge.monitor": "the monitor",
+    "shared.edge.monitor_bodies": "the monitor",
+    "shared.services.build": "the queue builder",
+    "shared.services.refresh": "the direct refresh, and the monitor's",
+    "shared.services.steer": "the monitor",
+    "shared.services.watch": "the monitor",
+    "shared.services.work": "the worker",
+}
+OURS = [
+    ".".join(path.relative_to(BUNDLE).with_suffix("").parts)
+    for folder in ("functions", "shared")
+    for path in BUNDLE.glob(f"{folder}/**/*.py")
+]
+
+
+def told_by(code: str) -> str:
+    """What a fresh interpreter prints."""
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=BUNDLE, capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+
+
+@pytest.fixture(scope="module")
+def imported() -> list[str]:
+    """The modules in memory once `main` is imported."""
+    return told_by("import sys, main; print(*sys.modules)").split()
+
+
+@pytest.mark.parametrize("module", LEFT_TO_LATER)
+def test_main_leaves_to_later_what_one_function_needs(imported, module):
+    """Every function is an instance of its own, and starts without what the others need."""
+    assert [name for name in imported if f"{name}.".startswith(f"{module}.")] == []
+
+
+@pytest.mark.parametrize("module", LEFT_TO_LATER)
+def test_what_is_left_to_later_is_there(module):
+    """A name that is spelt wrong would keep nothing out."""
+    assert importlib.util.find_spec(module) is not None
+
+
+@pytest.mark.parametrize("module", OURS)
+def test_every_module_can_be_imported(module):
+    """A broken one that is imported late would stop no start: here it is found."""
+    importlib.import_module(module)
+
+
+def test_no_pass_of_the_collector_goes_over_what_is_imported():
+    """Neither while the libraries and most of ours are imported, nor ever after."""
+    seen = told_by(
+        "import gc, sys\n"
+        "late = []\n"
+        "gc.callbacks.append(lambda phase, info: late.append('shared.edge' in sys.modules))\n"
+        "import functions\n"
+        "print(any(late), gc.isenabled(), gc.get_freeze_count() > 10_000)\n"
+    )
+
+    assert seen == "False True True\n"
+
+
+def test_the_collector_is_on_again_after_a_start_that_fails():
+    """Whoever catches that has it back."""
+    code = (
+        "import gc\n"
+        "from shared.cold_start import uncollected\n"
+        "try:\n"
+        "    with uncollected():\n"
+        "        print(gc.isenabled())\n"
+        "        raise ImportError\n"
+        "except ImportError:\n"
+        "    print(gc.isenabled())\n"
+    )
+
+    assert told_by(code) == "False\nTrue\n"
