@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench import report
+from bench.distance import Pair, far_away, same_queue
 from bench.figure import draw
-from bench.ground import warm_up
+from bench.ground import Plot, warm_up
 from bench.imports import import_times
 from bench.scale import Crew, ScanPace, Size, crew, day_of, scan_pace
 from bench.systems import all_rounds
@@ -26,6 +28,7 @@ class Extent:
     users: int = 24_000
     crew_users: int = 48_000
     crew_rounds: int = 1
+    pair_rounds: int = 3
     sizes: tuple[tuple[int, int], ...] = ((12_000, 30), (12_000, 100), (12_000, 300), (24_000, 750))
     scans: tuple[int, ...] = (12_000, 48_000)
     users_a_slot: int = 750
@@ -36,6 +39,7 @@ QUICK = Extent(
     users=3_000,
     crew_users=6_000,
     crew_rounds=1,
+    pair_rounds=1,
     sizes=((1_200, 30), (2_400, 300)),
     scans=(3_000,),
 )
@@ -51,18 +55,26 @@ def main(extent: Extent) -> None:
         seen = all_rounds(host, extent.users, slot_seconds, extent.rounds, _tell)
         scans = [_scan(host, users, extent) for users in extent.scans]
         crews = [_crew(host, workers, extent) for workers in (1, 2, 4)]
+        pairs = [_pair(kind, host, Plot.fresh(extent.users, slot_seconds), extent) for kind in (same_queue, far_away)]
         sizes = [_size(host, users, a_slot) for users, a_slot in extent.sizes]
     imports = import_times(extent.rounds)
     _print(f"Medians of {extent.rounds} rounds, {extent.users:,} users in slots of {slot_seconds:,} s; {told}.")
     _print(report.systems_table(seen))
+    _print(report.pairs_table(seen, pairs))
     _print(report.sizes_table(sizes))
     _print(report.crews_table(crews))
     _print(report.scans_table(scans))
-    _print(report.aims_table(report.aims(seen, sizes, crews, scans, imports)))
+    _print(report.aims_table(report.aims(report.Everything(seen, sizes, crews, scans, imports, pairs))))
     if extent is not QUICK:
         for path in draw(seen, told):
             _print(f"drawn: docs/{path.name}")
     _tell(f"{time.monotonic() - clock:.0f} s in all")
+
+
+def _pair(kind: Callable[[str, Plot, int], Pair], host: str, plot: Plot, extent: Extent) -> Pair:
+    one = kind(host, plot, extent.pair_rounds)
+    _tell(f"{one.text}: {one.worker:,.0f} and {one.loop:,.1f} users/s")
+    return one
 
 
 def _scan(host: str, users: int, extent: Extent) -> ScanPace:

@@ -8,7 +8,7 @@ import random
 import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, TypeVar
@@ -47,17 +47,29 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A piece of ground, as one process tells another of it: a project with so many users, and how it is settled."""
+    """A piece of ground, as one process tells another of it: a project with so many users, and how it is settled.
+
+    `taken_max`: of one job per user, how many the loop takes that takes them one at a time.
+    """
 
     project: str
     users: int
     slot_seconds: int
     job_size: int = 300
     lease_seconds: int = 120
+    taken_max: int = 1_000_000
 
     @classmethod
     def fresh(cls, users: int, slot_seconds: int, job_size: int = 300) -> Plot:
-        return cls(f"demo-bench-{uuid.uuid4().hex[:8]}", users, slot_seconds, job_size)
+        return cls(_project(), users, slot_seconds, job_size)
+
+    def again(self) -> Plot:
+        """A fresh one like this."""
+        return replace(self, project=_project())
+
+
+def _project() -> str:
+    return f"demo-bench-{uuid.uuid4().hex[:8]}"
 
 
 @dataclass(frozen=True, slots=True)

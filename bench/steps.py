@@ -78,7 +78,7 @@ def one_at_a_time(ground: Ground) -> Run:
 
     def run() -> Figures:
         done = 0
-        while found := list(waiting.stream()):
+        while done < ground.plot.taken_max and (found := list(waiting.stream())):
             job = found[0]
             job.reference.update({"status": "processing"})
             user = users.document(job.get("userId"))
