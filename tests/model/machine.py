@@ -612,7 +612,9 @@ class Days(RuleBasedStateMachine):
                 self._beside(lambda context: work(context, 1000, CALL_SECONDS))
             case What.BUILD:
                 self.now += LATER
+                moment = self.books.next_moment()
                 self._beside(lambda context: build(context, ScanRequest.ALL, CALL_SECONDS))
+                self._note_scans(moment)  # or the next build would take this scan for its own, begun only then
             case What.OVERTAKE:
                 self.now += LATER
                 self._beside(lambda context: work(context, 1000, CALL_SECONDS))
