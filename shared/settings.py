@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
@@ -68,9 +68,16 @@ def _api_key(key: str) -> str:
     return key
 
 
+def _project(name: str) -> str:
+    """Loosely: of a project on the emulator any name will do that fits into a path."""
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,100}", name):
+        raise ValueError(f"{name!r} is not the id of a project such as acme-prod")
+    return name
+
+
 def _host_and_port(address: str) -> str:
-    if not re.fullmatch(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}", address):
-        raise ValueError(f"{address!r} is not an address such as 127.0.0.1:9099")
+    if not re.fullmatch(r"([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}", address):
+        raise ValueError(f"{address!r} is not an address such as 127.0.0.1:9099, without http://")
     return address
 
 
@@ -83,8 +90,8 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    project: str | None = None
-    emulator_host: str | None = None
+    project: Annotated[str, AfterValidator(_project)] | None = None
+    emulator_host: Annotated[str, AfterValidator(_host_and_port)] | None = None
     database: Annotated[str, Field(pattern=r"^(\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9])$")] = "(default)"
     plans_file: Path = BUNDLE / "plans.toml"
     timezone: Annotated[str, AfterValidator(zone_name)] = "UTC"
@@ -124,6 +131,13 @@ class Settings(BaseModel):
             raise ValueError("the stamp must be apart from the balance and the plan")
         return value
 
+    @field_validator("collection_prefix")
+    @classmethod
+    def _is_apart_from_the_users(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("users_collection") in {f"{value}_{ours}" for ours in ("jobs", "runs", "control")}:
+            raise ValueError(f"the users must be apart from our own {info.data['users_collection']}")
+        return value
+
     @field_validator("auth")
     @classmethod
     def _is_off_on_the_emulator_only(cls, value: str | None, info: ValidationInfo) -> str | None:
@@ -157,7 +171,8 @@ class Settings(BaseModel):
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
-    """Settings from the environment; an empty variable is unset. Raises ConfigurationError naming every problem."""
+    """Settings from the environment; an empty variable is unset. Raises ConfigurationError naming every problem, and
+    those of the plans file with them."""
     names = {field: UNPREFIXED.get(field, PREFIX + field.upper()) for field in Settings.model_fields}
     values = {field: environ[name] for field, name in names.items() if environ.get(name)}
     try:
@@ -166,12 +181,25 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         problems = [
             f"{names[str(error['loc'][0])]}={error['input']!r}: {_told(error['msg'])}" for error in exc.errors()
         ]
+        if "plans_file" not in {error["loc"][0] for error in exc.errors()}:
+            problems += _plans_problems(Path(values.get("plans_file", Settings.model_fields["plans_file"].default)))
         raise ConfigurationError(problems) from exc
 
 
 def read_plans(settings: Settings) -> PlanTable:
     """The plan table the settings point to. Raises ConfigurationError."""
-    path = settings.plans_file
+    return _plans_at(settings.plans_file)
+
+
+def _plans_problems(path: Path) -> Sequence[str]:
+    try:
+        _plans_at(path)
+    except ConfigurationError as exc:
+        return exc.problems
+    return ()
+
+
+def _plans_at(path: Path) -> PlanTable:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:

@@ -56,6 +56,10 @@ class RejectedError(StoreError):
     """The database refused the request itself (malformed, too large); trying it again can't help."""
 
 
+class UnreadableRunError(RejectedError):
+    """A run document can't be parsed."""
+
+
 class SystemFailureError(StoreError):
     """The database can't be reached, or refuses us. `retry_after_seconds` is when a retry makes sense."""
 

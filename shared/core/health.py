@@ -22,6 +22,7 @@ class Ailment(StrEnum):
     DEAD_LETTERS = "dead_letters"
     BREAKER_OPEN = "breaker_open"
     DATABASE_UNREACHABLE = "database_unreachable"
+    DOCUMENT_UNREADABLE = "document_unreadable"
 
 
 @dataclass(frozen=True, slots=True)

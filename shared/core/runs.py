@@ -192,12 +192,13 @@ class Run:
     def is_leased(self, now: datetime) -> bool:
         return self.lease_until is not None and now < self.lease_until
 
-    def covers(self, requested: ScanRequest) -> bool:
-        """True when the run is, or already does more than, what is requested. An unfinished adoption is
+    def covers(self, requested: ScanRequest, fingerprint: str) -> bool:
+        """True when the run is, or already does more than, what is requested now. An unfinished adoption is
         finished first, or those it has not reached would be granted; a finished one covers no refresh."""
         if self.scan is Scan.ADOPT:
             return not self.is_completed or requested is ScanRequest.ADOPT
-        return requested in (ScanRequest.AUTO, ScanRequest.DUE) or requested.value == self.scan.value
+        wanted = resolve(requested, self.last_full, fingerprint, self.day)
+        return wanted in (self.scan, Scan.DUE)
 
     def restarted(self, scan: Scan, fingerprint: str) -> Run:
         """The same day's run, from the first user on, as another scan. What was queued stays queued; the rest is

@@ -44,7 +44,10 @@ def read_body(request: Request, kind: type[B], *, emulated: bool) -> B:
 
 def read_query(request: Request, kind: type[B], *, emulated: bool) -> B:
     """The request's query as that kind; of a key given twice, the first counts. Raises RequestError."""
-    return _checked(lambda: kind.model_validate(request.args.to_dict()), emulated=emulated)
+    asked = request.args.to_dict()
+    if "asOf" in asked:
+        asked["asOf"] = asked["asOf"].replace(" ", "+")  # of +00:00, where nobody has escaped it
+    return _checked(lambda: kind.model_validate(asked), emulated=emulated)
 
 
 def _checked(read: Callable[[], B], *, emulated: bool) -> B:

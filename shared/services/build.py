@@ -57,7 +57,7 @@ def build(context: Context, requested: ScanRequest, process_seconds: float) -> B
     now = context.clock()
     run_id = context.schedule.day_of(now).isoformat()
     stored = context.runs().get(run_id)
-    if stored is not None and stored.run.is_completed and stored.run.covers(requested):
+    if stored is not None and stored.run.is_completed and stored.run.covers(requested, context.fingerprint):
         return _report(stored.run, BuildStatus.COMPLETED)
     if context.control().is_paused():
         return BuildReport(run_id, BuildStatus.PAUSED, ScanCounts(), None, Errors())
@@ -94,7 +94,7 @@ def _lease(context: Context, stored: StoredRun | None, requested: ScanRequest, n
     runs = context.runs()
     if stored is not None:
         run = stored.run
-        if not run.covers(requested):
+        if not run.covers(requested, context.fingerprint):
             scan = resolve(requested, run.last_full, context.fingerprint, run.day)
             run = run.restarted(scan, context.fingerprint)
         return _saved(context, stored, run.leased(token, until), [])

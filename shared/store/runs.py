@@ -9,7 +9,8 @@ from typing import Any
 
 from google.cloud.firestore_v1.types import query
 
-from shared.core.errors import ConflictError, RejectedError
+from shared import logs
+from shared.core.errors import ConflictError, UnreadableRunError
 from shared.core.packing import Place
 from shared.core.runs import Billed, Cursor, LastFull, Mark, Run, RunStatus, Scan, ScanCounts
 from shared.core.service_level import DayServed, Served
@@ -39,7 +40,7 @@ class RunStore:
         return None if document is None else _stored(document)
 
     def latest_before(self, run_id: str) -> StoredRun | None:
-        """The last run of an earlier day."""
+        """The last run of an earlier day; None also if it can't be read: a new day does not wait for its correction."""
         wanted = StructuredQueryPb()
         wanted.from_.add().collection_id = self._collection_id
         condition = wanted.where.field_filter
@@ -50,7 +51,11 @@ class RunStore:
         order.field.field_path = "runId"
         order.direction = query.StructuredQuery.Direction.DESCENDING.value
         wanted.limit.value = 1
-        found = self._wire.run_query(self._wire.documents, wanted, _stored)
+        try:
+            found = self._wire.run_query(self._wire.documents, wanted, _stored)
+        except UnreadableRunError as exc:
+            logs.error("run_unreadable", str(exc))
+            return None
         return found[0] if found else None
 
     def save(self, stored: StoredRun, run: Run, beside: Sequence[Any] = ()) -> StoredRun:
@@ -135,7 +140,7 @@ def _stored(document: Any) -> StoredRun:
         run = _decode(get_fields(document.fields))
     except (KeyError, ValueError, TypeError, AttributeError) as exc:
         run_id = document.name.rpartition("/")[2]
-        raise RejectedError(
+        raise UnreadableRunError(
             f"the run document {run_id} can't be read ({exc!r}); delete it to scan that day afresh"
         ) from exc
     return StoredRun(run, nanoseconds(document.update_time))

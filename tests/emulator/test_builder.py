@@ -363,6 +363,33 @@ def test_an_all_scan_reopens_a_run_completed_as_due():
     assert world.run()["scan"] == "all"
 
 
+def test_plans_deployed_after_a_due_scan_are_reason_for_another_the_same_day():
+    """`auto` on a day that is complete reads everybody all the same, once."""
+    world = World()
+    world.users(population(5))
+    world.build(MIDNIGHT - DAY, "auto")
+    world.build(MIDNIGHT, "auto")
+    world.plans = World(
+        plans='default_plan = "adder"\n[plans.adder]\nallowance = 9\nperiod = "day"\npolicy = "reset"'
+    ).plans
+
+    scans = [(world.run()["scan"], world.build(NOON, "auto").counts.scanned) for _ in range(2)]
+
+    assert scans == [("due", 5), ("all", 0)]
+
+
+@pytest.mark.parametrize("fields", [{"runId": "2026-11-21"}, {"runId": "2026-11-21", "status": "unheard of"}], ids=str)
+def test_a_day_does_not_wait_for_a_run_before_it_that_can_not_be_read(fields):
+    """It begins as if there had been none: `auto` reads everybody."""
+    world = World()
+    world.users(population(5))
+    world.put("credit_refresh_runs/2026-11-21", fields)
+
+    report = world.build(MIDNIGHT, "auto")
+
+    assert (report.status, report.counts.queued, world.run()["scan"]) == ("completed", 5, "all")
+
+
 def test_adopting_stamps_everybody_and_grants_nothing():
     """After `adopt` balances are as they were, and the first grant comes with the next period."""
     world = World()

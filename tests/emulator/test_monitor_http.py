@@ -90,6 +90,20 @@ def test_health_is_503_with_codes_while_something_is_wrong(monitor):
     assert [reason["code"] for reason in reply.json["reasons"]] == ["dead_letters"]
 
 
+def test_health_is_503_when_a_run_can_not_be_read(world, monitor):
+    """The log names the document; the builder's own answer would be the remedy."""
+    world.put("credit_refresh_runs/2026-11-25", {"junk": 1})
+
+    reply = get(monitor, "/health", asOf="2026-11-25T00:00:00Z")
+
+    assert (reply.status, reply.json["reasons"][0]["code"]) == (503, "document_unreadable")
+
+
+def test_a_plus_that_nobody_escaped_is_a_plus(monitor):
+    """In a query it means a blank, which no time has."""
+    assert get(monitor, "/?asOf=2026-11-22T12:00:00+00:00").status == 200
+
+
 def test_one_user_s_story(monitor):
     """By id, with its receipts."""
     reply = get(monitor, userId="user2", asOf=NOON)

@@ -57,7 +57,24 @@ def run(scan: Scan = ALL, status: RunStatus = IN_PROGRESS, **more) -> Run:
 @pytest.mark.parametrize(("scan", "status", "requested"), list(product(Scan, RunStatus, ScanRequest)))
 def test_a_run_covers_what_it_does_already(scan, status, requested):
     """All of scan, status and request: what is covered goes on or is done, what is not restarts the run."""
-    assert (requested.value in COVERED[scan, status]) == run(scan, status).covers(requested)
+    covering = run(scan, status, last_full=LastFull(SUNDAY - ONE_DAY, "plans"))
+
+    assert (requested.value in COVERED[scan, status]) == covering.covers(requested, "plans")
+
+
+@pytest.mark.parametrize("status", RunStatus)
+@pytest.mark.parametrize(
+    "last_full",
+    [None, LastFull(SUNDAY - ONE_DAY, "other plans"), LastFull(SUNDAY - 7 * ONE_DAY, "plans")],
+    ids=["never", "other plans", "a week ago"],
+)
+def test_auto_is_not_covered_by_a_due_scan_where_it_would_read_everybody(status, last_full):
+    """Later the same day as well: else those waiting for it would wait until the next."""
+    due = run(DUE, status, last_full=last_full)
+
+    assert not due.covers(ScanRequest.AUTO, "plans")
+    assert due.covers(ScanRequest.DUE, "plans")
+    assert run(ALL, status, last_full=last_full).covers(ScanRequest.AUTO, "plans")
 
 
 @pytest.mark.parametrize(

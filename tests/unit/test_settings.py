@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -199,8 +200,26 @@ def test_a_bad_value_is_named(name, value):
         ),
         (
             {"FIREBASE_AUTH_EMULATOR_HOST": "http://x:1", **EMULATOR},
-            "FIREBASE_AUTH_EMULATOR_HOST='http://x:1': 'http://x:1' is not an address such as 127.0.0.1:9099",
+            (
+                "FIREBASE_AUTH_EMULATOR_HOST='http://x:1': 'http://x:1' is not an address such as 127.0.0.1:9099, "
+                "without http://"
+            ),
         ),
+        (
+            {"FIRESTORE_EMULATOR_HOST": "localhost"},
+            "FIRESTORE_EMULATOR_HOST='localhost': 'localhost' is not an address such as 127.0.0.1:9099, without http://",
+        ),
+        (
+            {"GOOGLE_CLOUD_PROJECT": "a/b c"},
+            "GOOGLE_CLOUD_PROJECT='a/b c': 'a/b c' is not the id of a project such as acme-prod",
+        ),
+        *[
+            (
+                {"USERS_COLLECTION": f"credits_{ours}", "COLLECTION_PREFIX": "credits"},
+                f"CREDIT_REFRESH_COLLECTION_PREFIX='credits': the users must be apart from our own credits_{ours}",
+            )
+            for ours in ("jobs", "runs", "control")
+        ],
         *[
             (
                 fields,
@@ -279,6 +298,17 @@ def test_a_slot_wider_than_the_window_is_one_slot():
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 
 
+def test_the_plans_file_is_looked_at_whatever_else_is_wrong(tmp_path):
+    """Its problems are named with those of the environment."""
+    path = tmp_path / "plans.toml"
+    path.write_text('default_plan = "gold"')
+
+    problems = problems_of({"TIMEZONE": "Mars", "PLANS_FILE": str(path)})
+
+    assert problems[0].startswith("CREDIT_REFRESH_TIMEZONE='Mars': ")
+    assert problems[1:] == ("plans.toml: plans: at least one [plans.NAME] table is needed",)
+
+
 @given(st.dictionaries(st.sampled_from([*Settings.model_fields]), texts))
 def test_any_environment_is_settings_or_problems_that_name_their_variable(drawn):
     """Whatever is in the environment, there is no traceback."""
@@ -287,7 +317,7 @@ def test_any_environment_is_settings_or_problems_that_name_their_variable(drawn)
         read_settings(names)
     except ConfigurationError as exc:
         assert exc.problems  # noqa: PT017 (either outcome holds)
-        assert {problem.partition("=")[0] for problem in exc.problems} <= set(names)  # noqa: PT017
+        assert {re.split("[=:]", problem)[0] for problem in exc.problems} <= set(names)  # noqa: PT017
 
 
 def test_settings_do_not_change():
