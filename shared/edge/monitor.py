@@ -90,8 +90,8 @@ def _diagnosed(asked: Body) -> dict[str, Any]:
         return health_answer([Reason(code, "the database can't be reached or refuses us")])
     except StoreError as exc:
         logs.error("health_not_told", str(exc))
-        told = "a run document can't be read; the log names it"
-        return health_answer([Reason(Ailment.DOCUMENT_UNREADABLE, told)])
+        why = "a run document can't be read; the log names it"
+        return health_answer([Reason(Ailment.DOCUMENT_UNREADABLE, why)])
     return {"status": told["status"], "reasons": told["reasons"], "checkedAt": told["startTime"]}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shared.core.runs import Run
 from shared.store.job_documents import Claim
 from shared.store.jobs import JobStore
 from shared.store.runs import RunStore, StoredRun
@@ -97,6 +98,16 @@ def jobs_before_cursor(monkeypatch):
     monkeypatch.setattr(RunStore, "save", apart)
 
 
+def no_mark(monkeypatch):
+    """(d) A flush of several commits does not say how far it has come."""
+    monkeypatch.setattr(Run, "marked", lambda run, _mark: run)
+
+
+def cursor_with_the_first_commit(monkeypatch):
+    """(d) A flush of several commits moves the cursor with the first of them."""
+    monkeypatch.setattr(Run, "marked", lambda run, mark: run.advanced(mark.until, wrapped=mark.wrapped))
+
+
 def retry_after_settling(monkeypatch):
     """(e) The job ends in one Commit, those who left it get their retry job in the next."""
     split_commits(monkeypatch, lambda writes: [[*writes[:1], *writes[-1:]], writes[1:-1]])
@@ -170,6 +181,8 @@ def test_sound_code_passes_every_check(check):
         (no_stamp, delivering_everything_again_grants_nothing, BALANCES),
         (cursor_before_jobs, a_builder_dying_at_any_commit_loses_and_doubles_nobody, BALANCES),
         (jobs_before_cursor, a_builder_dying_at_any_commit_loses_and_doubles_nobody, ROOT_JOBS),
+        (no_mark, a_builder_dying_at_any_commit_loses_and_doubles_nobody, ROOT_JOBS),
+        (cursor_with_the_first_commit, a_builder_dying_at_any_commit_loses_and_doubles_nobody, BALANCES),
         (retry_after_settling, a_worker_failing_at_any_commit_loses_and_doubles_nobody, BALANCES),
         (retry_before_settling, a_worker_failing_at_any_commit_loses_and_doubles_nobody, RECEIPTS),
         (attempts_not_counted_at_the_claim, a_job_that_kills_its_workers_becomes_a_dead_letter, DEAD_LETTER),
