@@ -33,10 +33,11 @@ from shared.store.job_documents import Claim, Place, Ticket, parse_job, unreadab
 from shared.store.jobs import JobStore
 
 LANES = 4
-CLAIMED_MAX = 8  # jobs in a lane or about to enter one; each waits for one other at most
-CLAIM_WHEN_FREE = 4  # claim by the handful: a look at the switch and a write for this many jobs
-CLAIM_IN_A_CROWD = 2  # … of workers: the fewer at a time, the fewer that another has claimed meanwhile
-VIEW = 32  # jobs a query shows; those not claimed at once are kept at hand
+CLAIMED_MAX = 16  # jobs in a lane or about to enter one; each waits for three others at most
+CLAIM_WHEN_FREE = 12  # claim by the handful: of workers side by side, one claim or so is lost for this many jobs
+VIEW = 32  # jobs a query shows at most; those not claimed at once are kept at hand
+LOSS_WAIT_SECONDS = 0.2  # at most, after a lost claim; twice as long after each that follows it
+LOSSES_MAX = 4  # in a row, that lengthen the wait
 LEASE_SHARE = 0.8  # of the lease, for one job with all its tries; what is left is for settling it
 PAGES_MAX = 20  # of a queue's head full of jobs that are not ours to take
 
@@ -243,33 +244,39 @@ class Attempt:
 
 
 class Queue:
-    """The due jobs, as one worker sees them.
+    """The due jobs, as one worker sees them. Workers know nothing of each other, but that a claim was lost.
 
-    Workers that begin at the same moment see the same jobs, so each picks from its view by chance. What a lone worker
-    sees and does not claim at once it keeps at hand, so that each job is read once. Whoever has lost a claim is not
-    alone: then a hand would hold what others have claimed meanwhile, and the next jobs are sought at a random place.
+    A worker that has lost none takes the oldest jobs, and keeps at hand what a look shows beyond a handful, so that
+    each job is read once. Whoever has lost one would find that others have claimed meanwhile what is at hand: from
+    then on each handful is sought at a random place. A handful is claimed job by job at first, because whoever has
+    one job of it is after the next ones too: a race costs one claim, not all of them.
     """
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._jobs = context.jobs()
         self._hand: list[Ticket] = []
+        self._view = CLAIM_WHEN_FREE  # doubled by each look, as long as no claim was lost
         self._lost: Ticket | None = None  # some claim lost to another worker
+        self._losses = 0  # in a row
 
     def due(self, limit: int, allowed: int = VIEW) -> list[Ticket]:
         """Up to `limit` due jobs, to be claimed now; `allowed`: how many may be claimed in all."""
         limit = min(limit, allowed)
         if self._lost is not None:
-            limit = min(limit, CLAIM_IN_A_CROWD)
-            return self._seen(limit, self._elsewhere(self._lost)) or self._mixed(VIEW)[:limit]
+            return self._in_a_crowd(limit, self._lost)
         if not self._hand:
-            self._hand = self._mixed(min(allowed, max(limit, VIEW)))
+            self._hand = self._seen(min(allowed, max(limit, self._view)))
+            self._view = min(VIEW, 2 * self._view)
         taken, self._hand = self._hand[:limit], self._hand[limit:]
         return taken
 
-    def _mixed(self, limit: int) -> list[Ticket]:
-        """The head of the queue, in an order of chance."""
-        return sorted(self._seen(limit), key=lambda _: self._context.draw())
+    def _in_a_crowd(self, limit: int, lost: Ticket) -> list[Ticket]:
+        """The next jobs from a random place on, or, where none are left there, the oldest. After a loss others look
+        too: a random wait, so that they do not all do so at the same moment."""
+        if self._losses:
+            self._context.wire.back_off(self._losses, LOSS_WAIT_SECONDS)
+        return self._seen(limit, self._elsewhere(lost)) or self._seen(limit)
 
     def _elsewhere(self, lost: Ticket) -> Place:
         """A random slot from the lost job's to the present one, and there a random id: after the day they are spread
@@ -295,17 +302,30 @@ class Queue:
         return bool(self._seen(1))
 
     def claim(self, tickets: Sequence[Ticket]) -> list[Claim]:
-        """Claim those that nobody else does first. If the database fails, what was claimed unheard is handed back."""
+        """Claim those that nobody else does first. If the database fails, what was claimed is handed back."""
         token = uuid.uuid4().hex
         try:
-            claims = self._jobs.claim(tickets, token, self._context.clock(), self._context.lease)
+            claims = self._claimed(tickets, token)
         except SystemFailureError:
             with self._last_word() as jobs:
                 for claim in jobs.claimed_unheard(tickets, token, self._context.clock()):
                     self.hand_back(claim, retry_delay(1, self._context.draw))
             raise
-        if len(claims) < len(tickets):
+        if len(claims) == len(tickets):
+            self._losses = 0
+        else:
+            self._losses = min(LOSSES_MAX, self._losses + 1)
             self._lost = self._lost or tickets[0]
+        return claims
+
+    def _claimed(self, tickets: Sequence[Ticket], token: str) -> list[Claim]:
+        """One, two, four and so on at a time, until one is lost: whoever has it goes on from there."""
+        claims: list[Claim] = []
+        while some := tickets[len(claims) :][: len(claims) + 1]:
+            won = self._jobs.claim(some, token, self._context.clock(), self._context.lease)
+            claims += won
+            if len(won) < len(some):
+                break
         return claims
 
     def hand_back(self, claim: Claim, delay: timedelta) -> None:

@@ -108,5 +108,5 @@ def test_a_lone_worker_reads_each_job_once(billed):
     reads, _ = cost(lambda: world.work(EVENING))
 
     jobs = len(world.jobs())
-    looks_at_the_switch = -(-jobs // 4) + jobs // 32 + 1
+    looks_at_the_switch = jobs // 12 + jobs // 32 + 2
     assert jobs <= reads <= jobs + looks_at_the_switch + 1
