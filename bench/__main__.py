@@ -27,7 +27,8 @@ class Extent:
     rounds: int = 5
     users: int = 24_000
     crew_users: int = 48_000
-    crew_rounds: int = 1
+    crew_rounds: int = 3  # the share of lost claims differs by half between rounds
+    scan_rounds: int = 1
     pair_rounds: int = 3
     sizes: tuple[tuple[int, int], ...] = ((12_000, 30), (12_000, 100), (12_000, 300), (24_000, 750))
     scans: tuple[int, ...] = (12_000, 48_000)
@@ -78,7 +79,7 @@ def _pair(kind: Callable[[str, Plot, int], Pair], host: str, plot: Plot, extent:
 
 
 def _scan(host: str, users: int, extent: Extent) -> ScanPace:
-    one = scan_pace(host, users, report.slot_width(extent.users_a_slot, users), extent.crew_rounds)
+    one = scan_pace(host, users, report.slot_width(extent.users_a_slot, users), extent.scan_rounds)
     _tell(f"scan of {users:,}: {one.builder:,.0f} users/s")
     return one
 

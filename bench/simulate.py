@@ -26,6 +26,7 @@ from shared.core.packing import BOUNDS
 from shared.services.work import CLAIM_WHEN_FREE, LANES
 from shared.store.rollups import SHARDS
 
+CLAIM_CALLS = 6  # for a handful: a look, the switch, and four writes, for 1, 2, 4 and 5 jobs
 TICK_SECONDS = 300  # Cloud Scheduler calls the workers every five minutes
 SLOT_SECONDS = 300
 PROCESS_SECONDS = 60  # a worker's budget
@@ -115,7 +116,7 @@ def simulate(jobs: int, fill: float, workers: int, grade: Latencies, cpu: Cpu) -
         free_at, worker, lane = heapq.heappop(lanes)
         begun = max(free_at, core_free[worker])
         core_free[worker] = begun + fill * cpu.worker
-        claim = _drawn(drawn, grade.small) * (3 if number % CLAIM_WHEN_FREE == 0 else 0)
+        claim = _drawn(drawn, grade.small) * (CLAIM_CALLS if number % CLAIM_WHEN_FREE == 0 else 0)
         written = core_free[worker] + claim + _drawn(drawn, grade.batch_write * max(0.2, fill / BATCH))
         ended = written + _drawn(drawn, grade.small)
         tick.claimed[int(begun + claim)] += 1

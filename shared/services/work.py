@@ -33,12 +33,12 @@ from shared.store.job_documents import Claim, Place, Ticket, parse_job, unreadab
 from shared.store.jobs import JobStore
 
 LANES = 4
-CLAIMED_MAX = 8  # jobs in a lane or about to enter one; each waits for one other at most
-CLAIM_WHEN_FREE = 4  # claim by the handful: a look at the switch and a write for this many jobs
-CLAIM_IN_A_CROWD = 2  # … of workers: the fewer at a time, the fewer that another has claimed meanwhile
-VIEW = 32  # jobs a query shows; those not claimed at once are kept at hand
+CLAIMED_MAX = 16  # jobs in a lane or about to enter one; each waits for three others at most
+CLAIM_WHEN_FREE = 12  # claim by the handful: of workers side by side, one claim or so is lost for this many jobs
+LOSS_WAIT_SECONDS = 0.4  # at most, after a lost claim; twice as long after each that follows it
+LOSSES_MAX = 3  # in a row, that lengthen the wait
 LEASE_SHARE = 0.8  # of the lease, for one job with all its tries; what is left is for settling it
-PAGES_MAX = 20  # of a queue's head full of jobs that are not ours to take
+PAGES_MAX = 50  # of a queue's head full of jobs that are not ours to take
 
 
 def work(context: Context, jobs_max: int, process_seconds: float) -> WorkReport:
@@ -103,7 +103,7 @@ class Worker:
         if allowed <= 0 or self._must_stop:
             self._report.has_more = self._queue.has_due()
             return None
-        tickets = self._queue.due(min(free, CLAIM_WHEN_FREE), allowed)
+        tickets = self._queue.due(min(free, CLAIM_WHEN_FREE, allowed))
         if not tickets or self._context.control().is_paused():
             return None
         claims = self._queue.claim(tickets)
@@ -243,33 +243,26 @@ class Attempt:
 
 
 class Queue:
-    """The due jobs, as one worker sees them.
+    """The due jobs, as one worker sees them. Workers know nothing of each other, but that a claim was lost.
 
-    Workers that begin at the same moment see the same jobs, so each picks from its view by chance. What a lone worker
-    sees and does not claim at once it keeps at hand, so that each job is read once. Whoever has lost a claim is not
-    alone: then a hand would hold what others have claimed meanwhile, and the next jobs are sought at a random place.
+    A worker that has lost none takes the oldest jobs. Whoever has lost one is not alone, and seeks each handful at a
+    random place. What a look shows is claimed at once, so that each job is read once, and few are claimed by others
+    in between; and one by one at first, because whoever has one job of a handful is after the next ones too: a race
+    costs one claim, not all of them.
     """
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._jobs = context.jobs()
-        self._hand: list[Ticket] = []
         self._lost: Ticket | None = None  # some claim lost to another worker
+        self._losses = 0  # in a row
 
-    def due(self, limit: int, allowed: int = VIEW) -> list[Ticket]:
-        """Up to `limit` due jobs, to be claimed now; `allowed`: how many may be claimed in all."""
-        limit = min(limit, allowed)
-        if self._lost is not None:
-            limit = min(limit, CLAIM_IN_A_CROWD)
-            return self._seen(limit, self._elsewhere(self._lost)) or self._mixed(VIEW)[:limit]
-        if not self._hand:
-            self._hand = self._mixed(min(allowed, max(limit, VIEW)))
-        taken, self._hand = self._hand[:limit], self._hand[limit:]
-        return taken
-
-    def _mixed(self, limit: int) -> list[Ticket]:
-        """The head of the queue, in an order of chance."""
-        return sorted(self._seen(limit), key=lambda _: self._context.draw())
+    def due(self, limit: int) -> list[Ticket]:
+        """Up to `limit` due jobs, to be claimed now."""
+        if self._losses:  # those who raced for one job must not look again at the same moment
+            self._context.wire.back_off(self._losses, LOSS_WAIT_SECONDS)
+        found = [] if self._lost is None else self._seen(limit, self._elsewhere(self._lost))
+        return found or self._seen(limit)
 
     def _elsewhere(self, lost: Ticket) -> Place:
         """A random slot from the lost job's to the present one, and there a random id: after the day they are spread
@@ -295,17 +288,30 @@ class Queue:
         return bool(self._seen(1))
 
     def claim(self, tickets: Sequence[Ticket]) -> list[Claim]:
-        """Claim those that nobody else does first. If the database fails, what was claimed unheard is handed back."""
+        """Claim those that nobody else does first. If the database fails, what was claimed is handed back."""
         token = uuid.uuid4().hex
         try:
-            claims = self._jobs.claim(tickets, token, self._context.clock(), self._context.lease)
+            claims = self._claimed(tickets, token)
         except SystemFailureError:
             with self._last_word() as jobs:
                 for claim in jobs.claimed_unheard(tickets, token, self._context.clock()):
                     self.hand_back(claim, retry_delay(1, self._context.draw))
             raise
-        if len(claims) < len(tickets):
+        if len(claims) == len(tickets):
+            self._losses = 0
+        else:
+            self._losses = min(LOSSES_MAX, self._losses + 1)
             self._lost = self._lost or tickets[0]
+        return claims
+
+    def _claimed(self, tickets: Sequence[Ticket], token: str) -> list[Claim]:
+        """One, two, four and so on at a time, until one is lost: whoever has it goes on from there."""
+        claims: list[Claim] = []
+        while some := tickets[len(claims) :][: len(claims) + 1]:
+            won = self._jobs.claim(some, token, self._context.clock(), self._context.lease)
+            claims += won
+            if len(won) < len(some):
+                break
         return claims
 
     def hand_back(self, claim: Claim, delay: timedelta) -> None:

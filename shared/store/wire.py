@@ -159,9 +159,12 @@ class Wire:
     def documents(self) -> str:
         return self.connection.documents
 
-    def back_off(self, tries: int) -> None:
-        """Wait as between the tries of one call, for a part of an answer that has to be asked for again."""
-        seconds = random.uniform(0, min(WAIT_SECONDS_MAX, 2 ** (tries - 1)))  # noqa: S311 (jitter)
+    def back_off(self, tries: int, seconds_first: float = 1.0) -> None:
+        """Wait as between the tries of one call, for a part of an answer that has to be asked for again.
+
+        `seconds_first` is the longest wait after the first try; each try doubles it.
+        """
+        seconds = random.uniform(0, min(WAIT_SECONDS_MAX, seconds_first * 2 ** (tries - 1)))  # noqa: S311 (jitter)
         time.sleep(min(seconds, self.budget.remaining_seconds))
 
     def run_query(self, parent: str, query: Any, taken: Callable[[Any], T]) -> list[T]:

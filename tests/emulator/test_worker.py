@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from datetime import timedelta
@@ -12,6 +13,8 @@ import pytest
 from shared.core.errors import SystemFailureError
 from shared.services.work import Attempt, Worker, work
 from shared.store.budget import Budget
+from shared.store.jobs import JobStore
+from shared.store.wire import Wire
 from tests.support.faults import Mode, ProcessEnded, WireError, nth, on
 from tests.support.invariants import assert_granted_once, assert_settled
 from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
@@ -647,12 +650,109 @@ def test_a_worker_that_has_lost_a_claim_still_finds_every_job():
     assert_settled(world)
 
 
-def test_workers_that_begin_together_pick_different_jobs():
-    """Two look at one queue of many jobs; what each would claim first hardly overlaps."""
-    world = World(slot_seconds=86_400, job_size=1)
-    world.users(population(100))
+@pytest.fixture
+def claimed_at_once(monkeypatch):
+    """How many jobs each claim tried for, whoever made it."""
+    tried = []
+    claim = JobStore.claim
+
+    def watched(store, tickets, *args):
+        tried.append(len(tickets))
+        return claim(store, tickets, *args)
+
+    monkeypatch.setattr(JobStore, "claim", watched)
+    return tried
+
+
+def crowded(jobs, slot_seconds=86_400):
+    """A world with so many due jobs of one user each, and a maker of queues as workers see them."""
+    world = World(slot_seconds=slot_seconds, job_size=1)
+    world.users(population(jobs))
     world.build()
+    return world, lambda: Worker(world.context(EVENING), 1000, 60)._queue
 
-    one, other = ({ticket.job_id for ticket in Worker(world.context(NOON), 1000, 60)._queue.due(4)} for _ in range(2))
 
-    assert len(one & other) <= 2
+def test_a_race_costs_one_claim_and_not_a_handful(claimed_at_once):
+    """Of a handful that another worker has taken meanwhile one job is tried for."""
+    _, queue = crowded(20)
+    slow, quick = queue(), queue()
+    same = slow.due(12)
+    quick.claim(same)
+    claimed_at_once.clear()
+
+    assert slow.claim(same) == []
+    assert claimed_at_once == [1]
+
+
+def test_a_handful_is_claimed_up_to_the_first_loss(claimed_at_once):
+    """One, two, four at a time: who has lost one leaves the rest to whoever won it, and keeps what it has."""
+    _, queue = crowded(20)
+    slow, quick = queue(), queue()
+    same = slow.due(12)
+    quick.claim(same[4:5])
+    claimed_at_once.clear()
+
+    claims = slow.claim(same)
+
+    assert [claim.ticket.job_id for claim in claims] == [ticket.job_id for ticket in (*same[:4], *same[5:7])]
+    assert claimed_at_once == [1, 2, 4]
+
+
+def test_a_worker_alone_takes_the_oldest_jobs_first():
+    """In the order of their slots, to the last."""
+    _, queue = crowded(60, slot_seconds=3600)
+    alone = queue()
+    seen = []
+    while tickets := alone.due(12):
+        seen += tickets
+        alone.claim(tickets)
+
+    assert len(seen) == 60
+    assert [ticket.place for ticket in seen] == sorted(ticket.place for ticket in seen)
+
+
+@pytest.mark.parametrize("slot_seconds", [86_400, 3600])
+def test_workers_that_know_they_are_not_alone_look_at_different_places(slot_seconds):
+    """In one slot or in many, looks after a loss do not begin where others begin."""
+    _, queue = crowded(100, slot_seconds)
+    first, *others = queues = [queue() for _ in range(8)]
+    for each in others:
+        same = each.due(1)
+        first.claim(same)
+        each.claim(same)
+
+    places = {each.due(1)[0].job_id for each in queues}
+
+    assert len(places) >= 5
+
+
+def test_the_wait_after_losses_grows_and_ends_with_a_claim_won(monkeypatch):
+    """After the first loss 0.4 s at most, then twice as long each time, up to a bound."""
+    waits = []
+    monkeypatch.setattr(Wire, "back_off", lambda _wire, tries, seconds_first: waits.append((tries, seconds_first)))
+    _, queue = crowded(20)
+    unlucky, other = queue(), queue()
+    for _ in range(6):
+        tickets = unlucky.due(1)
+        other.claim(tickets)
+        unlucky.claim(tickets)
+    unlucky.claim(unlucky.due(1))
+    unlucky.due(1)
+
+    assert waits == [(losses, 0.4) for losses in (1, 2, 3, 3, 3, 3)]
+
+
+def test_jobs_claimed_before_the_database_failed_are_handed_back_uncounted():
+    """The first of a handful is claimed, then nothing goes through: all of it waits for the next worker."""
+    world, _ = crowded(10)
+    writes = itertools.count(1)
+
+    def failing(_number, method, _request):
+        return Mode.REFUSED if method == "BatchWrite" and next(writes) > 1 else None
+
+    with world.faulty(failing), pytest.raises(SystemFailureError):
+        world.work()
+    states = {(job["status"], job["attempts"]) for job in world.jobs().values()}
+
+    assert states == {("pending", 0)}
+    assert world.work(EVENING + timedelta(minutes=1)).tally.refreshed == 10
