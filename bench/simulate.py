@@ -26,7 +26,7 @@ from shared.core.packing import BOUNDS
 from shared.services.work import CLAIM_WHEN_FREE, LANES
 from shared.store.rollups import SHARDS
 
-CLAIM_CALLS = 6  # for a handful: a look, the switch, and four writes, for 1, 2, 4 and 5 jobs
+CLAIM_CALLS = 7  # for a handful: a look, the switch, and five writes, for 1, 2, 4, 8 and 1 jobs
 TICK_SECONDS = 300  # Cloud Scheduler calls the workers every five minutes
 SLOT_SECONDS = 300
 PROCESS_SECONDS = 60  # a worker's budget

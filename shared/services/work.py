@@ -1,7 +1,8 @@
 """The worker: claims due jobs, refreshes their users in lanes side by side, settles each job in one Commit.
 
-One thread claims, as many jobs at a time as the lanes can begin; the lanes overlap one job's preparing with another's
-waiting for the database. What is claimed and not begun when the worker has to stop is handed back, uncounted.
+One thread claims, a handful of jobs at a time; the lanes overlap one job's preparing with another's waiting for the
+database. What is claimed and not begun when the worker has to stop is handed back, uncounted. Jobs whose last worker
+died are worked one by one when no other is left: whichever ended it takes none of the others along.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ from shared.store.job_documents import Claim, Place, Ticket, parse_job, unreadab
 from shared.store.jobs import JobStore
 
 LANES = 4
-CLAIMED_MAX = 16  # jobs in a lane or about to enter one; each waits for three others at most
-CLAIM_WHEN_FREE = 12  # claim by the handful: of workers side by side, one claim or so is lost for this many jobs
+CLAIMED_MAX = 20  # jobs in a lane or about to enter one; each waits for four others at most
+CLAIM_WHEN_FREE = 16  # claim by the handful: of workers side by side, one claim or so is lost for this many jobs
 LOSS_WAIT_SECONDS = 0.4  # at most, after a lost claim; twice as long after each that follows it
 LOSSES_MAX = 3  # in a row, that lengthen the wait
 LEASE_SHARE = 0.8  # of the lease, for one job with all its tries; what is left is for settling it
@@ -68,6 +69,7 @@ class Worker:
         self._report = WorkReport()
         self._failure: SystemFailureError | None = None
         self._told = False
+        self._one_by_one = False  # only suspects are left
         self._unfinished = False  # due jobs are left, whatever the queue shows at the end
 
     def run(self) -> WorkReport:
@@ -76,7 +78,7 @@ class Worker:
             while (claims := self._next_claims(len(running))) is not None:
                 lease = Budget.of(self._context.settings.lease_seconds)
                 running |= {lanes.submit(copy_context().run, self._attempt, claim, lease) for claim in claims}
-                running = self._collect(running, until_free=CLAIM_WHEN_FREE)
+                running = self._collect(running, until_free=CLAIMED_MAX if self._one_by_one else CLAIM_WHEN_FREE)
             self._collect(running, until_free=CLAIMED_MAX)
         if self._failure is not None:
             raise self._failure
@@ -89,26 +91,32 @@ class Worker:
         """As many jobs as can begin now; None when it is time to end."""
         try:
             self._tell_that_we_are_here()
-            return self._claims(CLAIMED_MAX - running)
+            return self._claims(running)
         except OutOfTimeError:
             self._unfinished = True
         except SystemFailureError as exc:
             self._failure = self._failure or exc
         return None
 
-    def _claims(self, free: int) -> list[Claim] | None:
+    def _claims(self, running: int) -> list[Claim] | None:
         if self._failure is not None:
             return None
         allowed = self._jobs_max - self._report.claimed
         if allowed <= 0 or self._must_stop:
             self._report.has_more = self._queue.has_due()
             return None
-        tickets = self._queue.due(min(free, CLAIM_WHEN_FREE, allowed))
+        tickets = self._queue.due(min(CLAIMED_MAX - running, CLAIM_WHEN_FREE, allowed))
         if not tickets or self._context.control().is_paused():
             return None
-        claims = self._queue.claim(tickets)
+        claims = self._queue.claim(self._worked_together(tickets, running))
         self._report.claimed += len(claims)
         return claims
+
+    def _worked_together(self, tickets: Sequence[Ticket], running: int) -> Sequence[Ticket]:
+        """Those that no dead worker is known of; where there are none, one of the others, while nothing else runs."""
+        sound = [ticket for ticket in tickets if not ticket.is_suspect]
+        self._one_by_one = not sound
+        return sound or tickets[: int(running == 0)]
 
     def _tell_that_we_are_here(self) -> None:
         """The heartbeat, once a call: whoever watches knows that workers come, even if there is nothing to do."""

@@ -55,6 +55,11 @@ class Ticket:
         return "startedAt" in self.fields
 
     @property
+    def is_suspect(self) -> bool:
+        """True if the worker that began it has neither settled it nor handed it back: this job may have ended it."""
+        return self.was_claimed and self.attempts > 0
+
+    @property
     def is_newer_version(self) -> bool:
         version = get(self.fields["v"]) if "v" in self.fields else None
         return type(version) is int and version > JOB_VERSION

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from contextlib import suppress
 from datetime import timedelta
 
 import grpc
@@ -15,7 +16,7 @@ from shared.services.work import Attempt, Worker, work
 from shared.store.budget import Budget
 from shared.store.jobs import JobStore
 from shared.store.wire import Wire
-from tests.support.faults import Mode, ProcessEnded, WireError, nth, on
+from tests.support.faults import Mode, ProcessEnded, WireError, nth, on, on_user
 from tests.support.invariants import assert_granted_once, assert_settled
 from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
 
@@ -301,6 +302,23 @@ def test_a_dead_workers_job_comes_back_when_the_lease_ends():
     assert (late.claimed, late.tally.refreshed) == (1, 20)
     assert [job["attempts"] for job in world.jobs().values()] == [2]
     assert_granted_once(world, users, 10)
+    assert_settled(world)
+
+
+def test_a_job_that_kills_its_workers_takes_no_other_with_it():
+    """Those claimed beside it lose an attempt, one; then each is tried alone, as nobody knows which of them it is."""
+    world = World(slot_seconds=86_400, job_size=1, max_attempts=2)
+    users = population(40)
+    world.users(users)
+    world.build()
+
+    for number in range(12):
+        with world.faulty(on_user("user00007", Mode.ENDED)), suppress(ProcessEnded):
+            world.work(EVENING + number * timedelta(minutes=10))
+
+    failed = {job["userIds"][0]: job["attempts"] for job in world.jobs().values() if job["status"] == "failed"}
+    assert failed.keys() == {"user00007"}
+    assert {world.user(user_id)["credits"] for user_id in users if user_id != "user00007"} == {15}
     assert_settled(world)
 
 
