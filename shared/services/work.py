@@ -35,7 +35,7 @@ from shared.store.jobs import JobStore
 
 LANES = 4
 CLAIMED_MAX = 20  # jobs in a lane or about to enter one; each waits for four others at most
-CLAIM_WHEN_FREE = 16  # claim by the handful: of workers side by side, one claim or so is lost for this many jobs
+CLAIM_WHEN_FREE = 16  # claim by the handful: a race for one costs a claim or so, so the larger, the fewer are lost
 LOSS_WAIT_SECONDS = 0.4  # at most, after a lost claim; twice as long after each that follows it
 LOSSES_MAX = 3  # in a row, that lengthen the wait
 LEASE_SHARE = 0.8  # of the lease, for one job with all its tries; what is left is for settling it
@@ -254,9 +254,9 @@ class Queue:
     """The due jobs, as one worker sees them. Workers know nothing of each other, but that a claim was lost.
 
     A worker that has lost none takes the oldest jobs. Whoever has lost one is not alone, and seeks each handful at a
-    random place. What a look shows is claimed at once, so that each job is read once, and few are claimed by others
-    in between; and one by one at first, because whoever has one job of a handful is after the next ones too: a race
-    costs one claim, not all of them.
+    random place. What a look shows is claimed at once, so that each job is read once and few are claimed by others in
+    between; and by few at first, because whoever has one job of a handful is after the next ones too: a race costs a
+    claim or two, not all of them.
     """
 
     def __init__(self, context: Context) -> None:
