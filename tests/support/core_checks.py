@@ -28,7 +28,7 @@ from shared.services.reports import BuildReport, WorkReport
 from shared.services.work import Worker
 from shared.store import wire
 from shared.store.budget import Budget
-from tests.support.faults import FaultPlan, Mode, ProcessEnded, WireError, either, nth, on_user
+from tests.support.faults import FaultPlan, Mode, ProcessEnded, WireError, either, first_write_of, nth, on_user
 from tests.support.invariants import assert_settled
 from tests.support.spender import spend
 from tests.support.world import MIDNIGHT, World, population
@@ -264,7 +264,7 @@ def a_lost_reply_grants_nothing_twice() -> None:
     """The write lands, its reply does not come, and the call is tried again."""
     day = Day()
     day.build()
-    day.work(nth("BatchWrite", 2, Mode.LOST))  # the first claims
+    day.work(first_write_of("users", Mode.LOST))
     day.check()
 
 

@@ -133,6 +133,16 @@ def nth(method: str, number: int, mode: Mode) -> FaultPlan:
     return lambda _n, called, _request: mode if called == method and next(counted) == number else None
 
 
+def first_write_of(collection: str, mode: Mode) -> FaultPlan:
+    """Spoil the first BatchWrite to that collection, however many claims come before it."""
+    left = [mode]
+
+    def plan(_number: int, method: str, request: Any) -> Mode | None:
+        return left.pop() if left and method == "BatchWrite" and f"/{collection}/" in str(request) else None
+
+    return plan
+
+
 def on_user(user_id: str, fault: Mode | WireError) -> FaultPlan:
     """Spoil every write of a user, and whatever is written in the same call."""
 
