@@ -1,4 +1,5 @@
-"""`make bench`: everything that depends on the machine, measured in one run on one warmed emulator.
+"""`make bench`: everything that depends on the machine, measured in one run: the systems side by side on one warmed
+emulator, what changes with workers and users on another.
 
 Prints Markdown: what README shows is what this printed. `QUICK=1` is for trying it out; its figures mean nothing.
 """
@@ -55,6 +56,8 @@ def main(extent: Extent) -> None:
         slot_seconds = report.slot_width(extent.users_a_slot, extent.users)
         seen = all_rounds(host, extent.users, slot_seconds, extent.rounds, _tell)
         scans = [_scan(host, users, extent) for users in extent.scans]
+    with emulator() as host:  # as quick as at the beginning: it keeps something of every project it was cleared of
+        warm_up(host)
         crews = [_crew(host, workers, extent) for workers in (1, 2, 4)]
         pairs = [_pair(kind, host, Plot.fresh(extent.users, slot_seconds), extent) for kind in (same_queue, far_away)]
         sizes = [_size(host, users, a_slot) for users, a_slot in extent.sizes]
