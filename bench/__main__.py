@@ -1,5 +1,5 @@
 """`make bench`: everything that depends on the machine, measured in one run: the systems side by side on one warmed
-emulator, what changes with workers and users on another.
+emulator, and what else is compared likewise.
 
 Prints Markdown: what README shows is what this printed. `QUICK=1` is for trying it out; its figures mean nothing.
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from bench import report
@@ -51,23 +52,22 @@ def main(extent: Extent) -> None:
     began, clock = report.today(), time.monotonic()
     told = report.heading(began)
     print(f"{told}\n", flush=True)
-    with emulator() as host:
-        warm_up(host)
-        slot_seconds = report.slot_width(extent.users_a_slot, extent.users)
+    slot_seconds = report.slot_width(extent.users_a_slot, extent.users)
+    with _warm_emulator() as host:
         seen = all_rounds(host, extent.users, slot_seconds, extent.rounds, _tell)
-        scans = [_scan(host, users, extent) for users in extent.scans]
-    with emulator() as host:  # as quick as at the beginning: it keeps something of every project it was cleared of
-        warm_up(host)
-        crews = [_crew(host, workers, extent) for workers in (1, 2, 4)]
-        pairs = [_pair(kind, host, Plot.fresh(extent.users, slot_seconds), extent) for kind in (same_queue, far_away)]
-        sizes = [_size(host, users, a_slot) for users, a_slot in extent.sizes]
-    imports = import_times(extent.rounds)
     _print(f"Medians of {extent.rounds} rounds, {extent.users:,} users in slots of {slot_seconds:,} s; {told}.")
     _print(report.systems_table(seen))
-    _print(report.pairs_table(seen, pairs))
-    _print(report.sizes_table(sizes))
-    _print(report.crews_table(crews))
+    with _warm_emulator() as host:
+        scans = [_scan(host, users, extent) for users in extent.scans]
     _print(report.scans_table(scans))
+    crews = [_crew(workers, extent) for workers in (1, 2, 4)]
+    _print(report.crews_table(crews))
+    pairs = [_pair(kind, Plot.fresh(extent.users, slot_seconds), extent) for kind in (same_queue, far_away)]
+    _print(report.pairs_table(seen, pairs))
+    with _warm_emulator() as host:
+        sizes = [_size(host, users, a_slot) for users, a_slot in extent.sizes]
+    _print(report.sizes_table(sizes))
+    imports = import_times(extent.rounds)
     _print(report.aims_table(report.aims(report.Everything(seen, sizes, crews, scans, imports, pairs))))
     if extent is not QUICK:
         for path in draw(seen, told):
@@ -75,8 +75,17 @@ def main(extent: Extent) -> None:
     _tell(f"{time.monotonic() - clock:.0f} s in all")
 
 
-def _pair(kind: Callable[[str, Plot, int], Pair], host: str, plot: Plot, extent: Extent) -> Pair:
-    one = kind(host, plot, extent.pair_rounds)
+@contextmanager
+def _warm_emulator() -> Iterator[str]:
+    """One for what is compared with each other; after a dozen projects of 48,000 users it has been seen to hang."""
+    with emulator() as host:
+        warm_up(host)
+        yield host
+
+
+def _pair(kind: Callable[[str, Plot, int], Pair], plot: Plot, extent: Extent) -> Pair:
+    with _warm_emulator() as host:
+        one = kind(host, plot, extent.pair_rounds)
     _tell(f"{one.text}: {one.worker:,.0f} and {one.loop:,.1f} users/s")
     return one
 
@@ -87,9 +96,10 @@ def _scan(host: str, users: int, extent: Extent) -> ScanPace:
     return one
 
 
-def _crew(host: str, workers: int, extent: Extent) -> Crew:
+def _crew(workers: int, extent: Extent) -> Crew:
     slot_seconds = report.slot_width(extent.users_a_slot, extent.crew_users)
-    one = crew(host, workers, extent.crew_users, slot_seconds, extent.crew_rounds)
+    with _warm_emulator() as host:
+        one = crew(host, workers, extent.crew_users, slot_seconds, extent.crew_rounds)
     _tell(f"{workers} workers: {one.pace:,.0f} users/s, {one.lost_share:.1%} of claims lost")
     return one
 
