@@ -82,20 +82,20 @@ class Mark:
     spread: str
 
     def has_scanned(self, cursor: Cursor, *, wrapped: bool) -> bool:
-        return _position(cursor, wrapped) <= self._position
+        return _position(cursor, wrapped=wrapped) <= self._position
 
     def has_queued(self, place: Place) -> bool:
         return place <= self.place
 
     def is_behind(self, cursor: Cursor | None, *, wrapped: bool) -> bool:
-        return self._position <= _position(cursor, wrapped)
+        return self._position <= _position(cursor, wrapped=wrapped)
 
     @property
     def _position(self) -> tuple[Any, ...]:
-        return _position(self.until, self.wrapped)
+        return _position(self.until, wrapped=self.wrapped)
 
 
-def _position(cursor: Cursor | None, wrapped: bool) -> tuple[Any, ...]:  # noqa: FBT001
+def _position(cursor: Cursor | None, *, wrapped: bool) -> tuple[Any, ...]:
     """Compares as a run goes, which may wrap around."""
     return wrapped, () if cursor is None else cursor.order
 
