@@ -22,7 +22,7 @@ from bench.report import heading, table, today
 from bench.scale import DAY
 from bench.systems import PRICE_READ, PRICE_WRITE, SYSTEMS, one_round
 from dev.emulator import emulator
-from shared.core.packing import BOUNDS
+from shared.core.packing import FLUSH_LIMITS
 from shared.services.work import CLAIM_WHEN_FREE, LANES
 from shared.store.rollups import SHARDS
 
@@ -85,12 +85,12 @@ class Tick:
 
 def users_a_commit() -> int:
     """How many users one commit of the builder holds."""
-    return BOUNDS.commit_bytes // (len(user_ids(1)[0]) + SNAPSHOT_BYTES + 8)
+    return FLUSH_LIMITS.commit_bytes // (len(user_ids(1)[0]) + SNAPSHOT_BYTES + 8)
 
 
 def users_a_job(users: int) -> float:
     """A flush ends every job it has begun: its users, over the slots of the day, in jobs of up to 300."""
-    a_slot = min(BOUNDS.flush_users, users) / SLOTS
+    a_slot = min(FLUSH_LIMITS.flush_users, users) / SLOTS
     return a_slot / -(-a_slot // BATCH)
 
 

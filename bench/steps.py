@@ -157,9 +157,9 @@ def _watch_claims() -> list[int]:
     tried: list[int] = []
     claim = JobStore.claim
 
-    def watched(self: JobStore, tickets: Any, *args: Any) -> Any:
-        tried.append(len(tickets))
-        return claim(self, tickets, *args)
+    def watched(self: JobStore, due_jobs: Any, *args: Any) -> Any:
+        tried.append(len(due_jobs))
+        return claim(self, due_jobs, *args)
 
     JobStore.claim = watched  # type: ignore[method-assign,assignment] # looks on, changes nothing
     return tried

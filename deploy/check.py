@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deploy.files import read_environment, told
 from deploy.table import check, read_functions
-from shared.timetable import read_timetable
+from shared.monitor.timetable import read_timetable
 
 
 def main() -> None:

@@ -103,8 +103,8 @@ def hash_of_files(root: Path, names: Sequence[str]) -> str:
 def _labelled(words: list[str], environment: Mapping[str, str], files: str) -> list[str]:
     """With the hash of all that matters; of the environment's file and the bundle's folder what is in them does."""
     stable = [word for word in words if not word.startswith(("--env-vars-file=", "--source="))]
-    told_of = repr((stable, sorted(environment.items()), files))
-    return [*words, f"--update-labels={LABEL}={hashlib.sha256(told_of.encode()).hexdigest()[:HASH_CHARACTERS]}"]
+    from_event = repr((stable, sorted(environment.items()), files))
+    return [*words, f"--update-labels={LABEL}={hashlib.sha256(from_event.encode()).hexdigest()[:HASH_CHARACTERS]}"]
 
 
 def _is_current(function: Mapping[str, Any] | None, words: Sequence[str]) -> bool:

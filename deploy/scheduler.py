@@ -24,7 +24,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from deploy.files import read_items, read_json, settings_of, told
 from shared.core.errors import ConfigurationError
-from shared.timetable import ScheduledJob, read_timetable
+from shared.monitor.timetable import ScheduledJob, read_timetable
 
 MARK = "Credit Refresh, from shared/schedule.toml"  # in the description of every job of ours
 CALL_SECONDS_MAX = 30

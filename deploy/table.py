@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deploy.files import BUNDLE, DEPLOYED
 from shared.core.errors import ConfigurationError
-from shared.timetable import ScheduledJob
+from shared.monitor.timetable import ScheduledJob
 
 FUNCTIONS_FILE = DEPLOYED / "functions.toml"
 

@@ -64,8 +64,8 @@ def take_all(browser: Browser) -> None:
     with project() as (database, day), serving(port):
         stage = Stage(port, day)
         stage.play(time(0), LOOKED_AT)
-        stage.steer(time(13, 41), action="pause", reason="prices are being changed")
-        stage.steer(time(13, 44), action="resume")
+        stage.operator_actions(time(13, 41), action="pause", reason="prices are being changed")
+        stage.operator_actions(time(13, 44), action="resume")
         stage.take(browser, "monitor-light.png", LOOKED_AT, {**DESK, "color_scheme": "light"})
         stage.take(browser, "monitor-phone.png", LOOKED_AT, {**PHONE, "color_scheme": "light"})
         someone = spoil(database, stage.at(FAILING_SLOT))
@@ -112,7 +112,7 @@ class Stage:
             self._call(WORKER, now, {})
             now += TICK
 
-    def steer(self, clock: time, **action: str) -> None:
+    def operator_actions(self, clock: time, **action: str) -> None:
         self._call(MONITOR, self.at(clock), action)
 
     def take(

@@ -171,7 +171,7 @@ def introduction(settings: Settings, port: int, entry_points: Sequence[str], sam
             "",
             "For the app under development:",
             f"  export FIRESTORE_EMULATOR_HOST={settings.emulator_host} GOOGLE_CLOUD_PROJECT={settings.project_id}",
-            f"Watch and steer in a browser: {address}{path_of('credit_refresh_monitor')}",
+            f"Watch and operator_actions in a browser: {address}{path_of('credit_refresh_monitor')}",
             "Refresh a user now:",
             f"  curl -X POST {address}{path_of('credit_refresh')} -d '{example}'",
             "",

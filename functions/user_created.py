@@ -13,7 +13,7 @@ from shared.services.signup import sign_up
 @functions_framework.cloud_event
 @event_endpoint
 def credit_refresh_user_created(delivery: Delivery) -> dict[str, Any]:
-    created = delivery.context.users().told_of(_created_document(delivery.data))
+    created = delivery.context.users().from_event(_created_document(delivery.data))
     if created is None:
         return {"outcome": "not_a_user"}
     return {"outcome": sign_up(delivery.context, created).value, "userId": created.user_id}

@@ -179,7 +179,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         return Settings.model_validate(values)
     except ValidationError as exc:
         problems = [
-            f"{names[str(error['loc'][0])]}={error['input']!r}: {_told(error['msg'])}" for error in exc.errors()
+            f"{names[str(error['loc'][0])]}={error['input']!r}: {_message(error['msg'])}" for error in exc.errors()
         ]
         if "plans_file" not in {error["loc"][0] for error in exc.errors()}:
             problems += _plans_problems(Path(values.get("plans_file", Settings.model_fields["plans_file"].default)))
@@ -211,5 +211,5 @@ def _overlap(one: str, other: str) -> bool:
     return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
 
 
-def _told(message: str) -> str:
+def _message(message: str) -> str:
     return message.removeprefix("Value error, ")

@@ -46,14 +46,14 @@ class Skip:
 
 
 @dataclass(frozen=True, slots=True)
-class Landed:
+class AlreadyApplied:
     """This very job granted this user before, in a try whose reply was lost. The receipt is the stamp's."""
 
     before: Balance
     after: Balance
 
 
-Decision = Grant | Skip | Landed
+Decision = Grant | Skip | AlreadyApplied
 
 
 def decide(user: User | None, plans: PlanTable, day: date, job_id: str | None) -> Decision:
@@ -80,7 +80,7 @@ def decide(user: User | None, plans: PlanTable, day: date, job_id: str | None) -
     return Grant(plan.name, period, user.balance, plan.apply(user.balance), anchor)
 
 
-def _landed(last: LastGrant, balance: Balance) -> Landed:
+def _landed(last: LastGrant, balance: Balance) -> AlreadyApplied:
     """What that grant left. Of fractions, before + granted may miss it by a rounding; an unspent balance does not."""
     unspent = balance - last.before == last.granted
-    return Landed(last.before, balance if unspent else last.before + last.granted)
+    return AlreadyApplied(last.before, balance if unspent else last.before + last.granted)

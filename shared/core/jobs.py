@@ -36,12 +36,12 @@ class JobStatus(StrEnum):
     FAILED = "failed"
 
 
-class Course(StrEnum):
+class AttemptMode(StrEnum):
     """What an attempt at a job is for."""
 
     WORK = "work"
     RECONCILE = "reconcile"  # attempts are used up: record what landed, fail the rest
-    BURY = "bury"  # even that killed its worker: fail it unseen
+    ABANDON = "bury"  # even that killed its worker: fail it unseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class RequeueCarryover:
     """What a requeued job brings from its life before: the receipts of those who had not failed, and its figures."""
 
     receipts: tuple[Mapping[str, Any], ...] = ()
@@ -88,17 +88,17 @@ class Job:
     snapshots: tuple[Snapshot, ...] = field(default=(), repr=False)
     due_at: datetime | None = None
     chain_id: str = ""
-    earlier: Earlier = Earlier()
+    earlier: RequeueCarryover = RequeueCarryover()
 
     def is_superseded(self, today: date) -> bool:
         return today - self.day > SUPERSEDED_AFTER
 
     @property
-    def course(self) -> Course:
+    def mode(self) -> AttemptMode:
         """Judged after the claim, which has counted this attempt."""
         if self.attempts <= self.max_attempts:
-            return Course.WORK
-        return Course.RECONCILE if self.attempts == self.max_attempts + 1 else Course.BURY
+            return AttemptMode.WORK
+        return AttemptMode.RECONCILE if self.attempts == self.max_attempts + 1 else AttemptMode.ABANDON
 
     @property
     def is_last_attempt(self) -> bool:
@@ -144,7 +144,7 @@ def new_job_id(run_id: str, within: str, token: str) -> str:
     return f"{run_id}-{digest}-{within}-{token}"
 
 
-def spread_id(job_id: str, share: float) -> str:
+def id_at_fraction(job_id: str, share: float) -> str:
     """Where in the same day's ids the share from 0 to 1 of them lies before."""
     return f"{job_id[:RUN_ID_LENGTH]}-{int(share * SPREAD):04x}"
 
@@ -155,7 +155,7 @@ def settle(job: Job, outcomes: Sequence[Outcome], now: datetime, retry_after: ti
     A job with a user who failed for good is `failed`: a dead letter that waits for a person.
     """
     if job.is_last_attempt:
-        outcomes = [outcome.given_up() for outcome in outcomes]
+        outcomes = [outcome.as_final_failure() for outcome in outcomes]
     leaving = tuple(outcome.user_id for outcome in outcomes if outcome.kind is OutcomeKind.RETRY)
     failed = any(outcome.kind is OutcomeKind.FAILED for outcome in outcomes)
     status = JobStatus.FAILED if failed else JobStatus.COMPLETED
@@ -175,5 +175,5 @@ def retry_job(job: Job, user_ids: tuple[str, ...], now: datetime, visible_at: da
         created_at=now,
         started_at=None,
         visible_at=visible_at,
-        earlier=Earlier(),
+        earlier=RequeueCarryover(),
     )

@@ -14,7 +14,7 @@ ERROR_CHARACTERS_MAX = 200  # an error may quote what a user's document holds, a
 
 
 class OutcomeKind(StrEnum):
-    """Settled for good, or (`retry`) to be tried again by a later job."""
+    """AttemptResult for good, or (`retry`) to be tried again by a later job."""
 
     REFRESHED = "refreshed"
     SKIPPED = "skipped"
@@ -50,7 +50,7 @@ class Outcome:
     def retry(cls, user_id: str, code: str, error: str) -> Outcome:
         return cls(user_id, OutcomeKind.RETRY, code=code, error=error)
 
-    def given_up(self) -> Outcome:
+    def as_final_failure(self) -> Outcome:
         """The outcome where there is no later attempt: whoever was to be tried again has failed."""
         return replace(self, kind=OutcomeKind.FAILED) if self.kind is OutcomeKind.RETRY else self
 

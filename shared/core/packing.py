@@ -22,7 +22,7 @@ USER_BYTES_SETTLED = 280  # field names and numbers of one receipt and one error
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class FlushLimits:
     """What a flush may hold, and what each of its commits. A commit has room for a job that is begun."""
 
     flush_users: int = 60_000  # over a day's 288 slots of 300 s: 208 each, so that none of them takes a second job
@@ -34,11 +34,11 @@ class Bounds:
     commit_bytes: int = 2_000_000
 
 
-BOUNDS = Bounds()
+FLUSH_LIMITS = FlushLimits()
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class JobDraft:
     """The users of one job to be; `snapshots` is the JSON array stored with it. `due_at`: the first of them was."""
 
     scheduled_for: datetime
@@ -47,7 +47,7 @@ class Batch:
     snapshots: str
 
 
-class Place(NamedTuple):
+class SlotPosition(NamedTuple):
     """Where a user stands in a flush."""
 
     slot: datetime
@@ -55,18 +55,18 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What one commit of a flush makes. `last`: the place of the last user in it; None, if there is none."""
+class CommitBatch:
+    """What one commit of a flush makes. `last`: the position of the last user in it; None, if there is none."""
 
-    batches: tuple[Batch, ...]
-    last: Place | None
+    drafts: tuple[JobDraft, ...]
+    last: SlotPosition | None
 
     @property
     def users(self) -> int:
-        return sum(len(batch.user_ids) for batch in self.batches)
+        return sum(len(draft.user_ids) for draft in self.drafts)
 
 
-class _Held(NamedTuple):
+class PendingUser(NamedTuple):
     """A user until the flush; in order of id."""
 
     user_id: str
@@ -80,11 +80,11 @@ class Packer:
     `now`: the moment that users whose slot has passed share, and so their jobs.
     """
 
-    def __init__(self, job_size: int, now: datetime, bounds: Bounds = BOUNDS) -> None:
+    def __init__(self, job_size: int, now: datetime, bounds: FlushLimits = FLUSH_LIMITS) -> None:
         self._job_size = job_size
         self._now = now
         self._bounds = bounds
-        self._slots: defaultdict[datetime, list[_Held]] = defaultdict(list)
+        self._slots: defaultdict[datetime, list[PendingUser]] = defaultdict(list)
         self._users = self._jobs = self._bytes = 0
 
     @property
@@ -98,28 +98,28 @@ class Packer:
     def is_empty(self) -> bool:
         return not self._slots
 
-    def add(self, place: Place, snapshot: Snapshot, due_at: datetime | None = None) -> None:
+    def add(self, position: SlotPosition, snapshot: Snapshot, due_at: datetime | None = None) -> None:
         """Hold a user. `due_at`: since when it waits, if its slot has passed."""
-        users, packed = self._slots[place.slot], pack_snapshot(snapshot)
+        users, packed = self._slots[position.slot], pack_snapshot(snapshot)
         self._jobs += len(users) % self._job_size == 0
         self._users += 1
-        self._bytes += len(place.user_id.encode()) + len(packed)
-        users.append(_Held(place.user_id, packed, due_at))
+        self._bytes += len(position.user_id.encode()) + len(packed)
+        users.append(PendingUser(position.user_id, packed, due_at))
 
-    def take(self) -> Part:
+    def take(self) -> CommitBatch:
         """The jobs of the next commit, earliest slot first; their users are held no more."""
         commit, last = _Commit(self._job_size, self._bounds), None
         for slot in sorted(self._slots):
             users = self._slots[slot]
             users.sort(reverse=True)
             while users and commit.add(users[-1], slot, max(slot, self._now)):
-                last = Place(slot, users.pop().user_id)
+                last = SlotPosition(slot, users.pop().user_id)
             if users:
                 break
             del self._slots[slot]
         if self.is_empty:
             self._users = self._jobs = self._bytes = 0
-        return Part(commit.batches(), last)
+        return CommitBatch(commit.drafts(), last)
 
 
 # When a job is due, and whether its users are late already: who is not should not be counted with who is.
@@ -141,14 +141,14 @@ class _Bucket:
 class _Commit:
     """Fills jobs until a commit holds no more of them."""
 
-    def __init__(self, job_size: int, bounds: Bounds) -> None:
+    def __init__(self, job_size: int, bounds: FlushLimits) -> None:
         self._job_size = job_size
         self._bounds = bounds
         self._open: dict[_Key, _Bucket] = {}
-        self._full: list[Batch] = []
+        self._full: list[JobDraft] = []
         self._bytes = 0
 
-    def add(self, user: _Held, slot: datetime, scheduled_for: datetime) -> bool:
+    def add(self, user: PendingUser, slot: datetime, scheduled_for: datetime) -> bool:
         """Put a user into a job; False if that would be one more than the commit has room for."""
         due_at = user.due_at or slot
         key = (scheduled_for, not is_on_time(due_at, scheduled_for))
@@ -176,16 +176,16 @@ class _Commit:
         jobs = len(self._full) + len(self._open)
         return self._bytes >= self._bounds.commit_bytes or jobs >= self._bounds.commit_jobs
 
-    def batches(self) -> tuple[Batch, ...]:
+    def drafts(self) -> tuple[JobDraft, ...]:
         """The jobs, earliest first."""
         for key in list(self._open):
             self._close(key)
-        return tuple(sorted(self._full, key=lambda batch: batch.scheduled_for))
+        return tuple(sorted(self._full, key=lambda draft: draft.scheduled_for))
 
     def _close(self, key: _Key) -> None:
         bucket = self._open.pop(key)
         snapshots = f"[{','.join(bucket.snapshots)}]"
-        self._full.append(Batch(key[0], bucket.due_at, tuple(bucket.user_ids), snapshots))
+        self._full.append(JobDraft(key[0], bucket.due_at, tuple(bucket.user_ids), snapshots))
 
 
 def pack_snapshot(snapshot: Snapshot) -> str:

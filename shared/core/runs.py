@@ -11,12 +11,12 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from shared.core.packing import Place
+from shared.core.packing import SlotPosition
 from shared.core.service_level import DayServed
 
 FULL_SCAN_EVERY = timedelta(days=7)
 ERRORS_KEPT_MAX = 100
-MARKS_MAX = 10  # a builder that ended in the middle of a flush leaves one
+CHECKPOINTS_MAX = 10  # a builder that ended in the middle of a flush leaves one
 
 _NUMBERED = re.compile(r"__id([0-9]+)__")  # ids that Datastore's imports bring, which come before all others
 
@@ -72,20 +72,20 @@ class Cursor:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """How far a flush has come that takes several commits: of the users scanned `until` there, those up to `place`
-    are in jobs. It holds as long as users have the same places (`spread`)."""
+class FlushCheckpoint:
+    """How far a flush has come that takes several commits: of the users scanned `until` there, those up to `position`
+    are in jobs. It holds as long as users have the same positions (`spread`)."""
 
     until: Cursor
     wrapped: bool
-    place: Place
+    position: SlotPosition
     spread: str
 
     def has_scanned(self, cursor: Cursor, *, wrapped: bool) -> bool:
         return _position(cursor, wrapped=wrapped) <= self._position
 
-    def has_queued(self, place: Place) -> bool:
-        return place <= self.place
+    def has_queued(self, position: SlotPosition) -> bool:
+        return position <= self.position
 
     def is_behind(self, cursor: Cursor | None, *, wrapped: bool) -> bool:
         return self._position <= _position(cursor, wrapped=wrapped)
@@ -140,7 +140,7 @@ class Billed:
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class ScanTally:
     """What a scan made of some users. `planned_by_hour`: those queued, by hours since the day began."""
 
     counts: ScanCounts = ScanCounts()
@@ -161,7 +161,7 @@ class Run:
     cursor: Cursor | None = None
     wrap_until: str | None = None
     wrapped: bool = False
-    marks: Sequence[Mark] = ()
+    checkpoints: Sequence[FlushCheckpoint] = ()
     counts: ScanCounts = ScanCounts()
     errors: Sequence[Mapping[str, Any]] = ()
     errors_total: int = 0
@@ -215,14 +215,14 @@ class Run:
             cursor=None,
             wrap_until=None,
             wrapped=False,
-            marks=(),
+            checkpoints=(),
             completed_at=None,
         )
 
     def leased(self, token: str, until: datetime) -> Run:
         return replace(self, token=token, lease_until=until, flushes=self.flushes + 1)
 
-    def found(self, found: Findings) -> Run:
+    def found(self, found: ScanTally) -> Run:
         """The run after one more commit of a flush."""
         return replace(
             self,
@@ -234,15 +234,21 @@ class Run:
             flushes=self.flushes + 1,
         )
 
-    def marked(self, mark: Mark) -> Run:
+    def with_checkpoint(self, checkpoint: FlushCheckpoint) -> Run:
         """In the middle of a flush: the cursor stays, as others of its users are in no job yet."""
-        others = [other for other in self.marks if (other.until, other.wrapped) != (mark.until, mark.wrapped)]
-        return replace(self, marks=(*others, mark)[-MARKS_MAX:])
+        others = [
+            other
+            for other in self.checkpoints
+            if (other.until, other.wrapped) != (checkpoint.until, checkpoint.wrapped)
+        ]
+        return replace(self, checkpoints=(*others, checkpoint)[-CHECKPOINTS_MAX:])
 
     def advanced(self, cursor: Cursor | None, *, wrapped: bool) -> Run:
         """At the end of a flush: everybody up to the cursor is in a job, or has been left out."""
-        marks = tuple(mark for mark in self.marks if not mark.is_behind(cursor, wrapped=wrapped))
-        return replace(self, cursor=cursor, wrapped=wrapped, marks=marks)
+        checkpoints = tuple(
+            checkpoint for checkpoint in self.checkpoints if not checkpoint.is_behind(cursor, wrapped=wrapped)
+        )
+        return replace(self, cursor=cursor, wrapped=wrapped, checkpoints=checkpoints)
 
     def written(self, now: datetime, billed: Billed) -> Run:
         """The run as a builder is about to write it, with what that builder cost since it last did."""
@@ -256,7 +262,7 @@ class Run:
             completed_at=now,
             lease_until=None,
             cursor=None,
-            marks=(),
+            checkpoints=(),
             last_full=last_full,
         )
 

@@ -27,7 +27,7 @@ from shared.store.wire import Wire
 B = TypeVar("B", bound=Body)
 
 # What a caller is told; the database's own words may hold addresses and paths, and go to the log alone.
-_TOLD = {
+_CALLER_MESSAGES = {
     "unavailable": "the database can't be reached or refuses us; what was done stays done, call again",
     "out_of_time": "the time budget ended before the database answered; what was done stays done, call again",
 }
@@ -45,14 +45,14 @@ def endpoint(kind: type[B]) -> Callable[[Callable[[Call[B]], dict[str, Any]]], C
     """Make a POST function of a handler that turns a call into the figures of its answer."""
 
     def decorate(handler: Callable[[Call[B]], dict[str, Any]]) -> Callable[[Request], Response]:
-        @guarded
+        @error_boundary
         @wraps(handler)
         def serve(request: Request) -> Response:
             check_method(request, ("POST",))
             body = read_body(request, kind, emulated=bool(instance.settings().emulator_host))
             answer = timed(handler, body)
-            told = {name: value for name, value in answer.items() if name not in ("errors", "cursor")}
-            logs.info(handler.__name__, "done", **told)
+            summary = {name: value for name, value in answer.items() if name not in ("errors", "cursor")}
+            logs.info(handler.__name__, "done", **summary)
             return jsonify(answer)
 
         return serve
@@ -60,7 +60,7 @@ def endpoint(kind: type[B]) -> Callable[[Callable[[Call[B]], dict[str, Any]]], C
     return decorate
 
 
-def guarded(serve: Callable[[Request], Response]) -> Callable[[Request], Response]:
+def error_boundary(serve: Callable[[Request], Response]) -> Callable[[Request], Response]:
     """Nothing that is raised inside gets to the caller but as an error answer; every line logged names the request."""
 
     @wraps(serve)
@@ -118,10 +118,10 @@ def _failed(exc: Exception) -> Response:
     if isinstance(exc, SystemFailureError):
         logs.error("call_failed", str(exc), code=exc.code)
         headers = {"Retry-After": str(exc.retry_after_seconds)}
-        return refused(RequestError(503, exc.code, _TOLD.get(exc.code, str(exc)), headers=headers))
+        return refused(RequestError(503, exc.code, _CALLER_MESSAGES.get(exc.code, str(exc)), headers=headers))
     logs.error("call_failed", f"unexpected {type(exc).__name__}", exc_info=True)
-    told = str(exc) if isinstance(exc, CreditRefreshError) else "an unexpected error; see the log"
-    return refused(RequestError(500, "store_rejected" if isinstance(exc, StoreError) else "internal", told))
+    message = str(exc) if isinstance(exc, CreditRefreshError) else "an unexpected error; see the log"
+    return refused(RequestError(500, "store_rejected" if isinstance(exc, StoreError) else "internal", message))
 
 
 def _logged(request: Request, function: str) -> AbstractContextManager[None]:

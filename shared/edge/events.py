@@ -70,17 +70,17 @@ def _received(handler: Callable[[Delivery], dict[str, Any]], event: CloudEvent) 
     cost = Cost()
     wire = Wire(instance.connection(), Budget.of(OWN_SECONDS_MAX), cost)
     context = Context(instance.settings(), instance.plans(), wire, lambda: datetime.now(UTC), stopping)
-    told = handler(Delivery(_bytes(event.data), context))
-    logs.info(handler.__name__, "done", **told, reads=cost.reads, writes=cost.writes)
+    summary = handler(Delivery(_bytes(event.data), context))
+    logs.info(handler.__name__, "done", **summary, reads=cost.reads, writes=cost.writes)
 
 
 def is_too_old(time: object, now: datetime) -> bool:
-    """True for an event that was told to be more than a day old; one that tells no time is new."""
+    """True for an event that says it is more than a day old. An event without a time counts as new."""
     try:
-        told = datetime.fromisoformat(str(time))
+        sent_at = datetime.fromisoformat(str(time))
     except ValueError:
         return False
-    return told.tzinfo is not None and now - told > AGE_MAX
+    return sent_at.tzinfo is not None and now - sent_at > AGE_MAX
 
 
 def _bytes(data: Any) -> bytes:

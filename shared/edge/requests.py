@@ -32,8 +32,8 @@ class RequestError(CreditRefreshError):
 
 def check_method(request: Request, methods: Sequence[str]) -> None:
     if request.method not in methods:
-        told = f"{request.method} is not possible here; use {' or '.join(methods)}"
-        raise RequestError(405, "method_not_allowed", told, headers={"Allow": ", ".join(methods)})
+        message = f"{request.method} is not possible here; use {' or '.join(methods)}"
+        raise RequestError(405, "method_not_allowed", message, headers={"Allow": ", ".join(methods)})
 
 
 def read_body(request: Request, kind: type[B], *, emulated: bool) -> B:
@@ -54,7 +54,7 @@ def _checked(read: Callable[[], B], *, emulated: bool) -> B:
     try:
         body = read()
     except ValidationError as exc:
-        raise _told(exc) from exc
+        raise _request_error(exc) from exc
     if body.as_of is not None and not emulated:
         raise RequestError(400, "as_of_refused", "asOf is honoured on the emulator only; leave it out", "asOf")
     return body
@@ -90,13 +90,13 @@ _CODES = {
 }
 
 
-def _told(exc: ValidationError) -> RequestError:
+def _request_error(exc: ValidationError) -> RequestError:
     """The first problem found; its message never repeats the body."""
     problem = exc.errors(include_url=False, include_context=False, include_input=False)[0]
     code = _CODES.get(problem["type"], "wrong_type")
     field = ".".join(str(part) for part in problem["loc"])[:100] or None
     message = problem["msg"].removeprefix("Value error, ")[:300]
-    told = {"invalid_json": "the body is not JSON", "not_an_object": "the body must be a JSON object"}.get(
+    text = {"invalid_json": "the body is not JSON", "not_an_object": "the body must be a JSON object"}.get(
         code, message
     )
-    return RequestError(400, code, told if field is None else f"{field}: {told}", field)
+    return RequestError(400, code, text if field is None else f"{field}: {text}", field)

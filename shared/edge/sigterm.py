@@ -17,11 +17,11 @@ class Stopping:
     """
 
     def __init__(self) -> None:
-        self._told = threading.Event()
+        self._asked = threading.Event()
 
     def is_set(self) -> bool:
         server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-        return self._told.is_set() or getattr(server, "alive", True) is False
+        return self._asked.is_set() or getattr(server, "alive", True) is False
 
     def watch(self) -> None:
         """Handle SIGTERM from now on; in the main thread only, elsewhere this does nothing."""
@@ -30,7 +30,7 @@ class Stopping:
         before: Any = signal.getsignal(signal.SIGTERM)
 
         def on_sigterm(number: int, frame: FrameType | None) -> None:
-            self._told.set()
+            self._asked.set()
             if callable(before):
                 before(number, frame)
             elif before == signal.SIG_DFL:

@@ -2,7 +2,7 @@
 
 A flush is the checkpoint: the jobs of every user scanned so far are created, and the run's cursor moves behind them. It
 takes a Commit or more, each guarded by the run document, which tells after each who is in a job: all users up to its
-cursor, and those its marks name. A crash loses the scan since the last flush and nothing else; of two builders the
+cursor, and those its checkpoints name. A crash loses the scan since the last flush and nothing else; of two builders the
 second finds the run leased, and should the lease have ended, the first one's next Commit fails.
 """
 
@@ -21,24 +21,24 @@ from shared.core.decision import Grant, decide
 from shared.core.errors import ConflictError, OutOfTimeError, StoreError, SystemFailureError
 from shared.core.jobs import Job, Snapshot, new_job_id
 from shared.core.outcomes import Outcome, OutcomeKind
-from shared.core.packing import Batch, Packer, Part, Place
+from shared.core.packing import CommitBatch, JobDraft, Packer, SlotPosition
 from shared.core.runs import (
     Billed,
     Cursor,
-    Findings,
-    Mark,
+    FlushCheckpoint,
     Run,
     RunStatus,
     Scan,
     ScanCounts,
     ScanRequest,
+    ScanTally,
     new_run,
     resolve,
 )
 from shared.core.service_level import DayServed, remembered
 from shared.core.users import read_user, waiting_since
-from shared.services.context import LAST_WORD_SECONDS, Context, until_reserve
-from shared.services.grant import Granter, Purpose, Target, guarded, target_of
+from shared.services.context import GRACE_PERIOD_SECONDS, Context, until_reserve
+from shared.services.grant import Candidate, Granter, GrantRequest, candidate_of, capture_user_error
 from shared.services.reports import BuildReport, BuildStatus, Errors
 from shared.store.budget import Budget
 from shared.store.runs import StoredRun
@@ -138,13 +138,17 @@ class Builder:
         self._packer = Packer(context.settings.job_size, self._now)
         self._cursor = stored.run.cursor
         self._wrapped = stored.run.wrapped
-        self._marks = [mark for mark in stored.run.marks if mark.spread == context.schedule.spread]
+        self._checkpoints = [
+            checkpoint for checkpoint in stored.run.checkpoints if checkpoint.spread == context.schedule.spread
+        ]
         self._paused = False
-        self._unsaved: Part | None = None  # taken from the packer, and not in a commit yet
+        self._unsaved: CommitBatch | None = None  # taken from the packer, and not in a commit yet
         self._flush_by = self._lease_half()
         self._pending = _Findings()  # since the last flush
         self._flushed = _Findings()
-        self._told = Billed(context.wire.cost.reads, context.wire.cost.writes)  # what the run document knows of
+        self._recorded_cost = Billed(
+            context.wire.cost.reads, context.wire.cost.writes
+        )  # what the run document knows of
 
     def run(self) -> BuildReport:
         try:
@@ -219,19 +223,23 @@ class Builder:
         """Pack those who are due; flush whenever the packer is full."""
         for document in page:
             self._cursor = self._cursor_at(document)
-            marks = [mark for mark in self._marks if mark.has_scanned(self._cursor, wrapped=self._wrapped)]
-            if any(mark.has_queued(self._place(document.user_id)) for mark in marks):
+            checkpoints = [
+                checkpoint
+                for checkpoint in self._checkpoints
+                if checkpoint.has_scanned(self._cursor, wrapped=self._wrapped)
+            ]
+            if any(checkpoint.has_queued(self._position_of(document.user_id)) for checkpoint in checkpoints):
                 continue
-            found = guarded(document.user_id, lambda: self._sifted(document))  # noqa: B023 (called at once)
+            found = capture_user_error(document.user_id, lambda: self._sifted(document))  # noqa: B023 (called at once)
             if isinstance(found, Snapshot):
                 self._pack(document, found)
-            if not marks:  # else it was counted when the flush began that left the mark
+            if not checkpoints:  # else it was counted when the flush began that left the checkpoint
                 self._pending.count(found)
             if self._packer.is_full:
                 self._flush()
 
-    def _place(self, user_id: str) -> Place:
-        return Place(self._context.schedule.slot_start(self._day, user_id), user_id)
+    def _position_of(self, user_id: str) -> SlotPosition:
+        return SlotPosition(self._context.schedule.slot_start(self._day, user_id), user_id)
 
     def _sifted(self, document: UserDocument) -> Snapshot | None:
         """What the job is to carry of a due user; None for one with nothing to do. Raises UserError."""
@@ -242,18 +250,18 @@ class Builder:
         return Snapshot(document.update_time_ns, user.balance, user.plan, user.periods.get(decision.plan), user.anchor)
 
     def _pack(self, document: UserDocument, snapshot: Snapshot) -> None:
-        place = self._place(document.user_id)
+        position = self._position_of(document.user_id)
         due_at = None
-        if place.slot < self._now:
+        if position.slot < self._now:
             default, updated_at = self._context.plans.default, get_instant(document.update_time_ns)
-            due_at = min(self._now, max(place.slot, waiting_since(document.raw, updated_at, default)))
-        self._packer.add(place, snapshot, due_at)
+            due_at = min(self._now, max(position.slot, waiting_since(document.raw, updated_at, default)))
+        self._packer.add(position, snapshot, due_at)
 
     def _adopt(self, page: Sequence[UserDocument]) -> None:
         """Stamp the current period of everybody on the page, granting nothing; then checkpoint."""
-        sifted = [target_of(self._context, document) for document in page]
-        granter = Granter(self._context, self._context.wire, Purpose("adopt", self._day, adopting=True))
-        outcomes = granter.refresh([target for target in sifted if isinstance(target, Target)])
+        sifted = [candidate_of(self._context, document) for document in page]
+        granter = Granter(self._context, self._context.wire, GrantRequest("adopt", self._day, adopting=True))
+        outcomes = granter.refresh([candidate for candidate in sifted if isinstance(candidate, Candidate)])
         if any(outcome.kind is OutcomeKind.RETRY for outcome in outcomes):
             # Passed over, they would be granted by the next scan of everybody.
             raise SystemFailureError("some users can't be adopted at the moment; call again to go on from here")
@@ -269,10 +277,10 @@ class Builder:
     def _flush(self, ended: Callable[[Run], Run] | None = None) -> None:
         """The checkpoint: create the jobs of everybody held, move the cursor and extend the lease, or end it."""
         while True:
-            part = self._unsaved = self._unsaved or self._packer.take()
-            found = self._pending.with_jobs(part, self._day_start, created=not self._dry)
+            batch = self._unsaved = self._unsaved or self._packer.take()
+            found = self._pending.with_jobs(batch, self._day_start, created=not self._dry)
             if not self._dry:
-                self._save(part, found, ended or self._extended)
+                self._save(batch, found, ended or self._extended)
             self._flushed.add(found)
             self._pending, self._unsaved = _Findings(), None
             if self._packer.is_empty:
@@ -280,34 +288,36 @@ class Builder:
         if ended is None and not self._dry:
             self._paused = self._context.control().is_paused()
 
-    def _save(self, part: Part, found: _Findings, ended: Callable[[Run], Run]) -> None:
+    def _save(self, batch: CommitBatch, found: _Findings, ended: Callable[[Run], Run]) -> None:
         """One Commit of a flush; with the last one the flush has `ended`."""
         run = self._stored.run.found(found.as_findings())
         if self._packer.is_empty:
             run = ended(run.advanced(self._cursor, wrapped=self._wrapped))
         else:
-            run = self._extended(run.marked(self._mark(part)))
+            run = self._extended(run.with_checkpoint(self._checkpoint(batch)))
         cost = self._context.wire.cost
-        billed = Billed(cost.reads - self._told.reads, cost.writes - self._told.writes + 1 + len(part.batches))
+        billed = Billed(
+            cost.reads - self._recorded_cost.reads, cost.writes - self._recorded_cost.writes + 1 + len(batch.drafts)
+        )
         run = run.written(self._context.clock(), billed)
-        wire = self._context.wire.insisting()
-        wire = wire.within(wire.budget.longer_by(LAST_WORD_SECONDS))
+        wire = self._context.wire.bypassing_breaker()
+        wire = wire.within(wire.budget.shifted_by(GRACE_PERIOD_SECONDS))
         jobs = self._context.jobs(wire)
-        creates = [jobs.create_write(self._job(run, n, batch), batch.snapshots) for n, batch in enumerate(part.batches)]
+        creates = [jobs.create_write(self._job(run, n, draft), draft.snapshots) for n, draft in enumerate(batch.drafts)]
         self._stored = self._context.runs(wire).save(self._stored, run, creates)
-        self._told += billed
+        self._recorded_cost += billed
         self._flush_by = self._lease_half()
         logs.info("build_flushed", f"{len(creates)} jobs created", jobs=len(creates))
 
-    def _mark(self, part: Part) -> Mark:
+    def _checkpoint(self, batch: CommitBatch) -> FlushCheckpoint:
         assert self._cursor is not None, "a flush of several commits holds users"
-        assert part.last is not None
-        return Mark(self._cursor, self._wrapped, part.last, self._context.schedule.spread)
+        assert batch.last is not None
+        return FlushCheckpoint(self._cursor, self._wrapped, batch.last, self._context.schedule.spread)
 
     def _extended(self, run: Run) -> Run:
         return replace(run, lease_until=self._context.clock() + self._context.lease)
 
-    def _job(self, run: Run, number: int, batch: Batch) -> Job:
+    def _job(self, run: Run, number: int, draft: JobDraft) -> Job:
         # The token tells it from a job of a run document that somebody deleted to have the day scanned again.
         job_id = new_job_id(run.run_id, f"{run.flushes:05d}-{number:03d}", run.token[:6])
         return Job(
@@ -315,10 +325,10 @@ class Builder:
             root_id=job_id,
             run_id=run.run_id,
             day=self._day,
-            scheduled_for=batch.scheduled_for,
-            visible_at=batch.scheduled_for,
-            due_at=batch.due_at,
-            user_ids=batch.user_ids,
+            scheduled_for=draft.scheduled_for,
+            visible_at=draft.scheduled_for,
+            due_at=draft.due_at,
+            user_ids=draft.user_ids,
             max_attempts=self._context.settings.max_attempts,
             created_at=self._context.clock(),
             fingerprint=self._context.fingerprint,
@@ -359,17 +369,17 @@ class _Findings:
             self.errors.add([found.as_error()])
             self.errors_by_code[found.code] += 1
 
-    def with_jobs(self, part: Part, day_start: datetime, *, created: bool) -> _Findings:
+    def with_jobs(self, batch: CommitBatch, day_start: datetime, *, created: bool) -> _Findings:
         """… and what became of it in one commit."""
-        jobs = ScanCounts(queued=part.users, jobs_created=len(part.batches) if created else 0)
+        jobs = ScanCounts(queued=batch.users, jobs_created=len(batch.drafts) if created else 0)
         hours = Counter[int]()
-        for batch in part.batches:
-            hours[(batch.scheduled_for - day_start) // HOUR] += len(batch.user_ids)
+        for draft in batch.drafts:
+            hours[(draft.scheduled_for - day_start) // HOUR] += len(draft.user_ids)
         return _Findings(self.counts + jobs, self.errors, self.errors_by_code, hours)
 
     def add(self, other: _Findings) -> None:
         self.counts += other.counts
         self.errors.merge(other.errors)
 
-    def as_findings(self) -> Findings:
-        return Findings(self.counts, self.errors.shown, self.errors_by_code, self.planned_by_hour)
+    def as_findings(self) -> ScanTally:
+        return ScanTally(self.counts, self.errors.shown, self.errors_by_code, self.planned_by_hour)

@@ -25,7 +25,7 @@ from shared.store.wire import Wire
 # The part of a budget kept for what was begun: the last flush, the settling of claimed jobs.
 RESERVE_SHARE = 0.25
 RESERVE_SECONDS_MAX = 5.0
-LAST_WORD_SECONDS = 2.0  # beyond the budget, to hand back a claim or release a lease
+GRACE_PERIOD_SECONDS = 2.0  # beyond the budget, to hand back a claim or release a lease
 
 
 class Stopping(Protocol):
@@ -89,4 +89,4 @@ def user_fields(settings: Settings) -> UserFields:
 
 def until_reserve(budget: Budget, seconds: float) -> Budget:
     """The time in which something new may be begun, of a budget of so many seconds."""
-    return budget.longer_by(-min(RESERVE_SECONDS_MAX, seconds * RESERVE_SHARE))
+    return budget.shifted_by(-min(RESERVE_SECONDS_MAX, seconds * RESERVE_SHARE))

@@ -20,17 +20,17 @@ from shared import logs
 from shared.core.decision import SkipReason
 from shared.core.errors import ConflictError, OutOfTimeError, StoreError, SystemFailureError, UnreadableJobError
 from shared.core.figures import Effort, figures_of, rolled_up
-from shared.core.jobs import Course, Job, Settlement, Snapshot, settle, spread_id
+from shared.core.jobs import AttemptMode, Job, Settlement, Snapshot, id_at_fraction, settle
 from shared.core.outcomes import Outcome, OutcomeKind
 from shared.core.plans import PlanTable
 from shared.core.retries import retry_delay
 from shared.core.users import User
-from shared.services.context import LAST_WORD_SECONDS, Context, until_reserve
-from shared.services.grant import Granter, Purpose, Target
+from shared.services.context import GRACE_PERIOD_SECONDS, Context, until_reserve
+from shared.services.grant import Candidate, Granter, GrantRequest
 from shared.services.reports import WorkReport
 from shared.store.budget import Budget
 from shared.store.cost import Cost
-from shared.store.job_documents import Claim, Place, Ticket, parse_job, unreadable_job
+from shared.store.job_documents import Claim, DueJob, QueueCursor, parse_job, unreadable_job
 from shared.store.jobs import JobStore
 
 LANES = 4
@@ -51,7 +51,7 @@ def work(context: Context, jobs_max: int, process_seconds: float) -> WorkReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class AttemptResult:
     """One job as it ended; `settlement` None: it was not ours any more, or was handed back."""
 
     settlement: Settlement | None
@@ -68,12 +68,12 @@ class Worker:
         self._queue = Queue(context)
         self._report = WorkReport()
         self._failure: SystemFailureError | None = None
-        self._told = False
+        self._heartbeat_sent = False
         self._one_by_one = False  # only suspects are left
         self._unfinished = False  # due jobs are left, whatever the queue shows at the end
 
     def run(self) -> WorkReport:
-        running: set[Future[Settled]] = set()
+        running: set[Future[AttemptResult]] = set()
         with ThreadPoolExecutor(LANES) as lanes:
             while (claims := self._next_claims(len(running))) is not None:
                 lease = Budget.of(self._context.settings.lease_seconds)
@@ -90,7 +90,7 @@ class Worker:
     def _next_claims(self, running: int) -> list[Claim] | None:
         """As many jobs as can begin now; None when it is time to end."""
         try:
-            self._tell_that_we_are_here()
+            self._send_heartbeat()
             return self._claims(running)
         except OutOfTimeError:
             self._unfinished = True
@@ -105,24 +105,24 @@ class Worker:
         if allowed <= 0 or self._must_stop:
             self._report.has_more = self._queue.has_due()
             return None
-        tickets = self._queue.due(min(CLAIMED_MAX - running, CLAIM_WHEN_FREE, allowed))
-        if not tickets or self._context.control().is_paused():
+        due_jobs = self._queue.due(min(CLAIMED_MAX - running, CLAIM_WHEN_FREE, allowed))
+        if not due_jobs or self._context.control().is_paused():
             return None
-        claims = self._queue.claim(self._worked_together(tickets, running))
+        claims = self._queue.claim(self._worked_together(due_jobs, running))
         self._report.claimed += len(claims)
         return claims
 
-    def _worked_together(self, tickets: Sequence[Ticket], running: int) -> Sequence[Ticket]:
+    def _worked_together(self, due_jobs: Sequence[DueJob], running: int) -> Sequence[DueJob]:
         """Those that no dead worker is known of; where there are none, one of the others, while nothing else runs."""
-        sound = [ticket for ticket in tickets if not ticket.is_suspect]
+        sound = [due_job for due_job in due_jobs if not due_job.is_suspect]
         self._one_by_one = not sound
-        return sound or tickets[: int(running == 0)]
+        return sound or due_jobs[: int(running == 0)]
 
-    def _tell_that_we_are_here(self) -> None:
+    def _send_heartbeat(self) -> None:
         """The heartbeat, once a call: whoever watches knows that workers come, even if there is nothing to do."""
-        if not self._told:
-            self._context.control().worker_is_here(self._context.clock())
-            self._told = True
+        if not self._heartbeat_sent:
+            self._context.control().record_heartbeat(self._context.clock())
+            self._heartbeat_sent = True
 
     @property
     def _must_stop(self) -> bool:
@@ -130,7 +130,7 @@ class Worker:
 
     # Collecting
 
-    def _collect(self, running: set[Future[Settled]], until_free: int) -> set[Future[Settled]]:
+    def _collect(self, running: set[Future[AttemptResult]], until_free: int) -> set[Future[AttemptResult]]:
         """Wait until that many places are free, and report what ended meanwhile."""
         while running and CLAIMED_MAX - len(running) < until_free:
             ended, running = wait(running, return_when=FIRST_COMPLETED)
@@ -138,7 +138,7 @@ class Worker:
                 self._count(future)
         return running
 
-    def _count(self, future: Future[Settled]) -> None:
+    def _count(self, future: Future[AttemptResult]) -> None:
         try:
             settled = future.result()
         except SystemFailureError as exc:
@@ -157,27 +157,27 @@ class Worker:
 
     # Working, in a lane
 
-    def _attempt(self, claim: Claim, lease: Budget) -> Settled:
+    def _attempt(self, claim: Claim, lease: Budget) -> AttemptResult:
         """One claimed job, from parsing to settling. Whatever happens to it, the others go on."""
-        with logs.context(jobId=claim.ticket.job_id, attempt=claim.attempts):
+        with logs.context(jobId=claim.due_job.job_id, attempt=claim.attempts):
             if self._context.stopping.is_set() or self._failure is not None:
                 self._unfinished = True
-                self._queue.hand_back(claim, timedelta())
-                return Settled(None)
+                self._queue.release(claim, timedelta())
+                return AttemptResult(None)
             try:
                 return Attempt(self._context, claim, lease).run()
             except ConflictError:
                 logs.warning("job_lost", "the lease ended and another worker has the job; it is not counted here")
             except OutOfTimeError:
                 self._unfinished = True
-                self._queue.hand_back(claim, timedelta())
+                self._queue.release(claim, timedelta())
             except SystemFailureError as exc:
-                logs.error("job_handed_back", f"the database failed: {exc}")
-                self._queue.hand_back(claim, retry_delay(1, self._context.draw))
+                logs.error("job_released", f"the database failed: {exc}")
+                self._queue.release(claim, retry_delay(1, self._context.draw))
                 raise
             except Exception as exc:  # noqa: BLE001 (the job's attempts bound it)
                 logs.error("job_not_settled", f"it stays claimed until its lease ends: {exc!r}", exc_info=True)
-            return Settled(None)
+            return AttemptResult(None)
 
 
 class Attempt:
@@ -187,15 +187,15 @@ class Attempt:
         self._context = context
         self._claim = claim
         self._cost = Cost(context.wire.cost)
-        working = lease.longer_by(-context.settings.lease_seconds * (1 - LEASE_SHARE))
+        working = lease.shifted_by(-context.settings.lease_seconds * (1 - LEASE_SHARE))
         self._wire = context.wire.charging(self._cost).within(working.and_not_after(context.wire.budget))
-        self._settling = self._wire.insisting().within(
-            lease.and_not_after(context.wire.budget.longer_by(LAST_WORD_SECONDS))
+        self._settling = self._wire.bypassing_breaker().within(
+            lease.and_not_after(context.wire.budget.shifted_by(GRACE_PERIOD_SECONDS))
         )
         self._started = time.monotonic()
         self._conflicts = 0
 
-    def run(self) -> Settled:
+    def run(self) -> AttemptResult:
         job, outcomes = self._worked()
         delay = retry_delay(max(1, job.attempts), self._context.draw)
         settlement = settle(job, outcomes, self._context.clock(), delay)
@@ -203,7 +203,7 @@ class Attempt:
         increments = rolled_up(settlement, figures, self._context.schedule.day_start(job.day))
         self._context.jobs(self._settling).settle(self._claim, settlement, figures, increments)
         logs.info("job_settled", f"{job.job_id} {settlement.job.status}", runId=job.run_id, users=len(outcomes))
-        return Settled(settlement, self._conflicts)
+        return AttemptResult(settlement, self._conflicts)
 
     def _worked(self) -> tuple[Job, list[Outcome]]:
         """The job and what became of its users; an unreadable one fails alone, with nobody in it."""
@@ -212,7 +212,7 @@ class Attempt:
         except UnreadableJobError as exc:
             job = unreadable_job(self._claim, self._context.schedule.day_of(self._context.clock()))
             return job, [Outcome.failed(user_id, "unreadable_job", str(exc)) for user_id in job.user_ids or ("",)]
-        if job.course is Course.BURY:
+        if job.mode is AttemptMode.ABANDON:
             return job, [_lost(user_id) for user_id in job.user_ids]
         return job, self._refreshed(job)
 
@@ -220,23 +220,25 @@ class Attempt:
         superseded = job.is_superseded(self._context.schedule.day_of(self._context.clock()))
         if superseded and not self._may_have_granted(job):
             return [Outcome.skipped(user_id, SkipReason.SUPERSEDED) for user_id in job.user_ids]
-        instead = _superseded if superseded else _lost if job.course is Course.RECONCILE else None
-        granter = Granter(self._context, self._wire, Purpose(job.root_id, job.day, instead=instead))
-        outcomes = granter.refresh(self._targets(job, carried=instead is None))
+        outcome_instead = _superseded if superseded else _lost if job.mode is AttemptMode.RECONCILE else None
+        granter = Granter(
+            self._context, self._wire, GrantRequest(job.root_id, job.day, outcome_instead=outcome_instead)
+        )
+        outcomes = granter.refresh(self._targets(job, carried=outcome_instead is None))
         self._conflicts = granter.conflicts
         return outcomes
 
     def _may_have_granted(self, job: Job) -> bool:
         """True for a job that was begun before: a grant of it may have landed, and its receipt is due."""
-        return self._claim.ticket.was_claimed or job.job_id != job.root_id
+        return self._claim.due_job.was_claimed or job.job_id != job.root_id
 
-    def _targets(self, job: Job, *, carried: bool) -> list[Target]:
+    def _targets(self, job: Job, *, carried: bool) -> list[Candidate]:
         """Users as the builder read them, unless plans or schedule have changed since; then they are read afresh."""
         if not carried or not job.snapshots or job.fingerprint != self._context.fingerprint:
-            return [Target(user_id) for user_id in job.user_ids]
+            return [Candidate(user_id) for user_id in job.user_ids]
         plans = self._context.plans
         return [
-            Target(user_id, snapshot.update_time_ns, _user(snapshot, plans))
+            Candidate(user_id, snapshot.update_time_ns, _user(snapshot, plans))
             for user_id, snapshot in zip(job.user_ids, job.snapshots, strict=True)
         ]
 
@@ -262,78 +264,78 @@ class Queue:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._jobs = context.jobs()
-        self._lost: Ticket | None = None  # some claim lost to another worker
+        self._lost: DueJob | None = None  # some claim lost to another worker
         self._losses = 0  # in a row
 
-    def due(self, limit: int) -> list[Ticket]:
+    def due(self, limit: int) -> list[DueJob]:
         """Up to `limit` due jobs, to be claimed now."""
         if self._losses:  # those who raced for one job must not look again at the same moment
             self._context.wire.back_off(self._losses, LOSS_WAIT_SECONDS)
         found = [] if self._lost is None else self._seen(limit, self._elsewhere(self._lost))
         return found or self._seen(limit)
 
-    def _elsewhere(self, lost: Ticket) -> Place:
+    def _elsewhere(self, lost: DueJob) -> QueueCursor:
         """A random slot from the lost job's to the present one, and there a random id: after the day they are spread
         evenly. Nearly all due jobs are of one slot, or of many after an outage."""
         width = timedelta(seconds=self._context.settings.slot_seconds)
         slots = max(0, (self._context.clock() - lost.visible_at) // width) + 1
         slot = lost.visible_at + int(self._context.draw() * slots) * width
-        return Place(slot, spread_id(lost.job_id, self._context.draw()))
+        return QueueCursor(slot, id_at_fraction(lost.job_id, self._context.draw()))
 
-    def _seen(self, limit: int, last: Place | None = None) -> list[Ticket]:
+    def _seen(self, limit: int, last: QueueCursor | None = None) -> list[DueJob]:
         """Up to so many due jobs after a place, longest visible first. Those of a newer version are looked past."""
         for _ in range(PAGES_MAX):
             page = self._jobs.due(self._context.clock(), limit, last)
-            if ours := [ticket for ticket in page if not ticket.is_newer_version]:
+            if ours := [due_job for due_job in page if not due_job.is_newer_version]:
                 return ours
             if len(page) < limit:
                 return []
-            last = page[-1].place
+            last = page[-1].cursor
         logs.error("queue_blocked", "the queue begins with jobs of a newer version; deploy the newer worker")
         return []
 
     def has_due(self) -> bool:
         return bool(self._seen(1))
 
-    def claim(self, tickets: Sequence[Ticket]) -> list[Claim]:
+    def claim(self, due_jobs: Sequence[DueJob]) -> list[Claim]:
         """Claim those that nobody else does first. If the database fails, what was claimed is handed back."""
         token = uuid.uuid4().hex
         try:
-            claims = self._claimed(tickets, token)
+            claims = self._claimed(due_jobs, token)
         except SystemFailureError:
-            with self._last_word() as jobs:
-                for claim in jobs.claimed_unheard(tickets, token, self._context.clock()):
-                    self.hand_back(claim, retry_delay(1, self._context.draw))
+            with self._grace_period() as jobs:
+                for claim in jobs.claimed_unheard(due_jobs, token, self._context.clock()):
+                    self.release(claim, retry_delay(1, self._context.draw))
             raise
-        if len(claims) == len(tickets):
+        if len(claims) == len(due_jobs):
             self._losses = 0
         else:
             self._losses = min(LOSSES_MAX, self._losses + 1)
-            self._lost = self._lost or tickets[0]
+            self._lost = self._lost or due_jobs[0]
         return claims
 
-    def _claimed(self, tickets: Sequence[Ticket], token: str) -> list[Claim]:
+    def _claimed(self, due_jobs: Sequence[DueJob], token: str) -> list[Claim]:
         """One, two, four and so on at a time, until one is lost: whoever has it goes on from there."""
         claims: list[Claim] = []
-        while some := tickets[len(claims) :][: len(claims) + 1]:
+        while some := due_jobs[len(claims) :][: len(claims) + 1]:
             won = self._jobs.claim(some, token, self._context.clock(), self._context.lease)
             claims += won
             if len(won) < len(some):
                 break
         return claims
 
-    def hand_back(self, claim: Claim, delay: timedelta) -> None:
+    def release(self, claim: Claim, delay: timedelta) -> None:
         """Give the job to whoever comes next, uncounted."""
-        with self._last_word() as jobs:
-            jobs.hand_back(claim, self._context.clock() + delay)
+        with self._grace_period() as jobs:
+            jobs.release(claim, self._context.clock() + delay)
 
     @contextmanager
-    def _last_word(self) -> Iterator[JobStore]:
+    def _grace_period(self) -> Iterator[JobStore]:
         """A little time beyond the budget, through an open breaker. If even that fails, leases end by themselves."""
         try:
-            yield self._context.jobs(self._context.wire.insisting().within(Budget.of(LAST_WORD_SECONDS)))
+            yield self._context.jobs(self._context.wire.bypassing_breaker().within(Budget.of(GRACE_PERIOD_SECONDS)))
         except StoreError as exc:
-            logs.warning("job_hand_back_failed", f"a job stays claimed until its lease ends: {exc}")
+            logs.warning("job_release_failed", f"a job stays claimed until its lease ends: {exc}")
 
 
 def _user(snapshot: Snapshot, plans: PlanTable) -> User:

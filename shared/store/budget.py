@@ -30,6 +30,6 @@ class Budget:
         """This budget, or the other if that ends first."""
         return self if self.ends_at <= other.ends_at else other
 
-    def longer_by(self, seconds: float) -> Budget:
+    def shifted_by(self, seconds: float) -> Budget:
         """For the last word: what must still be written once the time is up."""
         return Budget(self.ends_at + seconds, self.monotonic)

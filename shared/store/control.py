@@ -48,7 +48,7 @@ class ControlStore:
         document = self._wire.get(f"{self._collection}/worker")
         return None if document is None else _time(get_fields(document.fields).get("lastRunAt"))
 
-    def worker_is_here(self, now: datetime) -> None:
+    def record_heartbeat(self, now: datetime) -> None:
         """The worker's heartbeat: a blind write, any worker's will do."""
         self._wire.commit([self._write("worker", {"lastRunAt": now})])
 

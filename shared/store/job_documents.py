@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from shared.core.errors import UnreadableJobError
 from shared.core.figures import NAMES
-from shared.core.jobs import JOB_VERSION, Earlier, Job, JobStatus, Snapshot
+from shared.core.jobs import JOB_VERSION, Job, JobStatus, RequeueCarryover, Snapshot
 from shared.core.packing import unpack_snapshots
 from shared.core.plans import INT64_MAX
 from shared.core.users import parse_date
@@ -23,7 +23,7 @@ _RESERVED_ID = re.compile(r"__(?!id[0-9]+__).*__", re.DOTALL)  # all but the num
 T = TypeVar("T")
 
 
-class Place(NamedTuple):
+class QueueCursor(NamedTuple):
     """A place in the queue: between two jobs, or at one."""
 
     visible_at: datetime
@@ -31,7 +31,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
+class DueJob:
     """A due job as the queue showed it, not parsed yet: just enough to claim it."""
 
     job_id: str
@@ -40,8 +40,8 @@ class Ticket:
     visible_at: datetime
 
     @property
-    def place(self) -> Place:
-        return Place(self.visible_at, self.job_id)
+    def cursor(self) -> QueueCursor:
+        return QueueCursor(self.visible_at, self.job_id)
 
     @property
     def attempts(self) -> int:
@@ -69,7 +69,7 @@ class Ticket:
 class Claim:
     """A job that is ours until the lease ends; `update_time_ns` guards whatever ends it."""
 
-    ticket: Ticket
+    due_job: DueJob
     token: str
     attempts: int
     started_at: datetime
@@ -78,7 +78,7 @@ class Claim:
 
 def parse_job(claim: Claim) -> Job:
     """The job of a claim. Raises UnreadableJobError that names the field."""
-    fields = get_fields(claim.ticket.fields)
+    fields = get_fields(claim.due_job.fields)
     run_id = _expected(fields, "runId", str)
     day = parse_date(run_id)
     if day is None:
@@ -87,15 +87,15 @@ def parse_job(claim: Claim) -> Job:
         raise UnreadableJobError(f"v: {fields.get('v')!r} is not {JOB_VERSION}")
     user_ids = _users_of(fields)
     return Job(
-        job_id=claim.ticket.job_id,
-        root_id=_expected(fields, "rootId", str, claim.ticket.job_id),
+        job_id=claim.due_job.job_id,
+        root_id=_expected(fields, "rootId", str, claim.due_job.job_id),
         run_id=run_id,
         day=day,
         scheduled_for=_expected(fields, "scheduledFor", datetime),
         user_ids=user_ids,
         max_attempts=_expected(fields, "maxAttempts", int),
         created_at=_expected(fields, "createdAt", datetime),
-        visible_at=claim.ticket.visible_at,
+        visible_at=claim.due_job.visible_at,
         status=JobStatus.PROCESSING,
         attempts=claim.attempts,
         started_at=claim.started_at,
@@ -110,19 +110,19 @@ def parse_job(claim: Claim) -> Job:
 def unreadable_job(claim: Claim, today: date) -> Job:
     """A stand-in for a job that can't be parsed, good for failing it: of the run and the users it names, as far as
     they can be read, else of today's run and of nobody."""
-    fields = get_fields(claim.ticket.fields)
+    fields = get_fields(claim.due_job.fields)
     run_id, user_ids = fields.get("runId"), fields.get("remaining", fields.get("userIds"))
     day = (parse_date(run_id) if isinstance(run_id, str) else None) or today
     return Job(
-        job_id=claim.ticket.job_id,
-        root_id=claim.ticket.job_id,
+        job_id=claim.due_job.job_id,
+        root_id=claim.due_job.job_id,
         run_id=day.isoformat(),
         day=day,
-        scheduled_for=claim.ticket.visible_at,
+        scheduled_for=claim.due_job.visible_at,
         user_ids=tuple(filter(_is_user_id, user_ids)) if isinstance(user_ids, list) else (),
         max_attempts=claim.attempts,
-        created_at=claim.ticket.visible_at,
-        visible_at=claim.ticket.visible_at,
+        created_at=claim.due_job.visible_at,
+        visible_at=claim.due_job.visible_at,
         attempts=claim.attempts,
         earlier=_earlier(fields),
     )
@@ -148,12 +148,12 @@ def _users_of(fields: Mapping[str, Any]) -> tuple[str, ...]:
     return user_ids
 
 
-def _earlier(fields: Mapping[str, Any]) -> Earlier:
+def _earlier(fields: Mapping[str, Any]) -> RequeueCarryover:
     """What a requeued job brings along; nothing, for any other."""
     if "requeues" not in fields:
-        return Earlier()
+        return RequeueCarryover()
     kept, retry_job_id = fields.get("kept"), fields.get("retryJobId")
-    return Earlier(
+    return RequeueCarryover(
         receipts=tuple(receipt for receipt in kept if isinstance(receipt, dict)) if isinstance(kept, list) else (),
         figures={name: value for name in NAMES if type(value := fields.get(name)) is int},
         retry_job_id=retry_job_id if isinstance(retry_job_id, str) else None,

@@ -9,7 +9,7 @@ from typing import Any
 
 from google.cloud.firestore_v1.types import query
 
-from shared.core.figures import Requeued
+from shared.core.figures import RequeuePlan
 from shared.core.jobs import JobStatus
 from shared.store.rollups import RollupStore
 from shared.store.values import WritePb, get_fields, nanoseconds, put_fields, put_nanoseconds, put_time
@@ -109,7 +109,7 @@ class JobViews:
         document = self._wire.get(self._name(job_id))
         return None if document is None else _job_document(document)
 
-    def requeue(self, failed: JobDocument, requeued: Requeued, run_id: str, now: datetime) -> None:
+    def requeue(self, failed: JobDocument, requeued: RequeuePlan, run_id: str, now: datetime) -> None:
         """Send a dead letter back, for those who failed alone. Raises ConflictError if somebody was first."""
         fields = failed.fields
         number = fields.get("requeues", 0) + 1

@@ -11,8 +11,8 @@ from google.cloud.firestore_v1.types import query
 
 from shared import logs
 from shared.core.errors import ConflictError, UnreadableRunError
-from shared.core.packing import Place
-from shared.core.runs import Billed, Cursor, LastFull, Mark, Run, RunStatus, Scan, ScanCounts
+from shared.core.packing import SlotPosition
+from shared.core.runs import Billed, Cursor, FlushCheckpoint, LastFull, Run, RunStatus, Scan, ScanCounts
 from shared.core.service_level import DayServed, Served
 from shared.store.values import WritePb, get_fields, nanoseconds, put_fields, put_nanoseconds
 from shared.store.wire import Wire
@@ -99,13 +99,13 @@ def _encode(run: Run) -> dict[str, Any]:
         "wrapped": run.wrapped,
         "marks": [
             {
-                "until": str(mark.until),
-                "wrapped": mark.wrapped,
-                "slot": mark.place.slot,
-                "userId": mark.place.user_id,
-                "spread": mark.spread,
+                "until": str(checkpoint.until),
+                "wrapped": checkpoint.wrapped,
+                "slot": checkpoint.position.slot,
+                "userId": checkpoint.position.user_id,
+                "spread": checkpoint.spread,
             }
-            for mark in run.marks
+            for checkpoint in run.checkpoints
         ],
         "scannedUsers": run.counts.scanned,
         "queuedUsers": run.counts.queued,
@@ -156,7 +156,7 @@ def _decode(fields: Mapping[str, Any]) -> Run:
         cursor=Cursor.parse(fields["cursor"]),
         wrap_until=fields["wrapUntil"],
         wrapped=fields["wrapped"],
-        marks=tuple(map(_decode_mark, fields.get("marks", ()))),
+        checkpoints=tuple(map(_decode_checkpoint, fields.get("marks", ()))),
         counts=ScanCounts(
             fields["scannedUsers"],
             fields["queuedUsers"],
@@ -185,8 +185,8 @@ def _decode(fields: Mapping[str, Any]) -> Run:
     )
 
 
-def _decode_mark(fields: Mapping[str, Any]) -> Mark:
+def _decode_checkpoint(fields: Mapping[str, Any]) -> FlushCheckpoint:
     until = Cursor.parse(fields["until"])
     if until is None:
-        raise ValueError("a mark without its cursor")
-    return Mark(until, fields["wrapped"], Place(fields["slot"], fields["userId"]), fields["spread"])
+        raise ValueError("a checkpoint without its cursor")
+    return FlushCheckpoint(until, fields["wrapped"], SlotPosition(fields["slot"], fields["userId"]), fields["spread"])

@@ -153,7 +153,7 @@ class UserStore:
                 results.append(_rejection(outcome) if isinstance(outcome, StoreError) else outcome)
         return results
 
-    def told_of(self, document: Any) -> UserDocument | None:
+    def from_event(self, document: Any) -> UserDocument | None:
         """A user as an event tells of it; None if the document is in another collection."""
         collection, _, user_id = document.name.partition("/documents/")[2].rpartition("/")
         return self._user(document, user_id) if user_id and collection == self._fields.collection else None

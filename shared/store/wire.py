@@ -73,25 +73,25 @@ _TRANSLATIONS: list[tuple[tuple[type[Exception], ...], Callable[[str], StoreErro
     ((exceptions.InternalServerError, exceptions.Unknown, exceptions.DataLoss), FaultError),
     (
         (exceptions.Unauthorized, exceptions.Forbidden, exceptions.NotFound, exceptions.MethodNotImplemented),
-        lambda told: SystemFailureError(f"{told}; check project, database and the service account's roles"),
+        lambda message: SystemFailureError(f"{message}; check project, database and the service account's roles"),
     ),
     (
         (exceptions.FailedPrecondition,),  # of a query: its index is missing, or still being built
-        lambda told: SystemFailureError(f"{told}; deploy firestore.indexes.json, or wait until it is built"),
+        lambda message: SystemFailureError(f"{message}; deploy firestore.indexes.json, or wait until it is built"),
     ),
-    ((GoogleAuthError,), lambda told: SystemFailureError(f"{told}; check the credentials")),
+    ((GoogleAuthError,), lambda message: SystemFailureError(f"{message}; check the credentials")),
 ]
 
 
 def translate(exc: Exception, rpc: str) -> StoreError:
     """The domain error for what the client library raised."""
-    told = f"{rpc}: {getattr(exc, 'message', None) or exc.__class__.__name__}"[:300]
+    message = f"{rpc}: {getattr(exc, 'message', None) or exc.__class__.__name__}"[:300]
     if isinstance(exc, _CONFLICTS) and rpc == "Commit":
-        return ConflictError(told)
+        return ConflictError(message)
     for kinds, error in _TRANSLATIONS:
         if isinstance(exc, kinds):
-            return error(told)
-    return TransientError(told)
+            return error(message)
+    return TransientError(message)
 
 
 def open_client(emulator_host: str | None) -> FirestoreClient:
@@ -138,12 +138,15 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """One call's use of the connection: its cost and its time budget. `insists`: it calls through an open breaker."""
+    """One call's use of the connection: its cost and its time budget.
+
+    `bypasses_breaker`: it makes calls even while the circuit breaker is open.
+    """
 
     connection: Connection
     budget: Budget
     cost: Cost
-    insists: bool = False
+    bypasses_breaker: bool = False
 
     def within(self, budget: Budget) -> Wire:
         return replace(self, budget=budget)
@@ -151,9 +154,9 @@ class Wire:
     def charging(self, cost: Cost) -> Wire:
         return replace(self, cost=cost)
 
-    def insisting(self) -> Wire:
+    def bypassing_breaker(self) -> Wire:
         """For what was begun and has to be ended: settling a job, handing back a claim, releasing a lease."""
-        return replace(self, insists=True)
+        return replace(self, bypasses_breaker=True)
 
     @property
     def documents(self) -> str:
@@ -238,7 +241,7 @@ class Wire:
     def _call(self, rpc: str, method: Callable[..., T], request: Any, seconds_max: float) -> tuple[T, int]:
         """Make one call with its retries: the answer, and how many tries it took. The breaker hears how it ended."""
         breaker, retrying = self.connection.breaker, self._retrying()
-        if not self.insists:
+        if not self.bypasses_breaker:
             breaker.before_call()
         try:
             answer = retrying(self._try_once, rpc, method, request, seconds_max)

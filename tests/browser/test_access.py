@@ -75,7 +75,7 @@ def test_the_focus_goes_to_the_heading_when_its_row_is_gone(page, stub):
 
     expect(page.get_by_role("dialog")).to_be_hidden()
     expect(page.locator("#failures-title")).to_be_focused()
-    expect(page.get_by_role("status").filter(has_text="Requeued 1 job with 2 users.")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="RequeuePlan 1 job with 2 users.")).to_be_visible()
 
 
 def test_the_first_tab_leads_past_the_header(page, stub):

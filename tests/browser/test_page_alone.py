@@ -368,7 +368,7 @@ def test_all_failed_jobs_are_requeued_however_many_calls_it_takes(page, stub):
     page.get_by_role("button", name="Requeue all failed").click()
     page.get_by_role("dialog").get_by_role("button", name="Requeue").click()
 
-    expect(page.locator("#notice")).to_have_text("Requeued 150 jobs with 210 users.")
+    expect(page.locator("#notice")).to_have_text("RequeuePlan 150 jobs with 210 users.")
     posts = [call.body for call in stub.calls if call.method == "POST"]
     assert posts == [{"action": "requeue", "runId": "2026-11-22"}] * 3
 

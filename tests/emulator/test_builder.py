@@ -12,7 +12,7 @@ import pytest
 
 import shared.services.build
 from shared.core.errors import SystemFailureError
-from shared.core.packing import Bounds, Packer
+from shared.core.packing import FlushLimits, Packer
 from shared.core.runs import Cursor
 from shared.settings import Settings
 from tests.support.faults import Mode, ProcessEnded, WireError, nth
@@ -145,7 +145,7 @@ def test_a_builder_that_lost_its_lease_can_not_flush(monkeypatch):
 
 def test_flushes_by_size_and_never_loses_what_was_scanned(monkeypatch):
     """With a flush every few jobs the run has many checkpoints and every user still one job."""
-    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=Bounds(flush_jobs=5)))
+    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=FlushLimits(flush_jobs=5)))
     world = World(job_size=10)
     users = population(300)
     world.users(users)
@@ -160,7 +160,7 @@ def test_flushes_by_size_and_never_loses_what_was_scanned(monkeypatch):
 def test_a_flush_of_several_commits_is_one_checkpoint(monkeypatch):
     """Jobs hold users from all over the scan, however many commits it takes to create them."""
     monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 50)
-    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=Bounds(commit_jobs=1)))
+    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=FlushLimits(commit_jobs=1)))
     world = World(job_size=100)
     users = population(320)
     world.users(users)
@@ -177,7 +177,7 @@ def test_a_flush_of_several_commits_is_one_checkpoint(monkeypatch):
 def test_a_flush_broken_off_is_gone_on_with(monkeypatch, scan, commits):
     """Whom its commits have reached is passed over by the next builder, even if that stops after every page."""
     monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 20)
-    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=Bounds(commit_jobs=2)))
+    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=FlushLimits(commit_jobs=2)))
     world = World(job_size=5)
     users = population(60) | {"__id7__": {"credits": 1, "plan": "adder"}, "bad": {"credits": "x"}}
     world.users(users)
@@ -202,7 +202,7 @@ def test_a_flush_broken_off_is_gone_on_with(monkeypatch, scan, commits):
 def test_a_wrapped_scan_broken_off_in_a_flush_is_gone_on_with(monkeypatch, commits):
     """On either side of the wrap, and between the two."""
     monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 20)
-    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=Bounds(commit_jobs=2)))
+    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=FlushLimits(commit_jobs=2)))
     world = World(job_size=5)
     users = population(60)
     world.users(users)
@@ -219,7 +219,7 @@ def test_a_wrapped_scan_broken_off_in_a_flush_is_gone_on_with(monkeypatch, commi
 
 def test_a_mark_counts_for_the_slots_it_was_made_for(monkeypatch):
     """With wider slots users have other places: those in jobs are queued again, and nobody is left out."""
-    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=Bounds(commit_jobs=1)))
+    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=FlushLimits(commit_jobs=1)))
     world = World(slot_seconds=3600)
     users = population(60)
     world.users(users)
@@ -488,7 +488,7 @@ def test_an_adoption_unfinished_at_midnight_goes_on_and_then_the_due_are_found(m
 def test_a_run_paused_in_the_middle_says_so(monkeypatch):
     """The switch is looked at with every flush; what was scanned by then is kept."""
     monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 20)
-    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=Bounds(flush_jobs=3)))
+    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=FlushLimits(flush_jobs=3)))
     world = World(job_size=5)
     users = population(100)
     world.users(users)

@@ -270,8 +270,8 @@ def test_what_is_claimed_and_not_begun_is_handed_back_uncounted():
     worker = Worker(world.context(EVENING, stopping=stopping), 1000, 60)
     claim_all = worker._queue.claim
 
-    def claim_then_stop(tickets):
-        claims = claim_all(tickets)
+    def claim_then_stop(due_jobs):
+        claims = claim_all(due_jobs)
         stopping.set()
         return claims
 
@@ -624,7 +624,7 @@ def test_an_unexpected_error_in_one_job_stops_no_other(monkeypatch):
     run = Attempt.run
 
     def failing(attempt):
-        if attempt._claim.ticket.job_id == unlucky:
+        if attempt._claim.due_job.job_id == unlucky:
             raise ZeroDivisionError
         return run(attempt)
 
@@ -674,9 +674,9 @@ def claimed_at_once(monkeypatch):
     tried = []
     claim = JobStore.claim
 
-    def watched(store, tickets, *args):
-        tried.append(len(tickets))
-        return claim(store, tickets, *args)
+    def watched(store, due_jobs, *args):
+        tried.append(len(due_jobs))
+        return claim(store, due_jobs, *args)
 
     monkeypatch.setattr(JobStore, "claim", watched)
     return tried
@@ -712,7 +712,7 @@ def test_a_handful_is_claimed_up_to_the_first_loss(claimed_at_once):
 
     claims = slow.claim(same)
 
-    assert [claim.ticket.job_id for claim in claims] == [ticket.job_id for ticket in (*same[:4], *same[5:7])]
+    assert [claim.due_job.job_id for claim in claims] == [due_job.job_id for due_job in (*same[:4], *same[5:7])]
     assert claimed_at_once == [1, 2, 4]
 
 
@@ -721,12 +721,12 @@ def test_a_worker_alone_takes_the_oldest_jobs_first():
     _, queue = crowded(60, slot_seconds=3600)
     alone = queue()
     seen = []
-    while tickets := alone.due(12):
-        seen += tickets
-        alone.claim(tickets)
+    while due_jobs := alone.due(12):
+        seen += due_jobs
+        alone.claim(due_jobs)
 
     assert len(seen) == 60
-    assert [ticket.place for ticket in seen] == sorted(ticket.place for ticket in seen)
+    assert [due_job.cursor for due_job in seen] == sorted(due_job.cursor for due_job in seen)
 
 
 @pytest.mark.parametrize("slot_seconds", [86_400, 3600])
@@ -751,9 +751,9 @@ def test_the_wait_after_losses_grows_and_ends_with_a_claim_won(monkeypatch):
     _, queue = crowded(20)
     unlucky, other = queue(), queue()
     for _ in range(6):
-        tickets = unlucky.due(1)
-        other.claim(tickets)
-        unlucky.claim(tickets)
+        due_jobs = unlucky.due(1)
+        other.claim(due_jobs)
+        unlucky.claim(due_jobs)
     unlucky.claim(unlucky.due(1))
     unlucky.due(1)
 

@@ -35,13 +35,13 @@ import shared.services.work
 from dev.emulator import clear
 from dev.oracle import Rules
 from shared.core.errors import NotFoundError, SystemFailureError
-from shared.core.packing import BOUNDS, Bounds, Packer
+from shared.core.packing import FLUSH_LIMITS, FlushLimits, Packer
 from shared.core.runs import Cursor, ScanRequest
+from shared.monitor.operator_actions import Operator, requeue_run, rescan
 from shared.services.build import build
 from shared.services.context import Context
 from shared.services.refresh import refresh_named, refresh_page
 from shared.services.reports import BuildReport, PageReport, WorkReport
-from shared.services.steer import Operator, requeue_run, rescan
 from shared.services.work import work
 from shared.store import wire
 from shared.store.breaker import Breaker
@@ -183,7 +183,7 @@ class Days(RuleBasedStateMachine):
         began=st.sampled_from(BEGINNINGS),
         timezone=st.sampled_from(["UTC", "America/New_York", "Asia/Kolkata"]),
         job_size=st.sampled_from([1, 2, 300]),
-        bounds=st.sampled_from([Bounds(flush_jobs=1), Bounds(flush_jobs=4, commit_jobs=1), BOUNDS]),
+        bounds=st.sampled_from([FlushLimits(flush_jobs=1), FlushLimits(flush_jobs=4, commit_jobs=1), FLUSH_LIMITS]),
         users=st.lists(plans, min_size=2, max_size=7),
         rests_on_auto=st.booleans(),
     )
@@ -217,7 +217,7 @@ class Days(RuleBasedStateMachine):
             self.resources.callback(connection.client.transport.close)
         self.resources.callback(clear, host, self.world.settings.project)
 
-    def _patch(self, bounds: Bounds) -> None:
+    def _patch(self, bounds: FlushLimits) -> None:
         """Small pages and flushes, so that a few users make many checkpoints; no waiting between tries."""
         patches = [
             patch.object(wire, "WAIT_SECONDS_MAX", 0.001),

@@ -22,7 +22,7 @@ import shared.services.build
 import shared.services.grant
 import shared.services.work
 from shared.core.errors import SystemFailureError
-from shared.core.packing import Bounds, Packer
+from shared.core.packing import FlushLimits, Packer
 from shared.core.runs import ScanCounts
 from shared.services.reports import BuildReport, WorkReport
 from shared.services.work import Worker
@@ -42,7 +42,7 @@ TRIES = 2  # of one call; two are enough for a first and a last one
 ALLOWANCE = 10
 PERIODS = {"adder": "2026-11-22"}
 USERS = 6  # by threes into jobs, each in a commit of its own, and by two jobs into flushes: 0 1 2 and 3, then 4 5
-BOUNDS = Bounds(flush_jobs=2, commit_jobs=1)
+FLUSH_LIMITS = FlushLimits(flush_jobs=2, commit_jobs=1)
 SPENDER, DELETED, PAUSED, BAD = "user00000", "user00001", "user00002", "user00003"
 SPOILED = "user00004"  # in the worker's first call the database breaks on its write
 
@@ -74,7 +74,7 @@ def fine_grained(lanes: int = 1) -> Iterator[None]:
     """Small pages, flushes and tries, so that a handful of users take the system through every kind of call."""
     with ExitStack() as stack:
         stack.enter_context(patch.object(shared.services.build, "PAGE_SIZE", 3))
-        stack.enter_context(patch.object(shared.services.build, "Packer", partial(Packer, bounds=BOUNDS)))
+        stack.enter_context(patch.object(shared.services.build, "Packer", partial(Packer, bounds=FLUSH_LIMITS)))
         stack.enter_context(patch.object(shared.services.grant, "ROUNDS_MAX", 2))
         stack.enter_context(patch.object(shared.services.work, "LANES", lanes))
         stack.enter_context(patch.object(wire, "TRIES_MAX", TRIES))

@@ -9,8 +9,9 @@ from flask import Flask, Request, Response, jsonify, request
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from shared.edge import auth, endpoint, instance
-from shared.edge.same_site import check_same_site
+from shared.edge import endpoint, instance
+from shared.monitor import auth
+from shared.monitor.same_site import check_same_site
 from shared.settings import read_settings
 
 
@@ -34,7 +35,7 @@ def door(monkeypatch, environ: Mapping[str, str]) -> Door:
     monkeypatch.setattr(instance, "project", instance.once(instance.project.__wrapped__))
     monkeypatch.setattr(auth, "_tokens", instance.once(auth._tokens.__wrapped__))
     app = Flask("door")
-    app.add_url_rule("/", view_func=lambda: endpoint.guarded(_who)(request), methods=["POST"])
+    app.add_url_rule("/", view_func=lambda: endpoint.error_boundary(_who)(request), methods=["POST"])
     return Door(app.test_client())
 
 

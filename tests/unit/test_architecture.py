@@ -20,12 +20,12 @@ RANKS = {
     "shared.core": 0,
     "shared.settings": 1,
     "shared.logs": 1,
-    "shared.timetable": 2,
     "shared.store": 2,
     "shared.services": 3,
     "shared.edge": 4,
-    "functions": 5,
-    "main": 6,
+    "shared.monitor": 5,
+    "functions": 6,
+    "main": 7,
 }
 PURE_IMPORTS = {*sys.stdlib_module_names, "dateutil"}
 CLOCKS = {"now", "utcnow", "today", "time", "time_ns"}
@@ -68,13 +68,18 @@ def room_of(module: str) -> str:
     return max((room for room in RANKS if f"{module}.".startswith(f"{room}.")), key=len)
 
 
+def reads_the_clock(module: str) -> bool:
+    """True for the modules that may: the edge hands the time to all others."""
+    return module.startswith("shared.edge") or module == "shared.monitor.tokens"
+
+
 def is_ours(module: str) -> bool:
     return module.partition(".")[0] in {"shared", "functions", "main", "dev", "tests", "bench"}
 
 
 @pytest.mark.parametrize("module", SOURCES)
 def test_imports_run_one_way(module):
-    """main → functions → edge → services → store → settings → core, and never back; never tools or tests."""
+    """main → functions → monitor → edge → services → store → settings → core, and never back; never tools or tests."""
     room = room_of(module)
     ours = {name for name in imports_of(module) if is_ours(name)}
 
@@ -92,9 +97,9 @@ def test_the_pure_part_imports_the_standard_library_and_dateutil_alone(module):
     assert foreign <= PURE_IMPORTS
 
 
-@pytest.mark.parametrize("module", [module for module in SOURCES if not module.startswith("shared.edge")])
-def test_only_the_edge_reads_the_clock(module):
-    """Time is an argument everywhere else; the monotonic clock, of budgets and durations, is none."""
+@pytest.mark.parametrize("module", [module for module in SOURCES if not reads_the_clock(module)])
+def test_time_is_an_argument(module):
+    """Only the edge reads the clock, and the check of a token's expiry. The monotonic clock is not meant here."""
     reads = [
         f"{ast.unparse(node.func)}, line {node.lineno}"
         for node in ast.walk(tree_of(module))
@@ -111,6 +116,18 @@ def test_only_the_edge_reads_the_clock(module):
 def test_the_pure_part_sleeps_draws_and_reads_nothing(module):
     """Chance and waiting come in as arguments too."""
     assert set(imports_of(module)).isdisjoint({"os", "random", "secrets", "socket", "subprocess", "threading", "time"})
+
+
+def test_only_the_monitor_function_imports_the_monitor():
+    """The engine works without its monitor, and the other functions start without it."""
+    importers = {
+        module
+        for module in SOURCES
+        for name in imports_of(module)
+        if f"{name}.".startswith("shared.monitor.") and not module.startswith("shared.monitor")
+    }
+
+    assert importers == {"functions.monitor"}
 
 
 def test_no_function_imports_another():
@@ -163,7 +180,8 @@ def test_no_installed_distribution_has_our_names(name):
 
 
 @pytest.mark.parametrize(
-    "package", ["shared", "shared.core", "shared.store", "shared.services", "shared.edge", "functions"]
+    "package",
+    ["shared", "shared.core", "shared.store", "shared.services", "shared.edge", "shared.monitor", "functions"],
 )
 def test_every_package_is_a_regular_one(package):
     """With an `__init__.py`: any regular package elsewhere on the path would win over a folder without."""

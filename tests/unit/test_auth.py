@@ -10,11 +10,12 @@ from flask import Flask
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
-from shared.edge import auth, instance
-from shared.edge.auth import Admin, admin_of, web_config
+from shared.edge import instance
 from shared.edge.endpoint import refused
 from shared.edge.requests import RequestError
-from shared.edge.same_site import check_same_site
+from shared.monitor import auth
+from shared.monitor.auth import Admin, admin_of, web_config
+from shared.monitor.same_site import check_same_site
 from shared.settings import BUNDLE, read_settings
 
 EMULATOR = {"FIRESTORE_EMULATOR_HOST": "localhost:8085"}
@@ -62,9 +63,8 @@ def test_elsewhere_a_token_is_asked_for(monkeypatch, environ):
 
 def test_firebases_library_is_loaded_by_the_first_token_alone():
     """It would make every function's cold start half a second longer."""
-    code = (
-        "import sys, main, shared.edge.auth; print([name for name in sys.modules if name.startswith('firebase_admin')])"
-    )
+    listing = "print([name for name in sys.modules if name.startswith('firebase_admin')])"
+    code = f"import sys, main, shared.monitor.auth; {listing}"
 
     ended = subprocess.run([sys.executable, "-c", code], cwd=BUNDLE, capture_output=True, text=True, check=True)
 

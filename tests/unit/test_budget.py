@@ -36,9 +36,9 @@ def test_a_part_never_outlives_the_whole(whole, passed, part):
 
 @given(seconds, seconds, st.integers(-100, 100))
 def test_a_last_word_is_counted_from_the_end(whole, passed, more):
-    """`longer_by` moves the end, also where it has passed; a negative one keeps a reserve."""
+    """`shifted_by` moves the end, also where it has passed; a negative one keeps a reserve."""
     clock = Clock()
-    longer = Budget.of(whole, clock).longer_by(more)
+    longer = Budget.of(whole, clock).shifted_by(more)
     clock.pass_by(passed)
 
     assert max(0, whole + more - passed) == longer.remaining_seconds

@@ -16,12 +16,12 @@ LEFT_TO_LATER = {
     "google.cloud.scheduler": "deployment",
     "google.events": "the event function, at its first event",
     "croniter": "the monitor",
-    "shared.edge.monitor": "the monitor",
-    "shared.edge.monitor_bodies": "the monitor",
+    "shared.monitor.api": "the monitor",
+    "shared.monitor.bodies": "the monitor",
     "shared.services.build": "the queue builder",
     "shared.services.refresh": "the direct refresh, and the monitor's",
-    "shared.services.steer": "the monitor",
-    "shared.services.watch": "the monitor",
+    "shared.monitor.operator_actions": "the monitor",
+    "shared.monitor.overview": "the monitor",
     "shared.services.work": "the worker",
 }
 OURS = [

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from shared.core.decision import Decision, Grant, Landed, Skip, SkipReason, decide
+from shared.core.decision import AlreadyApplied, Decision, Grant, Skip, SkipReason, decide
 from shared.core.errors import UserError
 from shared.core.periods import Period, period_of
 from shared.core.plans import INT64_MAX, Anchor, PeriodKind, Plan, PlanTable, Policy
@@ -69,12 +69,12 @@ def granted(to: User, by: Grant, job_id: str) -> User:
         (user(0, "free", anchor=SUNDAY + ONE_DAY), grant(FREE, "2026-11-22", "2026-11-23", 0, 50)),
         (user(paused=True), Skip(SkipReason.PAUSED)),
         (user(paused=True, plan="gold"), Skip(SkipReason.PAUSED)),
-        (user(50, last_grant=LastGrant("job", 10, 40)), Landed(10, 50)),
-        (user(3, last_grant=LastGrant("job", 10, 40)), Landed(10, 50)),
-        (user(50, last_grant=LastGrant("job", -99.99, 149.99)), Landed(-99.99, 50)),  # not 50.000000000000014
-        (user(paused=True, last_grant=LastGrant("job", 10, 40)), Landed(10, 50)),
-        (user(plan="gold", last_grant=LastGrant("job", 10, 40)), Landed(10, 50)),
-        (user(plan="pro", last_grant=LastGrant("job", 0, 0)), Landed(0, 0)),
+        (user(50, last_grant=LastGrant("job", 10, 40)), AlreadyApplied(10, 50)),
+        (user(3, last_grant=LastGrant("job", 10, 40)), AlreadyApplied(10, 50)),
+        (user(50, last_grant=LastGrant("job", -99.99, 149.99)), AlreadyApplied(-99.99, 50)),  # not 50.000000000000014
+        (user(paused=True, last_grant=LastGrant("job", 10, 40)), AlreadyApplied(10, 50)),
+        (user(plan="gold", last_grant=LastGrant("job", 10, 40)), AlreadyApplied(10, 50)),
+        (user(plan="pro", last_grant=LastGrant("job", 0, 0)), AlreadyApplied(0, 0)),
         (user(last_grant=LastGrant("other", 10, 40)), grant(FREE, "2026-11-22", "2026-11-23", 10, 50)),
         (user(periods={"free": "2026-11-22"}, last_grant=LastGrant("other", 10, 40)), SKIPPED),
     ],
@@ -160,7 +160,7 @@ def test_the_same_job_finds_that_it_has_landed(who, plans, day, plan, later):
 
     after = replace(granted(who, decision, "job"), plan=plan, paused=True)
 
-    assert Landed(decision.before, decision.after) == decide(after, plans, later, "job")
+    assert AlreadyApplied(decision.before, decision.after) == decide(after, plans, later, "job")
 
 
 @given(users, plan_tables(), days, st.integers(0, INT64_MAX))
@@ -172,7 +172,7 @@ def test_of_a_spent_balance_the_receipt_is_the_stamps(who, plans, day, left):
 
     after = replace(granted(who, decision, "job"), balance=left)
 
-    assert Landed(decision.before, decision.after) == decide(after, plans, day, "job")
+    assert AlreadyApplied(decision.before, decision.after) == decide(after, plans, day, "job")
 
 
 @given(users, plan_tables(), days)

@@ -23,7 +23,7 @@ from shared.core.figures import (
     requeued,
     rolled_up,
 )
-from shared.core.jobs import Earlier, Job, settle
+from shared.core.jobs import Job, RequeueCarryover, settle
 from shared.core.outcomes import Outcome
 
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
@@ -144,7 +144,7 @@ def test_a_requeue_takes_back_what_failed_and_nothing_else():
 def test_a_requeued_job_s_receipts_and_figures_go_on():
     """What stood before stands; what is settled now is added."""
     before = figures_of(settled([REFRESHED, FAILED]), EFFORT)
-    earlier = Earlier(receipts=(REFRESHED.as_receipt(),), figures={**before, "failedUsers": 0})
+    earlier = RequeueCarryover(receipts=(REFRESHED.as_receipt(),), figures={**before, "failedUsers": 0})
     again = settled([Outcome.refreshed("cid", 1, 50)], earlier=earlier)
 
     figures = added(earlier.figures, figures_of(again, EFFORT))
@@ -155,7 +155,7 @@ def test_a_requeued_job_s_receipts_and_figures_go_on():
 
 def test_a_retry_of_a_requeued_job_has_an_id_of_its_own():
     """It can't meet a retry of the job's life before; and it brings nothing along."""
-    earlier = Earlier(receipts=(REFRESHED.as_receipt(),))
+    earlier = RequeueCarryover(receipts=(REFRESHED.as_receipt(),))
     retry = settled([AGAIN], chain_id="j-requeue1", earlier=earlier).retry
 
     assert retry is not None
@@ -163,7 +163,7 @@ def test_a_retry_of_a_requeued_job_has_an_id_of_its_own():
         "j-requeue1-attempt2",
         "j",
         "j-requeue1",
-        Earlier(),
+        RequeueCarryover(),
     )
 
 

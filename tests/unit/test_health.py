@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.core.health import Vitals, diagnose
 from shared.core.runs import Run, RunStatus, Scan
+from shared.monitor.health import Vitals, diagnose
 
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
 NOON = MIDNIGHT + timedelta(hours=12)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.decision import SkipReason
-from shared.core.jobs import Course, Job, JobStatus, Snapshot, new_job_id, retry_job, settle, spread_id
+from shared.core.jobs import AttemptMode, Job, JobStatus, Snapshot, id_at_fraction, new_job_id, retry_job, settle
 from shared.core.outcomes import Outcome, OutcomeKind, Tally
 
 SUNDAY = date(2026, 11, 22)
@@ -144,24 +144,24 @@ def test_who_is_given_up_keeps_the_reason():
 
 
 @pytest.mark.parametrize(
-    ("attempts", "max_attempts", "course", "last"),
+    ("attempts", "max_attempts", "mode", "last"),
     [
-        (1, 3, Course.WORK, False),
-        (2, 3, Course.WORK, False),
-        (3, 3, Course.WORK, True),
-        (4, 3, Course.RECONCILE, True),
-        (5, 3, Course.BURY, True),
-        (99, 3, Course.BURY, True),
-        (1, 1, Course.WORK, True),
-        (2, 1, Course.RECONCILE, True),
-        (3, 1, Course.BURY, True),
+        (1, 3, AttemptMode.WORK, False),
+        (2, 3, AttemptMode.WORK, False),
+        (3, 3, AttemptMode.WORK, True),
+        (4, 3, AttemptMode.RECONCILE, True),
+        (5, 3, AttemptMode.ABANDON, True),
+        (99, 3, AttemptMode.ABANDON, True),
+        (1, 1, AttemptMode.WORK, True),
+        (2, 1, AttemptMode.RECONCILE, True),
+        (3, 1, AttemptMode.ABANDON, True),
     ],
 )
-def test_the_course_of_an_attempt(attempts, max_attempts, course, last):
+def test_the_course_of_an_attempt(attempts, max_attempts, mode, last):
     """Work while attempts are left; one more look at what landed; then it is failed unseen."""
     claimed = job(attempts, max_attempts=max_attempts)
 
-    assert (course, last) == (claimed.course, claimed.is_last_attempt)
+    assert (mode, last) == (claimed.mode, claimed.is_last_attempt)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_ids_of_a_day_begin_with_it_and_are_spread_evenly():
     ids = [
         new_job_id("2026-11-22", f"{flush:05d}-{number:03d}", "abcdef") for flush in range(5) for number in range(400)
     ]
-    quarters = [spread_id(ids[0], share / 4) for share in range(4)]
+    quarters = [id_at_fraction(ids[0], share / 4) for share in range(4)]
     found = [sum(job_id >= start for job_id in ids) for start in quarters]
 
     assert len(set(ids)) == len(ids)

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from shared.core import packing
 from shared.core.jobs import Snapshot
-from shared.core.packing import Batch, Bounds, Packer, Part, Place, pack_snapshot, unpack_snapshots
+from shared.core.packing import (
+    CommitBatch,
+    FlushLimits,
+    JobDraft,
+    Packer,
+    SlotPosition,
+    pack_snapshot,
+    unpack_snapshots,
+)
 from tests.unit.strategies import balances, days
 
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
@@ -27,7 +35,7 @@ due_users = st.lists(
 
 
 limits = st.builds(
-    Bounds,
+    FlushLimits,
     flush_users=st.integers(1, 40),
     flush_bytes=st.integers(1, 3000),
     flush_jobs=st.integers(1, 8),
@@ -36,31 +44,31 @@ limits = st.builds(
 )
 
 
-def packed(packer: Packer, users: list[tuple[datetime, str, Snapshot]]) -> list[list[Part]]:
-    """The users as a builder packs them: for each flush the parts it is made of."""
+def packed(packer: Packer, users: list[tuple[datetime, str, Snapshot]]) -> list[list[CommitBatch]]:
+    """The users as a builder packs them: for each flush the batches it is made of."""
     flushes = []
     for slot, user_id, snapshot in users:
-        packer.add(Place(slot, user_id), snapshot)
+        packer.add(SlotPosition(slot, user_id), snapshot)
         if packer.is_full:
             flushes.append(drained(packer))
     return [*flushes, drained(packer)]
 
 
-def drained(packer: Packer) -> list[Part]:
-    parts = [packer.take()]
+def drained(packer: Packer) -> list[CommitBatch]:
+    batches = [packer.take()]
     while not packer.is_empty:
-        parts.append(packer.take())
-    return parts
+        batches.append(packer.take())
+    return batches
 
 
-def batches_of(flushes: list[list[Part]]) -> list[Batch]:
-    return [batch for parts in flushes for part in parts for batch in part.batches]
+def drafts_of(flushes: list[list[CommitBatch]]) -> list[JobDraft]:
+    return [draft for batches in flushes for batch in batches for draft in batch.drafts]
 
 
-def settled_bytes(batch: Batch) -> int:
+def settled_bytes(draft: JobDraft) -> int:
     """What a job's users take at most, waiting or settled, as the packer estimates it."""
-    sizes = [len(text) for text in (pack_snapshot(snapshot) for snapshot in unpack_snapshots(batch.snapshots))]
-    ids = [3 * len(user_id.encode()) for user_id in batch.user_ids]
+    sizes = [len(text) for text in (pack_snapshot(snapshot) for snapshot in unpack_snapshots(draft.snapshots))]
+    ids = [3 * len(user_id.encode()) for user_id in draft.user_ids]
     return sum(ids) + sum(max(packing.USER_BYTES_SETTLED, size) for size in sizes)
 
 
@@ -70,9 +78,9 @@ def test_packing_loses_and_doubles_nobody(users, job_size, bounds):
     flushes = packed(Packer(job_size, MIDNIGHT, bounds), users)
 
     found = [
-        (batch.scheduled_for, user_id, snapshot)
-        for batch in batches_of(flushes)
-        for user_id, snapshot in zip(batch.user_ids, unpack_snapshots(batch.snapshots), strict=True)
+        (draft.scheduled_for, user_id, snapshot)
+        for draft in drafts_of(flushes)
+        for user_id, snapshot in zip(draft.user_ids, unpack_snapshots(draft.snapshots), strict=True)
     ]
     assert Counter(users) == Counter(found)
 
@@ -82,31 +90,31 @@ def test_no_bound_is_exceeded(users, job_size, bounds):
     """No job has more users than JOB_SIZE and none is empty; no flush and no commit has more than it may."""
     flushes = packed(Packer(job_size, MIDNIGHT, bounds), users)
 
-    assert all(1 <= len(batch.user_ids) <= job_size for batch in batches_of(flushes))
-    assert all(sum(part.users for part in parts) <= bounds.flush_users for parts in flushes)
-    assert all(len(part.batches) <= bounds.commit_jobs for parts in flushes for part in parts)
+    assert all(1 <= len(draft.user_ids) <= job_size for draft in drafts_of(flushes))
+    assert all(sum(batch.users for batch in batches) <= bounds.flush_users for batches in flushes)
+    assert all(len(batch.drafts) <= bounds.commit_jobs for batches in flushes for batch in batches)
 
 
 @given(due_users, st.integers(1, 8), limits, st.sampled_from(SLOTS[:5]))
 def test_the_last_place_tells_whom_a_flush_has_reached(users, job_size, bounds, now):
-    """After each part those up to its last place are in jobs, and those behind it are not."""
+    """After each batch those up to its last place are in jobs, and those behind it are not."""
     slots = {user_id: slot for slot, user_id, _ in users}
-    for parts in packed(Packer(job_size, now, bounds), users):
+    for batches in packed(Packer(job_size, now, bounds), users):
         places = [
-            sorted(Place(slots[user_id], user_id) for batch in part.batches for user_id in batch.user_ids)
-            for part in parts
+            sorted(SlotPosition(slots[user_id], user_id) for draft in batch.drafts for user_id in draft.user_ids)
+            for batch in batches
         ]
 
-        assert [part.last for part in parts] == [part[-1] if part else None for part in places]
-        assert sorted(place for part in places for place in part) == [place for part in places for place in part]
+        assert [batch.last for batch in batches] == [batch[-1] if batch else None for batch in places]
+        assert sorted(place for batch in places for place in batch) == [place for batch in places for place in batch]
 
 
 @given(due_users, st.integers(1, 8))
 def test_jobs_come_in_the_order_of_their_slots(users, job_size):
     """Earliest first, and full before another of the same slot is begun."""
-    batches = batches_of(packed(Packer(job_size, MIDNIGHT), users))
+    batches = drafts_of(packed(Packer(job_size, MIDNIGHT), users))
 
-    slots = [batch.scheduled_for for batch in batches]
+    slots = [draft.scheduled_for for draft in batches]
     assert slots == sorted(slots)
     assert Counter(slots) == {
         slot: -(-count // job_size) for slot, count in Counter(slot for slot, _, _ in users).items()
@@ -117,10 +125,10 @@ def test_jobs_come_in_the_order_of_their_slots(users, job_size):
 def test_slots_that_have_passed_share_the_present(users, job_size):
     """Their users fill jobs together."""
     now = SLOTS[2]
-    batches = batches_of(packed(Packer(job_size, now), users))
+    batches = drafts_of(packed(Packer(job_size, now), users))
 
     due = Counter(max(slot, now) for slot, _, _ in users)
-    assert Counter(batch.scheduled_for for batch in batches) == {
+    assert Counter(draft.scheduled_for for draft in batches) == {
         moment: -(-count // job_size) for moment, count in due.items()
     }
 
@@ -132,7 +140,7 @@ def test_a_drained_packer_is_empty(users, job_size):
     packed(packer, users)
 
     assert packer.is_empty
-    assert packer.take() == Part((), None)
+    assert packer.take() == CommitBatch((), None)
     assert packed(Packer(job_size, MIDNIGHT), users) == packed(packer, users)
 
 
@@ -140,33 +148,33 @@ def test_one_user_a_job_is_possible():
     """JOB_SIZE=1 gives one job document per user."""
     users = [(SLOTS[0], f"user-{number:02}", SNAPSHOT) for number in range(20)]
 
-    batches = batches_of(packed(Packer(1, MIDNIGHT), users))
+    batches = drafts_of(packed(Packer(1, MIDNIGHT), users))
 
-    assert [batch.user_ids for batch in batches] == [(user_id,) for _, user_id, _ in users]
+    assert [draft.user_ids for draft in batches] == [(user_id,) for _, user_id, _ in users]
 
 
 def test_a_flush_is_due_by_the_number_of_jobs():
     """Full and open jobs count together; each of its commits stays under 450 writes."""
     packer, added = Packer(300, MIDNIGHT), 0
     while not packer.is_full:
-        packer.add(Place(MIDNIGHT + timedelta(seconds=added), f"user-{added}"), SNAPSHOT)
+        packer.add(SlotPosition(MIDNIGHT + timedelta(seconds=added), f"user-{added}"), SNAPSHOT)
         added += 1
 
-    parts = drained(packer)
-    assert added == packing.BOUNDS.flush_jobs == sum(len(part.batches) for part in parts)
-    assert {len(part.batches) for part in parts[:-1]} == {packing.BOUNDS.commit_jobs}
-    assert packing.BOUNDS.commit_jobs < 450
+    batches = drained(packer)
+    assert added == packing.FLUSH_LIMITS.flush_jobs == sum(len(batch.drafts) for batch in batches)
+    assert {len(batch.drafts) for batch in batches[:-1]} == {packing.FLUSH_LIMITS.commit_jobs}
+    assert packing.FLUSH_LIMITS.commit_jobs < 450
 
 
 def test_a_flush_is_due_by_the_number_of_users():
     """What is held does not grow with the population; jobs of the usual width of slots are well filled."""
     packer, added = Packer(300, MIDNIGHT), 0
     while not packer.is_full:
-        packer.add(Place(SLOTS[added % 288], f"{added:028}"), SNAPSHOT)
+        packer.add(SlotPosition(SLOTS[added % 288], f"{added:028}"), SNAPSHOT)
         added += 1
 
-    jobs = sum(len(part.batches) for part in drained(packer))
-    assert added == packing.BOUNDS.flush_users
+    jobs = sum(len(batch.drafts) for batch in drained(packer))
+    assert added == packing.FLUSH_LIMITS.flush_users
     assert added / jobs > 200
 
 
@@ -175,36 +183,36 @@ def test_a_commit_stays_under_its_bytes(filling):
     """Its documents under 6 MB, and under 10 MiB with their index entries; of the longest ids a flush holds fewer."""
     packer, added = Packer(500, MIDNIGHT), 0
     while not packer.is_full:
-        packer.add(Place(SLOTS[added % 288], f"{added:05}{filling}"), SNAPSHOT)
+        packer.add(SlotPosition(SLOTS[added % 288], f"{added:05}{filling}"), SNAPSHOT)
         added += 1
 
-    parts = drained(packer)
-    assert (sum(map(weight, parts)) >= packing.BOUNDS.flush_bytes) == (added < packing.BOUNDS.flush_users)
-    for part in parts:
-        assert weight(part) < 6_000_000
-        assert weight(part) + indexed(part) < 10 * 2**20
-    assert min(map(weight, parts[:-1])) > 0.8 * packing.BOUNDS.commit_bytes
+    batches = drained(packer)
+    assert (sum(map(weight, batches)) >= packing.FLUSH_LIMITS.flush_bytes) == (added < packing.FLUSH_LIMITS.flush_users)
+    for batch in batches:
+        assert weight(batch) < 6_000_000
+        assert weight(batch) + indexed(batch) < 10 * 2**20
+    assert min(map(weight, batches[:-1])) > 0.8 * packing.FLUSH_LIMITS.commit_bytes
 
 
-def weight(part: Part) -> int:
+def weight(batch: CommitBatch) -> int:
     """The bytes of a commit's ids and snapshots."""
     return sum(
-        sum(len(user_id.encode()) for user_id in batch.user_ids) + len(batch.snapshots) for batch in part.batches
+        sum(len(user_id.encode()) for user_id in draft.user_ids) + len(draft.snapshots) for draft in batch.drafts
     )
 
 
-def indexed(part: Part) -> int:
+def indexed(batch: CommitBatch) -> int:
     """The bytes of the index entries it makes, one a user: the id, the job's path, and what each entry takes."""
-    return sum(len(user_id.encode()) + 125 for batch in part.batches for user_id in batch.user_ids)
+    return sum(len(user_id.encode()) + 125 for draft in batch.drafts for user_id in draft.user_ids)
 
 
 @pytest.mark.parametrize("bound", [{"flush_jobs": 1}, {"flush_users": 1}, {"flush_bytes": 1}], ids=str)
 def test_an_empty_packer_is_not_full(bound):
     """Nor is one that has just been drained."""
-    packer = Packer(300, MIDNIGHT, Bounds(**bound))
+    packer = Packer(300, MIDNIGHT, FlushLimits(**bound))
     assert not packer.is_full
 
-    packer.add(Place(SLOTS[0], "ann"), SNAPSHOT)
+    packer.add(SlotPosition(SLOTS[0], "ann"), SNAPSHOT)
 
     assert packer.is_full
     assert packer.take().users == 1
@@ -216,12 +224,12 @@ def test_a_job_stays_under_its_bytes(user_id):
     """Long ids make smaller jobs; ids as they usually are don't."""
     users = [(SLOTS[0], f"{number:03}{user_id[3:]}", SNAPSHOT) for number in range(500)]
 
-    batches = batches_of(packed(Packer(500, MIDNIGHT), users))
+    batches = drafts_of(packed(Packer(500, MIDNIGHT), users))
 
-    assert max(settled_bytes(batch) for batch in batches) <= packing.JOB_BYTES_MAX
+    assert max(settled_bytes(draft) for draft in batches) <= packing.JOB_BYTES_MAX
     assert (len(batches) == 1) == (len(user_id) == 28)
     # … and no smaller than they have to be.
-    assert all(settled_bytes(batch) > 0.98 * packing.JOB_BYTES_MAX for batch in batches[:-1])
+    assert all(settled_bytes(draft) > 0.98 * packing.JOB_BYTES_MAX for draft in batches[:-1])
 
 
 @given(st.lists(snapshots))
@@ -308,12 +316,12 @@ def test_users_late_already_have_jobs_of_their_own():
     now = SLOTS[200]
     packer = Packer(300, now)
     for number, minutes in enumerate([0, 29, 30, 31, 500]):
-        packer.add(Place(SLOTS[0], f"user-{number}"), SNAPSHOT, now - timedelta(minutes=minutes))
+        packer.add(SlotPosition(SLOTS[0], f"user-{number}"), SNAPSHOT, now - timedelta(minutes=minutes))
 
-    batches = sorted(packer.take().batches, key=lambda batch: batch.due_at)
+    batches = sorted(packer.take().drafts, key=lambda draft: draft.due_at)
 
-    assert [(batch.user_ids, now - batch.due_at) for batch in batches] == [
+    assert [(draft.user_ids, now - draft.due_at) for draft in batches] == [
         (("user-3", "user-4"), timedelta(minutes=500)),
         (("user-0", "user-1", "user-2"), timedelta(minutes=30)),
     ]
-    assert {batch.scheduled_for for batch in batches} == {now}
+    assert {draft.scheduled_for for draft in batches} == {now}

@@ -10,9 +10,9 @@ from statistics import median, quantiles
 import pytest
 from flask import Flask, request
 
-from shared.edge import page as page_module
-from shared.edge.page import ASSETS, FILES, content_security_policy, public_answer, version
 from shared.edge.requests import RequestError
+from shared.monitor import page as page_module
+from shared.monitor.page import ASSETS, FILES, content_security_policy, public_answer, version
 
 OFF = {"auth": "off", "apiKey": None, "authDomain": None, "projectId": "demo", "authEmulatorHost": None}
 ON = {**OFF, "auth": "on", "apiKey": "key"}

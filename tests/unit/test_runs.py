@@ -10,19 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.core.packing import Place
+from shared.core.packing import SlotPosition
 from shared.core.runs import (
+    CHECKPOINTS_MAX,
     ERRORS_KEPT_MAX,
-    MARKS_MAX,
     Cursor,
-    Findings,
+    FlushCheckpoint,
     LastFull,
-    Mark,
     Run,
     RunStatus,
     Scan,
     ScanCounts,
     ScanRequest,
+    ScanTally,
     new_run,
     resolve,
 )
@@ -198,52 +198,61 @@ def test_a_superseded_run_keeps_its_cursor():
     assert (SUPERSEDED, Cursor("mid"), None, 4) == (left.status, left.cursor, left.lease_until, left.flushes)
 
 
-def mark(until: str, user_id: str = "mia", due_on: str | None = None, *, wrapped: bool = False) -> Mark:
-    return Mark(Cursor(until, due_on), wrapped, Place(NOW, user_id), "UTC/86400/300")
+def checkpoint(
+    until: str, user_id: str = "mia", due_on: str | None = None, *, wrapped: bool = False
+) -> FlushCheckpoint:
+    return FlushCheckpoint(Cursor(until, due_on), wrapped, SlotPosition(NOW, user_id), "UTC/86400/300")
 
 
 def test_a_flush_that_goes_on_moves_its_mark():
-    """The cursor stays; of one flush there is one mark, those of flushes broken off before stand beside it."""
-    broken = run(cursor=Cursor("ada")).marked(mark("zoe", "ann"))
+    """The cursor stays; of one flush there is one checkpoint, those of flushes broken off before stand beside it."""
+    broken = run(cursor=Cursor("ada")).with_checkpoint(checkpoint("zoe", "ann"))
 
-    going_on = broken.marked(mark("max", "bob")).marked(mark("max", "eve"))
+    going_on = broken.with_checkpoint(checkpoint("max", "bob")).with_checkpoint(checkpoint("max", "eve"))
 
     assert going_on.cursor == Cursor("ada")
-    assert going_on.marks == (mark("zoe", "ann"), mark("max", "eve"))
+    assert going_on.checkpoints == (checkpoint("zoe", "ann"), checkpoint("max", "eve"))
 
 
 def test_a_mark_is_kept_until_the_cursor_is_past_it():
     """Up to there users are passed who are in jobs already."""
-    marks = mark("mia"), mark("zoe"), mark("bob", wrapped=True)
-    marked = run(marks=marks)
+    checkpoints = checkpoint("mia"), checkpoint("zoe"), checkpoint("bob", wrapped=True)
+    with_checkpoint = run(checkpoints=checkpoints)
 
-    assert marked.advanced(None, wrapped=False).marks == marks
-    assert marked.advanced(Cursor("max"), wrapped=False).marks == marks
-    assert marked.advanced(Cursor("mia"), wrapped=False).marks == marks[1:]
-    assert marked.advanced(None, wrapped=True).marks == marks[2:]
-    assert marked.advanced(Cursor("bob"), wrapped=True).marks == ()
-    assert marked.completed(NOW).marks == marked.restarted(ALL, "").marks == ()
+    assert with_checkpoint.advanced(None, wrapped=False).checkpoints == checkpoints
+    assert with_checkpoint.advanced(Cursor("max"), wrapped=False).checkpoints == checkpoints
+    assert with_checkpoint.advanced(Cursor("mia"), wrapped=False).checkpoints == checkpoints[1:]
+    assert with_checkpoint.advanced(None, wrapped=True).checkpoints == checkpoints[2:]
+    assert with_checkpoint.advanced(Cursor("bob"), wrapped=True).checkpoints == ()
+    assert with_checkpoint.completed(NOW).checkpoints == with_checkpoint.restarted(ALL, "").checkpoints == ()
 
 
 def test_marks_are_few():
     """Each is left by a builder that ended in the middle of a flush."""
-    marked = run()
-    for number in range(MARKS_MAX + 5):
-        marked = marked.marked(mark(f"user-{number:02}"))
+    with_checkpoint = run()
+    for number in range(CHECKPOINTS_MAX + 5):
+        with_checkpoint = with_checkpoint.with_checkpoint(checkpoint(f"user-{number:02}"))
 
-    assert [one.until.user_id for one in marked.marks] == [f"user-{number:02}" for number in range(5, MARKS_MAX + 5)]
+    assert [one.until.user_id for one in with_checkpoint.checkpoints] == [
+        f"user-{number:02}" for number in range(5, CHECKPOINTS_MAX + 5)
+    ]
 
 
 def test_a_mark_tells_who_is_in_a_job():
     """Of those scanned up to its cursor, those up to its place; in a scan of the due, by dueOn first."""
-    one = mark("mia", "eve", "2026-11-22")
+    one = checkpoint("mia", "eve", "2026-11-22")
 
     scanned = [Cursor("zoe", "2026-11-21"), Cursor("mia", "2026-11-22"), Cursor("mo", "2026-11-22")]
     assert [one.has_scanned(cursor, wrapped=False) for cursor in scanned] == [True, True, False]
     assert not one.has_scanned(Cursor("ada", "2026-11-21"), wrapped=True)
-    assert mark("ada", wrapped=True).has_scanned(Cursor("zoe"), wrapped=False)
-    places = [Place(NOW - ONE_DAY, "zoe"), Place(NOW, "eve"), Place(NOW, "eves"), Place(NOW + ONE_DAY, "ada")]
-    assert [one.has_queued(place) for place in places] == [True, True, False, False]
+    assert checkpoint("ada", wrapped=True).has_scanned(Cursor("zoe"), wrapped=False)
+    positions = [
+        SlotPosition(NOW - ONE_DAY, "zoe"),
+        SlotPosition(NOW, "eve"),
+        SlotPosition(NOW, "eves"),
+        SlotPosition(NOW + ONE_DAY, "ada"),
+    ]
+    assert [one.has_queued(position) for position in positions] == [True, True, False, False]
 
 
 @given(st.lists(counts, max_size=8))
@@ -251,7 +260,7 @@ def test_flushes_add_up(found):
     """A run counts what its flushes found, and every flush moves it on."""
     advancing = run()
     for one in found:
-        advancing = advancing.found(Findings(one))
+        advancing = advancing.found(ScanTally(one))
 
     assert advancing.counts == sum(found, ScanCounts())
     assert advancing.errors_total == sum(one.failed for one in found)
@@ -265,7 +274,7 @@ def test_a_run_keeps_the_first_hundred_errors(sizes):
     for size in sizes:
         errors = [{"userId": f"user-{len(named) + number}"} for number in range(size)]
         named += errors
-        advancing = advancing.found(Findings(ScanCounts(failed=size), errors))
+        advancing = advancing.found(ScanTally(ScanCounts(failed=size), errors))
 
     assert tuple(named[:ERRORS_KEPT_MAX]) == tuple(advancing.errors)
     assert len(named) == advancing.errors_total

@@ -11,7 +11,7 @@ import pytest
 from shared.core.figures import Rollup
 from shared.core.runs import Billed, Run, Scan, ScanCounts
 from shared.core.service_level import DayServed, Served
-from shared.core.statistics import (
+from shared.monitor.statistics import (
     Users,
     billed_of,
     dollars,

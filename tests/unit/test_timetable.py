@@ -9,7 +9,7 @@ import pytest
 import main
 from shared.core.errors import ConfigurationError
 from shared.edge.bodies import QueueBody, WorkerBody
-from shared.timetable import ScheduledJob, read_timetable
+from shared.monitor.timetable import ScheduledJob, read_timetable
 
 NOW = datetime(2026, 11, 22, 10, 2, 30, tzinfo=UTC)
 ROW = """

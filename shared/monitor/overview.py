@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from shared.core.figures import Rollup
-from shared.core.health import Reason, Vitals, diagnose
 from shared.core.jobs import JobStatus
 from shared.core.runs import Run
-from shared.core.statistics import pending_jobs
+from shared.monitor.health import Reason, Vitals, diagnose
+from shared.monitor.statistics import pending_jobs
+from shared.monitor.timetable import ScheduledJob, read_timetable
 from shared.services.context import Context
 from shared.store.control import Control
 from shared.store.job_views import JobDocument
-from shared.timetable import ScheduledJob, read_timetable
 
 RECENT_JOBS = 20
 DEAD_LETTERS_SHOWN = 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.core.decision import Decision, Grant, Landed, Skip, SkipReason
+from shared.core.decision import AlreadyApplied, Decision, Grant, Skip, SkipReason
 from shared.core.plans import Balance
 
 _SKIPPED = {
@@ -34,10 +34,10 @@ def explain(balance: Balance | None, past: Past) -> str:
         return f"The balance is {balance}; no refresh has changed it yet."
     after, when = past.before + past.granted, f"On {past.refreshed_at:%Y-%m-%d at %H:%M} UTC the plan {past.plan}"
     if past.granted:
-        told = f"{when} granted {past.granted}: the balance went from {past.before} to {after}."
+        sentence = f"{when} granted {past.granted}: the balance went from {past.before} to {after}."
     else:
-        told = f"{when} granted nothing, as the balance of {after} was full."
-    return f"{told} {_since(balance, after)}"
+        sentence = f"{when} granted nothing, as the balance of {after} was full."
+    return f"{sentence} {_since(balance, after)}"
 
 
 def _since(balance: Balance, after: Balance) -> str:
@@ -55,5 +55,5 @@ def foretell(decision: Decision) -> str:
             return f"A refresh now would grant {decision.granted}, to {decision.after}."
         case Skip(reason):
             return f"A refresh now would do nothing: {_SKIPPED.get(reason, reason.value)}."
-        case Landed():
+        case AlreadyApplied():
             return "A refresh now would do nothing."

@@ -1,4 +1,4 @@
-"""The monitor's requests: what is public first, then who asks, then what they see or steer."""
+"""The monitor's requests: what is public first, then who asks, then what they see or operator_actions."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from flask import Request, Response, jsonify
 
 from shared import logs
 from shared.core.errors import StoreError, SystemFailureError
-from shared.core.health import Ailment, Reason
 from shared.edge import instance
 from shared.edge.answers import page_answer
-from shared.edge.auth import Admin, admin_of, web_config
 from shared.edge.bodies import Body
 from shared.edge.endpoint import Call, timed
-from shared.edge.monitor_bodies import Action, ActionBody, MonitorQuery
-from shared.edge.page import public_answer
-from shared.edge.recent import Recent
 from shared.edge.requests import check_method, read_body, read_query
-from shared.edge.same_site import check_same_site
-from shared.edge.view_answers import health_answer, story_answer, view_answer
-from shared.services import steer
-from shared.services.steer import Operator
-from shared.services.story import tell
-from shared.services.watch import check_health, watch
+from shared.monitor import operator_actions
+from shared.monitor.answer_cache import Recent
+from shared.monitor.answers import health_answer, story_answer, view_answer
+from shared.monitor.auth import Admin, admin_of, web_config
+from shared.monitor.bodies import Action, ActionBody, MonitorQuery
+from shared.monitor.health import Ailment, Reason
+from shared.monitor.operator_actions import Operator
+from shared.monitor.overview import check_health, watch
+from shared.monitor.page import public_answer
+from shared.monitor.same_site import check_same_site
+from shared.monitor.user_history import tell
 
 T = TypeVar("T")
 
@@ -73,18 +73,18 @@ def _health_response(request: Request) -> Response:
     """200, or 503 with the reasons: codes, and words that name nobody."""
     asked = read_query(request, Body, emulated=_emulated())
     if asked.as_of is not None:
-        told = _diagnosed(asked)
+        diagnosis = _diagnosed(asked)
     else:
-        told, _ = _health.get("health", lambda: _diagnosed(asked))
-    response = jsonify(told)
-    response.status_code = 503 if told["reasons"] else 200
+        diagnosis, _ = _health.get("health", lambda: _diagnosed(asked))
+    response = jsonify(diagnosis)
+    response.status_code = 503 if diagnosis["reasons"] else 200
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
 def _diagnosed(asked: Body) -> dict[str, Any]:
     try:
-        told = timed(lambda call: health_answer(check_health(call.context)), asked)
+        diagnosis = timed(lambda call: health_answer(check_health(call.context)), asked)
     except SystemFailureError as exc:
         code = Ailment.BREAKER_OPEN if exc.code == Ailment.BREAKER_OPEN else Ailment.DATABASE_UNREACHABLE
         return health_answer([Reason(code, "the database can't be reached or refuses us")])
@@ -92,7 +92,7 @@ def _diagnosed(asked: Body) -> dict[str, Any]:
         logs.error("health_not_told", str(exc))
         why = "a run document can't be read; the log names it"
         return health_answer([Reason(Ailment.DOCUMENT_UNREADABLE, why)])
-    return {"status": told["status"], "reasons": told["reasons"], "checkedAt": told["startTime"]}
+    return {"status": diagnosis["status"], "reasons": diagnosis["reasons"], "checkedAt": diagnosis["startTime"]}
 
 
 def _act(request: Request, admin: Admin) -> dict[str, Any]:
@@ -113,25 +113,25 @@ def _pull(call: Call[ActionBody], operator: Operator) -> dict[str, Any]:
         case Action.REQUEUE:
             return _requeued(call, operator)
         case Action.RESCAN:
-            changed, run = steer.rescan(call.context, operator, _given(call.body.run_id))
+            changed, run = operator_actions.rescan(call.context, operator, _given(call.body.run_id))
             return {"changed": changed, "runId": run.run_id, "status": run.status.value}
         case Action.REFRESH:
-            return page_answer(steer.refresh(call.context, operator, _given(call.body.user_ids)))
+            return page_answer(operator_actions.refresh(call.context, operator, _given(call.body.user_ids)))
 
 
 def _paused(call: Call[ActionBody], operator: Operator, *, paused: bool) -> dict[str, Any]:
     user_id = call.body.user_id
     if user_id is None:
-        return {"changed": steer.pause(call.context, operator, paused=paused), "paused": paused}
-    changed = steer.pause_user(call.context, operator, user_id, paused=paused)
+        return {"changed": operator_actions.pause(call.context, operator, paused=paused), "paused": paused}
+    changed = operator_actions.pause_user(call.context, operator, user_id, paused=paused)
     return {"changed": changed, "userId": user_id, "paused": paused}
 
 
 def _requeued(call: Call[ActionBody], operator: Operator) -> dict[str, Any]:
     if call.body.job_id is not None:
-        done = steer.requeue_job(call.context, operator, call.body.job_id)
+        done = operator_actions.requeue_job(call.context, operator, call.body.job_id)
     else:
-        done = steer.requeue_run(call.context, operator, _given(call.body.run_id).isoformat())
+        done = operator_actions.requeue_run(call.context, operator, _given(call.body.run_id).isoformat())
     return {
         "changed": done.jobs > 0,
         "requeuedJobs": done.jobs,

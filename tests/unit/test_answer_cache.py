@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from shared.edge.recent import KEPT_MAX, Recent
+from shared.monitor.answer_cache import KEPT_MAX, Recent
 from tests.unit.clock import Clock
 
 

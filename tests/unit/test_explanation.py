@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from shared.core.decision import Grant, Landed, Skip, SkipReason
+from shared.core.decision import AlreadyApplied, Grant, Skip, SkipReason
 from shared.core.periods import Period
-from shared.core.story import Past, explain, foretell
+from shared.monitor.explanation import Past, explain, foretell
 
 AT = datetime(2026, 11, 22, 10, 5, tzinfo=UTC)
 GRANTED = Past(plan="free", before=12, granted=38, refreshed_at=AT)
@@ -44,7 +44,7 @@ def test_why_the_balance_is_what_it_is(balance, past, told):
     ("decision", "told"),
     [
         (GRANT, "would grant 38, to 50"),
-        (Landed(12, 50), "would do nothing"),
+        (AlreadyApplied(12, 50), "would do nothing"),
         *((Skip(reason), "would do nothing: ") for reason in SkipReason),
     ],
 )

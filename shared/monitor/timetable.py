@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from shared.core.errors import ConfigurationError
 from shared.settings import zone_name
 
-SCHEDULE_FILE = Path(__file__).resolve().parent / "schedule.toml"
+SCHEDULE_FILE = Path(__file__).resolve().parent.parent / "schedule.toml"
 PROCESS_MS_DEFAULT = 60_000  # of a body without processTime
 GAPS_LOOKED_AT = 50
 
@@ -88,9 +88,9 @@ def read_timetable(path: Path = SCHEDULE_FILE) -> Sequence[ScheduledJob]:
     except tomllib.TOMLDecodeError as exc:
         raise ConfigurationError([f"{path.name} is not TOML: {exc}"]) from exc
     except ValidationError as exc:
-        raise ConfigurationError([_told(path.name, problem) for problem in exc.errors()]) from exc
+        raise ConfigurationError([_message(path.name, problem) for problem in exc.errors()]) from exc
 
 
-def _told(file: str, problem: Any) -> str:
+def _message(file: str, problem: Any) -> str:
     where = ".".join(str(part + 1) if isinstance(part, int) else part for part in problem["loc"])
     return f"{file}: {where + ': ' if where else ''}{problem['msg'].removeprefix('Value error, ')}"

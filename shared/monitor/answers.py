@@ -10,16 +10,16 @@ from typing import Any
 
 from shared.core.decision import Decision, Grant, Skip
 from shared.core.figures import Rollup
-from shared.core.health import Reason
 from shared.core.runs import Run
 from shared.core.service_level import DAYS, OBJECTIVE, ON_TIME_WITHIN
-from shared.core.statistics import billed_of, dollars, errors_by_code, hours_of, served_lately, users_of
-from shared.core.story import Past, explain, foretell
 from shared.core.users import ABSENT, RawUser
+from shared.monitor.explanation import Past, explain, foretell
+from shared.monitor.health import Reason
+from shared.monitor.overview import BUILDER, WORKER, View, next_run
+from shared.monitor.statistics import billed_of, dollars, errors_by_code, hours_of, served_lately, users_of
+from shared.monitor.user_history import Story
 from shared.services.context import Context
 from shared.services.reports import ERRORS_SHOWN_MAX
-from shared.services.story import Story
-from shared.services.watch import BUILDER, WORKER, View, next_run
 from shared.store.job_views import JobDocument
 
 ACTIVITY_SHOWN_MAX = 20

@@ -16,7 +16,7 @@ from shared.edge.requests import RequestError
 from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from shared.edge.tokens import Tokens
+    from shared.monitor.tokens import Tokens
 
 TOKEN_CHARACTERS_MAX = 8000  # with the most claims a user can have they are about 2,500 long
 ANY_API_KEY = "emulator"  # the Auth emulator takes whatever there is
@@ -24,7 +24,7 @@ ANY_API_KEY = "emulator"  # the Auth emulator takes whatever there is
 
 @dataclass(frozen=True, slots=True)
 class Admin:
-    """Somebody who may see and steer everything; `name` is the e-mail address, where there is one."""
+    """Somebody who may see and operator_actions everything; `name` is the e-mail address, where there is one."""
 
     uid: str
     name: str
@@ -74,7 +74,7 @@ def _token_of(request: Request) -> str:
 def _claims_of(token: str) -> Mapping[str, Any]:
     if not _names_our_project(token):  # garbage costs neither Firebase's library nor a call to Google
         raise _unauthenticated()
-    from shared.edge.tokens import BadTokenError  # noqa: PLC0415 (half a second, which only the monitor needs)
+    from shared.monitor.tokens import BadTokenError  # noqa: PLC0415 (half a second, which only the monitor needs)
 
     try:
         return _tokens().claims(token)
@@ -95,7 +95,7 @@ def _names_our_project(token: str) -> bool:
 
 @instance.once
 def _tokens() -> Tokens:
-    from shared.edge.tokens import Tokens  # noqa: PLC0415 (as above)
+    from shared.monitor.tokens import Tokens  # noqa: PLC0415 (as above)
 
     return Tokens(instance.project())
 
