@@ -17,7 +17,8 @@ from shared.core.runs import Cursor, ScanRequest
 from shared.core.users import read_user
 from shared.services.build import build
 from shared.services.context import user_fields
-from shared.services.work import LANES, work
+from shared.services.limits import LIMITS
+from shared.services.work import work
 from shared.store.jobs import JobStore
 from shared.store.users import StampWrite, UserDocument, UserStore
 
@@ -185,7 +186,7 @@ def bare_in_lanes(ground: Ground) -> Run:
     store, updates = _bare(ground)
 
     def run() -> Figures:
-        with ThreadPoolExecutor(LANES) as lanes:
+        with ThreadPoolExecutor(LIMITS.lanes) as lanes:
             list(lanes.map(store.write, chunks(updates, BATCH)))
         return {"users": len(updates)}
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 
+from shared.core.errors import UserError
 from shared.core.periods import Period, period_of
 from shared.core.plans import Balance, PlanTable
-from shared.core.users import LastGrant, User
+from shared.core.users import LastGrant, User, parse_date
 
 
 class SkipReason(StrEnum):
@@ -37,12 +38,18 @@ class Grant:
     def granted(self) -> Balance:
         return self.after - self.before
 
+    @property
+    def due_on(self) -> str:
+        """What the stamp's `dueOn` says once the grant is made."""
+        return self.period.end.isoformat()
+
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """Nothing to do."""
+    """Nothing to do. `due_on`: what the stamp's `dueOn` has to say; None: it is right, or must not be written."""
 
     reason: SkipReason
+    due_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +75,39 @@ def decide(user: User | None, plans: PlanTable, day: date, job_id: str | None) -
     if last is not None and job_id is not None and last.job_id == job_id:
         return _landed(last, user.balance)
     if user.paused:
-        return Skip(SkipReason.PAUSED)
+        return Skip(SkipReason.PAUSED, _due_on_while_paused(user, plans, day))
     plan = plans.find(user.plan)
     period = period_of(plan, day, user.anchor)
     if period is None:
-        return Skip(SkipReason.BEFORE_ANCHOR)
+        return _skip(SkipReason.BEFORE_ANCHOR, user, user.anchor)
     granted_on = user.periods.get(plan.name)
     if granted_on is not None and granted_on >= period.start:
-        return Skip(SkipReason.ALREADY_GRANTED)
+        return _skip(SkipReason.ALREADY_GRANTED, user, period.end)
     anchor = user.anchor if plan.counts_from_signup else None
     return Grant(plan.name, period, user.balance, plan.apply(user.balance), anchor)
+
+
+def is_due(due_on: object, day: date) -> bool:
+    """True for a stamp's `dueOn` that the scan by date finds on `day`: a date like 2026-11-22, up to that day."""
+    parsed = parse_date(due_on) if isinstance(due_on, str) else None
+    return parsed is not None and parsed <= day
+
+
+def _due_on_while_paused(user: User, plans: PlanTable, day: date) -> str | None:
+    """As if the user were not paused: who would be granted, or would fail, stays due."""
+    try:
+        decision = decide(replace(user, paused=False), plans, day, None)
+    except UserError:
+        decision = None
+    if isinstance(decision, Skip):
+        return decision.due_on
+    return None if is_due(user.due_on, day) else day.isoformat()
+
+
+def _skip(reason: SkipReason, user: User, next_start: date) -> Skip:
+    """Nothing to do before `next_start`, which is what `dueOn` has to say."""
+    due_on = next_start.isoformat()
+    return Skip(reason, None if user.due_on == due_on else due_on)
 
 
 def _landed(last: LastGrant, balance: Balance) -> AlreadyApplied:

@@ -54,6 +54,7 @@ class User:
     anchor: date
     paused: bool = False
     last_grant: LastGrant | None = None
+    due_on: Any = None  # the stamp's `dueOn`, unchecked; None where there is none
 
 
 def read_user(raw: RawUser, zone: ZoneInfo) -> User | None:
@@ -68,6 +69,7 @@ def read_user(raw: RawUser, zone: ZoneInfo) -> User | None:
         anchor=_anchor(stamp.get("anchor"), raw, zone),
         paused=_paused(stamp.get("paused")),
         last_grant=_last_grant(stamp),
+        due_on=stamp.get("dueOn"),
     )
 
 

@@ -1,9 +1,9 @@
-"""The builder: pages through the users once and packs those who are due into jobs.
+"""The builder: reads each user once and packs those who are due into jobs.
 
-A flush is the checkpoint: the jobs of every user scanned so far are created, and the run's cursor moves behind them. It
-takes a Commit or more, each guarded by the run document, which tells after each who is in a job: all users up to its
-cursor, and those its checkpoints name. A crash loses the scan since the last flush and nothing else; of two builders the
-second finds the run leased, and should the lease have ended, the first one's next Commit fails.
+A flush is the checkpoint: it creates the jobs of every user scanned so far and moves the run's cursor behind them. It
+takes one Commit or more, each guarded by the run document. After each Commit the run document says who is in a job: all
+users up to its cursor, and those that its checkpoints name. A crash loses the scan since the last flush and nothing
+else. A second builder finds the run leased. If the lease has ended, the first builder's next Commit fails.
 """
 
 from __future__ import annotations
@@ -46,7 +46,6 @@ from shared.store.users import UserDocument
 from shared.store.values import get_instant
 
 HOUR = timedelta(hours=1)
-PAGE_SIZE = 8000  # users a query; larger pages are faster, until they hold the memory a flush is meant to bound
 PAGE_SHARE = 500  # users a query for each second of a call's time: short calls get past a page as well
 
 SCANNED, SKIPPED, FAILED = ScanCounts(1), ScanCounts(1, skipped=1), ScanCounts(1, failed=1)
@@ -131,11 +130,11 @@ class Builder:
         self._stored = stored
         self._dry = dry
         self._scan_budget = until_reserve(context.wire.budget, process_seconds)
-        self._page_size = min(PAGE_SIZE, max(1, int(process_seconds * PAGE_SHARE)))
+        self._page_size = min(context.limits.page_users, max(1, int(process_seconds * PAGE_SHARE)))
         self._now = context.clock()
         self._day = stored.run.day
         self._day_start = context.schedule.day_start(self._day)
-        self._packer = Packer(context.settings.job_size, self._now)
+        self._packer = Packer(context.settings.job_size, self._now, context.limits.flush)
         self._cursor = stored.run.cursor
         self._wrapped = stored.run.wrapped
         self._checkpoints = [

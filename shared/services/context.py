@@ -12,6 +12,7 @@ from typing import Protocol
 from shared.core.plans import PlanTable
 from shared.core.retries import Draw
 from shared.core.schedule import Schedule
+from shared.services.limits import LIMITS, Limits
 from shared.settings import Settings
 from shared.store.budget import Budget
 from shared.store.control import ControlStore
@@ -44,6 +45,7 @@ class Context:
     clock: Callable[[], datetime]
     stopping: Stopping = field(default_factory=threading.Event)
     draw: Draw = random.random
+    limits: Limits = LIMITS
 
     @property
     def schedule(self) -> Schedule:

@@ -23,8 +23,6 @@ from shared.store.wire import Wire
 T = TypeVar("T")
 OutcomeInstead = Callable[[str], Outcome]  # what to make of a user who would be granted
 
-ROUNDS_MAX = 5  # a document that changes faster than this is left to a retry
-
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -69,7 +67,7 @@ class Granter:
     def refresh(self, candidates: Sequence[Candidate]) -> list[Outcome]:
         """One outcome a candidate. Raises SystemFailureError when the database can't be reached."""
         pending = list(candidates)
-        for number in range(1, ROUNDS_MAX + 1):
+        for number in range(1, self._context.limits.grant_rounds + 1):
             known, now = self._read(pending), self._context.clock()
             pending = self._write(
                 [write for candidate in known if (write := self._decided(candidate, now)) is not None]

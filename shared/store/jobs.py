@@ -56,9 +56,9 @@ class JobStore:
                 claims.append(Claim(due_job, token, due_job.attempts + 1, now, answer.update_time_ns))
             elif answer.retried:
                 lost.append(due_job)
-        return claims + self.claimed_unheard(lost, token, now)
+        return claims + self.find_own_claims(lost, token, now)
 
-    def claimed_unheard(self, due_jobs: Sequence[DueJob], token: str, now: datetime) -> list[Claim]:
+    def find_own_claims(self, due_jobs: Sequence[DueJob], token: str, now: datetime) -> list[Claim]:
         """Those of the jobs that we claimed in a try whose reply was lost: they carry our token."""
         if not due_jobs:
             return []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 import grpc
 import pytest
@@ -14,6 +13,7 @@ import shared.services.build
 from shared.core.errors import SystemFailureError
 from shared.core.packing import FlushLimits, Packer
 from shared.core.runs import Cursor
+from shared.services.limits import Limits
 from shared.settings import Settings
 from tests.support.faults import Mode, ProcessEnded, WireError, nth
 from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
@@ -68,10 +68,9 @@ def test_a_completed_run_costs_one_read():
     assert (context.wire.cost.reads, context.wire.cost.writes) == (1, 0)
 
 
-def test_resumes_where_its_budget_ended(monkeypatch):
+def test_resumes_where_its_budget_ended():
     """A builder out of time checkpoints; the next call goes on behind it, and nobody is lost or doubled."""
-    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 20)
-    world = World()
+    world = World(limits=Limits(page_users=20))
     users = population(110)
     world.users(users)
     reports = []
@@ -143,10 +142,9 @@ def test_a_builder_that_lost_its_lease_can_not_flush(monkeypatch):
     assert queued(world) == Counter(dict.fromkeys(users, 1))
 
 
-def test_flushes_by_size_and_never_loses_what_was_scanned(monkeypatch):
+def test_flushes_by_size_and_never_loses_what_was_scanned():
     """With a flush every few jobs the run has many checkpoints and every user still one job."""
-    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=FlushLimits(flush_jobs=5)))
-    world = World(job_size=10)
+    world = World(limits=Limits(flush=FlushLimits(flush_jobs=5)), job_size=10)
     users = population(300)
     world.users(users)
 
@@ -157,11 +155,9 @@ def test_flushes_by_size_and_never_loses_what_was_scanned(monkeypatch):
     assert queued(world) == Counter(dict.fromkeys(users, 1))
 
 
-def test_a_flush_of_several_commits_is_one_checkpoint(monkeypatch):
+def test_a_flush_of_several_commits_is_one_checkpoint():
     """Jobs hold users from all over the scan, however many commits it takes to create them."""
-    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 50)
-    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=FlushLimits(commit_jobs=1)))
-    world = World(job_size=100)
+    world = World(limits=Limits(page_users=50, flush=FlushLimits(commit_jobs=1)), job_size=100)
     users = population(320)
     world.users(users)
 
@@ -174,11 +170,9 @@ def test_a_flush_of_several_commits_is_one_checkpoint(monkeypatch):
 
 @pytest.mark.parametrize("scan", ["all", "due"])
 @pytest.mark.parametrize("commits", range(2, 6))
-def test_a_flush_broken_off_is_gone_on_with(monkeypatch, scan, commits):
+def test_a_flush_broken_off_is_gone_on_with(scan, commits):
     """Whom its commits have reached is passed over by the next builder, even if that stops after every page."""
-    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 20)
-    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=FlushLimits(commit_jobs=2)))
-    world = World(job_size=5)
+    world = World(limits=Limits(page_users=20, flush=FlushLimits(commit_jobs=2)), job_size=5)
     users = population(60) | {"__id7__": {"credits": 1, "plan": "adder"}, "bad": {"credits": "x"}}
     world.users(users)
     yesterday = {"periods": {"adder": "2026-11-20"}, "plan": "adder", "dueOn": "2026-11-21"}
@@ -199,11 +193,9 @@ def test_a_flush_broken_off_is_gone_on_with(monkeypatch, scan, commits):
 
 
 @pytest.mark.parametrize("commits", range(2, 9))
-def test_a_wrapped_scan_broken_off_in_a_flush_is_gone_on_with(monkeypatch, commits):
+def test_a_wrapped_scan_broken_off_in_a_flush_is_gone_on_with(commits):
     """On either side of the wrap, and between the two."""
-    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 20)
-    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=FlushLimits(commit_jobs=2)))
-    world = World(job_size=5)
+    world = World(limits=Limits(page_users=20, flush=FlushLimits(commit_jobs=2)), job_size=5)
     users = population(60)
     world.users(users)
     world.build_a_page(MIDNIGHT)
@@ -217,10 +209,9 @@ def test_a_wrapped_scan_broken_off_in_a_flush_is_gone_on_with(monkeypatch, commi
     assert Counter(user_id for job in today for user_id in job["userIds"]) == Counter(dict.fromkeys(users, 1))
 
 
-def test_a_mark_counts_for_the_slots_it_was_made_for(monkeypatch):
+def test_a_mark_counts_for_the_slots_it_was_made_for():
     """With wider slots users have other places: those in jobs are queued again, and nobody is left out."""
-    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=FlushLimits(commit_jobs=1)))
-    world = World(slot_seconds=3600)
+    world = World(limits=Limits(flush=FlushLimits(commit_jobs=1)), slot_seconds=3600)
     users = population(60)
     world.users(users)
     with world.faulty(nth("Commit", 8, Mode.ENDED)), pytest.raises(ProcessEnded):
@@ -258,10 +249,9 @@ def test_job_size_one_gives_one_job_per_user():
     assert (worked.claimed, worked.tally.refreshed) == (500, 500)
 
 
-def test_a_new_day_supersedes_an_unfinished_run_and_wraps_around(monkeypatch):
+def test_a_new_day_supersedes_an_unfinished_run_and_wraps_around():
     """The next day's scan begins where yesterday's stopped, and comes round to the users before it."""
-    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 20)
-    world = World()
+    world = World(limits=Limits(page_users=20))
     users = population(100)
     world.users(users)
     world.build_a_page()
@@ -275,10 +265,9 @@ def test_a_new_day_supersedes_an_unfinished_run_and_wraps_around(monkeypatch):
     assert Counter(user_id for job in today for user_id in job["userIds"]) == Counter(dict.fromkeys(users, 1))
 
 
-def test_a_wrapped_scan_resumes_on_either_side_of_the_wrap(monkeypatch):
+def test_a_wrapped_scan_resumes_on_either_side_of_the_wrap():
     """Stopped after every page, before and after the wrap, the scan still reads everybody once."""
-    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 20)
-    world = World()
+    world = World(limits=Limits(page_users=20))
     users = population(100)
     world.users(users)
 
@@ -307,10 +296,9 @@ def test_due_reads_only_those_whose_day_has_come():
     assert context.wire.cost.reads < 40  # of which some for the run, the switch and the roll-ups of the days before
 
 
-def test_due_pages_through_equal_days(monkeypatch):
+def test_due_pages_through_equal_days():
     """Many users share one dueOn; the cursor goes on inside that day, from call to call."""
-    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 7)
-    world = World()
+    world = World(limits=Limits(page_users=7))
     users = population(40)
     world.users(users)
     world.day()
@@ -414,10 +402,9 @@ def test_adopting_stamps_everybody_and_grants_nothing():
     assert (world.run("2026-11-23")["scan"], tomorrow.counts.queued) == ("due", 12)
 
 
-def test_an_unfinished_adoption_is_finished_before_anybody_is_granted(monkeypatch):
+def test_an_unfinished_adoption_is_finished_before_anybody_is_granted():
     """A scheduled `auto` or `all` that meets a half-done adoption goes on adopting."""
-    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 5)
-    world = World()
+    world = World(limits=Limits(page_users=5))
     users = population(12)
     world.users(users)
     world.build_a_page(MIDNIGHT, "adopt")
@@ -470,10 +457,9 @@ def test_bad_users_are_named_on_the_run_and_queued_nowhere():
     assert queued(world) == Counter({"good": 1})
 
 
-def test_an_adoption_unfinished_at_midnight_goes_on_and_then_the_due_are_found(monkeypatch):
+def test_an_adoption_unfinished_at_midnight_goes_on_and_then_the_due_are_found():
     """The next day's tick adopts the rest; the one after queues those adopted the day before, and only them."""
-    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 5)
-    world = World()
+    world = World(limits=Limits(page_users=5))
     world.users(population(12))
     world.build_a_page(MIDNIGHT, "adopt")
 
@@ -487,9 +473,7 @@ def test_an_adoption_unfinished_at_midnight_goes_on_and_then_the_due_are_found(m
 
 def test_a_run_paused_in_the_middle_says_so(monkeypatch):
     """The switch is looked at with every flush; what was scanned by then is kept."""
-    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 20)
-    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=FlushLimits(flush_jobs=3)))
-    world = World(job_size=5)
+    world = World(limits=Limits(page_users=20, flush=FlushLimits(flush_jobs=3)), job_size=5)
     users = population(100)
     world.users(users)
     queue = shared.services.build.Builder._queue
@@ -542,8 +526,7 @@ def test_a_scan_counts_for_the_plans_it_began_under():
 
 def test_what_was_scanned_before_an_outage_is_kept(monkeypatch):
     """A page that can't be read ends the call; the pages before it are not read again."""
-    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 10)
-    world = World()
+    world = World(limits=Limits(page_users=10))
     users = population(50)
     world.users(users)
     page = shared.services.build.Builder._page

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from dev.billing import billing
-from shared.services.work import CLAIM_WHEN_FREE
+from shared.services.limits import LIMITS
 from tests.support.world import DAY, EVENING, MIDNIGHT, World, population
 
 TOLERANCE = 1.2
@@ -109,5 +109,5 @@ def test_a_lone_worker_reads_each_job_once(billed):
     reads, _ = cost(lambda: world.work(EVENING))
 
     jobs = len(world.jobs())
-    handfuls = -(-jobs // CLAIM_WHEN_FREE)
+    handfuls = -(-jobs // LIMITS.claim_jobs)
     assert reads == jobs + handfuls + 1

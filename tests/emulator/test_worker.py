@@ -554,7 +554,7 @@ def test_an_overtaken_worker_counts_nothing_of_its_job():
     world.users(users)
     world.build()
     worker = Worker(world.context(EVENING), 1000, 60)
-    claims = worker._queue.claim(worker._queue.due(10))
+    claims = worker._queue.claim(worker._queue.find_due(10))
 
     overtaking = world.work(EVENING + timedelta(seconds=61))
     settled = worker._attempt(claims[0], Budget.of(60))
@@ -656,7 +656,7 @@ def test_a_worker_that_has_lost_a_claim_still_finds_every_job():
     world.users(users)
     world.build()
     slow, quick = Worker(world.context(EVENING), 1000, 60), Worker(world.context(EVENING), 1000, 60)
-    same = slow._queue.due(4)
+    same = slow._queue.find_due(4)
     quick._queue.claim(same)
 
     assert slow._queue.claim(same) == []
@@ -694,7 +694,7 @@ def test_a_race_costs_one_claim_and_not_a_handful(claimed_at_once):
     """Of a handful that another worker has taken meanwhile one job is tried for."""
     _, queue = crowded(20)
     slow, quick = queue(), queue()
-    same = slow.due(12)
+    same = slow.find_due(12)
     quick.claim(same)
     claimed_at_once.clear()
 
@@ -706,7 +706,7 @@ def test_a_handful_is_claimed_up_to_the_first_loss(claimed_at_once):
     """One, two, four at a time: who has lost one leaves the rest to whoever won it, and keeps what it has."""
     _, queue = crowded(20)
     slow, quick = queue(), queue()
-    same = slow.due(12)
+    same = slow.find_due(12)
     quick.claim(same[4:5])
     claimed_at_once.clear()
 
@@ -721,7 +721,7 @@ def test_a_worker_alone_takes_the_oldest_jobs_first():
     _, queue = crowded(60, slot_seconds=3600)
     alone = queue()
     seen = []
-    while due_jobs := alone.due(12):
+    while due_jobs := alone.find_due(12):
         seen += due_jobs
         alone.claim(due_jobs)
 
@@ -735,11 +735,11 @@ def test_workers_that_know_they_are_not_alone_look_at_different_places(slot_seco
     _, queue = crowded(100, slot_seconds)
     first, *others = queues = [queue() for _ in range(8)]
     for each in others:
-        same = each.due(1)
+        same = each.find_due(1)
         first.claim(same)
         each.claim(same)
 
-    places = {each.due(1)[0].job_id for each in queues}
+    places = {each.find_due(1)[0].job_id for each in queues}
 
     assert len(places) >= 5
 
@@ -751,11 +751,11 @@ def test_the_wait_after_losses_grows_and_ends_with_a_claim_won(monkeypatch):
     _, queue = crowded(20)
     unlucky, other = queue(), queue()
     for _ in range(6):
-        due_jobs = unlucky.due(1)
+        due_jobs = unlucky.find_due(1)
         other.claim(due_jobs)
         unlucky.claim(due_jobs)
-    unlucky.claim(unlucky.due(1))
-    unlucky.due(1)
+    unlucky.claim(unlucky.find_due(1))
+    unlucky.find_due(1)
 
     assert waits == [(losses, 0.4) for losses in (1, 2, 3, 3, 3, 3)]
 

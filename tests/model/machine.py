@@ -14,7 +14,6 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from functools import partial
 from typing import Any, ClassVar
 from unittest.mock import patch
 
@@ -35,11 +34,12 @@ import shared.services.work
 from dev.emulator import clear
 from dev.oracle import Rules
 from shared.core.errors import NotFoundError, SystemFailureError
-from shared.core.packing import FLUSH_LIMITS, FlushLimits, Packer
+from shared.core.packing import FLUSH_LIMITS, FlushLimits
 from shared.core.runs import Cursor, ScanRequest
 from shared.monitor.operator_actions import Operator, requeue_run, rescan
 from shared.services.build import build
 from shared.services.context import Context
+from shared.services.limits import Limits
 from shared.services.refresh import refresh_named, refresh_page
 from shared.services.reports import BuildReport, PageReport, WorkReport
 from shared.services.work import work
@@ -189,7 +189,9 @@ class Days(RuleBasedStateMachine):
     )
     def deploy(self, *, began, timezone, job_size, bounds, users, rests_on_auto):
         """A project, an app with a few users, and our functions deployed beside it."""
-        self.world = World(plans=PLANS, timezone=timezone, job_size=job_size, max_attempts=2)
+        self.world = World(
+            plans=PLANS, timezone=timezone, job_size=job_size, max_attempts=2, limits=Limits(page_users=2, flush=bounds)
+        )
         self.now = began
         rules = tomllib.loads(PLANS)
         self.books = Books(Rules(rules["plans"], rules["default_plan"]), self.world.settings.schedule.zone)
@@ -202,7 +204,7 @@ class Days(RuleBasedStateMachine):
         self.last: Callable[[], object] | None = None
         self.cursor: Cursor | None = None
         self._open_wires()
-        self._patch(bounds)
+        self._patch()
         self.signed_up = self.rested = 0
         for plan in users:
             self._sign_up(plan, "b", created=False, credits_held=5)
@@ -217,12 +219,10 @@ class Days(RuleBasedStateMachine):
             self.resources.callback(connection.client.transport.close)
         self.resources.callback(clear, host, self.world.settings.project)
 
-    def _patch(self, bounds: FlushLimits) -> None:
-        """Small pages and flushes, so that a few users make many checkpoints; no waiting between tries."""
+    def _patch(self) -> None:
+        """No waiting between tries; threads as the model runs them."""
         patches = [
             patch.object(wire, "WAIT_SECONDS_MAX", 0.001),
-            patch.object(shared.services.build, "PAGE_SIZE", 2),
-            patch.object(shared.services.build, "Packer", partial(Packer, bounds=bounds)),
         ]
         if self.pool is not None:
             services = (shared.services.build, shared.services.work)

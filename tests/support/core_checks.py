@@ -18,12 +18,10 @@ from unittest.mock import patch
 
 import grpc
 
-import shared.services.build
-import shared.services.grant
-import shared.services.work
 from shared.core.errors import SystemFailureError
-from shared.core.packing import FlushLimits, Packer
+from shared.core.packing import FlushLimits
 from shared.core.runs import ScanCounts
+from shared.services.limits import Limits
 from shared.services.reports import BuildReport, WorkReport
 from shared.services.work import Worker
 from shared.store import wire
@@ -73,10 +71,8 @@ def hold(promise: str, expected: Any, actual: Any, *, about: object = "") -> Non
 def fine_grained(lanes: int = 1) -> Iterator[None]:
     """Small pages, flushes and tries, so that a handful of users take the system through every kind of call."""
     with ExitStack() as stack:
-        stack.enter_context(patch.object(shared.services.build, "PAGE_SIZE", 3))
-        stack.enter_context(patch.object(shared.services.build, "Packer", partial(Packer, bounds=FLUSH_LIMITS)))
-        stack.enter_context(patch.object(shared.services.grant, "ROUNDS_MAX", 2))
-        stack.enter_context(patch.object(shared.services.work, "LANES", lanes))
+        limits = Limits(page_users=3, flush=FLUSH_LIMITS, grant_rounds=2, lanes=lanes)
+        stack.enter_context(patch.object(World, "limits_default", limits))
         stack.enter_context(patch.object(wire, "TRIES_MAX", TRIES))
         yield
 
@@ -293,7 +289,7 @@ def an_overtaken_worker_changes_nothing() -> None:
     day = Day()
     day.build()
     slow = Worker(day.world.context(WORKED_AT), 1000, 60)
-    claims = slow._queue.claim(slow._queue.due(10))
+    claims = slow._queue.claim(slow._queue.find_due(10))
     day.worked.append(day.world.work(WORKED_AT + LATER))
     day.spend()
     settled = [slow._attempt(claim, Budget.of(60)).settlement for claim in claims]

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import patch
 
 from shared.core.figures import Rollup
@@ -18,6 +18,7 @@ from shared.core.plans import PlanTable, parse_plans
 from shared.core.runs import Cursor, ScanRequest
 from shared.services.build import build, preview
 from shared.services.context import Context
+from shared.services.limits import LIMITS, Limits
 from shared.services.refresh import refresh_named, refresh_page
 from shared.services.reports import BuildReport, PageReport, WorkReport
 from shared.services.work import work
@@ -66,7 +67,11 @@ policy = "reset"
 class World:
     """Seeds users, runs builder and worker at given moments, and reads everything back."""
 
-    def __init__(self, host: str | None = None, plans: str = PLANS, **settings: Any) -> None:
+    limits_default: ClassVar[Limits] = LIMITS
+
+    def __init__(
+        self, host: str | None = None, plans: str = PLANS, limits: Limits | None = None, **settings: Any
+    ) -> None:
         self.settings = Settings(
             project=f"demo-{uuid.uuid4().hex[:12]}",
             emulator_host=host or os.environ["FIRESTORE_EMULATOR_HOST"],
@@ -76,6 +81,7 @@ class World:
         self.connection = self.connect(self.settings.emulator_host)
         self.admin = Wire(self.connect(os.environ["FIRESTORE_EMULATOR_HOST"]), Budget.of(3600), Cost())
         self.draw = random.Random(7).random
+        self.limits = limits or self.limits_default
 
     def connect(self, host: str | None, faults: Faults | None = None) -> Connection:
         database = f"projects/{self.settings.project}/databases/(default)"
@@ -96,7 +102,9 @@ class World:
 
     def context(self, now: datetime, seconds: float = 60, stopping: threading.Event | None = None) -> Context:
         wire = Wire(self.connection, Budget.of(seconds), Cost())
-        return Context(self.settings, self.plans, wire, lambda: now, stopping or threading.Event(), self.draw)
+        return Context(
+            self.settings, self.plans, wire, lambda: now, stopping or threading.Event(), self.draw, self.limits
+        )
 
     # The services
 

@@ -43,7 +43,13 @@ def granted(to: User, by: Grant, job_id: str) -> User:
         periods={**to.periods, by.plan: by.period.start},
         anchor=by.anchor or to.anchor,
         last_grant=LastGrant(job_id, by.before, by.granted),
+        due_on=by.due_on,
     )
+
+
+def without_due_on(decision: Decision) -> Decision:
+    """For tests of what is granted or skipped, and why."""
+    return replace(decision, due_on=None) if isinstance(decision, Skip) else decision
 
 
 @pytest.mark.parametrize(
@@ -81,7 +87,7 @@ def granted(to: User, by: Grant, job_id: str) -> User:
 )
 def test_what_is_to_be_done_for_a_user(who, decision):
     """On a Sunday, by the job named `job`."""
-    assert decision == decide(who, PLANS, SUNDAY, "job")
+    assert decision == without_due_on(decide(who, PLANS, SUNDAY, "job"))
 
 
 def test_before_there_is_a_job_nothing_has_landed():
@@ -178,7 +184,7 @@ def test_of_a_spent_balance_the_receipt_is_the_stamps(who, plans, day, left):
 @given(users, plan_tables(), days)
 def test_who_is_paused_is_granted_nothing(who, plans, day):
     """Whoever it is and whatever is due."""
-    assert Skip(SkipReason.PAUSED) == decide(replace(who, paused=True), plans, day, "job")
+    assert without_due_on(decide(replace(who, paused=True), plans, day, "job")) == Skip(SkipReason.PAUSED)
 
 
 @given(users, plan_tables(), days)
@@ -241,3 +247,32 @@ def test_missed_periods_are_granted_once(plans, name, day, missed):
         assert isinstance(decision, Grant)
         assert period_of(plans.plans[name], late, day) == decision.period
         assert decide(granted(who, decision, "late"), plans, late, "later") == SKIPPED
+
+
+@pytest.mark.parametrize(
+    ("who", "due_on"),
+    [
+        (user(periods={"free": "2026-11-22"}), "2026-11-23"),
+        (user(periods={"free": "2026-11-22"}, due_on="2026-11-23"), None),
+        (user(periods={"free": "2026-11-22"}, due_on="2026-11-22"), "2026-11-23"),
+        (user(periods={"free": "2026-11-22"}, due_on="9999-12-31"), "2026-11-23"),
+        (user(periods={"free": "2026-11-22"}, due_on=7), "2026-11-23"),
+        (user(periods={"free": "2026-11-25"}), "2026-11-23"),
+        (user(plan="pro", periods={"pro": "2026-10-31"}), "2026-11-30"),
+        (user(plan="pro", anchor=date(2026, 12, 5)), "2026-12-05"),
+        (user(plan="pro", anchor=date(2026, 12, 5), due_on="2026-12-05"), None),
+        (user(paused=True), "2026-11-22"),
+        (user(paused=True, due_on="2026-11-20"), None),
+        (user(paused=True, due_on="2026-11-23"), "2026-11-22"),
+        (user(paused=True, due_on="nonsense"), "2026-11-22"),
+        (user(paused=True, plan="gold"), "2026-11-22"),
+        (user(paused=True, periods={"free": "2026-11-22"}), "2026-11-23"),
+        (user(paused=True, periods={"free": "2026-11-22"}, due_on="2026-11-23"), None),
+    ],
+)
+def test_who_has_nothing_to_get_is_told_when_to_be_looked_at_again(who, due_on):
+    """A right `dueOn` is left alone; any other is corrected. Pausing a user does not move it."""
+    decision = decide(who, PLANS, SUNDAY, "job")
+
+    assert isinstance(decision, Skip)
+    assert decision.due_on == due_on

@@ -76,6 +76,7 @@ def test_a_granted_user_is_read_whole():
         anchor=date(2025, 8, 31),
         paused=True,
         last_grant=LastGrant("2026-11-22-00001-007", 10.5, 40),
+        due_on="2026-11-23",
     )
 
 
@@ -145,7 +146,7 @@ def test_any_finite_number_is_a_balance(balance):
         (raw(stamp={"periods": {}, "theirs": ["x"]}), User(5, None, {}, date(2026, 1, 31))),
         (raw(stamp={"periods": {"": "2026-11-22"}}), User(5, None, {"": date(2026, 11, 22)}, date(2026, 1, 31))),
         (raw(stamp={"paused": False}), User(5, None, {}, date(2026, 1, 31))),
-        (raw(stamp={"dueOn": 7, "refreshedAt": "x"}), User(5, None, {}, date(2026, 1, 31))),
+        (raw(stamp={"dueOn": 7, "refreshedAt": "x"}), User(5, None, {}, date(2026, 1, 31), due_on=7)),
         (raw(stamp={"jobId": "j", "before": 1}), User(5, None, {}, date(2026, 1, 31))),
         (raw(stamp={"jobId": 5, "before": 1, "granted": 4}), User(5, None, {}, date(2026, 1, 31))),
         (raw(created_at="2020-01-01"), User(5, None, {}, date(2026, 1, 31))),
