@@ -13,7 +13,7 @@ from google.cloud import firestore
 
 from bench.ground import BATCH, EVENING, MIDNIGHT, Ground, chunks
 from shared.core.decision import Grant, decide
-from shared.core.runs import Cursor, ScanRequest
+from shared.core.runs import ScanRequest
 from shared.core.users import read_user
 from shared.services.build import build
 from shared.services.context import user_fields
@@ -202,9 +202,9 @@ def _bare(ground: Ground) -> tuple[UserStore, Sequence[StampWrite]]:
 def _everybody(store: UserStore) -> Sequence[UserDocument]:
     found: list[UserDocument] = []
     after = None
-    while page := store.page(after, None, PAGE):
+    while page := store.page(after, PAGE):
         found += page
-        after = Cursor(page[-1].user_id)
+        after = page[-1].user_id
     return found
 
 

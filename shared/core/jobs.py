@@ -18,6 +18,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from shared.core.mending import Mend
 from shared.core.outcomes import Outcome, OutcomeKind, Tally
 from shared.core.plans import Balance
 
@@ -85,10 +86,14 @@ class Job:
     attempts: int = 0
     started_at: datetime | None = None
     fingerprint: str = ""
-    snapshots: tuple[Snapshot, ...] = field(default=(), repr=False)
+    snapshots: tuple[Snapshot | None, ...] = field(default=(), repr=False)
     due_at: datetime | None = None
     chain_id: str = ""
     earlier: RequeueCarryover = RequeueCarryover()
+    #: Of the run, when a builder made the job. Jobs of older generations are closed unread once a newer is complete.
+    generation: int = 0
+    #: Corrections of users' stamps that go with the job.
+    mends: tuple[Mend, ...] = field(default=(), repr=False)
 
     def is_superseded(self, today: date) -> bool:
         return today - self.day > SUPERSEDED_AFTER
@@ -171,6 +176,7 @@ def retry_job(job: Job, user_ids: tuple[str, ...], now: datetime, visible_at: da
         job_id=f"{job.chain_id or job.root_id}-attempt{job.attempts + 1}",
         user_ids=user_ids,
         snapshots=(),
+        mends=(),
         status=JobStatus.PENDING,
         created_at=now,
         started_at=None,

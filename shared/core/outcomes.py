@@ -50,6 +50,11 @@ class Outcome:
     def retry(cls, user_id: str, code: str, error: str) -> Outcome:
         return cls(user_id, OutcomeKind.RETRY, code=code, error=error)
 
+    @property
+    def is_adopted(self) -> bool:
+        """True if the user's period was stamped and nothing granted."""
+        return self.reason is SkipReason.ADOPTED
+
     def as_final_failure(self) -> Outcome:
         """The outcome where there is no later attempt: whoever was to be tried again has failed."""
         return replace(self, kind=OutcomeKind.FAILED) if self.kind is OutcomeKind.RETRY else self

@@ -14,6 +14,7 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from shared.core.jobs import Snapshot
+from shared.core.mending import Mend
 from shared.core.plans import INT64_MAX
 from shared.core.service_level import is_on_time
 
@@ -32,6 +33,7 @@ class FlushLimits:
     # … and under 6 MB. Firestore's 10 MiB are for the index entries it makes as well: one a user, of the id and some
     # 125 bytes, as jobs are found by user. And while it is sent it is held several times over.
     commit_bytes: int = 2_000_000
+    flush_mends: int = 10_000  # they fit into one commit, behind the users'
 
 
 FLUSH_LIMITS = FlushLimits()
@@ -45,6 +47,7 @@ class JobDraft:
     due_at: datetime
     user_ids: tuple[str, ...]
     snapshots: str
+    mends: str = ""
 
 
 class SlotPosition(NamedTuple):
@@ -86,20 +89,28 @@ class Packer:
         self._bounds = bounds
         self._slots: defaultdict[datetime, list[PendingUser]] = defaultdict(list)
         self._users = self._jobs = self._bytes = 0
+        self._mends: list[str] = []
 
     @property
     def is_full(self) -> bool:
         """True when the next flush must come before the next user."""
         bounds = self._bounds
         too_big = self._users >= bounds.flush_users or self._bytes >= bounds.flush_bytes
-        return too_big or self._jobs >= bounds.flush_jobs
+        return too_big or self._jobs >= bounds.flush_jobs or len(self._mends) >= bounds.flush_mends
 
     @property
     def is_empty(self) -> bool:
-        return not self._slots
+        return not self._slots and not self._mends
 
-    def add(self, position: SlotPosition, snapshot: Snapshot, due_at: datetime | None = None) -> None:
-        """Hold a user. `due_at`: since when it waits, if its slot has passed."""
+    def add_mend(self, mend: Mend) -> None:
+        """Hold a correction of a stamp. It goes with the last commit of the flush, in a job of its own kind."""
+        self._mends.append(pack_mend(mend))
+
+    def add(self, position: SlotPosition, snapshot: Snapshot | None, due_at: datetime | None = None) -> None:
+        """Hold a user. `snapshot` None: the worker has to read the document.
+
+        `due_at`: since when the user waits, if the slot has passed.
+        """
         users, packed = self._slots[position.slot], pack_snapshot(snapshot)
         self._jobs += len(users) % self._job_size == 0
         self._users += 1
@@ -117,6 +128,8 @@ class Packer:
             if users:
                 break
             del self._slots[slot]
+        if not self._slots:
+            commit.add_mends(self._mends, self._now)
         if self.is_empty:
             self._users = self._jobs = self._bytes = 0
         return CommitBatch(commit.drafts(), last)
@@ -176,6 +189,15 @@ class _Commit:
         jobs = len(self._full) + len(self._open)
         return self._bytes >= self._bounds.commit_bytes or jobs >= self._bounds.commit_jobs
 
+    def add_mends(self, mends: list[str], now: datetime) -> None:
+        """Move mends into jobs of their own, due now, as far as the commit has room for them."""
+        while mends and not self._is_full:
+            some = mends[: self._job_size]
+            del mends[: self._job_size]
+            packed = f"[{','.join(some)}]"
+            self._full.append(JobDraft(now, now, (), "[]", packed))
+            self._bytes += len(packed)
+
     def drafts(self) -> tuple[JobDraft, ...]:
         """The jobs, earliest first."""
         for key in list(self._open):
@@ -188,8 +210,31 @@ class _Commit:
         self._full.append(JobDraft(key[0], bucket.due_at, tuple(bucket.user_ids), snapshots))
 
 
-def pack_snapshot(snapshot: Snapshot) -> str:
+def pack_mend(mend: Mend) -> str:
+    """One mend as a JSON array."""
+    return json.dumps([mend.user_id, mend.update_time_ns, dict(mend.corrections)], separators=(",", ":"))
+
+
+def unpack_mends(text: str) -> tuple[Mend, ...]:
+    """Read the array a job carries. Raises ValueError if it is not one."""
+    try:
+        return tuple(_mend(*packed) for packed in json.loads(text))
+    except (TypeError, RecursionError) as exc:
+        raise ValueError("not an array of mends") from exc
+
+
+def _mend(user_id: Any, update_time_ns: Any, corrections: Any) -> Mend:
+    if not isinstance(user_id, str) or type(update_time_ns) is not int or not 0 <= update_time_ns <= INT64_MAX:
+        raise ValueError("a mend has a user and an update time in whole nanoseconds")
+    if not isinstance(corrections, dict) or not all(isinstance(value, str | None) for value in corrections.values()):
+        raise ValueError("corrections are texts or null by field")
+    return Mend(user_id, update_time_ns, corrections)
+
+
+def pack_snapshot(snapshot: Snapshot | None) -> str:
     """One snapshot as a JSON array. Whole and fractional balances stay apart: 5 and 5.0."""
+    if snapshot is None:
+        return "null"
     granted_on = None if snapshot.granted_on is None else snapshot.granted_on.isoformat()
     return json.dumps(
         [snapshot.update_time_ns, snapshot.balance, snapshot.plan, granted_on, snapshot.anchor.isoformat()],
@@ -197,10 +242,10 @@ def pack_snapshot(snapshot: Snapshot) -> str:
     )
 
 
-def unpack_snapshots(text: str) -> tuple[Snapshot, ...]:
-    """Read the array a job carries. Raises ValueError if it is not one."""
+def unpack_snapshots(text: str) -> tuple[Snapshot | None, ...]:
+    """Read the array a job carries; None for a user whom the worker has to read. Raises ValueError if it is not one."""
     try:
-        return tuple(_snapshot(*packed) for packed in json.loads(text))
+        return tuple(None if packed is None else _snapshot(*packed) for packed in json.loads(text))
     except (TypeError, RecursionError) as exc:
         raise ValueError("not an array of snapshots") from exc
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from dateutil.relativedelta import relativedelta
 
-from shared.core.plans import PeriodKind, Plan
+from shared.core.plans import PeriodKind, Plan, PlanTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,14 @@ class Period:
 
     start: date
     end: date
+
+
+_DAYS_MAX = {PeriodKind.DAY: 1, PeriodKind.WEEK: 7, PeriodKind.MONTH: 31, PeriodKind.YEAR: 366}
+
+
+def days_of_longest_period(plans: PlanTable) -> int:
+    """No period of any plan is longer than so many days."""
+    return max(_DAYS_MAX[plan.period] for plan in plans.plans.values())
 
 
 def period_of(plan: Plan, day: date, anchor: date) -> Period | None:

@@ -55,6 +55,7 @@ class User:
     paused: bool = False
     last_grant: LastGrant | None = None
     due_on: Any = None  # the stamp's `dueOn`, unchecked; None where there is none
+    adopt: bool = False  # an adoption could not stamp this user: the next grant is stamped without credits
 
 
 def read_user(raw: RawUser, zone: ZoneInfo) -> User | None:
@@ -70,7 +71,15 @@ def read_user(raw: RawUser, zone: ZoneInfo) -> User | None:
         paused=_paused(stamp.get("paused")),
         last_grant=_last_grant(stamp),
         due_on=stamp.get("dueOn"),
+        adopt=stamp.get("adopt") is True,
     )
+
+
+def stamp_of(raw: RawUser) -> Mapping[str, Any] | None:
+    """The stamp as a map, empty where there is none; None if something else is there, which must stay."""
+    if raw.stamp is ABSENT or raw.stamp is None:
+        return {}
+    return raw.stamp if isinstance(raw.stamp, dict) else None
 
 
 def waiting_since(raw: RawUser, updated_at: datetime, default_plan: str) -> datetime:

@@ -28,11 +28,14 @@ def queue_answer(report: BuildReport) -> dict[str, Any]:
     counts = report.counts
     return {
         "runId": report.run_id,
+        "scan": None if report.scan is None else report.scan.value,
+        "scanReason": report.scan_reason,
         "status": report.status.value,
         "scannedUsers": counts.scanned,
         "queuedUsers": counts.queued,
         "skippedUsers": counts.skipped,
         "failedUsers": counts.failed,
+        "adoptedUsers": counts.adopted,
         "jobsCreated": counts.jobs_created,
         "cursor": None if report.cursor is None else str(report.cursor),
         "hasMore": report.has_more,

@@ -7,7 +7,6 @@ import binascii
 import json
 from dataclasses import dataclass
 
-from shared.core.runs import Cursor
 from shared.edge.requests import RequestError
 from shared.store.job_documents import is_document_id
 
@@ -18,7 +17,7 @@ NUMBER_MAX = 2**53  # whole numbers beyond it are not every JSON reader's
 class PagePosition:
     """Where a page begins: behind `after`, as the `number`-th of its chain."""
 
-    after: Cursor | None = None
+    after: str | None = None
     number: int = 1
 
     @classmethod
@@ -34,11 +33,11 @@ class PagePosition:
         numbered = type(number) is int and 2 <= number <= NUMBER_MAX
         if not numbered or not isinstance(user_id, str) or not is_document_id(user_id):
             raise _bad_cursor()
-        return cls(Cursor(user_id), number)
+        return cls(user_id, number)
 
-    def next_cursor(self, after: Cursor) -> str:
+    def next_cursor(self, after: str) -> str:
         """The cursor of the page behind `after`."""
-        return base64.urlsafe_b64encode(json.dumps([self.number + 1, after.user_id]).encode()).decode()
+        return base64.urlsafe_b64encode(json.dumps([self.number + 1, after]).encode()).decode()
 
 
 def _bad_cursor() -> RequestError:

@@ -8,6 +8,7 @@ from flask import Request, Response, jsonify
 
 from shared import logs
 from shared.core.errors import StoreError, SystemFailureError
+from shared.core.runs import Run, RunStatus
 from shared.edge import instance
 from shared.edge.answers import page_answer
 from shared.edge.bodies import Body
@@ -114,9 +115,14 @@ def _pull(call: Call[ActionBody], operator: Operator) -> dict[str, Any]:
             return _requeued(call, operator)
         case Action.RESCAN:
             changed, run = operator_actions.rescan(call.context, operator, _given(call.body.run_id))
-            return {"changed": changed, "runId": run.run_id, "status": run.status.value}
+            return {"changed": changed, "runId": run.run_id, "status": _status_shown(run)}
         case Action.REFRESH:
             return page_answer(operator_actions.refresh(call.context, operator, _given(call.body.user_ids)))
+
+
+def _status_shown(run: Run) -> str:
+    """A rescan that was asked for is in progress, though the builder has still to come."""
+    return (RunStatus.IN_PROGRESS if run.rescan_requested else run.status).value
 
 
 def _paused(call: Call[ActionBody], operator: Operator, *, paused: bool) -> dict[str, Any]:

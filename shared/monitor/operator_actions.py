@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from shared import logs
 from shared.core.errors import ConflictError, NotFoundError, NotPossibleError, StoreError
 from shared.core.figures import requeued
 from shared.core.jobs import JobStatus
-from shared.core.runs import Billed, Run, RunStatus, Scan
+from shared.core.runs import Run, RunStatus
 from shared.core.users import ABSENT, RawUser, parse_date
 from shared.services.context import Context
 from shared.services.refresh import refresh_named
@@ -120,7 +120,7 @@ def _requeue(context: Context, job: JobDocument) -> int | None:
 
 
 def rescan(context: Context, operator: Operator, day: date) -> tuple[bool, Run]:
-    """Have today's run scan everybody again. One that is scanning is left as it is. Raises NotFoundError."""
+    """Ask the builder to scan everybody again. A run that is being scanned is left as it is. Raises NotFoundError."""
     stored = context.runs().get(day.isoformat())
     if stored is None:
         raise NotFoundError("run_not_found", "there is no run of that day", "runId")
@@ -128,18 +128,15 @@ def rescan(context: Context, operator: Operator, day: date) -> tuple[bool, Run]:
         raise NotPossibleError(
             "run_is_over", "only today's run can be scanned again; its users are in later runs", "runId"
         )
-    if stored.run.status is not RunStatus.COMPLETED:
+    if stored.run.status is not RunStatus.COMPLETED or stored.run.rescan_requested:
         return False, stored.run
-    scan = Scan.ADOPT if stored.run.scan is Scan.ADOPT else Scan.ALL
-    again = stored.run.restarted(scan, context.fingerprint).leased(uuid.uuid4().hex, context.clock()).released()
-    cost = context.wire.cost
-    again = again.written(stored.run.built_at or context.clock(), Billed(cost.reads, cost.writes + 1))
+    asked = replace(stored.run, rescan_requested=True, flushes=stored.run.flushes + 1)
     try:
-        context.runs().save(stored, again)
+        context.runs().save(stored, asked)
     except ConflictError:
-        return False, again  # a builder has begun it meanwhile
+        return False, asked  # a builder has begun it meanwhile
     _note(context, operator, "rescan", f"run {day.isoformat()}")
-    return True, again
+    return True, asked
 
 
 def refresh(context: Context, operator: Operator, user_ids: Sequence[str]) -> PageReport:

@@ -77,6 +77,7 @@ class Attempt:
         granter = Granter(self._context, self._wire, request)
         outcomes = granter.refresh(self._candidates(job, with_snapshots=instead is None))
         self._conflicts = granter.conflicts
+        granter.mend(job.mends)
         return outcomes
 
     def _may_have_granted(self, job: Job) -> bool:
@@ -89,7 +90,9 @@ class Attempt:
             return [Candidate(user_id) for user_id in job.user_ids]
         plans = self._context.plans
         return [
-            Candidate(user_id, snapshot.update_time_ns, _user(snapshot, plans))
+            Candidate(user_id)
+            if snapshot is None
+            else Candidate(user_id, snapshot.update_time_ns, _user(snapshot, plans))
             for user_id, snapshot in zip(job.user_ids, job.snapshots, strict=True)
         ]
 

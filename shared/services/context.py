@@ -16,6 +16,7 @@ from shared.services.limits import LIMITS, Limits
 from shared.settings import Settings
 from shared.store.budget import Budget
 from shared.store.control import ControlStore
+from shared.store.follow_up import FollowUpStore
 from shared.store.job_views import JobViews
 from shared.store.jobs import JobStore
 from shared.store.rollups import RollupStore
@@ -53,8 +54,8 @@ class Context:
 
     @property
     def fingerprint(self) -> str:
-        """Changes when plans, zone or window do."""
-        return f"{self.plans.fingerprint}/{self.schedule.fingerprint}"
+        """Changes with everything that a decision or a scan depends on: plans, schedule, collection, field names."""
+        return f"{self.plans.fingerprint}/{self.schedule.spread}/{user_fields(self.settings).fingerprint}"
 
     @property
     def lease(self) -> timedelta:
@@ -69,6 +70,9 @@ class Context:
 
     def runs(self, wire: Wire | None = None) -> RunStore:
         return RunStore(wire or self.wire, self.settings.collection_prefix)
+
+    def follow_up(self, wire: Wire | None = None) -> FollowUpStore:
+        return FollowUpStore(wire or self.wire, self.settings.collection_prefix)
 
     def job_views(self) -> JobViews:
         return JobViews(self.wire, self.settings.collection_prefix)

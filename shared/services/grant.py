@@ -14,10 +14,11 @@ from typing import TypeVar
 from shared import logs
 from shared.core.decision import AlreadyApplied, Decision, Grant, Skip, SkipReason, decide
 from shared.core.errors import StoreError, SystemFailureError, UserError
+from shared.core.mending import Mend, corrections_of
 from shared.core.outcomes import Outcome
 from shared.core.users import User, read_user
 from shared.services.context import Context
-from shared.store.users import StampWrite, UserDocument, UserStore, WriteStatus
+from shared.store.users import StampFieldsWrite, StampWrite, UserDocument, UserStore, WriteStatus
 from shared.store.wire import Wire
 
 T = TypeVar("T")
@@ -80,6 +81,33 @@ class Granter:
             self._decided(candidate, now, self._left_to_a_retry)
         return [self._outcomes[candidate.user_id] for candidate in candidates]
 
+    def mend(self, mends: Sequence[Mend]) -> None:
+        """Write the corrections. Whoever changed since is read and judged again; what is left the next scan finds."""
+        writes = [StampFieldsWrite(mend.user_id, mend.update_time_ns, mend.corrections) for mend in mends]
+        for _ in range(self._context.limits.grant_rounds):
+            results = self._users.write_stamp_fields(writes)
+            changed = [
+                write.user_id
+                for write, result in zip(writes, results, strict=True)
+                if result.status is WriteStatus.CHANGED
+            ]
+            if not changed:
+                return
+            documents = self._users.read(changed).values()
+            writes = [write for each in documents if isinstance(each, UserDocument) and (write := self._mend(each))]
+
+    def _mend(self, document: UserDocument) -> StampFieldsWrite | None:
+        """The write that puts a stamp right by what the document says now; None if it is right."""
+        found: User | Decision | UserError | None
+        try:
+            found = read_user(document.raw, self._context.schedule.zone)
+            if found is not None:
+                found = decide(found, self._context.plans, self._request.day, None)
+        except UserError as exc:
+            found = exc
+        corrections = corrections_of(document.raw, found, self._request.day)
+        return StampFieldsWrite(document.user_id, document.update_time_ns, corrections) if corrections else None
+
     def _read(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The candidates with what their documents say now; those that are gone or can't be read are settled."""
         unread = [candidate.user_id for candidate in candidates if candidate.must_be_read]
@@ -135,7 +163,7 @@ class Granter:
             job_id=self._request.job_id,
             refreshed_at=now,
             next_at=self._context.schedule.slot_start(grant.period.end, candidate.user_id),
-            adopting=self._request.adopting,
+            adopting=self._request.adopting or (candidate.user is not None and candidate.user.adopt),
         )
 
     def _write(self, writes: Sequence[StampWrite]) -> list[Candidate]:

@@ -13,6 +13,8 @@ class Limits:
 
     #: Users in one page of a scan. Larger pages are faster, but they are held in memory on top of a flush.
     page_users: int = 8000
+    #: Users in one page of a range that should be empty. Their jobs must fit into one commit.
+    odd_page_users: int = 400
     #: What the builder holds before it flushes, and what goes into one commit.
     flush: FlushLimits = FLUSH_LIMITS
     #: Jobs that a worker works on at the same time, each in a thread.

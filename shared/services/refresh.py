@@ -6,20 +6,19 @@ import uuid
 from collections.abc import Sequence
 
 from shared.core.outcomes import Outcome
-from shared.core.runs import Cursor
 from shared.services.context import Context
 from shared.services.grant import Candidate, Granter, GrantRequest, candidate_of
 from shared.services.reports import PageReport
 
 
-def refresh_page(context: Context, after: Cursor | None, batch_size: int) -> PageReport:
+def refresh_page(context: Context, after: str | None, batch_size: int) -> PageReport:
     """Refresh the next users in order of id. Raises SystemFailureError."""
-    documents = context.users().page(after, None, batch_size)
+    documents = context.users().page(after, batch_size)
     sifted = [candidate_of(context, document) for document in documents]
     candidates = [candidate for candidate in sifted if isinstance(candidate, Candidate)]
     failed = [outcome for outcome in sifted if isinstance(outcome, Outcome)]
     outcomes = failed + _granted(context, candidates)
-    last = Cursor(documents[-1].user_id) if documents else None
+    last = documents[-1].user_id if documents else None
     return PageReport.of(outcomes, last, has_more=len(documents) == batch_size)
 
 

@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import Any
 
 from shared.core.outcomes import Outcome, Tally
-from shared.core.runs import Cursor, ScanCounts
+from shared.core.ranges import Cursor
+from shared.core.runs import Scan, ScanCounts
 
 ERRORS_SHOWN_MAX = 100
 
@@ -39,13 +40,15 @@ class BuildStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """One call of the builder. `counts` are this call's own."""
+    """One call of the builder. `counts` and `errors` are this call's own; `scan` is None if no run is known."""
 
     run_id: str
     status: BuildStatus
-    counts: ScanCounts
-    cursor: Cursor | None
-    errors: Errors
+    scan: Scan | None = None
+    scan_reason: str = ""
+    counts: ScanCounts = field(default_factory=ScanCounts)
+    cursor: Cursor | None = None
+    errors: Errors = field(default_factory=Errors)
 
     @property
     def has_more(self) -> bool:
@@ -73,11 +76,11 @@ class PageReport:
     total: int
     tally: Tally
     errors: Errors
-    after: Cursor | None
+    after: str | None
     has_more: bool
 
     @classmethod
-    def of(cls, outcomes: Sequence[Outcome], after: Cursor | None, *, has_more: bool) -> PageReport:
+    def of(cls, outcomes: Sequence[Outcome], after: str | None, *, has_more: bool) -> PageReport:
         errors = Errors()
         errors.add([outcome.as_error() for outcome in outcomes if outcome.code is not None])
         return cls(len(outcomes), Tally.of(outcomes), errors, after, has_more)

@@ -24,6 +24,14 @@ class Control:
     activity: Sequence[Mapping[str, Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The pause switch at one moment (ns, by the database's clock)."""
+
+    paused: bool
+    read_time_ns: int
+
+
 class ControlStore:
     """The documents `control/state`, `…/worker` and `…/activity` through one call's wire."""
 
@@ -33,8 +41,13 @@ class ControlStore:
 
     def is_paused(self) -> bool:
         """Anything set there but false or null pauses: a slip of the operator's hand stops rather than starts."""
+        return self.look().paused
+
+    def look(self) -> Look:
+        """The pause switch, and the moment at which it was read: the database's own time comes with it."""
         name = f"{self._collection}/state"
-        return _is_paused(self._wire.batch_get([name], ["paused"]).get(name))
+        found, read_time_ns = self._wire.batch_get_timed([name], ["paused"])
+        return Look(_is_paused(found.get(name)), read_time_ns)
 
     def read(self) -> Control:
         """All of it. Costs three reads."""

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, TypeVar
 from shared.core.errors import UnreadableJobError
 from shared.core.figures import NAMES
 from shared.core.jobs import JOB_VERSION, Job, JobStatus, RequeueCarryover, Snapshot
-from shared.core.packing import unpack_snapshots
+from shared.core.mending import Mend
+from shared.core.packing import unpack_mends, unpack_snapshots
 from shared.core.plans import INT64_MAX
 from shared.core.users import parse_date
 from shared.store.values import get, get_fields
@@ -104,6 +105,8 @@ def parse_job(claim: Claim) -> Job:
         due_at=_expected(fields, "dueAt", datetime, _expected(fields, "scheduledFor", datetime)),
         chain_id=_expected(fields, "chainId", str, ""),
         earlier=_earlier(fields),
+        generation=_expected(fields, "generation", int, 0),
+        mends=_mends(_expected(fields, "mends", str, "[]")),
     )
 
 
@@ -167,7 +170,7 @@ def _expected(fields: Mapping[str, Any], name: str, kind: type[T], default: T | 
     raise UnreadableJobError(f"{name}: a {kind.__name__} is expected, not {type(value).__name__}")
 
 
-def _snapshots(text: str, users: int) -> tuple[Snapshot, ...]:
+def _snapshots(text: str, users: int) -> tuple[Snapshot | None, ...]:
     try:
         snapshots = unpack_snapshots(text)
     except (ValueError, TypeError, KeyError) as exc:
@@ -177,8 +180,15 @@ def _snapshots(text: str, users: int) -> tuple[Snapshot, ...]:
     return snapshots
 
 
-def encode_job(job: Job, snapshots: str) -> dict[str, Any]:
-    """The fields of a new job's document."""
+def _mends(text: str) -> tuple[Mend, ...]:
+    try:
+        return unpack_mends(text)
+    except ValueError as exc:
+        raise UnreadableJobError("mends: not the array a builder writes") from exc
+
+
+def encode_job(job: Job, snapshots: str, mends: str) -> dict[str, Any]:
+    """The fields of a new job's document. `snapshots`, `mends`: as JSON; empty: there are none."""
     return {
         "v": JOB_VERSION,
         "status": job.status.value,
@@ -193,6 +203,8 @@ def encode_job(job: Job, snapshots: str) -> dict[str, Any]:
         "fingerprint": job.fingerprint,
         "snapshots": snapshots,
         "errors": [],
+        **({"generation": job.generation} if job.generation else {}),
+        **({"mends": mends} if mends else {}),
         **({} if job.due_at in (None, job.scheduled_for) else {"dueAt": job.due_at}),
         **({"chainId": job.chain_id} if job.chain_id else {}),
     }

@@ -88,10 +88,10 @@ class JobStore:
             "retryJobId": job.earlier.retry_job_id if retry is None else retry.job_id,
             **added(job.earlier.figures, figures),
         }
-        gone = ("visibleAt", "snapshots", "remaining", "kept")
+        gone = ("visibleAt", "snapshots", "mends", "remaining", "kept")
         writes = [self._update(claim.due_job.job_id, ended, claim.update_time_ns, gone)]
         if retry is not None:
-            writes.append(self.create_write(retry, "[]"))
+            writes.append(self.create_write(retry))
         writes.append(RollupStore(self._wire, self._prefix).write(job.run_id, job.job_id, increments))
         self._commit_ours(writes, claim, settled=True)
 
@@ -100,11 +100,11 @@ class JobStore:
         fields = {"status": JobStatus.PENDING.value, "attempts": claim.attempts - 1, "visibleAt": visible_at}
         self._commit_ours([self._update(claim.due_job.job_id, fields, claim.update_time_ns)], claim, settled=False)
 
-    def create_write(self, job: Job, snapshots: str) -> Any:
+    def create_write(self, job: Job, snapshots: str = "[]", mends: str = "") -> Any:
         """The write that creates a job, and fails where it is there already."""
         message = WritePb()
         message.update.name = self._name(job.job_id)
-        put_fields(message.update.fields, encode_job(job, snapshots))
+        put_fields(message.update.fields, encode_job(job, snapshots, mends))
         message.current_document.exists = False
         return message
 

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from google.cloud.firestore_v1.types import query
-
 from shared.core.decision import Grant
 from shared.core.errors import RejectedError, StoreError
-from shared.core.runs import Cursor
+from shared.core.ranges import Cursor, OrderBy, RangeName, ScanRange
 from shared.core.users import ABSENT, RawUser
-from shared.store.values import WritePb, field_path, get, get_time, nanoseconds, put, put_nanoseconds, put_time
+from shared.store.messages import DOCUMENT_ID, add_order, guard, new_query, new_write
+from shared.store.values import (
+    Reference,
+    WritePb,
+    field_path,
+    get,
+    get_time,
+    nanoseconds,
+    put,
+    put_nanoseconds,
+    put_time,
+)
 from shared.store.wire import FaultError, Wire
 
-StructuredQueryPb = query.StructuredQuery.pb()
-ASCENDING = query.StructuredQuery.Direction.ASCENDING.value
 WRITES_MAX = 500  # of one BatchWrite
 READS_MAX = 500  # of one BatchGetDocuments
 
@@ -37,6 +47,17 @@ class UserFields:
     stamp: tuple[str, ...]
 
     @property
+    def fingerprint(self) -> str:
+        """Changes with the collection and with every field's name."""
+        described = repr((self.collection, self.balance, self.plan, self.stamp))
+        return hashlib.blake2b(described.encode(), digest_size=8).hexdigest()
+
+    @property
+    def due_on(self) -> str:
+        """The field path of the stamp's `dueOn`."""
+        return field_path((*self.stamp, "dueOn"))
+
+    @property
     def read(self) -> list[str]:
         return [field_path(self.balance), field_path(self.plan), "createdAt", field_path(self.stamp)]
 
@@ -47,6 +68,7 @@ class UserFields:
         if anchored:
             names.append(("anchor",))
         if adopting:
+            names.append(("adopt",))  # taken away
             return tuple(field_path((*self.stamp, *name)) for name in names)
         names += [("before",), ("granted",), ("refreshedAt",), ("jobId",)]
         return (field_path(self.balance), *(field_path((*self.stamp, *name)) for name in names))
@@ -54,11 +76,12 @@ class UserFields:
 
 @dataclass(frozen=True, slots=True)
 class UserDocument:
-    """A user as read, unchecked."""
+    """A user as read, unchecked. `order_value`: of a range, what stands in its cursor beside the id."""
 
     user_id: str
     raw: RawUser
     update_time_ns: int
+    order_value: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +95,15 @@ class StampWrite:
     refreshed_at: datetime
     next_at: datetime
     adopting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StampFieldsWrite:
+    """One guarded write of some fields of the stamp, and nothing beside them. None takes a field away."""
+
+    user_id: str
+    update_time_ns: int
+    fields: Mapping[str, Any]
 
 
 class WriteStatus(StrEnum):
@@ -109,33 +141,57 @@ class UserStore:
         self._prefix = f"{self._parent}/{self._collection_id}/"
         self._templates: dict[Hashable, Any] = {}  # as many as a job has plans and anchors
 
-    def page(self, after: Cursor | None, until: str | None, limit: int) -> list[UserDocument]:
-        """The next users in order of id: those after the cursor, up to and including `until`."""
-        wanted = self._query(limit)
-        self._order_by(wanted, "__name__")
-        if after is not None:
-            wanted.start_at.values.add().reference_value = self._prefix + after.user_id
-            wanted.start_at.before = False
-        if until is not None:
-            wanted.end_at.values.add().reference_value = self._prefix + until
-            wanted.end_at.before = False
-        return self._run(wanted)
+    def page(self, after: str | None, limit: int) -> list[UserDocument]:
+        """The next users in order of id, after that id."""
+        return self.range_page(
+            ScanRange(RangeName.EVERYBODY, OrderBy.ID), None if after is None else Cursor(after), limit, None
+        )
 
-    def due_page(self, today: date, after: Cursor | None, limit: int) -> list[UserDocument]:
-        """The next users whose dueOn is `today` or before, in order of dueOn, then id."""
-        wanted = self._query(limit)
-        due_on = field_path((*self._fields.stamp, "dueOn"))
-        self._order_by(wanted, due_on)
-        self._order_by(wanted, "__name__")
-        condition = wanted.where.field_filter
-        condition.field.field_path = due_on
-        condition.op = query.StructuredQuery.FieldFilter.Operator.LESS_THAN_OR_EQUAL.value
-        condition.value.string_value = today.isoformat()
-        if after is not None and after.due_on is not None:
-            wanted.start_at.values.add().string_value = after.due_on
-            wanted.start_at.values.add().reference_value = self._prefix + after.user_id
-            wanted.start_at.before = False
-        return self._run(wanted)
+    def range_page(
+        self, each: ScanRange, after: Cursor | None, limit: int, read_time_ns: int | None
+    ) -> list[UserDocument]:
+        """The next users of a range after the cursor, as they were at a moment (None: now)."""
+        path = self._order_path(each.order_by)
+        wanted = new_query(self._collection_id, limit, self._fields.read)
+        for ordered in dict.fromkeys((path, DOCUMENT_ID)):
+            add_order(wanted, ordered)
+        if each.start is not None:
+            put(wanted.start_at.values.add(), self._bound(each, each.start.value))
+            wanted.start_at.before = each.start.inclusive
+        if each.end is not None:
+            put(wanted.end_at.values.add(), self._bound(each, each.end.value))
+            wanted.end_at.before = not each.end.inclusive
+        if after is not None:
+            self._start_after(wanted, each, after)
+        return self._wire.run_query(
+            self._parent, wanted, lambda document: self._user_of_range(document, each), read_time_ns
+        )
+
+    def count_all(self, up_to: int, read_time_ns: int) -> int:
+        """How many documents the collection holds, with a balance or without; no more than `up_to` are counted."""
+        return self._wire.count(self._parent, new_query(self._collection_id), up_to, read_time_ns)
+
+    def count_balances(self, read_time_ns: int) -> int:
+        """How many documents have a balance, of any type."""
+        return self._count_ordered(OrderBy.BALANCE, read_time_ns)
+
+    def count_due_ons(self, read_time_ns: int) -> int:
+        """How many documents have a stamp with a `dueOn`, of any type."""
+        return self._count_ordered(OrderBy.DUE_ON, read_time_ns)
+
+    def _count_ordered(self, order_by: OrderBy, read_time_ns: int) -> int:
+        wanted = new_query(self._collection_id)
+        add_order(wanted, self._order_path(order_by))
+        return self._wire.count(self._parent, wanted, None, read_time_ns)
+
+    def read_at(self, user_ids: Sequence[str], read_time_ns: int) -> list[UserDocument]:
+        """Users by id, as they were at a moment; missing ones are left out."""
+        found: list[UserDocument] = []
+        for chunk in _chunks(user_ids, READS_MAX):
+            names = [self._prefix + user_id for user_id in chunk]
+            documents = self._wire.batch_get(names, self._fields.read, read_time_ns)
+            found += map(self._named, documents.values())
+        return found
 
     def read(self, user_ids: Sequence[str]) -> dict[str, UserDocument | StoreError]:
         """Users by id; missing ones are left out, one whose read the database rejects has its error."""
@@ -150,6 +206,14 @@ class UserStore:
         results: list[WriteResult] = []
         for chunk in _chunks(writes, WRITES_MAX):
             for _, outcome in _bisected(chunk, self._write_chunk):
+                results.append(_rejection(outcome) if isinstance(outcome, StoreError) else outcome)
+        return results
+
+    def write_stamp_fields(self, writes: Sequence[StampFieldsWrite]) -> list[WriteResult]:
+        """Make guarded writes of some fields of the stamp, each for itself; one result a write, in order."""
+        results: list[WriteResult] = []
+        for chunk in _chunks(writes, WRITES_MAX):
+            for _, outcome in _bisected(chunk, self._write_stamp_fields_chunk):
                 results.append(_rejection(outcome) if isinstance(outcome, StoreError) else outcome)
         return results
 
@@ -184,6 +248,18 @@ class UserStore:
     def _write_chunk(self, writes: Sequence[StampWrite]) -> list[WriteResult]:
         answers = self._wire.batch_write([self._encode(write) for write in writes])
         return [WriteResult(_STATUSES.get(answer.code, WriteStatus.REJECTED), answer.message) for answer in answers]
+
+    def _write_stamp_fields_chunk(self, writes: Sequence[StampFieldsWrite]) -> list[WriteResult]:
+        answers = self._wire.batch_write([self._encode_stamp_fields(write) for write in writes])
+        return [WriteResult(_STATUSES.get(answer.code, WriteStatus.REJECTED), answer.message) for answer in answers]
+
+    def _encode_stamp_fields(self, write: StampFieldsWrite) -> Any:
+        mask = [field_path((*self._fields.stamp, name)) for name in write.fields]
+        message = new_write(self._prefix + write.user_id, {}, mask)
+        for name, value in write.fields.items():
+            if value is not None:
+                put(_at(message.update.fields, (*self._fields.stamp, name)), value)
+        return guard(message, write.update_time_ns)
 
     def _encode(self, write: StampWrite) -> Any:
         """The Write message: a copy of what it shares with others of its job, and what is this user's own."""
@@ -223,22 +299,38 @@ class UserStore:
         message.update_mask.field_paths.extend(mask)
         return message
 
-    def _query(self, limit: int) -> Any:
-        wanted = StructuredQueryPb()
-        wanted.from_.add().collection_id = self._collection_id
-        for path in self._fields.read:
-            wanted.select.fields.add().field_path = path
-        wanted.limit.value = limit
-        return wanted
+    def _order_path(self, order_by: OrderBy) -> str:
+        match order_by:
+            case OrderBy.ID:
+                return DOCUMENT_ID
+            case OrderBy.DUE_ON:
+                return self._fields.due_on
+            case OrderBy.BALANCE:
+                return field_path(self._fields.balance)
 
-    @staticmethod
-    def _order_by(wanted: Any, path: str) -> None:
-        order = wanted.order_by.add()
-        order.field.field_path = path
-        order.direction = ASCENDING
+    def _bound(self, each: ScanRange, value: Any) -> Any:
+        return Reference(f"{self._prefix}{value}") if each.order_by is OrderBy.ID else value
 
-    def _run(self, wanted: Any) -> list[UserDocument]:
-        return self._wire.run_query(self._parent, wanted, self._named)
+    def _start_after(self, wanted: Any, each: ScanRange, after: Cursor) -> None:
+        """Begin behind the cursor, which lies in the range."""
+        del wanted.start_at.values[:]
+        if each.order_by is not OrderBy.ID:
+            value = wanted.start_at.values.add()
+            if each.is_odd:
+                value.ParseFromString(base64.b64decode(after.value))
+            else:
+                put(value, json.loads(after.value))
+        wanted.start_at.values.add().reference_value = self._prefix + after.user_id
+        wanted.start_at.before = False
+
+    def _user_of_range(self, document: Any, each: ScanRange) -> UserDocument:
+        user = self._named(document)
+        if each.order_by is OrderBy.ID:
+            return user
+        path = (*self._fields.stamp, "dueOn") if each.order_by is OrderBy.DUE_ON else self._fields.balance
+        value = _at(document.fields, path)
+        text = base64.b64encode(value.SerializeToString()).decode() if each.is_odd else json.dumps(get(value))
+        return replace(user, order_value=text)
 
     def _named(self, document: Any) -> UserDocument:
         return self._user(document, document.name[len(self._prefix) :])

@@ -27,7 +27,7 @@ from shared.core.errors import (
 from shared.store.breaker import Breaker
 from shared.store.budget import Budget
 from shared.store.cost import Cost
-from shared.store.values import nanoseconds
+from shared.store.values import nanoseconds, put_nanoseconds
 
 T = TypeVar("T")
 
@@ -170,12 +170,16 @@ class Wire:
         seconds = random.uniform(0, min(WAIT_SECONDS_MAX, seconds_first * 2 ** (tries - 1)))  # noqa: S311 (jitter)
         time.sleep(min(seconds, self.budget.remaining_seconds))
 
-    def run_query(self, parent: str, query: Any, taken: Callable[[Any], T]) -> list[T]:
+    def run_query(self, parent: str, query: Any, taken: Callable[[Any], T], read_time_ns: int | None = None) -> list[T]:
         """What is `taken` of each document that a StructuredQuery finds. Billed: one read each, at least one.
 
-        It is taken as the documents arrive, because their messages hold several times the memory.
+        It is taken as the documents arrive, because their messages hold several times the memory. `read_time_ns`: the
+        moment, by the database's clock, at which documents are read; None: now.
         """
-        request = firestore.RunQueryRequest.wrap(RunQueryPb(parent=parent, structured_query=query))
+        pb = RunQueryPb(parent=parent, structured_query=query)
+        if read_time_ns is not None:
+            put_nanoseconds(pb.read_time, read_time_ns)
+        request = firestore.RunQueryRequest.wrap(pb)
 
         def read(**kwargs: Any) -> list[T]:
             answers = map(firestore.RunQueryResponse.pb, self.connection.client.run_query(**kwargs))
@@ -185,12 +189,19 @@ class Wire:
         self.cost.add(reads=max(1, len(found)))
         return found
 
-    def count(self, parent: str, query: Any, up_to: int) -> int:
-        """How many documents a StructuredQuery finds, at most `up_to`. Billed: one read a thousand, at least one."""
+    def count(self, parent: str, query: Any, up_to: int | None, read_time_ns: int | None = None) -> int:
+        """How many documents a StructuredQuery finds; at most `up_to`, unless that is None.
+
+        Billed: one read a thousand, at least one. `read_time_ns`: as of run_query.
+        """
         pb = AggregationPb(parent=parent)
         pb.structured_aggregation_query.structured_query.CopyFrom(query)
         aggregation = pb.structured_aggregation_query.aggregations.add(alias="found")
-        aggregation.count.up_to.value = up_to
+        aggregation.count.SetInParent()
+        if up_to is not None:
+            aggregation.count.up_to.value = up_to
+        if read_time_ns is not None:
+            put_nanoseconds(pb.read_time, read_time_ns)
         request = firestore.RunAggregationQueryRequest.wrap(pb)
         responses = self._stream("RunAggregationQuery", self.connection.client.run_aggregation_query, request)
         answers = map(firestore.RunAggregationQueryResponse.pb, responses)
@@ -198,19 +209,28 @@ class Wire:
         self.cost.add(reads=max(1, -(-found // COUNTED_A_READ)))
         return int(found)
 
-    def batch_get(self, names: Sequence[str], fields: Sequence[str]) -> dict[str, Any]:
+    def batch_get(self, names: Sequence[str], fields: Sequence[str], read_time_ns: int | None = None) -> dict[str, Any]:
         """Documents by name, the given fields only (all, if none is given); missing ones are left out.
 
-        Billed: one read a name, found or not.
+        Billed: one read a name, found or not. `read_time_ns`: as of run_query.
         """
+        return self.batch_get_timed(names, fields, read_time_ns)[0]
+
+    def batch_get_timed(
+        self, names: Sequence[str], fields: Sequence[str], read_time_ns: int | None = None
+    ) -> tuple[dict[str, Any], int]:
+        """The same, and the moment (ns, by the database's clock) at which they were read."""
         pb = BatchGetPb(database=self.connection.database, documents=names)
         if fields:
             pb.mask.field_paths.extend(fields)
+        if read_time_ns is not None:
+            put_nanoseconds(pb.read_time, read_time_ns)
         request = firestore.BatchGetDocumentsRequest.wrap(pb)
         responses = self._stream("BatchGetDocuments", self.connection.client.batch_get_documents, request)
         self.cost.add(reads=len(names))
-        answers = map(firestore.BatchGetDocumentsResponse.pb, responses)
-        return {pb.found.name: pb.found for pb in answers if pb.HasField("found")}
+        answers = list(map(firestore.BatchGetDocumentsResponse.pb, responses))
+        found = {pb.found.name: pb.found for pb in answers if pb.HasField("found")}
+        return found, nanoseconds(answers[-1].read_time)
 
     def get(self, name: str) -> Any | None:
         """One whole document, or None. Billed: one read."""

@@ -9,10 +9,13 @@ from datetime import UTC, datetime, timedelta
 import grpc
 import pytest
 
-import shared.services.build
 from shared.core.errors import SystemFailureError
 from shared.core.packing import FlushLimits, Packer
-from shared.core.runs import Cursor
+from shared.core.ranges import Cursor
+from shared.core.runs import ScanRequest
+from shared.core.scan_choice import CHANGED
+from shared.services.build import Builder, build
+from shared.services.find import UserFinder
 from shared.services.limits import Limits
 from shared.settings import Settings
 from tests.support.faults import Mode, ProcessEnded, WireError, nth
@@ -62,7 +65,7 @@ def test_a_completed_run_costs_one_read():
     world.build()
     context = world.context(NOON)
 
-    report = shared.services.build.build(context, shared.services.build.ScanRequest.AUTO, 60)
+    report = build(context, ScanRequest.AUTO, 60)
 
     assert report.status == "completed"
     assert (context.wire.cost.reads, context.wire.cost.writes) == (1, 0)
@@ -231,7 +234,7 @@ def test_a_scan_goes_in_the_order_of_cursors():
     names = ["a", "a!", "a-b", "ab", "B", "ü", "數", "\uffee", "😀", "__id7__", "__id10__", "__id9__", "_", "__a", "~"]
     world.users({name: {"credits": 1} for name in names})
 
-    found = [document.user_id for document in world.context(MIDNIGHT).users().page(None, None, 100)]
+    found = [document.user_id for document in world.context(MIDNIGHT).users().page(None, 100)]
 
     assert found == sorted(names, key=lambda name: Cursor(name).order)
 
@@ -290,7 +293,7 @@ def test_due_reads_only_those_whose_day_has_come():
     world.day(MIDNIGHT + DAY)
 
     context = world.context(MIDNIGHT + 2 * DAY)
-    report = shared.services.build.build(context, shared.services.build.ScanRequest.DUE, 60)
+    report = build(context, ScanRequest.DUE, 60)
 
     assert (report.counts.scanned, report.counts.queued) == (20, 20)
     assert context.wire.cost.reads < 40  # of which some for the run, the switch and the roll-ups of the days before
@@ -476,15 +479,15 @@ def test_a_run_paused_in_the_middle_says_so(monkeypatch):
     world = World(limits=Limits(page_users=20, flush=FlushLimits(flush_jobs=3)), job_size=5)
     users = population(100)
     world.users(users)
-    queue = shared.services.build.Builder._queue
+    take = Builder._take
 
     def pausing(builder, page):
         world.pause()
-        queue(builder, page)
+        take(builder, page)
 
-    monkeypatch.setattr(shared.services.build.Builder, "_queue", pausing)
+    monkeypatch.setattr(Builder, "_take", pausing)
     paused = world.build()
-    monkeypatch.setattr(shared.services.build.Builder, "_queue", queue)
+    monkeypatch.setattr(Builder, "_take", take)
     world.pause(paused=False)
     resumed = world.build()
 
@@ -508,8 +511,8 @@ def test_a_run_deleted_to_be_scanned_again_makes_jobs_of_its_own():
     assert (worked.tally.refreshed, worked.tally.skipped) == (20, 20)
 
 
-def test_a_scan_counts_for_the_plans_it_began_under():
-    """Plans deployed in the middle of a full scan are reason for another the next day."""
+def test_plans_deployed_in_the_middle_of_a_scan_have_it_begin_again():
+    """Everybody is read again, under the new plans, on the same day."""
     world = World()
     world.users(population(5))
     world.build(MIDNIGHT, "auto")
@@ -518,10 +521,11 @@ def test_a_scan_counts_for_the_plans_it_began_under():
         plans='default_plan = "adder"\n[plans.adder]\nallowance = 9\nperiod = "day"\npolicy = "reset"'
     ).plans
 
-    world.build(NOON, "auto")
-    world.build(MIDNIGHT + DAY, "auto")
+    report = world.build(NOON, "auto")
 
-    assert world.run("2026-11-23")["scan"] == "all"
+    run = world.run()
+    assert (report.scan, report.scan_reason, report.counts.scanned) == ("all", CHANGED, 5)
+    assert (run["generation"], run["completedGeneration"], run["scannedUsers"]) == (1, 1, 5)
 
 
 def test_what_was_scanned_before_an_outage_is_kept(monkeypatch):
@@ -529,16 +533,16 @@ def test_what_was_scanned_before_an_outage_is_kept(monkeypatch):
     world = World(limits=Limits(page_users=10))
     users = population(50)
     world.users(users)
-    page = shared.services.build.Builder._page
+    read = UserFinder._read
     calls = []
 
-    def failing(builder, after, until):
+    def failing(finder, each, after, *, more):
         calls.append(after)
         if len(calls) == 4:
             raise SystemFailureError("the database is gone")
-        return page(builder, after, until)
+        return read(finder, each, after, more=more)
 
-    monkeypatch.setattr(shared.services.build.Builder, "_page", failing)
+    monkeypatch.setattr(UserFinder, "_read", failing)
     with pytest.raises(SystemFailureError):
         world.build()
     kept = queued(world)

@@ -13,7 +13,7 @@ def test_a_chain_of_pages_refreshes_everybody_once():
     world.users(users)
     reports = [world.page(size=20)]
     while reports[-1].has_more:
-        reports.append(world.page(reports[-1].after.user_id, size=20))
+        reports.append(world.page(reports[-1].after, size=20))
 
     assert [report.total for report in reports] == [20, 20, 15]
     assert {user["credits"] for user in world.all("users").values()} == {15}
@@ -25,7 +25,7 @@ def test_a_page_that_ends_with_the_last_user_leads_to_an_empty_one():
     world.users(population(20))
 
     full = world.page(size=20)
-    empty = world.page(full.after.user_id, size=20)
+    empty = world.page(full.after, size=20)
 
     assert (full.has_more, empty.has_more, empty.total) == (True, False, 0)
 

@@ -255,7 +255,7 @@ def test_older_receipts_come_by_thirty_days():
         ({"credits": 5, "plan": "gone"}, {"balance": 5, "problem": "unknown_plan"}),
         ({"credits": 5, "creditRefresh": "x"}, {"balance": 5, "problem": "bad_stamp", "stamp": None}),
         ({"plan": "free"}, {"balance": None, "problem": None, "decision": None}),
-        ({"credits": 5, "creditRefresh": {"paused": True}}, {"paused": True, "problem": None}),
+        ({"credits": 5, "creditRefresh": {"paused": True, "dueOn": TODAY}}, {"paused": True, "problem": None}),
     ],
 )
 def test_a_story_of_an_odd_user_says_what_is_odd(document, told):
@@ -554,7 +554,7 @@ def test_a_rescan_finds_who_was_missed_and_grants_nobody_twice():
     world.build(EVENING, scan="auto")
     world.work(EVENING)
 
-    assert (first, run.status, second) == (True, "in_progress", False)
+    assert (first, run.rescan_requested, second) == (True, True, False)
     assert_granted_once(world, users | {"late": {"credits": 5}}, 10)
     assert shown(view(world, EVENING)) == scanned(world, TODAY)
 
@@ -583,7 +583,7 @@ def test_a_paused_user_is_left_out_until_resumed():
     world.refresh("ann")
 
     assert changed == [True, False, True, False]
-    assert paused == {"credits": 5, "plan": "adder", "name": "Ann", "creditRefresh": {"paused": True}}
+    assert paused == {"credits": 5, "plan": "adder", "name": "Ann", "creditRefresh": {"paused": True, "dueOn": TODAY}}
     assert (world.user("ann")["credits"], world.user("bob")["credits"]) == (15, 15)
 
 

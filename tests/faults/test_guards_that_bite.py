@@ -105,9 +105,7 @@ def no_mark(monkeypatch):
 
 def cursor_with_the_first_commit(monkeypatch):
     """(d) A flush of several commits moves the cursor with the first of them."""
-    monkeypatch.setattr(
-        Run, "with_checkpoint", lambda run, checkpoint: run.advanced(checkpoint.until, wrapped=checkpoint.wrapped)
-    )
+    monkeypatch.setattr(Run, "with_checkpoint", lambda run, checkpoint: run.advanced(checkpoint.until))
 
 
 def retry_after_settling(monkeypatch):

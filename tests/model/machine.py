@@ -29,13 +29,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-import shared.services.build
+import shared.services.find
 import shared.services.work
 from dev.emulator import clear
 from dev.oracle import Rules
 from shared.core.errors import NotFoundError, SystemFailureError
 from shared.core.packing import FLUSH_LIMITS, FlushLimits
-from shared.core.runs import Cursor, ScanRequest
+from shared.core.runs import ScanRequest
 from shared.monitor.operator_actions import Operator, requeue_run, rescan
 from shared.services.build import build
 from shared.services.context import Context
@@ -202,7 +202,7 @@ class Days(RuleBasedStateMachine):
         self.scans: dict[str, tuple[str, int]] = {}  # of runs: the scan, and the moment it began
         self.rescanned: set[str] = set()
         self.last: Callable[[], object] | None = None
-        self.cursor: Cursor | None = None
+        self.cursor: str | None = None
         self._open_wires()
         self._patch()
         self.signed_up = self.rested = 0
@@ -225,7 +225,7 @@ class Days(RuleBasedStateMachine):
             patch.object(wire, "WAIT_SECONDS_MAX", 0.001),
         ]
         if self.pool is not None:
-            services = (shared.services.build, shared.services.work)
+            services = (shared.services.find, shared.services.work)
             patches += [patch.object(service, "ThreadPoolExecutor", self.pool) for service in services]
         for each in patches:
             self.resources.enter_context(each)

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.core.schedule import Schedule
-from shared.core.stagger import slot_seconds
+from shared.core.stagger import STAGGER_ALGORITHM, slot_seconds
 from tests.unit.strategies import days, instants
 
 ONE_DAY = timedelta(days=1)
@@ -165,9 +165,14 @@ def test_a_slot_lies_in_the_window(zone, day, user_id, window_seconds, data):
     assert timedelta() <= behind < timedelta(seconds=window_seconds)
 
 
-def test_the_fingerprint_tells_zone_and_window():
-    """A full scan follows a change of either; how wide a slot is changes nobody's due date."""
-    schedules = [schedule_in("UTC"), schedule_in("Europe/Berlin"), schedule_in("UTC", 3600)]
+def test_the_spread_tells_all_that_moves_slots():
+    """Zone, window, the width of slots, and the name of the hash."""
+    schedules = [
+        schedule_in("UTC"),
+        schedule_in("Europe/Berlin"),
+        schedule_in("UTC", 3600),
+        schedule_in("UTC", slot_width_seconds=60),
+    ]
 
-    assert len({schedule.fingerprint for schedule in schedules}) == 3
-    assert schedules[0].fingerprint == schedule_in("UTC", slot_width_seconds=60).fingerprint
+    assert len({schedule.spread for schedule in schedules}) == 4
+    assert STAGGER_ALGORITHM in schedules[0].spread
