@@ -17,28 +17,35 @@ from dev.emulator_install import EmulatorError, install
 START_SECONDS_MAX = 60
 ANSWER_SECONDS_MAX = 5  # of one that is said to be running
 STOP_SECONDS_MAX = 5
+LOOPBACK = "127.0.0.1"
 MAIN_CLASS = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
 
 __all__ = ["EmulatorError", "clear", "emulator", "free_port", "own_emulator", "start", "stop"]
 
 
 @contextmanager
-def emulator(log: Path | None = None, port: int | None = None) -> Iterator[str]:
+def emulator(log: Path | None = None, port: int | None = None, address: str = LOOPBACK) -> Iterator[str]:
     """The address of an emulator: the one FIRESTORE_EMULATOR_HOST names, else one of our own, stopped on leaving."""
     running = os.environ.get("FIRESTORE_EMULATOR_HOST")
     if running:
         _wait_until_up(running, None, ANSWER_SECONDS_MAX)
         yield running
         return
-    with own_emulator(log, port) as host:
+    with own_emulator(log, port, address=address) as host:
         yield host
 
 
 @contextmanager
-def own_emulator(log: Path | None = None, port: int | None = None, rules: Path | None = None) -> Iterator[str]:
-    """The address of an emulator of our own, whatever else is running. `rules`: in force for every project."""
-    host = f"127.0.0.1:{port or free_port()}"
-    process = start(host, log, rules)
+def own_emulator(
+    log: Path | None = None, port: int | None = None, rules: Path | None = None, address: str = LOOPBACK
+) -> Iterator[str]:
+    """The address of an emulator of our own, whatever else is running. `rules`: in force for every project.
+
+    `address`: what it listens on, if others than this machine are to reach it.
+    """
+    port = port or free_port()
+    host = f"{LOOPBACK}:{port}"
+    process = start(f"{address}:{port}", log, rules)
     try:
         _wait_until_up(host, process, START_SECONDS_MAX)
         yield host

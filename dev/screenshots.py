@@ -23,10 +23,10 @@ from dev.database import Change, Database, update_time_ns
 from dev.emulator import EmulatorError, emulator, free_port
 from dev.function_server import BUNDLE
 from dev.loading import load
+from dev.local_server import serving
 from dev.oracle import Rules
 from dev.pictures import reduce_colours
 from dev.population import Population
-from dev.serve import serving
 from shared.settings import read_settings
 from shared.store.values import get
 
