@@ -6,6 +6,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dev.console import number_wanted
 from dev.emulator import LOOPBACK, free_port
 
 EMULATOR_PORT_DEFAULT = 8686  # the same every time, if it is free, so that the app's settings stay good
@@ -37,7 +38,10 @@ class Options:
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Options:
         """Raises ValueError for a value that is out of range, and for a port that is taken."""
-        values = {name: number_wanted(name, environ.get(name, "")) for name in OPTIONS}
+        values = {
+            name: number_wanted(name, environ.get(name, ""), default, range(largest + 1))
+            for name, (default, largest) in OPTIONS.items()
+        }
         return cls(
             port=_port("PORT", values["PORT"]) or free_port(),
             emulator_port=_emulator_port(environ, values["EMULATOR_PORT"]),
@@ -47,16 +51,6 @@ class Options:
             changes=bool(values["CHANGES"]),
             address=environ.get("BIND_ADDRESS") or LOOPBACK,
         )
-
-
-def number_wanted(name: str, text: str) -> int:
-    """The value of an option. Raises ValueError."""
-    default, largest = OPTIONS[name]
-    if not text:
-        return default
-    if not text.isascii() or not text.isdigit() or int(text[:9]) > largest:
-        raise ValueError(f"{name}={text!r} is not a whole number from 0 to {largest}")
-    return int(text)
 
 
 def _port(name: str, port: int) -> int:
