@@ -6,19 +6,19 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 FIREBASE := tests/firebase/node_modules/.ready
 # What needs more than Python, Java and the emulator.
-FURTHER := tests/auth tests/browser tests/deploy tests/rules
+FURTHER := tests/app/test_node_app.py tests/auth tests/browser tests/deploy tests/rules
 
 .DEFAULT_GOAL := help
 .PHONY: help demo dev test test-all test-deploy firebase lint soak screenshots emulator
 .PHONY: bench bench-growth bench-year bench-idle bench-simulate clean
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(READY) emulator ## one simulated day on the emulator, self-checking (USERS=5000)
+demo: $(READY) emulator ## one simulated day on the emulator, self-checking (USERS=5000 DAYS=1)
 	@$(BIN)/python -m dev.demo
 
-dev: $(READY) emulator ## the functions and a ticking schedule at http://localhost:8080
+dev: $(READY) emulator ## all of it beside your app at http://localhost:8080 (TICK=5 SAMPLES=30 ADOPT=0 …)
 	@$(BIN)/python -m dev.serve
 
 test: lint $(READY) emulator ## lint, types and the suite
@@ -34,7 +34,7 @@ test-deploy: $(READY) ## the deployment: the real gcloud against a fake of Googl
 emulator: $(READY) ## Java and the Firestore emulator, fetched if this machine has none
 	@$(BIN)/python -m dev.emulator_install
 
-firebase: $(FIREBASE) ## Firebase's own tools, for the tests of tokens and rules (Node 20 or newer)
+firebase: $(FIREBASE) ## Firebase's own tools, for the tests of tokens, rules and a Node app (Node 20 or newer)
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .
@@ -75,7 +75,9 @@ $(READY): requirements.txt requirements-dev.txt deploy/requirements-tracing.txt
 	@touch $@
 
 $(FIREBASE): tests/firebase/package.json tests/firebase/package-lock.json
-	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' && command -v npm >/dev/null || \
-	    { echo "The tests of tokens and rules need Node 20 or newer and npm (on Debian: nodejs and npm)." >&2; exit 1; }
+	@if ! node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || ! command -v npm >/dev/null; then \
+	    echo "The tests of tokens, rules and a Node app need Node 20 or newer and npm (on Debian: nodejs and npm)." >&2; \
+	    exit 1; \
+	fi
 	npm ci --prefix tests/firebase --no-audit --no-fund --ignore-scripts
 	@touch $@
