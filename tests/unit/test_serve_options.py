@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from dev.local_schedule import BUILDER, WORKER, jobs_for
 from dev.serve import is_worth_a_line
 from dev.serve_options import OPTIONS, Options
+from shared.settings import BUNDLE
 
 
 @pytest.fixture
@@ -86,3 +88,10 @@ def test_a_call_that_found_nothing_to_do_is_not_logged(fields, expected):
     record = logging.makeLogRecord({"fields": fields})
 
     assert is_worth_a_line(record) is expected
+
+
+def test_the_table_in_the_documents_has_every_option_with_its_default():
+    """And no other."""
+    rows = re.findall(r"^\| `([A-Z_]+)` \| (\d+) \|", (BUNDLE / "docs" / "app.md").read_text(), re.MULTILINE)
+
+    assert {name: int(default) for name, default in rows} == {name: default for name, (default, _) in OPTIONS.items()}
