@@ -22,6 +22,7 @@ from dev.console import Progress, end_on_signals, number_wanted, stay_local
 from dev.database import Database
 from dev.day import BUILDER, DAY_MINUTES, WORKER, Day, DeliveryError, Ledger
 from dev.emulator import EmulatorError, clear, emulator
+from dev.emulator_install import prepare
 from dev.function_server import BUNDLE, FunctionServer, FunctionServerError
 from dev.loading import Loaded, load, remember
 from dev.oracle import Rules
@@ -45,10 +46,12 @@ PLANS = BUNDLE / "plans.toml"
 def main() -> int:
     """The exit code: 0 if every balance is right."""
     end_on_signals()
-    stay_local()
     try:
         users = number_wanted("USERS", os.environ.get("USERS", ""), USERS_DEFAULT, range(1, USERS_MAX + 1))
-        return run(users, number_wanted("DAYS", os.environ.get("DAYS", ""), 1, range(1, DAYS_MAX + 1)))
+        days = number_wanted("DAYS", os.environ.get("DAYS", ""), 1, range(1, DAYS_MAX + 1))
+        prepare()  # before the proxies are set aside
+        stay_local()
+        return run(users, days)
     except (EmulatorError, FunctionServerError, DeliveryError, CreditRefreshError, RuntimeError, ValueError) as exc:
         print(f"\n{exc}", file=sys.stderr)
         return 1

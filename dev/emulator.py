@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dev.emulator_install import EmulatorError, install
+from dev.emulator_install import MAIN_CLASS, EmulatorError, install
 
 START_SECONDS_MAX = 60
 ANSWER_SECONDS_MAX = 5  # of one that is said to be running
 STOP_SECONDS_MAX = 5
 LOOPBACK = "127.0.0.1"
-MAIN_CLASS = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
 
 __all__ = ["EmulatorError", "clear", "emulator", "free_port", "own_emulator", "start", "stop"]
 
@@ -92,8 +91,8 @@ def _wait_until_up(host: str, process: subprocess.Popen[bytes] | None, seconds_m
     while time.monotonic() < deadline:
         if process is not None and process.poll() is not None:
             raise EmulatorError(
-                f"The Firestore emulator ended at once, with exit code {process.returncode}. "
-                "Is Java 17 or newer? Recent emulators of Firebase's want Java 21."
+                f"The Firestore emulator ended at once, with exit code {process.returncode}; is port "
+                f"{host.rpartition(':')[2]} taken?"
             )
         try:
             with urllib.request.urlopen(f"http://{host}/", timeout=2):

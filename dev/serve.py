@@ -24,7 +24,7 @@ from dev.console import end_on_signals, stay_local
 from dev.control_panel import ControlPanel
 from dev.database import Database
 from dev.emulator import EmulatorError, emulator
-from dev.emulator_install import install
+from dev.emulator_install import prepare
 from dev.local_schedule import LocalSchedule, ScheduleError, jobs_for
 from dev.local_server import serving
 from dev.oracle import Rules
@@ -44,8 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     end_on_signals()
     try:
         options = Options.read(os.environ)
-        if not os.environ.get("FIRESTORE_EMULATOR_HOST"):
-            install()  # before the proxies are set aside
+        prepare()  # before the proxies are set aside
         stay_local()
         with emulator(port=options.emulator_port, address=options.address) as host, ready_file(asked) as tell_ready:
             os.environ["FIRESTORE_EMULATOR_HOST"] = host

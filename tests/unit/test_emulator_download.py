@@ -245,7 +245,26 @@ def test_an_old_java_is_passed_over(bare, monkeypatch):
     monkeypatch.setenv("JAVA_HOME", str(bare / "old"))
     monkeypatch.setenv("PATH", str(new.parent))
 
-    assert emulator_install.find_java() == str(new)
+    assert emulator_install.find_java(17) == str(new)
+    assert emulator_install.find_java(21) is None
+
+
+@pytest.mark.parametrize(("class_version", "expected"), [(52, 17), (61, 17), (65, 21), (69, 25)])
+def test_a_jar_says_which_java_it_needs(tmp_path, class_version, expected):
+    """By the version in its main class."""
+    with zipfile.ZipFile(tmp_path / "emulator.jar", "w") as jar:
+        code = b"\xca\xfe\xba\xbe\0\0" + class_version.to_bytes(2, "big")
+        jar.writestr(f"{emulator_install.MAIN_CLASS.replace('.', '/')}.class", code)
+
+    assert emulator_install.java_needed(tmp_path / "emulator.jar") == expected
+
+
+def test_a_jar_that_does_not_say_is_taken_to_need_17(tmp_path):
+    """No archive, or not there."""
+    (tmp_path / "emulator.jar").write_text("")
+
+    assert emulator_install.java_needed(tmp_path / "emulator.jar") == 17
+    assert emulator_install.java_needed(None) == 17
 
 
 @pytest.fixture(scope="module")
