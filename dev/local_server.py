@@ -77,7 +77,7 @@ def _on_clock(app: WsgiApp, clock: Clock) -> WsgiApp:
     """While the clock is ahead, every call is made at its time, unless the caller names another."""
 
     def call(environ: dict[str, Any], start_response: Any) -> Any:
-        if clock.ahead and "HTTP_CE_ID" not in environ:  # an event has no body of ours
+        if clock.ahead and "HTTP_CE_ID" not in environ:  # an event has an attribute for it
             environ = _with_as_of(environ, clock.now().isoformat())
         return app(environ, start_response)
 

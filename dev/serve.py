@@ -97,7 +97,7 @@ def serve(settings: Settings, options: Options, tell_ready: Any) -> None:
     logging.getLogger("credit_refresh").addFilter(is_worth_a_line)
     with (
         serving(options.port, clock, panel, options.address) as entry_points,
-        delivering_events(settings, options.port, changes=options.changes),
+        delivering_events(settings, options.port, clock, changes=options.changes),
     ):
         if holding and options.adopt:
             schedule.adopt()

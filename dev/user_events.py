@@ -21,6 +21,7 @@ import grpc
 from google.cloud.firestore_v1.types import firestore
 from google.events.cloud.firestore import DocumentEventData
 
+from dev.clock import Clock
 from dev.cloud_scheduler import DEADLINE_SECONDS, path_of
 from shared.settings import Settings
 
@@ -42,11 +43,11 @@ Deliver = Callable[[Any, Any], None]
 
 
 @contextmanager
-def delivering_events(settings: Settings, port: int, *, changes: bool) -> Iterator[None]:
+def delivering_events(settings: Settings, port: int, clock: Clock, *, changes: bool) -> Iterator[None]:
     """Deliver events to the function on that port, until the end of the block. `changes`: of every write."""
     ended = threading.Event()
     with ThreadPoolExecutor(DELIVERIES_AT_ONCE_MAX) as threads:
-        sender = EventSender(port, settings, "written" if changes else "created", ended)
+        sender = EventSender(port, settings, clock, "written" if changes else "created", ended)
         watch = UserWatch(lambda new, old: _submit(threads, sender.send, new, old), changes=changes)
         listener = Listener(settings, watch, ended)
         listener.start()
@@ -154,6 +155,7 @@ class EventSender:
 
     port: int
     settings: Settings
+    clock: Clock
     kind: str
     ended: threading.Event
 
@@ -168,7 +170,9 @@ class EventSender:
 
     def _headers(self, name: str) -> dict[str, str]:
         path = name.partition("/documents/")[2]
+        as_of = {"ce-asof": self.clock.now().isoformat()} if self.clock.ahead else {}
         return {
+            **as_of,
             "Content-Type": "application/protobuf",
             "ce-specversion": "1.0",
             "ce-id": uuid.uuid4().hex,

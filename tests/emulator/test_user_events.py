@@ -6,12 +6,14 @@ import queue
 import threading
 import time
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from google.events.cloud.firestore import DocumentEventData
 
 from dev import user_events
+from dev.clock import Clock
 from dev.user_events import delivering_events
 from shared.store.values import get_fields
 from tests.support.world import World
@@ -50,8 +52,10 @@ def receiver():
 
 
 @contextmanager
-def telling(world: World, receiver: Receiver, *, changes: bool = False):
-    with delivering_events(world.settings, receiver.server_port, changes=changes):
+def telling(world: World, receiver: Receiver, *, changes: bool = False, ahead: timedelta = timedelta()):
+    clock = Clock()
+    clock.move_to(clock.now() + ahead)
+    with delivering_events(world.settings, receiver.server_port, clock, changes=changes):
         yield
 
 
@@ -67,6 +71,17 @@ def test_a_new_user_is_told_as_it_was_created(receiver):
     assert headers["Content-Type"] == "application/protobuf"
     assert get_fields(event.value.fields) == {"credits": 3, "plan": "pro"}
     assert not event.HasField("old_value")
+    assert "ce-asof" not in headers
+
+
+def test_an_event_has_the_time_that_the_clock_shows(receiver):
+    """Once that was moved."""
+    world = World()
+    with telling(world, receiver, ahead=timedelta(days=9)):
+        world.users({"ann": {"credits": 3}})
+        headers, _ = receiver.next()
+
+    assert datetime.fromisoformat(headers["ce-asof"]) - datetime.fromisoformat(headers["ce-time"]) > timedelta(days=8)
 
 
 def test_who_was_there_before_is_no_news(receiver):
