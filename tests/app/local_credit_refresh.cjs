@@ -11,7 +11,7 @@ const { join, resolve } = require("node:path");
 const { setTimeout: sleep } = require("node:timers/promises");
 
 const CHECKOUT = process.env.CREDIT_REFRESH_CHECKOUT ?? resolve(__dirname, "../..");
-const START_MS_MAX = 60_000;
+const START_MS_MAX = 90_000;
 
 /** Start everything on free ports with no users. `environment`: what `make dev` may be told. */
 async function startCreditRefresh(environment = {}) {

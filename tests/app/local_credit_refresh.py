@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 CHECKOUT = Path(os.environ.get("CREDIT_REFRESH_CHECKOUT") or Path(__file__).resolve().parents[2])
-START_SECONDS_MAX = 60
-STOP_SECONDS_MAX = 20
+START_SECONDS_MAX = 90
+STOP_SECONDS_MAX = 30
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,16 @@ def running_credit_refresh(**environ: str) -> Iterator[CreditRefresh]:
             try:
                 yield wait_until_ready(process, ready, Path(folder) / "log")
             finally:
-                process.terminate()
-                process.wait(STOP_SECONDS_MAX)
+                stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], ready: Path, log: Path) -> CreditRefresh:
