@@ -1,7 +1,7 @@
 /**
  * Credit Refresh beside an app's own tests in Node. Copy this file into an app.
  *
- * It needs a checkout of Credit Refresh whose `make emulator` has run. CREDIT_REFRESH_CHECKOUT names its folder.
+ * It needs a checkout of Credit Refresh whose `make emulator` has run. REFRESH_CHECKOUT names its folder.
  */
 
 const { spawn } = require("node:child_process");
@@ -10,7 +10,7 @@ const { tmpdir } = require("node:os");
 const { join, resolve } = require("node:path");
 const { setTimeout: sleep } = require("node:timers/promises");
 
-const CHECKOUT = process.env.CREDIT_REFRESH_CHECKOUT ?? resolve(__dirname, "../..");
+const CHECKOUT = process.env.REFRESH_CHECKOUT ?? resolve(__dirname, "../..");
 const START_MS_MAX = 90_000;
 
 /** Start everything on free ports with no users. `environment`: what `make dev` may be told. */

@@ -1,6 +1,6 @@
 """Credit Refresh beside an app's own tests: `with running_credit_refresh() as refresh: …`. Copy this file into an app.
 
-It needs a checkout of Credit Refresh whose `make emulator` has run. CREDIT_REFRESH_CHECKOUT names its folder.
+It needs a checkout of Credit Refresh whose `make emulator` has run. REFRESH_CHECKOUT names its folder.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-CHECKOUT = Path(os.environ.get("CREDIT_REFRESH_CHECKOUT") or Path(__file__).resolve().parents[2])
+CHECKOUT = Path(os.environ.get("REFRESH_CHECKOUT") or Path(__file__).resolve().parents[2])
 START_SECONDS_MAX = 90
 STOP_SECONDS_MAX = 30
 

@@ -162,5 +162,5 @@ def test_what_can_not_be_is_named(arguments, environ, message):
 
 
 def test_the_checkout_is_this_one():
-    """The example finds it from where it is; an app's copy is told by CREDIT_REFRESH_CHECKOUT."""
+    """The example finds it from where it is; an app's copy is told by REFRESH_CHECKOUT."""
     assert Path(__file__).resolve().is_relative_to(CHECKOUT)
