@@ -34,6 +34,15 @@ class Progress:
         self._out.flush()
 
 
+def number_wanted(name: str, text: str, default: int, numbers: range) -> int:
+    """The number that an environment variable asks for. Raises ValueError for one that is not among these numbers."""
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit() or int(text[:12]) not in numbers:
+        raise ValueError(f"{name}={text!r} is not a whole number from {numbers[0]} to {numbers[-1]}")
+    return int(text)
+
+
 def end_on_signals() -> None:
     """Ctrl-C, SIGTERM and a closed terminal all end the program through its clean-up, which a second one can't stop."""
     for number in SIGNALS:

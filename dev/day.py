@@ -87,6 +87,7 @@ class Ledger:
     conflicts: int = 0
     errors: list[dict[str, Any]] = field(default_factory=list)
     errors_total: int = 0
+    scans: set[str] = field(default_factory=set)
 
     def add(self, entry_point: str, answer: Answer) -> None:
         body = answer.body
@@ -104,6 +105,8 @@ class Ledger:
         self.conflicts += body.get("conflicts", 0)
         self.errors += body["errors"]
         self.errors_total += body["errorsTotal"]
+        if not idle:
+            self.scans.add(body.get("scan", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,8 @@ class Day:
     database: Database
     spender: Spender
     executor: Executor
+    #: 0 for the first day that is played.
+    number: int = 0
     ledger: Ledger = field(default_factory=Ledger)
 
     def play(self, tell: Callable[[int, Ledger], None]) -> None:
@@ -126,6 +131,15 @@ class Day:
 
     def at(self, minute: int) -> datetime:
         return datetime(self.day.year, self.day.month, self.day.day, tzinfo=UTC) + timedelta(minutes=minute)
+
+    @property
+    def run_id(self) -> str:
+        return self.day.isoformat()
+
+    @property
+    def is_full_scan(self) -> bool:
+        """Was everybody read? If not, users who failed on an earlier day need not be met again."""
+        return self.number == 0 or "all" in self.ledger.scans
 
     @property
     def killed_at(self) -> datetime | None:

@@ -23,10 +23,10 @@ from dev.database import Change, Database, update_time_ns
 from dev.emulator import EmulatorError, emulator, free_port
 from dev.function_server import BUNDLE
 from dev.loading import load
+from dev.local_server import serving
 from dev.oracle import Rules
-from dev.pictures import smaller
+from dev.pictures import reduce_colours
 from dev.population import Population
-from dev.serve import serving
 from shared.settings import read_settings
 from shared.store.values import get
 
@@ -138,7 +138,7 @@ class Stage:
 def save(page: Page, path: Path, *, whole: bool) -> None:
     page.evaluate("document.activeElement?.blur(); scrollTo(0, 0)")
     page.evaluate("new Promise((painted) => requestAnimationFrame(() => requestAnimationFrame(painted)))")
-    path.write_bytes(smaller(page.screenshot(full_page=whole)))
+    path.write_bytes(reduce_colours(page.screenshot(full_page=whole)))
     print(f"{path.relative_to(BUNDLE)}: {path.stat().st_size // 1024} KB")
 
 

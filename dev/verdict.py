@@ -10,11 +10,10 @@ from typing import Any
 
 from dev.database import Database, document_id, serialized, serialized_values, update_time_ns
 from dev.day import JOBS, Day
-from dev.loading import Loaded
+from dev.loading import PAGE, Loaded
 from dev.oracle import Expected, Fate, expect, faults
 from shared.store.values import get_fields, get_time
 
-USER_PAGE = 20_000  # the emulator sorts all that is left for every page
 TOLD_EVERY = 1000
 JOB_PAGE = 50
 OURS = {"credits", "creditRefresh"}
@@ -33,10 +32,13 @@ class Receipts:
     unreported_writes: int = 0
 
     @classmethod
-    def read(cls, database: Database, killed_at: datetime | None) -> Receipts:
+    def read(cls, database: Database, day: Day) -> Receipts:
+        """Of the jobs of that day."""
         receipts = cls()
         for document in database.scan(JOBS, JOB_PAGE):
-            receipts._add(get_fields(document.fields), killed_at)
+            job = get_fields(document.fields)
+            if job["runId"] == day.run_id:
+                receipts._add(job, day.killed_at)
         return receipts
 
     def _add(self, job: dict[str, Any], killed_at: datetime | None) -> None:
@@ -89,8 +91,8 @@ class Judge:
 
     def judge(self, tell: Callable[[int], None]) -> Verdict:
         verdict = self._verdict
-        verdict.receipts = Receipts.read(self._database, self._day.killed_at)
-        for document in self._database.scan("users", USER_PAGE):
+        verdict.receipts = Receipts.read(self._database, self._day)
+        for document in self._database.scan("users", PAGE):
             self._judge_user(document)
             verdict.checked += 1
             if verdict.checked % TOLD_EVERY == 0:
@@ -104,15 +106,15 @@ class Judge:
         if index is None:
             self._verdict.blame(user_id, ["is not one of those who were loaded"])
             return
-        population = self._loaded.population
-        start, final = population.document(index), get_fields(document.fields)
-        expected = expect(population.rules, start, get_time(document.create_time), population.day)
+        rules = self._loaded.population.rules
+        start, final = self._loaded.document(index), get_fields(document.fields)
+        expected = expect(rules, start, get_time(document.create_time), self._day.day)
         self._verdict.fates[expected.fate] += 1
         if expected.fate is Fate.FAILED:
             self._verdict.failed.append(user_id)
         spends = self._day.spender.spends_of(index)
         touched = expected.fate is Fate.REFRESHED or spends.before or spends.after
-        problems = faults(population.rules, expected, start, final, spends)
+        problems = faults(rules, expected, start, final, spends)
         problems += self._left_alone(start, final) if touched else self._untouched(document, start, index)
         problems += self._receipt_faults(user_id, expected, final)
         self._verdict.blame(user_id, problems)
@@ -158,8 +160,9 @@ class Judge:
         named = sorted(error["userId"] for error in ledger.errors)
         if verdict.checked != self._loaded.population.users:
             verdict.blame("users", [f"{verdict.checked} are there, {self._loaded.population.users} were loaded"])
-        if named != sorted(verdict.failed):
-            odd = sorted(set(named) ^ set(verdict.failed))
+        missing, unexpected = set(verdict.failed) - set(named), set(named) - set(verdict.failed)
+        if unexpected or len(named) > len(set(named)) or (missing and self._day.is_full_scan):
+            odd = sorted(unexpected | missing)
             verdict.blame("errors", [f"not named once each as they ought to be: {odd[:10] or named[:10]}"])
         if verdict.receipts.unsettled:
             verdict.blame("jobs", [f"{verdict.receipts.unsettled} are not settled at the end of the day"])

@@ -69,9 +69,21 @@ def _received(handler: Callable[[Delivery], dict[str, Any]], event: CloudEvent) 
         return
     cost = Cost()
     wire = Wire(instance.connection(), Budget.of(OWN_SECONDS_MAX), cost)
-    context = Context(instance.settings(), instance.plans(), wire, lambda: datetime.now(UTC), stopping)
+    context = Context(instance.settings(), instance.plans(), wire, _clock(event), stopping)
     summary = handler(Delivery(_bytes(event.data), context))
     logs.info(handler.__name__, "done", **summary, reads=cost.reads, writes=cost.writes)
+
+
+def _clock(event: CloudEvent) -> Callable[[], datetime]:
+    """The clock of the delivery: the time, or, on the emulator, the event's attribute `asof`, which stands still."""
+    as_of = event.get("asof") if instance.settings().emulator_host else None
+    if as_of is None:
+        return lambda: datetime.now(UTC)
+    try:
+        fixed = datetime.fromisoformat(as_of).astimezone(UTC)
+    except ValueError:
+        raise BadEventError("its attribute asof is not a time like 2026-11-22T10:00:00Z") from None
+    return lambda: fixed
 
 
 def is_too_old(time: object, now: datetime) -> bool:
