@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.decision import SkipReason
+from shared.core.errors import UserErrorCode
 from shared.core.figures import (
     DURATION_RATIO,
     NAMES,
@@ -34,9 +35,9 @@ EFFORT = Effort(processing_ms=120, conflicts=2, reads=5, writes=9)
 REFRESHED = Outcome.refreshed("ann", 10, 50)
 SKIPPED = Outcome.skipped("bob", SkipReason.PAUSED)
 SUPERSEDED = Outcome.skipped("sue", SkipReason.SUPERSEDED)
-FAILED = Outcome.failed("cid", "bad_balance", "the balance is a text")
-AGAIN = Outcome.retry("dan", "contention", "the document keeps changing")
-NOBODY = Outcome.failed("", "unreadable_job", "no users")
+FAILED = Outcome.failed("cid", UserErrorCode.BAD_BALANCE, "the balance is a text")
+AGAIN = Outcome.retry("dan", UserErrorCode.CONTENTION, "the document keeps changing")
+NOBODY = Outcome.failed("", UserErrorCode.UNREADABLE_JOB, "no users")
 OUTCOMES = [REFRESHED, SKIPPED, SUPERSEDED, FAILED, AGAIN]
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.decision import SkipReason
+from shared.core.errors import UserErrorCode
 from shared.core.jobs import AttemptMode, Job, JobStatus, Snapshot, id_at_fraction, new_job_id, retry_job, settle
 from shared.core.outcomes import Outcome, OutcomeKind, Tally
 
@@ -21,9 +22,9 @@ IDS = ("ann", "bob", "cid")
 
 ANN_REFRESHED = Outcome.refreshed("ann", 10, 50)
 BOB_SKIPPED = Outcome.skipped("bob", SkipReason.PAUSED)
-CID_FAILED = Outcome.failed("cid", "bad_balance", "the balance is a text")
-ANN_AGAIN = Outcome.retry("ann", "write_failed", "aborted")
-CID_AGAIN = Outcome.retry("cid", "contention", "the document keeps changing")
+CID_FAILED = Outcome.failed("cid", UserErrorCode.BAD_BALANCE, "the balance is a text")
+ANN_AGAIN = Outcome.retry("ann", UserErrorCode.WRITE_FAILED, "aborted")
+CID_AGAIN = Outcome.retry("cid", UserErrorCode.CONTENTION, "the document keeps changing")
 
 
 def job(attempts: int = 1, user_ids: tuple[str, ...] = IDS, max_attempts: int = 3) -> Job:

@@ -7,6 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.core.decision import SkipReason
+from shared.core.errors import UserErrorCode
 from shared.core.outcomes import ERROR_CHARACTERS_MAX, Outcome, OutcomeKind, Tally
 
 outcomes = st.builds(Outcome, st.text(min_size=1), st.sampled_from(OutcomeKind))
@@ -28,7 +29,7 @@ outcomes = st.builds(Outcome, st.text(min_size=1), st.sampled_from(OutcomeKind))
             {"userId": "bob", "outcome": "skipped", "before": None, "after": None, "reason": "paused"},
         ),
         (
-            Outcome.failed("cid", "bad_balance", "the balance is a text"),
+            Outcome.failed("cid", UserErrorCode.BAD_BALANCE, "the balance is a text"),
             {"userId": "cid", "outcome": "failed", "before": None, "after": None},
         ),
     ],
@@ -38,17 +39,20 @@ def test_an_outcome_is_a_receipt(outcome, receipt):
     assert receipt == outcome.as_receipt()
 
 
-@pytest.mark.parametrize("outcome", [Outcome.failed("cid", "bad", "told"), Outcome.retry("cid", "bad", "told")])
+@pytest.mark.parametrize(
+    "outcome",
+    [Outcome.failed("cid", UserErrorCode.BAD_PLAN, "told"), Outcome.retry("cid", UserErrorCode.BAD_PLAN, "told")],
+)
 def test_an_outcome_with_a_code_is_an_error(outcome):
     """Who failed, with what code, in which words."""
-    assert outcome.as_error() == {"userId": "cid", "error": "told", "code": "bad"}
+    assert outcome.as_error() == {"userId": "cid", "error": "told", "code": "bad_plan"}
 
 
 @given(st.text(max_size=1000))
 @example("x" * 1_000_000)
 def test_the_text_of_an_error_is_bounded(text):
     """Errors are kept by the hundred in one document, and may quote what a user's document holds."""
-    error = Outcome.failed("cid", "bad", text).as_error()["error"]
+    error = Outcome.failed("cid", UserErrorCode.BAD_PLAN, text).as_error()["error"]
 
     assert text.startswith(error)
     assert min(len(text), ERROR_CHARACTERS_MAX) == len(error)
@@ -61,8 +65,8 @@ def test_a_tally_counts_by_kind():
             Outcome.refreshed("a", 0, 1),
             Outcome.refreshed("b", 0, 1),
             Outcome.skipped("c", SkipReason.DELETED),
-            Outcome.failed("d", "bad", "told"),
-            Outcome.retry("e", "bad", "told"),
+            Outcome.failed("d", UserErrorCode.BAD_PLAN, "told"),
+            Outcome.retry("e", UserErrorCode.BAD_PLAN, "told"),
         ]
     )
 
