@@ -1,4 +1,4 @@
-"""The Firestore emulator: found, started, waited for, and stopped again."""
+"""The Firestore emulator: found, started, waited for, and stopped again. `python -m dev.emulator` runs one by hand."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -14,9 +15,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dev.console import end_on_signals
+
 START_SECONDS_MAX = 60
 ANSWER_SECONDS_MAX = 5  # of one that is said to be running
 STOP_SECONDS_MAX = 5
+BY_HAND_PORT = 8686
 ASK_SECONDS_MAX = 30  # of gcloud, of Java
 MAIN_CLASS = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
 JAR_IN_SDK = "platform/cloud-firestore-emulator/cloud-firestore-emulator.jar"
@@ -152,3 +156,15 @@ def _told(command: list[str]) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return ended.stdout if ended.returncode == 0 else None
+
+
+def main() -> None:
+    """Run an emulator until Ctrl-C; PORT=8686 says where."""
+    end_on_signals()
+    with own_emulator(port=int(os.environ.get("PORT", BY_HAND_PORT))) as host:
+        print(f"export FIRESTORE_EMULATOR_HOST={host} GOOGLE_CLOUD_PROJECT=demo-credit-refresh", flush=True)
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
