@@ -12,8 +12,9 @@ import pytest
 import shared.services.build
 from shared.core.errors import SystemFailureError
 from shared.core.packing import FlushLimits, Packer
-from shared.core.runs import Cursor
+from shared.core.runs import Cursor, ScanRequest
 from shared.services.limits import Limits
+from shared.services.reports import BuildReport
 from shared.settings import Settings
 from tests.support.faults import Mode, ProcessEnded, WireError, nth
 from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
@@ -62,7 +63,7 @@ def test_a_completed_run_costs_one_read():
     world.build()
     context = world.context(NOON)
 
-    report = shared.services.build.build(context, shared.services.build.ScanRequest.AUTO, 60)
+    report = shared.services.build.build(context, ScanRequest.AUTO, 60)
 
     assert report.status == "completed"
     assert (context.wire.cost.reads, context.wire.cost.writes) == (1, 0)
@@ -126,19 +127,19 @@ def test_a_builder_that_lost_its_lease_can_not_flush(monkeypatch):
     users = population(30)
     world.users(users)
     take = Packer.take
-    overtaken = []
+    overtaken: list[BuildReport | None] = []
 
     def overtake(packer):
         if not overtaken:
-            overtaken.append(True)
-            overtaken.append(world.build(MIDNIGHT + timedelta(minutes=10)))
+            overtaken.append(None)
+            overtaken[0] = world.build(MIDNIGHT + timedelta(minutes=10))
         return take(packer)
 
     monkeypatch.setattr(Packer, "take", overtake)
     slow = world.build(MIDNIGHT)
 
     assert (slow.status, slow.counts.queued) == ("in_progress", 0)
-    assert overtaken[1].counts.queued == 30
+    assert overtaken[0].counts.queued == 30
     assert queued(world) == Counter(dict.fromkeys(users, 1))
 
 
@@ -290,7 +291,7 @@ def test_due_reads_only_those_whose_day_has_come():
     world.day(MIDNIGHT + DAY)
 
     context = world.context(MIDNIGHT + 2 * DAY)
-    report = shared.services.build.build(context, shared.services.build.ScanRequest.DUE, 60)
+    report = shared.services.build.build(context, ScanRequest.DUE, 60)
 
     assert (report.counts.scanned, report.counts.queued) == (20, 20)
     assert context.wire.cost.reads < 40  # of which some for the run, the switch and the roll-ups of the days before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from itertools import count
 
 import pytest
@@ -31,7 +32,7 @@ def test_keys_do_not_mix_and_are_bounded():
     """Whoever asks for a thousand runs fills no memory."""
     recent: Recent[int] = Recent(5, Clock())
     for n in range(1000):
-        assert recent.get(n, lambda n=n: n) == (n, False)
+        assert recent.get(n, partial(int, n)) == (n, False)
 
     assert len(recent._kept) <= KEPT_MAX
 

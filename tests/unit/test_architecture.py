@@ -188,11 +188,11 @@ def test_every_package_is_a_regular_one(package):
     assert SOURCES[package].name == "__init__.py"
 
 
-def functions_of(module: str) -> Iterator[ast.FunctionDef]:
+def functions_of(module: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     return (node for node in ast.walk(tree_of(module)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
-def lines_of(function: ast.FunctionDef) -> int:
+def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """From its name to its end, but for the docstring."""
     first, *_ = function.body
     lines = (function.end_lineno or 0) - function.lineno + 1

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from flask import Flask
+from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
@@ -24,7 +25,7 @@ SERVICE = "credit-refresh-monitor-abc-uc.a.run.app"
 
 
 def request_of(method="POST", **headers):
-    return Request(EnvironBuilder(method=method, headers=headers).get_environ())
+    return Request(EnvironBuilder(method=method, headers=Headers(headers)).get_environ())
 
 
 def passes(request):

@@ -176,7 +176,9 @@ def test_a_job_is_superseded_when_it_is_more_than_one_day_old(today, superseded)
 
 kinds = st.sampled_from(OutcomeKind)
 many = st.lists(kinds, max_size=20).map(
-    lambda drawn: [Outcome(f"user-{number}", kind, code="c", error="e") for number, kind in enumerate(drawn)]
+    lambda drawn: [
+        Outcome(f"user-{number}", kind, code=UserErrorCode.CONTENTION, error="e") for number, kind in enumerate(drawn)
+    ]
 )
 
 

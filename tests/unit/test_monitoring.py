@@ -21,7 +21,7 @@ def logged_actions() -> set[str]:
     """The first arguments of the calls of `logs`, and the functions' names, under which `done` is logged."""
     calls = [node for tree in TREES for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args]
     named = [each for each in calls if ast.unparse(each.func) in ("logs.info", "logs.warning", "logs.error")]
-    return {each.args[0].value for each in named if isinstance(each.args[0], ast.Constant)} | set(main.__all__)
+    return {str(each.args[0].value) for each in named if isinstance(each.args[0], ast.Constant)} | set(main.__all__)
 
 
 def words_in_code() -> set[str]:

@@ -27,7 +27,10 @@ def job(cron: str, **fields) -> ScheduledJob:
 
 def test_our_own_table_calls_builder_and_worker_with_bodies_they_accept():
     """What is deployed is read by the same code, and each body is one its function takes."""
-    kinds = {"credit_refresh_queue": QueueBody, "credit_refresh_worker": WorkerBody}
+    kinds: dict[str, type[QueueBody | WorkerBody]] = {
+        "credit_refresh_queue": QueueBody,
+        "credit_refresh_worker": WorkerBody,
+    }
     table = read_timetable()
 
     assert {row.function for row in table} == set(kinds)
