@@ -24,7 +24,7 @@ EVERY_ERROR = [kind for kind in CLASSES if not issubclass(kind, StrEnum)]
 
 @pytest.mark.parametrize("kind", EVERY_ERROR)
 def test_every_error_has_the_one_base(kind):
-    """Whoever catches the base catches all that is raised on purpose; each says what it means."""
+    """Catching the base class catches every error that is raised on purpose. Each class says what it means."""
     assert issubclass(kind, CreditRefreshError)
     assert kind.__doc__
 
@@ -48,7 +48,7 @@ def test_a_user_error_has_a_code_and_a_message():
     [(SystemFailureError, "unavailable"), (BreakerOpenError, "breaker_open"), (OutOfTimeError, "out_of_time")],
 )
 def test_a_system_failure_says_when_to_come_again(kind, code):
-    """After a minute, unless it is told otherwise."""
+    """The default is a minute."""
     assert (code, 60, 7) == (kind("x").code, kind("x").retry_after_seconds, kind("x", 7).retry_after_seconds)
 
 

@@ -1,4 +1,4 @@
-"""Outcomes: what became of one user, as a receipt, as an error, and in the tally of many."""
+"""Outcomes: one user's result as a receipt, as an error, and in a tally."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ outcomes = st.builds(Outcome, st.text(min_size=1), st.sampled_from(OutcomeKind))
     ],
 )
 def test_an_outcome_is_a_receipt(outcome, receipt):
-    """The refreshed with both balances, the skipped with the reason."""
+    """A refreshed user's receipt has both balances, a skipped user's the reason."""
     assert receipt == outcome.as_receipt()
 
 
@@ -44,14 +44,14 @@ def test_an_outcome_is_a_receipt(outcome, receipt):
     [Outcome.failed("cid", UserErrorCode.BAD_PLAN, "told"), Outcome.retry("cid", UserErrorCode.BAD_PLAN, "told")],
 )
 def test_an_outcome_with_a_code_is_an_error(outcome):
-    """Who failed, with what code, in which words."""
+    """It has the user's id, the code and the message."""
     assert outcome.as_error() == {"userId": "cid", "error": "told", "code": "bad_plan"}
 
 
 @given(st.text(max_size=1000))
 @example("x" * 1_000_000)
 def test_the_text_of_an_error_is_bounded(text):
-    """Errors are kept by the hundred in one document, and may quote what a user's document holds."""
+    """A document keeps hundreds of errors, and each may quote a user's document."""
     error = Outcome.failed("cid", UserErrorCode.BAD_PLAN, text).as_error()["error"]
 
     assert text.startswith(error)
@@ -59,7 +59,7 @@ def test_the_text_of_an_error_is_bounded(text):
 
 
 def test_a_tally_counts_by_kind():
-    """A user who is to be tried again is none of the three yet."""
+    """A user who will be tried again is in none of the three counts yet."""
     tally = Tally.of(
         [
             Outcome.refreshed("a", 0, 1),
@@ -75,7 +75,7 @@ def test_a_tally_counts_by_kind():
 
 @given(st.lists(outcomes), st.lists(outcomes))
 def test_tallies_add_up(some, others):
-    """Two tallies together are the tally of all; processed is refreshed, skipped and failed."""
+    """The sum of two tallies is the tally of all users. Processed is refreshed + skipped + failed."""
     both = Tally.of(some) + Tally.of(others)
 
     assert Tally.of(some + others) == both

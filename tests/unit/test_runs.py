@@ -1,4 +1,4 @@
-"""Runs: what a day's scan is, whose request it answers, and where it goes on."""
+"""Runs: what a day's scan is, which requests it covers, and where it goes on."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ COVERED = {
     (DUE, IN_PROGRESS): {"due", "auto"},
     (DUE, COMPLETED): {"due", "auto"},
     (DUE, SUPERSEDED): {"due", "auto"},
-    (ADOPT, IN_PROGRESS): EVERY_REQUEST,  # finished first, or those not reached would be granted
-    (ADOPT, COMPLETED): {"adopt"},  # what is due since is still to be refreshed
+    (ADOPT, IN_PROGRESS): EVERY_REQUEST,  # finished first; else users it has not reached would be granted
+    (ADOPT, COMPLETED): {"adopt"},  # users who became due since must still be refreshed
     (ADOPT, SUPERSEDED): EVERY_REQUEST,
 }
 
@@ -56,7 +56,7 @@ def run(scan: Scan = ALL, status: RunStatus = IN_PROGRESS, **more) -> Run:
 
 @pytest.mark.parametrize(("scan", "status", "requested"), list(product(Scan, RunStatus, ScanRequest)))
 def test_a_run_covers_what_it_does_already(scan, status, requested):
-    """All of scan, status and request: what is covered goes on or is done, what is not restarts the run."""
+    """For each scan, status and request: a covered request goes on with the run, any other restarts it."""
     covering = run(scan, status, last_full=LastFull(SUNDAY - ONE_DAY, "plans"))
 
     assert (requested.value in COVERED[scan, status]) == covering.covers(requested, "plans")
@@ -69,7 +69,7 @@ def test_a_run_covers_what_it_does_already(scan, status, requested):
     ids=["never", "other plans", "a week ago"],
 )
 def test_auto_is_not_covered_by_a_due_scan_where_it_would_read_everybody(status, last_full):
-    """Later the same day as well: else those waiting for it would wait until the next."""
+    """This also holds later the same day. Otherwise users who need the full scan would wait a day."""
     due = run(DUE, status, last_full=last_full)
 
     assert not due.covers(ScanRequest.AUTO, "plans")
@@ -95,7 +95,7 @@ def test_auto_is_not_covered_by_a_due_scan_where_it_would_read_everybody(status,
     ],
 )
 def test_auto_reads_everybody_weekly_and_after_a_change(requested, last_full, scan):
-    """`auto` is `due`, but `all` where nobody was read, something changed, or a week has passed."""
+    """`auto` is `due`, but `all` before the first full scan, after a change, or after a week."""
     assert scan is resolve(ScanRequest(requested), last_full, "f", SUNDAY)
 
 
@@ -120,7 +120,7 @@ def test_auto_reads_everybody_weekly_and_after_a_change(requested, last_full, sc
     ],
 )
 def test_a_new_run_begins_where_the_last_one_stopped(requested, previous, scan, cursor):
-    """And wraps around to there, so that nobody starves; where the last one ended, at the first user."""
+    """It wraps around to that place, so nobody starves. If the last run was completed, it begins at the first user."""
     begun = new_run(SUNDAY + ONE_DAY, ScanRequest(requested), previous, "f", NOW)
 
     assert begun == Run(
@@ -136,14 +136,14 @@ def test_a_new_run_begins_where_the_last_one_stopped(requested, previous, scan, 
 
 @pytest.mark.parametrize("requested", list(ScanRequest))
 def test_an_adoption_unfinished_at_midnight_is_finished_first(requested):
-    """It goes on behind those adopted already, without coming round to them: they are due for the new day."""
+    """It goes on after the users already adopted and does not return to them, because they are due on the new day."""
     begun = new_run(SUNDAY + ONE_DAY, requested, run(ADOPT, IN_PROGRESS, cursor=Cursor("mid")), "f", NOW)
 
     assert (begun.scan, begun.cursor, begun.wrap_until) == (ADOPT, Cursor("mid"), None)
 
 
 def test_a_run_is_restarted_from_the_first_user():
-    """The same day's run as another scan; what it queued and who leased it stays, the rest is found again."""
+    """The run stays the same day's. Its queued users and its lease stay; everything else is found again."""
     ended = run(
         DUE,
         COMPLETED,
@@ -165,7 +165,7 @@ def test_a_run_is_restarted_from_the_first_user():
 
 
 def test_a_lease_is_half_open():
-    """Nobody else scans until it ends; at its end it is over."""
+    """No other builder scans before it ends. At the moment it ends it is over."""
     leased = run().leased("token", NOW)
 
     assert (leased.token, leased.flushes) == ("token", 1)
@@ -180,7 +180,7 @@ def test_a_lease_is_half_open():
     [(ALL, LastFull(SUNDAY, "new")), (ADOPT, LastFull(SUNDAY, "new")), (DUE, LastFull(SUNDAY, "f"))],
 )
 def test_a_completed_run_says_whether_everybody_was_read(scan, last_full):
-    """A `due` scan hands on what the last full one said."""
+    """A `due` scan keeps what the last full scan recorded."""
     begun = run(scan, cursor=Cursor("zoe"), lease_until=NOW, fingerprint="new", last_full=LastFull(SUNDAY, "f"))
 
     completed = begun.completed(NOW)
@@ -192,7 +192,7 @@ def test_a_completed_run_says_whether_everybody_was_read(scan, last_full):
 
 
 def test_a_superseded_run_keeps_its_cursor():
-    """The day after begins there."""
+    """The next day's run begins there."""
     left = run(cursor=Cursor("mid"), lease_until=NOW, flushes=3).superseded()
 
     assert (SUPERSEDED, Cursor("mid"), None, 4) == (left.status, left.cursor, left.lease_until, left.flushes)
@@ -205,7 +205,7 @@ def checkpoint(
 
 
 def test_a_flush_that_goes_on_moves_its_mark():
-    """The cursor stays; of one flush there is one checkpoint, those of flushes broken off before stand beside it."""
+    """The cursor stays. A flush has one checkpoint; checkpoints of earlier, unfinished flushes are kept beside it."""
     broken = run(cursor=Cursor("ada")).with_checkpoint(checkpoint("zoe", "ann"))
 
     going_on = broken.with_checkpoint(checkpoint("max", "bob")).with_checkpoint(checkpoint("max", "eve"))
@@ -215,7 +215,7 @@ def test_a_flush_that_goes_on_moves_its_mark():
 
 
 def test_a_mark_is_kept_until_the_cursor_is_past_it():
-    """Up to there users are passed who are in jobs already."""
+    """Until then the scan passes users who are in jobs already."""
     checkpoints = checkpoint("mia"), checkpoint("zoe"), checkpoint("bob", wrapped=True)
     with_checkpoint = run(checkpoints=checkpoints)
 
@@ -228,7 +228,7 @@ def test_a_mark_is_kept_until_the_cursor_is_past_it():
 
 
 def test_marks_are_few():
-    """Each is left by a builder that ended in the middle of a flush."""
+    """Each was left by a builder that ended in the middle of a flush, so there can't be many."""
     with_checkpoint = run()
     for number in range(CHECKPOINTS_MAX + 5):
         with_checkpoint = with_checkpoint.with_checkpoint(checkpoint(f"user-{number:02}"))
@@ -239,7 +239,7 @@ def test_marks_are_few():
 
 
 def test_a_mark_tells_who_is_in_a_job():
-    """Of those scanned up to its cursor, those up to its place; in a scan of the due, by dueOn first."""
+    """Of the users scanned up to its cursor, those up to its position are. A `due` scan is ordered by dueOn first."""
     one = checkpoint("mia", "eve", "2026-11-22")
 
     scanned = [Cursor("zoe", "2026-11-21"), Cursor("mia", "2026-11-22"), Cursor("mo", "2026-11-22")]
@@ -257,7 +257,7 @@ def test_a_mark_tells_who_is_in_a_job():
 
 @given(st.lists(counts, max_size=8))
 def test_flushes_add_up(found):
-    """A run counts what its flushes found, and every flush moves it on."""
+    """A run adds up what its flushes found."""
     advancing = run()
     for one in found:
         advancing = advancing.found(ScanTally(one))
@@ -269,7 +269,7 @@ def test_flushes_add_up(found):
 
 @given(st.lists(st.integers(0, 150), max_size=5))
 def test_a_run_keeps_the_first_hundred_errors(sizes):
-    """All are counted; the first hundred are named, whatever the flushes they came in."""
+    """All errors are counted, and the first hundred are kept, over all flushes."""
     advancing, named = run(), []
     for size in sizes:
         errors = [{"userId": f"user-{len(named) + number}"} for number in range(size)]
@@ -282,7 +282,7 @@ def test_a_run_keeps_the_first_hundred_errors(sizes):
 
 @given(user_ids, st.none() | st.text())
 def test_a_cursor_comes_back_as_it_was(user_id, due_on):
-    """Whatever the id, and whatever somebody wrote into dueOn."""
+    """This holds for any id and for any text in dueOn."""
     cursor = Cursor(user_id, due_on)
 
     assert cursor == Cursor.parse(str(cursor))
@@ -299,10 +299,10 @@ def test_a_cursor_comes_back_as_it_was(user_id, due_on):
     ],
 )
 def test_a_cursor_is_read(text, cursor):
-    """An id alone, or behind its dueOn."""
+    """Its text is an id, or a dueOn and an id."""
     assert cursor == Cursor.parse(text)
 
 
 def test_a_runs_id_is_its_day():
-    """The local date, as text."""
+    """The id is the local date as text."""
     assert run().day == SUNDAY

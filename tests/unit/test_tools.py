@@ -12,11 +12,11 @@ TOOLS = [
     ".".join(path.relative_to(BUNDLE).with_suffix("").parts)
     for folder in ("bench", "deploy", "dev")
     for path in sorted((BUNDLE / folder).glob("*.py"))
-    if path.stem != "__main__"  # which is run, never imported
+    if path.stem != "__main__"  # it is run, never imported
 ]
 
 
 @pytest.mark.parametrize("module", TOOLS)
 def test_every_tool_can_be_imported(module):
-    """And does nothing when it is."""
+    """Importing it runs nothing."""
     assert importlib.import_module(module).__doc__
