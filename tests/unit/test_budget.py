@@ -26,16 +26,16 @@ def test_a_budget_runs_out():
 
 @given(seconds, seconds, seconds)
 def test_a_part_never_outlives_the_whole(whole, passed, part):
-    """`at_most` ends after its seconds or with the budget, whichever is first."""
+    """`and_not_after` ends after its own seconds or with the other budget, whichever is first."""
     clock = Clock()
     budget = Budget.of(whole, clock)
     clock.pass_by(passed)
 
-    assert min(part, budget.remaining_seconds) == budget.at_most(part).remaining_seconds
+    assert min(part, budget.remaining_seconds) == Budget.of(part, clock).and_not_after(budget).remaining_seconds
 
 
 @given(seconds, seconds, st.integers(-100, 100))
-def test_a_last_word_is_counted_from_the_end(whole, passed, more):
+def test_a_grace_period_is_counted_from_the_end(whole, passed, more):
     """`shifted_by` moves the end, even one that has passed. A negative shift keeps a reserve."""
     clock = Clock()
     longer = Budget.of(whole, clock).shifted_by(more)
