@@ -5,11 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 FIREBASE := tests/firebase/node_modules/.ready
+# One lock file serves every platform and each Python from 3.11 on. Pins change only where a *.in file asks for it.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+    --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 # What needs more than Python, Java and the emulator.
 FURTHER := tests/app/test_node_app.py tests/auth tests/browser tests/deploy tests/rules
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-all test-deploy firebase lint soak screenshots emulator
+.PHONY: help demo dev test test-all test-deploy firebase lint hooks lock soak screenshots emulator
 .PHONY: bench bench-growth bench-year bench-idle bench-simulate clean
 
 help: ## list the commands
@@ -21,8 +24,13 @@ demo: $(READY) emulator ## one simulated day on the emulator, self-checking (USE
 dev: $(READY) emulator ## all of it beside your app at http://localhost:8080 (TICK=5 SAMPLES=30 ADOPT=0 …)
 	@$(BIN)/python -m dev.serve
 
-test: lint $(READY) emulator ## lint, types and the suite
+ifdef T
+test: $(READY) emulator
+	$(BIN)/python -m pytest $(T)
+else
+test: lint $(READY) emulator ## lint, types and the suite; T=tests/unit/test_plans.py runs that alone
 	$(BIN)/python -m pytest -n auto $(FURTHER:%=--ignore=%)
+endif
 
 test-all: lint $(READY) emulator firebase ## … and what needs Node, Chromium, gcloud or shellcheck: what CI runs
 	$(BIN)/python -m pytest -n auto --ignore=tests/deploy
@@ -40,6 +48,14 @@ lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+hooks: $(READY) ## have git run lint before each commit
+	$(BIN)/pre-commit install
+
+lock: $(READY) ## pin what the *.in files name in the requirements files (UPGRADE=1: newest versions)
+	$(LOCK) requirements.in -o requirements.txt
+	$(LOCK) deploy/requirements-tracing.in -c requirements.txt -o deploy/requirements-tracing.txt
+	$(LOCK) requirements-dev.in -c deploy/requirements-tracing.txt -o requirements-dev.txt
 
 soak: $(READY) emulator ## the model: random histories with crashes, for an hour (SOAK_SECONDS=3600)
 	@$(BIN)/python -m tests.model.soak
@@ -65,13 +81,13 @@ bench-simulate: $(READY) emulator ## 1, 10 and 100 million users, simulated
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) tests/firebase/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-$(READY): requirements.txt requirements-dev.txt deploy/requirements-tracing.txt
+$(READY): requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "Python 3.11 or newer is needed; PYTHON=python3.12 make … names another one." >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' || \
 	    { echo "Python's venv module is not complete (on Debian: apt-get install python3-venv)." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
 $(FIREBASE): tests/firebase/package.json tests/firebase/package-lock.json

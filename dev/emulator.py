@@ -1,10 +1,11 @@
-"""The Firestore emulator: started, waited for, and stopped again."""
+"""The Firestore emulator: started, waited for, and stopped again. `python -m dev.emulator` runs one by hand."""
 
 from __future__ import annotations
 
 import os
 import socket
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -12,12 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dev.console import end_on_signals
 from dev.emulator_install import MAIN_CLASS, EmulatorError, install
 
 START_SECONDS_MAX = 60
 ANSWER_SECONDS_MAX = 5  # of one that is said to be running
 STOP_SECONDS_MAX = 5
 LOOPBACK = "127.0.0.1"
+BY_HAND_PORT = 8686
 
 __all__ = ["EmulatorError", "clear", "emulator", "free_port", "own_emulator", "start", "stop"]
 
@@ -101,3 +104,15 @@ def _wait_until_up(host: str, process: subprocess.Popen[bytes] | None, seconds_m
             time.sleep(0.1)
     named = "; FIRESTORE_EMULATOR_HOST names it, start it or unset that" if process is None else ""
     raise EmulatorError(f"No Firestore emulator answers at {host} within {seconds_max} s{named}.")
+
+
+def main() -> None:
+    """Run an emulator until Ctrl-C; PORT=8686 says where."""
+    end_on_signals()
+    with own_emulator(port=int(os.environ.get("PORT", BY_HAND_PORT))) as host:
+        print(f"export FIRESTORE_EMULATOR_HOST={host} GOOGLE_CLOUD_PROJECT=demo-credit-refresh", flush=True)
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

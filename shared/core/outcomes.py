@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from shared.core.decision import SkipReason
+from shared.core.errors import UserErrorCode
 from shared.core.plans import Balance
 
 ERROR_CHARACTERS_MAX = 200  # an error may quote what a user's document holds, and hundreds are kept in one document
@@ -31,7 +32,7 @@ class Outcome:
     before: Balance | None = None
     after: Balance | None = None
     reason: SkipReason | None = None
-    code: str | None = None
+    code: UserErrorCode | None = None
     error: str | None = None
 
     @classmethod
@@ -43,11 +44,11 @@ class Outcome:
         return cls(user_id, OutcomeKind.SKIPPED, reason=reason)
 
     @classmethod
-    def failed(cls, user_id: str, code: str, error: str) -> Outcome:
+    def failed(cls, user_id: str, code: UserErrorCode, error: str) -> Outcome:
         return cls(user_id, OutcomeKind.FAILED, code=code, error=error)
 
     @classmethod
-    def retry(cls, user_id: str, code: str, error: str) -> Outcome:
+    def retry(cls, user_id: str, code: UserErrorCode, error: str) -> Outcome:
         return cls(user_id, OutcomeKind.RETRY, code=code, error=error)
 
     @property

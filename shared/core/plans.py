@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from shared.core.errors import ConfigurationError, UserError
+from shared.core.errors import ConfigurationError, UserError, UserErrorCode
 
 Balance = int | float
 E = TypeVar("E", bound=StrEnum)
@@ -65,7 +65,9 @@ class Plan:
         granted = after - balance
         for number in (after, granted if isinstance(granted, int) else 0):  # a fraction is stored as a double
             if not INT64_MIN <= number <= INT64_MAX:
-                raise UserError("out_of_range", f"{number!r} would not fit in 64 bits; correct the balance by hand")
+                raise UserError(
+                    UserErrorCode.OUT_OF_RANGE, f"{number!r} would not fit in 64 bits; correct the balance by hand"
+                )
         return after
 
     def _apply(self, balance: Balance) -> Balance:
@@ -91,7 +93,9 @@ class PlanTable:
         plan = self.plans.get(self.default if name is None else name)
         if plan is None:
             known = ", ".join(sorted(self.plans))
-            raise UserError("unknown_plan", f"plan {_shown(name)} is not one of {known}; add it or correct the user")
+            raise UserError(
+                UserErrorCode.UNKNOWN_PLAN, f"plan {_shown(name)} is not one of {known}; add it or correct the user"
+            )
         return plan
 
 

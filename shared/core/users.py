@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from shared.core.errors import UserError
+from shared.core.errors import UserError, UserErrorCode
 from shared.core.plans import Balance
 
 
@@ -92,9 +92,9 @@ def waiting_since(raw: RawUser, updated_at: datetime, default_plan: str) -> date
 
 def _balance(value: object) -> Balance:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UserError("bad_balance", f"the balance is {_kind(value)}, not a number; correct it by hand")
+        raise UserError(UserErrorCode.BAD_BALANCE, f"the balance is {_kind(value)}, not a number; correct it by hand")
     if not math.isfinite(value):
-        raise UserError("bad_balance", f"the balance is {value}, not a finite number; correct it by hand")
+        raise UserError(UserErrorCode.BAD_BALANCE, f"the balance is {value}, not a finite number; correct it by hand")
     return value
 
 
@@ -103,7 +103,7 @@ def _plan(value: object) -> str | None:
         return None
     if isinstance(value, str):
         return value
-    raise UserError("bad_plan", f"the plan is {_kind(value)}, not a text; correct it by hand")
+    raise UserError(UserErrorCode.BAD_PLAN, f"the plan is {_kind(value)}, not a text; correct it by hand")
 
 
 def _periods(value: object) -> Mapping[str, date]:
@@ -128,7 +128,7 @@ def _anchor(value: object, raw: RawUser, zone: ZoneInfo) -> date:
 def _paused(value: object) -> bool:
     if value is None or isinstance(value, bool):
         return bool(value)
-    raise UserError("bad_stamp", f"the stamp's paused is {_kind(value)}, not true or false")
+    raise UserError(UserErrorCode.BAD_STAMP, f"the stamp's paused is {_kind(value)}, not true or false")
 
 
 def _last_grant(stamp: Mapping[str, Any]) -> LastGrant | None:
@@ -141,13 +141,13 @@ def _last_grant(stamp: Mapping[str, Any]) -> LastGrant | None:
 def _mapping(what: str, value: object) -> Mapping[str, Any]:
     if isinstance(value, dict):
         return value
-    raise UserError("bad_stamp", f"{what} is {_kind(value)}, not a map; remove it to start afresh")
+    raise UserError(UserErrorCode.BAD_STAMP, f"{what} is {_kind(value)}, not a map; remove it to start afresh")
 
 
 def _date(what: str, value: object) -> date:
     day = parse_date(value) if isinstance(value, str) else None
     if day is None:
-        raise UserError("bad_stamp", f"{what} is not a date like 2026-11-22; remove it to start afresh")
+        raise UserError(UserErrorCode.BAD_STAMP, f"{what} is not a date like 2026-11-22; remove it to start afresh")
     return day
 
 

@@ -70,7 +70,7 @@ def _tracer() -> Any | None:
     except ImportError as exc:
         logs.error(
             "tracing_unavailable",
-            f"{exc}; add deploy/requirements-tracing.txt to requirements.txt, or unset {ENDPOINTS[0]}",
+            f"{exc}; put deploy/requirements-tracing.txt in place of requirements.txt, or unset {ENDPOINTS[0]}",
         )
         return None
     resource = Resource.create({"service.name": os.environ.get("K_SERVICE", SERVICE_NAME)})

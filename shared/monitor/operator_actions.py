@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from shared import logs
-from shared.core.errors import ConflictError, NotFoundError, NotPossibleError, StoreError
+from shared.core.errors import ConflictError, NotFoundError, NotPossibleError, StoreError, UserErrorCode
 from shared.core.figures import requeued
 from shared.core.jobs import JobStatus
 from shared.core.runs import Run, RunStatus
@@ -71,7 +71,7 @@ def pause_user(context: Context, operator: Operator, user_id: str, *, paused: bo
 def _is_paused(raw: RawUser) -> bool:
     stamp = {} if raw.stamp in (ABSENT, None) else raw.stamp
     if not isinstance(stamp, dict):
-        raise NotPossibleError("bad_stamp", "the user's stamp is not a map; remove it first", "userId")
+        raise NotPossibleError(UserErrorCode.BAD_STAMP, "the user's stamp is not a map; remove it first", "userId")
     return stamp.get("paused") is True
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from shared import logs
 from shared.core.decision import SkipReason
-from shared.core.errors import UnreadableJobError
+from shared.core.errors import UnreadableJobError, UserErrorCode
 from shared.core.figures import Effort, figures_of, rolled_up
 from shared.core.jobs import AttemptMode, Job, Settlement, Snapshot, settle
 from shared.core.outcomes import Outcome
@@ -63,7 +63,9 @@ class Attempt:
             job = parse_job(self._claim)
         except UnreadableJobError as exc:
             job = unreadable_job(self._claim, self._context.schedule.day_of(self._context.clock()))
-            return job, [Outcome.failed(user_id, "unreadable_job", str(exc)) for user_id in job.user_ids or ("",)]
+            return job, [
+                Outcome.failed(user_id, UserErrorCode.UNREADABLE_JOB, str(exc)) for user_id in job.user_ids or ("",)
+            ]
         if job.mode is AttemptMode.ABANDON:
             return job, [_fail_lost(user_id) for user_id in job.user_ids]
         return job, self._refresh_users(job)
@@ -114,7 +116,7 @@ def _user(snapshot: Snapshot, plans: PlanTable) -> User:
 
 def _fail_lost(user_id: str) -> Outcome:
     return Outcome.failed(
-        user_id, "attempts_used_up", "every worker that tried this job ended before it could settle it"
+        user_id, UserErrorCode.ATTEMPTS_USED_UP, "every worker that tried this job ended before it could settle it"
     )
 
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from shared import logs
 from shared.core.decision import AlreadyApplied, Decision, Grant, Skip, SkipReason, decide
-from shared.core.errors import StoreError, SystemFailureError, UserError
+from shared.core.errors import StoreError, SystemFailureError, UserError, UserErrorCode
 from shared.core.mending import Mend, corrections_of
 from shared.core.outcomes import Outcome
 from shared.core.users import User, read_user
@@ -61,7 +61,7 @@ class Granter:
         self._users: UserStore = context.users(wire)
         self._request = request
         self._outcomes: dict[str, Outcome] = {}
-        self._reasons: dict[str, tuple[str, str]] = {}  # why a user has to be tried again: code and message
+        self._reasons: dict[str, tuple[UserErrorCode, str]] = {}  # why a user has to be tried again: code and message
         self._must_wait = False
         self.conflicts = 0
 
@@ -120,9 +120,9 @@ class Granter:
             if document is None:
                 self._settle(Outcome.skipped(user_id, SkipReason.DELETED))
             elif isinstance(document, SystemFailureError):
-                self._settle(Outcome.retry(user_id, "read_failed", str(document)))
+                self._settle(Outcome.retry(user_id, UserErrorCode.READ_FAILED, str(document)))
             elif isinstance(document, StoreError):
-                self._settle(Outcome.failed(user_id, "read_rejected", str(document)))
+                self._settle(Outcome.failed(user_id, UserErrorCode.READ_REJECTED, str(document)))
             else:
                 known += self._checked(document)
         return known
@@ -175,14 +175,17 @@ class Granter:
                 case WriteStatus.WRITTEN:
                     self._settle(self._written(write))
                 case WriteStatus.REJECTED:
-                    self._settle(Outcome.failed(write.user_id, "write_rejected", result.message))
+                    self._settle(Outcome.failed(write.user_id, UserErrorCode.WRITE_REJECTED, result.message))
                 case WriteStatus.CHANGED:
                     self.conflicts += 1
-                    self._reasons[write.user_id] = ("contention", "the document keeps changing under the refresh")
+                    self._reasons[write.user_id] = (
+                        UserErrorCode.CONTENTION,
+                        "the document keeps changing under the refresh",
+                    )
                     again.append(Candidate(write.user_id))
                 case WriteStatus.TRANSIENT:
                     self._must_wait = True
-                    self._reasons[write.user_id] = ("write_failed", result.message)
+                    self._reasons[write.user_id] = (UserErrorCode.WRITE_FAILED, result.message)
                     again.append(Candidate(write.user_id))
         return again
 
@@ -214,4 +217,4 @@ def capture_user_error(user_id: str, step: Callable[[], T]) -> T | Outcome:
         raise
     except Exception as exc:  # noqa: BLE001 (one user's data must not stop the others)
         logs.error("user_step_failed", f"unexpected {type(exc).__name__}", exc_info=True, userId=user_id)
-        return Outcome.failed(user_id, "internal", f"unexpected {type(exc).__name__}; see the log")
+        return Outcome.failed(user_id, UserErrorCode.INTERNAL, f"unexpected {type(exc).__name__}; see the log")

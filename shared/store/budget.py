@@ -22,14 +22,10 @@ class Budget:
     def remaining_seconds(self) -> float:
         return max(0.0, self.ends_at - self.monotonic())
 
-    def at_most(self, seconds: float) -> Budget:
-        """The part of this budget that ends after `seconds` at the latest."""
-        return Budget(min(self.ends_at, self.monotonic() + seconds), self.monotonic)
-
     def and_not_after(self, other: Budget) -> Budget:
         """This budget, or the other if that ends first."""
         return self if self.ends_at <= other.ends_at else other
 
     def shifted_by(self, seconds: float) -> Budget:
-        """For the last word: what must still be written once the time is up."""
+        """A budget that ends this much later: time for what must still be written. A negative shift keeps a reserve."""
         return Budget(self.ends_at + seconds, self.monotonic)

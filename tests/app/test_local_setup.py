@@ -66,7 +66,7 @@ def test_sample_users_come_to_an_empty_project_only(world):
     """As many as are asked for; and at TICK=0 nobody calls anything."""
     empty = World()
     for each in (empty, world):
-        with running_credit_refresh(GOOGLE_CLOUD_PROJECT=each.settings.project, SAMPLES="4", TICK="0"):
+        with running_credit_refresh(GOOGLE_CLOUD_PROJECT=str(each.settings.project), SAMPLES="4", TICK="0"):
             pass
 
     assert (len(empty.all("users")), len(world.all("users"))) == (4, 2)
@@ -129,7 +129,7 @@ def test_the_ready_file_is_there_from_the_start_to_the_end(tmp_path):
     """One of an earlier run that was killed is not taken for ours."""
     ready = tmp_path / "ready.json"
     ready.write_text("left over")
-    with serve("--ready-file", str(ready), GOOGLE_CLOUD_PROJECT=World().settings.project) as process:
+    with serve("--ready-file", str(ready), GOOGLE_CLOUD_PROJECT=str(World().settings.project)) as process:
         while not ready.exists() or not ready.read_text().startswith("{"):
             time.sleep(0.05)
         url = json.loads(ready.read_text())["url"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from flask import jsonify
@@ -146,7 +147,7 @@ def test_what_is_unchanged_is_not_read_aloud_again(page, stub):
 def test_every_text_stands_out_from_its_ground(page, stub, options, tone):
     """A contrast of 4.5 at least (WCAG AA), in light and dark, in each state."""
     reasons = [{"code": "queue_lag", "message": "the oldest due job has waited for 3 h"}]
-    changes = {
+    changes: dict[str, dict[str, Any]] = {
         "good": {},
         "bad": {"health": {"status": "unhealthy", "reasons": reasons}},
         "paused": {"paused": True},

@@ -17,7 +17,7 @@ def test_a_day_goes_by_and_users_are_adopted(browser):
     """By two clicks; what came of each is shown."""
     world = World()
     world.users({"ann": {"credits": 3}, "ben": {"credits": 4}})
-    project = world.settings.project
+    project = str(world.settings.project)
     with (
         running_credit_refresh(GOOGLE_CLOUD_PROJECT=project, TICK="0") as found,
         opened(browser) as (page, complaints),

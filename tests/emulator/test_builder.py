@@ -17,6 +17,7 @@ from shared.core.scan_choice import CHANGED
 from shared.services.build import Builder, build
 from shared.services.find import UserFinder
 from shared.services.limits import Limits
+from shared.services.reports import BuildReport
 from shared.settings import Settings
 from tests.support.faults import Mode, ProcessEnded, WireError, nth
 from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
@@ -129,19 +130,19 @@ def test_a_builder_that_lost_its_lease_can_not_flush(monkeypatch):
     users = population(30)
     world.users(users)
     take = Packer.take
-    overtaken = []
+    overtaken: list[BuildReport | None] = []
 
     def overtake(packer):
         if not overtaken:
-            overtaken.append(True)
-            overtaken.append(world.build(MIDNIGHT + timedelta(minutes=10)))
+            overtaken.append(None)
+            overtaken[0] = world.build(MIDNIGHT + timedelta(minutes=10))
         return take(packer)
 
     monkeypatch.setattr(Packer, "take", overtake)
     slow = world.build(MIDNIGHT)
 
     assert (slow.status, slow.counts.queued) == ("in_progress", 0)
-    assert overtaken[1].counts.queued == 30
+    assert overtaken[0].counts.queued == 30
     assert queued(world) == Counter(dict.fromkeys(users, 1))
 
 

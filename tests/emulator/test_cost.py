@@ -21,7 +21,7 @@ def day(tmp_path_factory):
     logs = tmp_path_factory.mktemp("cost")
     world = World(slot_seconds=SLOT_SECONDS)
     world.users(population(USERS, plan="free"))
-    with billing(world.settings.emulator_host) as (host, bill):
+    with billing(str(world.settings.emulator_host)) as (host, bill):
         environ = {
             "FIRESTORE_EMULATOR_HOST": host,
             "GOOGLE_CLOUD_PROJECT": world.settings.project,

@@ -19,7 +19,7 @@ SLOT_SECONDS = 86_400 // SLOTS
 @pytest.fixture
 def billed():
     """Makes a world behind a proxy; what a step costs in it is counted on the wire."""
-    with billing(World().settings.emulator_host) as (host, bill):
+    with billing(str(World().settings.emulator_host)) as (host, bill):
 
         def in_world(**settings):
             return World(host, **settings), lambda step: cost_of(bill, step)

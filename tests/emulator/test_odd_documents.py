@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
 # The emulator stamps create times by the real clock, and before its sign-up nobody has a period.
 LATER = 36_525 * DAY
 
-BAD = {
+BAD: dict[str, tuple[dict[str, Any], str]] = {
     "text": ({"credits": "50"}, "bad_balance"),
     "true": ({"credits": True}, "bad_balance"),
     "null": ({"credits": None}, "bad_balance"),
@@ -28,7 +29,7 @@ BAD = {
     "grant-too-large": ({"credits": -(2**63)}, "out_of_range"),
     "too-much": ({"credits": 2**63 - 5, "plan": "adder"}, "out_of_range"),
 }
-UNUSUAL = {
+UNUSUAL: dict[str, tuple[dict[str, Any], Any]] = {
     "negative": ({"credits": -7}, 50),
     "fraction": ({"credits": 0.25, "plan": "adder"}, 10.25),
     "large": ({"credits": 2**62}, 2**62),

@@ -8,6 +8,7 @@ import time
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 from google.events.cloud.firestore import DocumentEventData
@@ -22,6 +23,8 @@ SECONDS_MAX = 10
 
 
 class _Receiver(BaseHTTPRequestHandler):
+    server: Receiver
+
     def do_POST(self):
         event = DocumentEventData.pb().FromString(self.rfile.read(int(self.headers["Content-Length"])))
         self.send_response(self.server.statuses.pop(0) if self.server.statuses else 204)
@@ -37,7 +40,8 @@ class Receiver(ThreadingHTTPServer):
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Receiver)
-        self.events, self.statuses = queue.Queue(), []
+        self.events: queue.Queue[Any] = queue.Queue()
+        self.statuses: list[int] = []
 
     def next(self):
         return self.events.get(timeout=SECONDS_MAX)

@@ -7,12 +7,14 @@ import threading
 import time
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import grpc
 import pytest
 
 from shared.core.errors import SystemFailureError
-from shared.services.work import Attempt, Worker, work
+from shared.services.attempt import Attempt
+from shared.services.work import Worker, work
 from shared.store.budget import Budget
 from shared.store.jobs import JobStore
 from shared.store.wire import Wire
@@ -260,7 +262,7 @@ def test_told_to_stop_before_it_begins_a_worker_claims_nothing():
     assert (report.claimed, report.has_more) == (0, True)
 
 
-def test_what_is_claimed_and_not_begun_is_handed_back_uncounted():
+def test_what_is_claimed_and_not_begun_is_handed_back_uncounted(monkeypatch):
     """Told to stop between the claim and the first write, the worker gives the job back as it was."""
     world = World()
     users = population(5)
@@ -275,7 +277,7 @@ def test_what_is_claimed_and_not_begun_is_handed_back_uncounted():
         stopping.set()
         return claims
 
-    worker._queue.claim = claim_then_stop
+    monkeypatch.setattr(worker._queue, "claim", claim_then_stop)
     report = worker.run()
     states = {(job["status"], job["attempts"], job["visibleAt"]) for job in world.jobs().values()}
     resumed = world.work()
@@ -500,9 +502,13 @@ def test_an_unreadable_job_fails_alone_at_the_head_of_the_queue():
     users = population(20)
     world.users(users)
     world.build()
-    for n, garbage in enumerate(
-        [{"v": 1}, {"v": "x", "runId": 7}, {"v": 1, "runId": "2026-11-22", "userIds": "all"}, {}]
-    ):
+    unreadable: list[dict[str, Any]] = [
+        {"v": 1},
+        {"v": "x", "runId": 7},
+        {"v": 1, "runId": "2026-11-22", "userIds": "all"},
+        {},
+    ]
+    for n, garbage in enumerate(unreadable):
         world.put(f"credit_refresh_jobs/0-garbage-{n}", {**garbage, "visibleAt": MIDNIGHT - DAY})
 
     report = world.work()

@@ -177,7 +177,7 @@ class Days(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.resources = ExitStack()
-        self.world: World | None = None
+        self.world: Any = None  # a World, once deployed
 
     @initialize(
         began=st.sampled_from(BEGINNINGS),
@@ -217,7 +217,7 @@ class Days(RuleBasedStateMachine):
         self.connections = {id(each): self.world.connect(host, each) for each in wires}
         for connection in [*self.connections.values(), self.world.connection, self.world.admin.connection]:
             self.resources.callback(connection.client.transport.close)
-        self.resources.callback(clear, host, self.world.settings.project)
+        self.resources.callback(clear, host, str(self.world.settings.project))
 
     def _patch(self) -> None:
         """No waiting between tries; threads as the model runs them."""
@@ -446,10 +446,10 @@ class Days(RuleBasedStateMachine):
         reports = [self._build(scan), self._build(scan)]
         assert [report and report.status for report in reports] == ["completed"] * 2
         self.now = self._midnight(self._today + DAY) - timedelta(minutes=1)
-        reports = [self._work()]
-        while reports[-1].claimed and len(reports) < CALLS_TO_REST_MAX:
-            reports.append(self._work())
-        assert not reports[-1].claimed
+        worked = [self._work()]
+        while worked[-1].claimed and len(worked) < CALLS_TO_REST_MAX:
+            worked.append(self._work())
+        assert not worked[-1].claimed
         self.now += timedelta(minutes=1)
 
     def _assert_nobody_is_forgotten(self) -> None:

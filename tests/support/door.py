@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from inspect import unwrap
 
 from flask import Flask, Request, Response, jsonify, request
 from flask.testing import FlaskClient
@@ -32,8 +33,8 @@ def door(monkeypatch, environ: Mapping[str, str]) -> Door:
     for name, value in environ.items():
         monkeypatch.setenv(name, value)  # firebase_admin reads its own
     monkeypatch.setattr(instance, "settings", lambda: settings)
-    monkeypatch.setattr(instance, "project", instance.once(instance.project.__wrapped__))
-    monkeypatch.setattr(auth, "_tokens", instance.once(auth._tokens.__wrapped__))
+    monkeypatch.setattr(instance, "project", instance.once(unwrap(instance.project)))
+    monkeypatch.setattr(auth, "_tokens", instance.once(unwrap(auth._tokens)))
     app = Flask("door")
     app.add_url_rule("/", view_func=lambda: endpoint.error_boundary(_who)(request), methods=["POST"])
     return Door(app.test_client())

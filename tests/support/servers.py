@@ -63,7 +63,7 @@ class Server:
 
 
 @contextmanager
-def server(target: str, log: Path, **environ: str) -> Iterator[Server]:
+def server(target: str, log: Path, **environ: Any) -> Iterator[Server]:
     """Start one function, wait until it answers, and end it on leaving."""
     port = free_port()
     command = [sys.executable, "-m", "functions_framework", "--target", target, "--source", str(ROOT / "main.py")]

@@ -1,4 +1,4 @@
-"""What the properties draw from: balances, days, plans and users as they may be."""
+"""Hypothesis strategies: balances, days, plans and users."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ allowances = st.integers(0, 5000)
 
 @st.composite
 def plans(draw, names=plan_names):
-    """Any plan a file may hold."""
+    """Any plan that a plans file may hold."""
     period, anchor = draw(st.sampled_from(PERIODS))
     policy = draw(st.sampled_from(Policy))
     cap = draw(st.none() | st.integers(0, 10_000)) if policy is Policy.ACCUMULATE else None
@@ -41,7 +41,7 @@ def plans(draw, names=plan_names):
 
 @st.composite
 def plan_tables(draw):
-    """Three plans, whatever they give."""
+    """A table of three arbitrary plans."""
     table = {name: draw(plans(st.just(name))) for name in PLAN_NAMES}
     return PlanTable(table, draw(plan_names), "fingerprint")
 

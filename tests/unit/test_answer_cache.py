@@ -1,8 +1,9 @@
-"""Answers kept for some seconds."""
+"""The cache of the monitor's answers."""
 
 from __future__ import annotations
 
 import threading
+from functools import partial
 from itertools import count
 
 import pytest
@@ -12,7 +13,7 @@ from tests.unit.clock import Clock
 
 
 def test_an_answer_is_good_for_its_seconds():
-    """And made anew after them, or when it was forgotten."""
+    """After that time, or once it was forgotten, it is made again."""
     clock, numbers = Clock(), count()
     recent: Recent[int] = Recent(5, clock)
     ask = lambda: recent.get("key", lambda: next(numbers))  # noqa: E731
@@ -28,16 +29,16 @@ def test_an_answer_is_good_for_its_seconds():
 
 
 def test_keys_do_not_mix_and_are_bounded():
-    """Whoever asks for a thousand runs fills no memory."""
+    """Asking for a thousand different runs does not fill the memory."""
     recent: Recent[int] = Recent(5, Clock())
     for n in range(1000):
-        assert recent.get(n, lambda n=n: n) == (n, False)
+        assert recent.get(n, partial(int, n)) == (n, False)
 
     assert len(recent._kept) <= KEPT_MAX
 
 
 def test_a_failure_is_not_kept():
-    """The next one asks again."""
+    """The next caller tries again."""
     recent: Recent[int] = Recent(5, Clock())
 
     with pytest.raises(ZeroDivisionError):
@@ -47,7 +48,7 @@ def test_a_failure_is_not_kept():
 
 
 def test_many_at_once_make_one():
-    """They wait for the first."""
+    """Callers that come at the same time wait for the first one's answer."""
     recent: Recent[int] = Recent(5, Clock())
     made, answers = [], []
 

@@ -1,10 +1,11 @@
-"""The decision: once per plan and period, never a loss but by `reset`, and the same when asked again."""
+"""The decision: it grants once per plan and period, only `reset` lowers a balance, and repeating it changes nothing."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
@@ -35,8 +36,8 @@ def grant(plan: Plan, start: str, end: str, before: float, after: float, *, anch
     return Grant(plan.name, Period(date.fromisoformat(start), date.fromisoformat(end)), before, after, anchor)
 
 
-def granted(to: User, by: Grant, job_id: str) -> User:
-    """The user as the write of a grant leaves it."""
+def granted(to: User, by: Any, job_id: str) -> User:
+    """The user after the write of a grant."""
     return replace(
         to,
         balance=by.after,
@@ -86,12 +87,12 @@ def without_due_on(decision: Decision) -> Decision:
     ],
 )
 def test_what_is_to_be_done_for_a_user(who, decision):
-    """On a Sunday, by the job named `job`."""
+    """The day is a Sunday, and the job's id is `job`."""
     assert decision == without_due_on(decide(who, PLANS, SUNDAY, "job"))
 
 
 def test_before_there_is_a_job_nothing_has_landed():
-    """The builder asks without a job: who was granted in an earlier period is due."""
+    """The builder decides without a job id. A user granted in an earlier period is due."""
     who = user(last_grant=LastGrant("", 10, 40))
 
     assert isinstance(decide(who, PLANS, SUNDAY, None), Grant)
@@ -110,7 +111,7 @@ def test_the_impossible_is_that_users_error(who, code):
 
 
 def test_a_full_balance_is_granted_nothing_and_stamped():
-    """So that it is not filled again when it is spent later in the period."""
+    """The stamp prevents a second grant in this period when the balance is spent later."""
     decision = decide(user(60), PLANS, SUNDAY, "job")
 
     assert isinstance(decision, Grant)
@@ -118,7 +119,7 @@ def test_a_full_balance_is_granted_nothing_and_stamped():
 
 
 def decided(who: User, plans: PlanTable, day: date, job_id: str | None = "job") -> Decision | None:
-    """The decision, None for a user who fails."""
+    """The decision; None for a user who fails."""
     try:
         return decide(who, plans, day, job_id)
     except UserError:
@@ -127,7 +128,7 @@ def decided(who: User, plans: PlanTable, day: date, job_id: str | None = "job") 
 
 @given(users, plan_tables(), days)
 def test_a_decision_never_lowers_a_balance_but_by_reset(who, plans, day):
-    """Whoever the user, whatever the plans, on any day."""
+    """This holds for any user, any plans and any day."""
     decision = decided(who, plans, day)
     assume(isinstance(decision, Grant))
 
@@ -137,7 +138,7 @@ def test_a_decision_never_lowers_a_balance_but_by_reset(who, plans, day):
 
 @given(users, plan_tables(), days)
 def test_a_grant_is_of_the_period_that_contains_the_day(who, plans, day):
-    """… on the user's plan, later than any period granted on it."""
+    """It is a period of the user's plan, and later than any that was granted on it."""
     decision = decided(who, plans, day)
     assume(isinstance(decision, Grant))
 
@@ -148,7 +149,7 @@ def test_a_grant_is_of_the_period_that_contains_the_day(who, plans, day):
 
 @given(users, plan_tables(), days, st.integers(-10, 5000))
 def test_deciding_twice_is_deciding_once(who, plans, day, left):
-    """Once granted there is nothing to do for any other job, however much was spent since."""
+    """After a grant, another job finds nothing to do, even when the user has spent since."""
     decision = decided(who, plans, day)
     assume(isinstance(decision, Grant))
 
@@ -160,7 +161,7 @@ def test_deciding_twice_is_deciding_once(who, plans, day, left):
 
 @given(users, plan_tables(), days, plan_names, days)
 def test_the_same_job_finds_that_it_has_landed(who, plans, day, plan, later):
-    """Whatever became of plan and pause since, and its receipt is the grant's, to the last digit."""
+    """Its receipt equals the grant exactly, even when the plan has changed or the user was paused since."""
     decision = decided(who, plans, day)
     assume(isinstance(decision, Grant))
 
@@ -171,7 +172,7 @@ def test_the_same_job_finds_that_it_has_landed(who, plans, day, plan, later):
 
 @given(users, plan_tables(), days, st.integers(0, INT64_MAX))
 def test_of_a_spent_balance_the_receipt_is_the_stamps(who, plans, day, left):
-    """Whole credits are told exactly even when they are gone."""
+    """For whole credits the receipt is exact even after the user has spent some."""
     who = replace(who, balance=round(who.balance))
     decision = decided(who, plans, day)
     assume(isinstance(decision, Grant))
@@ -183,13 +184,13 @@ def test_of_a_spent_balance_the_receipt_is_the_stamps(who, plans, day, left):
 
 @given(users, plan_tables(), days)
 def test_who_is_paused_is_granted_nothing(who, plans, day):
-    """Whoever it is and whatever is due."""
+    """This holds for any user and any plan."""
     assert without_due_on(decide(replace(who, paused=True), plans, day, "job")) == Skip(SkipReason.PAUSED)
 
 
 @given(users, plan_tables(), days)
 def test_an_anchor_is_stamped_where_it_counts_and_only_there(who, plans, day):
-    """So that a plan that counts from sign-up goes on counting from the same day."""
+    """A sign-up plan must keep counting from the same day. Other plans stamp no anchor."""
     decision = decided(who, plans, day)
     assume(isinstance(decision, Grant))
 
@@ -201,7 +202,7 @@ steps = st.lists(st.tuples(plan_names | st.none(), st.integers(-3, 40), st.integ
 
 @given(users, plan_tables(), days, steps)
 def test_every_plan_is_granted_once_per_period(who, plans, day, steps):
-    """Through any sequence of plan switches, days (also a few back) and spending."""
+    """This holds through any sequence of plan changes, spending, and days, some of them going back."""
     grants: Counter[tuple[str, date]] = Counter()
     who = replace(who, balance=100)
     for number, (plan, passed, spent) in enumerate(steps):
@@ -217,7 +218,7 @@ def test_every_plan_is_granted_once_per_period(who, plans, day, steps):
 
 @given(plan_tables(), days, st.integers(0, 100), st.sampled_from(PLAN_NAMES))
 def test_a_daily_visit_grants_every_period_that_begins(plans, first, length, name):
-    """Nobody is left out: each period seen on the way is granted, on the first day it is seen."""
+    """With a visit every day, each period is granted on its first day."""
     who, plan = User(100, name, {}, first), plans.plans[name]
     seen, starts = [], set()
     for passed in range(length):
@@ -233,7 +234,7 @@ def test_a_daily_visit_grants_every_period_that_begins(plans, first, length, nam
 
 @given(plan_tables(), plan_names, days, st.integers(1, 3000))
 def test_missed_periods_are_granted_once(plans, name, day, missed):
-    """However long nobody came, there is one grant of the present period, then none."""
+    """After any number of missed periods there is one grant for the present period, then none."""
     who = User(0, name, {}, day)
     first = decide(who, plans, day, "first")
     assume(isinstance(first, Grant))

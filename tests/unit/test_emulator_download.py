@@ -23,7 +23,17 @@ SHA256 = hashlib.sha256(JAR).hexdigest()
 JAVA = '#!/bin/sh\necho "openjdk {version} 2025-04-15"\n'
 
 
+class Web(ThreadingHTTPServer):
+    """A server of jars on loopback; `asked` counts its requests."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.asked = 0
+
+
 class _Handler(BaseHTTPRequestHandler):
+    server: Web
+
     def do_GET(self):
         self.server.asked += 1
         if self.path == "/missing.jar":
@@ -48,9 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def web():
-    """A server of jars on loopback."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.asked = 0
+    server = Web()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
@@ -277,7 +285,7 @@ def python(tmp_path_factory):
 
 def run(python: Path, bare: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     settings = {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull, "HOME": str(bare), "PATH": "", **environ}
-    command = [python, "-m", "dev.emulator_install"]
+    command = [str(python), "-m", "dev.emulator_install"]
     return subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False, timeout=100)
 
 

@@ -1,4 +1,4 @@
-"""One user's story in a sentence."""
+"""The sentence that explains one user's balance."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ GRANT = Grant("free", Period(date(2026, 11, 22), date(2026, 11, 23)), 12, 50, No
     ],
 )
 def test_why_the_balance_is_what_it_is(balance, past, told):
-    """From the stamp alone."""
+    """The sentence is made from the stamp alone."""
     assert told in explain(balance, past)
 
 
@@ -49,5 +49,5 @@ def test_why_the_balance_is_what_it_is(balance, past, told):
     ],
 )
 def test_what_a_refresh_would_do(decision, told):
-    """Whatever is decided, there is a sentence for it."""
+    """There is a sentence for every decision."""
     assert told in foretell(decision)

@@ -7,14 +7,14 @@ from datetime import UTC, date, datetime
 import pytest
 
 from shared.core.decision import AlreadyApplied, Grant, Skip, SkipReason
-from shared.core.errors import UserError
+from shared.core.errors import UserError, UserErrorCode
 from shared.core.mending import corrections_of, must_be_named
 from shared.core.periods import Period
 from shared.core.users import ABSENT, RawUser
 
 SUNDAY = date(2026, 11, 22)
 GRANT = Grant("free", Period(SUNDAY, date(2026, 11, 23)), 5, 50, None)
-FAILED = UserError("bad_balance", "the balance is a text")
+FAILED = UserError(UserErrorCode.BAD_BALANCE, "the balance is a text")
 GRANTED = Skip(SkipReason.ALREADY_GRANTED)
 WRONG = Skip(SkipReason.ALREADY_GRANTED, "2026-11-23")
 

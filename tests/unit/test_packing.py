@@ -1,4 +1,4 @@
-"""Packing: every due user in one job of its slot; jobs and flushes bounded in users, bytes and documents."""
+"""Packing: each due user is in one job of its slot. Users, bytes and documents of a job and a flush are bounded."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ limits = st.builds(
 
 
 def packed(packer: Packer, users: list[tuple[datetime, str, Snapshot]]) -> list[list[CommitBatch]]:
-    """The users as a builder packs them: for each flush the batches it is made of."""
+    """The users as a builder packs them: a list of flushes, each a list of commit batches."""
     flushes = []
     for slot, user_id, snapshot in users:
         packer.add(SlotPosition(slot, user_id), snapshot)
@@ -66,7 +66,7 @@ def drafts_of(flushes: list[list[CommitBatch]]) -> list[JobDraft]:
 
 
 def settled_bytes(draft: JobDraft) -> int:
-    """What a job's users take at most, waiting or settled, as the packer estimates it."""
+    """The packer's estimate of how many bytes a job's users take at most, waiting or settled."""
     sizes = [len(text) for text in (pack_snapshot(snapshot) for snapshot in unpack_snapshots(draft.snapshots))]
     ids = [3 * len(user_id.encode()) for user_id in draft.user_ids]
     return sum(ids) + sum(max(packing.USER_BYTES_SETTLED, size) for size in sizes)
@@ -74,7 +74,7 @@ def settled_bytes(draft: JobDraft) -> int:
 
 @given(due_users, st.integers(1, 8), limits)
 def test_packing_loses_and_doubles_nobody(users, job_size, bounds):
-    """Each user is in one job, in its own slot, with its own snapshot, whatever the limits are."""
+    """With any limits, each user is in one job, of its own slot, with its own snapshot."""
     flushes = packed(Packer(job_size, MIDNIGHT, bounds), users)
 
     found = [
@@ -87,7 +87,7 @@ def test_packing_loses_and_doubles_nobody(users, job_size, bounds):
 
 @given(due_users, st.integers(1, 8), limits)
 def test_no_bound_is_exceeded(users, job_size, bounds):
-    """No job has more users than JOB_SIZE and none is empty; no flush and no commit has more than it may."""
+    """No job is empty or has more than JOB_SIZE users. No flush and no commit exceeds its limits."""
     flushes = packed(Packer(job_size, MIDNIGHT, bounds), users)
 
     assert all(1 <= len(draft.user_ids) <= job_size for draft in drafts_of(flushes))
@@ -97,7 +97,7 @@ def test_no_bound_is_exceeded(users, job_size, bounds):
 
 @given(due_users, st.integers(1, 8), limits, st.sampled_from(SLOTS[:5]))
 def test_the_last_place_tells_whom_a_flush_has_reached(users, job_size, bounds, now):
-    """After each batch those up to its last place are in jobs, and those behind it are not."""
+    """After each batch, users up to its last position are in jobs, and users behind it are not."""
     slots = {user_id: slot for slot, user_id, _ in users}
     for batches in packed(Packer(job_size, now, bounds), users):
         places = [
@@ -111,7 +111,7 @@ def test_the_last_place_tells_whom_a_flush_has_reached(users, job_size, bounds, 
 
 @given(due_users, st.integers(1, 8))
 def test_jobs_come_in_the_order_of_their_slots(users, job_size):
-    """Earliest first, and full before another of the same slot is begun."""
+    """The earliest slot comes first, and a job is full before the next one of its slot begins."""
     batches = drafts_of(packed(Packer(job_size, MIDNIGHT), users))
 
     slots = [draft.scheduled_for for draft in batches]
@@ -123,7 +123,7 @@ def test_jobs_come_in_the_order_of_their_slots(users, job_size):
 
 @given(due_users, st.integers(1, 8))
 def test_slots_that_have_passed_share_the_present(users, job_size):
-    """Their users fill jobs together."""
+    """Their users share jobs that are due now."""
     now = SLOTS[2]
     batches = drafts_of(packed(Packer(job_size, now), users))
 
@@ -135,7 +135,7 @@ def test_slots_that_have_passed_share_the_present(users, job_size):
 
 @given(due_users, st.integers(1, 8))
 def test_a_drained_packer_is_empty(users, job_size):
-    """It can be filled again, as if it were new."""
+    """It can be filled again like a new one."""
     packer = Packer(job_size, MIDNIGHT)
     packed(packer, users)
 
@@ -154,7 +154,7 @@ def test_one_user_a_job_is_possible():
 
 
 def test_a_flush_is_due_by_the_number_of_jobs():
-    """Full and open jobs count together; each of its commits stays under 450 writes."""
+    """Full and open jobs count together. Each commit of the flush stays under 450 writes."""
     packer, added = Packer(300, MIDNIGHT), 0
     while not packer.is_full:
         packer.add(SlotPosition(MIDNIGHT + timedelta(seconds=added), f"user-{added}"), SNAPSHOT)
@@ -167,7 +167,7 @@ def test_a_flush_is_due_by_the_number_of_jobs():
 
 
 def test_a_flush_is_due_by_the_number_of_users():
-    """What is held does not grow with the population; jobs of the usual width of slots are well filled."""
+    """The packer holds no more for a larger population, and with the default slots its jobs are well filled."""
     packer, added = Packer(300, MIDNIGHT), 0
     while not packer.is_full:
         packer.add(SlotPosition(SLOTS[added % 288], f"{added:028}"), SNAPSHOT)
@@ -180,7 +180,7 @@ def test_a_flush_is_due_by_the_number_of_users():
 
 @pytest.mark.parametrize("filling", ["", "u" * 23, "ü" * 747], ids=["short", "usual", "longest"])
 def test_a_commit_stays_under_its_bytes(filling):
-    """Its documents under 6 MB, and under 10 MiB with their index entries; of the longest ids a flush holds fewer."""
+    """Documents stay under 6 MB, and under 10 MiB with their index entries, also with the longest ids."""
     packer, added = Packer(500, MIDNIGHT), 0
     while not packer.is_full:
         packer.add(SlotPosition(SLOTS[added % 288], f"{added:05}{filling}"), SNAPSHOT)
@@ -202,13 +202,13 @@ def weight(batch: CommitBatch) -> int:
 
 
 def indexed(batch: CommitBatch) -> int:
-    """The bytes of the index entries it makes, one a user: the id, the job's path, and what each entry takes."""
+    """The bytes of the index entries that a commit makes: for each user the id, the job's path, and a fixed part."""
     return sum(len(user_id.encode()) + 125 for draft in batch.drafts for user_id in draft.user_ids)
 
 
 @pytest.mark.parametrize("bound", [{"flush_jobs": 1}, {"flush_users": 1}, {"flush_bytes": 1}], ids=str)
 def test_an_empty_packer_is_not_full(bound):
-    """Nor is one that has just been drained."""
+    """A packer that has just been drained is not full either."""
     packer = Packer(300, MIDNIGHT, FlushLimits(**bound))
     assert not packer.is_full
 
@@ -221,20 +221,20 @@ def test_an_empty_packer_is_not_full(bound):
 
 @pytest.mark.parametrize("user_id", ["u" * 28, LONGEST_ID], ids=["short", "longest"])
 def test_a_job_stays_under_its_bytes(user_id):
-    """Long ids make smaller jobs; ids as they usually are don't."""
+    """Only very long ids make smaller jobs."""
     users = [(SLOTS[0], f"{number:03}{user_id[3:]}", SNAPSHOT) for number in range(500)]
 
     batches = drafts_of(packed(Packer(500, MIDNIGHT), users))
 
     assert max(settled_bytes(draft) for draft in batches) <= packing.JOB_BYTES_MAX
     assert (len(batches) == 1) == (len(user_id) == 28)
-    # … and no smaller than they have to be.
+    # ... and no smaller than necessary
     assert all(settled_bytes(draft) > 0.98 * packing.JOB_BYTES_MAX for draft in batches[:-1])
 
 
 @given(st.lists(snapshots))
 def test_snapshots_come_back_as_they_were(many):
-    """To the nanosecond and the last digit; whole and fractional balances stay apart."""
+    """Times come back to the nanosecond and balances to the last digit. 5 and 5.0 stay apart."""
     back = unpack_snapshots(f"[{','.join(map(pack_snapshot, many))}]")
 
     assert tuple(many) == back
@@ -250,7 +250,7 @@ def test_a_balance_comes_back_with_its_type(balance):
 
 
 def test_a_snapshot_is_small():
-    """It is stored a hundred thousand times a day."""
+    """Its size matters: there is one for each due user."""
     assert pack_snapshot(SNAPSHOT) == '[1790000000123456789,10,null,null,"2026-01-31"]'
 
 
@@ -288,7 +288,7 @@ def test_a_snapshot_is_small():
     ids=lambda text: text[:40],
 )
 def test_what_is_no_array_of_snapshots_is_a_value_error(text):
-    """An unreadable job fails alone, whatever it carries."""
+    """Bad content raises ValueError, so that only this job fails."""
     with pytest.raises(ValueError, match=r"."):
         unpack_snapshots(text)
 
@@ -301,7 +301,7 @@ anything = st.recursive(
 
 @given(anything)
 def test_any_json_is_an_array_of_snapshots_or_a_value_error(value):
-    """There is no third way out."""
+    """Nothing else happens."""
     try:
         back = unpack_snapshots(json.dumps(value))
     except ValueError:
@@ -311,7 +311,7 @@ def test_any_json_is_an_array_of_snapshots_or_a_value_error(value):
 
 
 def test_users_late_already_have_jobs_of_their_own():
-    """Those queued within half an hour of their time must not be counted with those who were forgotten."""
+    """Users queued within half an hour of their time count as on time, so they share no job with users who are late."""
     now = SLOTS[200]
     packer = Packer(300, now)
     for number, minutes in enumerate([0, 29, 30, 31, 500]):

@@ -1,4 +1,4 @@
-"""Periods: half-open, without gap or overlap, and never drifting from their anchor."""
+"""Periods: half-open, without gaps or overlaps, and never drifting from their anchor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.core.plans import Anchor, PeriodKind, Plan, Policy
 from tests.unit.strategies import PERIODS, days
 
 ONE_DAY = timedelta(days=1)
-ANY = date(2000, 1, 1)  # an anchor that calendar plans don't look at
+ANY = date(2000, 1, 1)  # an anchor, which calendar plans ignore
 
 
 def plan_per(period: PeriodKind, anchor: Anchor = Anchor.CALENDAR) -> Plan:
@@ -40,7 +40,7 @@ every_plan = st.sampled_from([plan_per(period, anchor) for period, anchor in PER
     ],
 )
 def test_a_calendar_period_contains_its_day(period, day, start, end):
-    """Days are days, weeks begin on Monday, months on the first, years on 1 January."""
+    """Weeks begin on Monday, months on the first, years on 1 January."""
     found = period_of(plan_per(PeriodKind(period)), date.fromisoformat(day), ANY)
 
     assert Period(date.fromisoformat(start), date.fromisoformat(end)) == found
@@ -69,7 +69,7 @@ def test_a_calendar_period_contains_its_day(period, day, start, end):
     ],
 )
 def test_an_anchored_period_counts_from_signup(period, anchor, day, start, end):
-    """Always the anchor plus whole periods, cut to the month's last day where it is shorter."""
+    """A period begins a whole number of periods after the anchor, or on a shorter month's last day."""
     plan = plan_per(PeriodKind(period), Anchor.SIGNUP)
 
     found = period_of(plan, date.fromisoformat(day), date.fromisoformat(anchor))
@@ -80,12 +80,12 @@ def test_an_anchored_period_counts_from_signup(period, anchor, day, start, end):
 @pytest.mark.parametrize("period", [PeriodKind.MONTH, PeriodKind.YEAR])
 @pytest.mark.parametrize("day", ["2026-11-21", "2026-10-31", "2025-11-22", "1970-01-01"])
 def test_before_the_anchor_there_is_no_period(period, day):
-    """Who signs up tomorrow is granted nothing today."""
+    """A user who signs up tomorrow is granted nothing today."""
     assert period_of(plan_per(period, Anchor.SIGNUP), date.fromisoformat(day), date(2026, 11, 22)) is None
 
 
 def test_month_anchors_do_not_drift_over_ten_years():
-    """31 January gives every month's last day, ten years long, leap years included."""
+    """An anchor of 31 January gives each month's last day for ten years, leap years included."""
     plan, anchor = plan_per(PeriodKind.MONTH, Anchor.SIGNUP), date(2026, 1, 31)
     last_days = [date(2026 + n // 12 + (n % 12 == 11), (n + 1) % 12 + 1, 1) - ONE_DAY for n in range(120)]
 
@@ -101,7 +101,7 @@ def test_month_anchors_do_not_drift_over_ten_years():
 
 @given(every_plan, days, days)
 def test_a_period_contains_its_day(plan, day, anchor):
-    """Start inclusive, end exclusive; none before the anchor and always one from there on."""
+    """The start is inclusive, the end exclusive. There is no period before the anchor, and always one from it on."""
     period = period_of(plan, day, anchor)
 
     assert (period is None) == (plan.counts_from_signup and day < anchor)
@@ -110,7 +110,7 @@ def test_a_period_contains_its_day(plan, day, anchor):
 
 @given(every_plan, days, days, st.data())
 def test_every_day_of_a_period_maps_to_it(plan, day, anchor, data):
-    """Whichever day of it one asks for, the period is the same."""
+    """Each day of a period gives that same period."""
     period = period_of(plan, day, anchor)
     assume(period is not None)
 
@@ -146,7 +146,7 @@ def test_a_month_never_strays_from_its_anchors_day(anchor, day):
 
 @given(days)
 def test_weeks_begin_on_monday(day):
-    """Seven days from Monday on."""
+    """A week is seven days from Monday on."""
     period = period_of(plan_per(PeriodKind.WEEK), day, ANY)
 
     assert period is not None

@@ -1,6 +1,9 @@
-"""Plans: what a file may say, how every problem of it is told at once, and what a grant does to a balance."""
+"""Plans: what a file may contain, that every problem is named at once, and what a grant does to a balance."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,14 +19,14 @@ NUMBER = f"a whole number from 0 to {INT64_MAX}"
 
 
 def file_with(free: str = "", **keys: str | None) -> str:
-    """A plans file of one plan, some keys of it written otherwise; None leaves a key out."""
+    """A plans file with one plan. Some keys are changed; None leaves a key out."""
     given = {"allowance": "50", "period": '"day"', "policy": '"top_up"', **keys}
     lines = [f"{key} = {value}" for key, value in given.items() if value is not None]
     return "\n".join(['default_plan = "free"', "[plans.free]", *lines, free])
 
 
 def toml_of(default: str, table: dict[str, Plan], *, comment: str = "") -> str:
-    """A plans file that says just that."""
+    """A plans file with exactly these plans."""
     lines = [f'default_plan = "{default}"']
     for plan in table.values():
         lines += [f"[plans.{plan.name}]", f"allowance = {plan.allowance} {comment}", f'period = "{plan.period}"']
@@ -39,7 +42,7 @@ def problems_of(text: str) -> tuple[str, ...]:
 
 
 def test_a_valid_file_gives_its_plans():
-    """Every key arrives; anchor and cap may be left out."""
+    """Every key is read. `anchor` and `cap` may be left out."""
     text = """
         default_plan = "free"
         [plans.free]
@@ -69,7 +72,7 @@ def test_a_valid_file_gives_its_plans():
 
 
 def test_the_bundles_own_file_is_valid():
-    """What is deployed untouched works."""
+    """A deployment without changes works."""
     table = parse_plans((BUNDLE / "plans.toml").read_text(encoding="utf-8"))
 
     assert table.find(None) == Plan("free", 50, PeriodKind.DAY, Policy.TOP_UP)
@@ -108,7 +111,7 @@ def test_the_bundles_own_file_is_valid():
     ],
 )
 def test_a_bad_key_is_named_with_its_plan(keys, problem):
-    """One bad key is the one problem, told with plan, key, value and what is expected."""
+    """One bad key gives one problem, which names plan, key, value and what is expected."""
     assert (f"plans.toml: plans.free.{problem}",) == problems_of(file_with(**keys))
 
 
@@ -147,7 +150,7 @@ def test_a_bad_file_is_told_what_it_lacks(text, problems):
 
 
 def test_every_problem_is_named_at_once():
-    """Nobody has to deploy seven times to find seven mistakes."""
+    """One start finds all mistakes."""
     text = """
         default_plan = "fre"
         colour = "red"
@@ -198,7 +201,7 @@ def test_every_problem_is_named_at_once():
     ids=["bare", "open", "json", "twice", "plan-twice", "no-such-day", "digits", "brackets"],
 )
 def test_what_is_not_toml_is_one_problem(text):
-    """A file that can't be read at all is named, however it fails to be TOML."""
+    """The file is named, whatever keeps it from being TOML."""
     problems = problems_of(text)
 
     assert len(problems) == 1
@@ -216,7 +219,7 @@ def test_the_number_of_plans_is_bounded():
 
 
 def test_an_unknown_plan_is_that_users_error():
-    """The message names the plan and those there are; None is the default one."""
+    """The message names the plan and the existing ones. None stands for the default plan."""
     table = parse_plans(file_with())
 
     with pytest.raises(UserError, match=r"^plan 'gold' is not one of free; add it or correct the user$") as raised:
@@ -227,7 +230,7 @@ def test_an_unknown_plan_is_that_users_error():
 
 
 def test_an_unknown_plan_is_quoted_in_short():
-    """A document may hold a megabyte where the plan should be; its error stays small."""
+    """The plan field may hold a megabyte of text. Its error stays small."""
     with pytest.raises(UserError) as raised:
         parse_plans(file_with()).find("x" * 1_000_000)
 
@@ -275,7 +278,7 @@ def plan_of(policy: str, allowance: int, cap: int | None = None) -> Plan:
     ],
 )
 def test_a_grant_makes_of_a_balance(plan, before, after):
-    """Top up raises, reset sets, accumulate adds up to the cap; whole balances stay whole."""
+    """`top_up` raises, `reset` sets, `accumulate` adds up to the cap. Whole balances stay whole."""
     assert (after, type(after)) == (plan.apply(before), type(plan.apply(before)))
 
 
@@ -283,7 +286,7 @@ def test_a_grant_makes_of_a_balance(plan, before, after):
     ("plan", "before"),
     [
         (plan_of("accumulate", 50), INT64_MAX - 49),
-        (plan_of("top_up", 50), INT64_MIN),  # what is granted would not fit
+        (plan_of("top_up", 50), INT64_MIN),  # the amount granted would not fit
         (plan_of("accumulate", INT64_MAX), 1.5),
         (plan_of("top_up", 50), 2.0**63),
         (plan_of("top_up", 50), 1e300),
@@ -292,7 +295,7 @@ def test_a_grant_makes_of_a_balance(plan, before, after):
     ],
 )
 def test_a_result_outside_64_bits_is_that_users_error(plan, before):
-    """What the database could not hold is refused before it is written."""
+    """A number that Firestore can't hold is refused before it is written."""
     with pytest.raises(UserError) as raised:
         plan.apply(before)
 
@@ -301,7 +304,7 @@ def test_a_result_outside_64_bits_is_that_users_error(plan, before):
 
 @given(plans(), balances)
 def test_no_policy_but_reset_lowers_a_balance(plan, before):
-    """Whatever the plan and the balance, only `reset` may take credits away."""
+    """For any plan and balance, only `reset` may take credits away."""
     try:
         after = plan.apply(before)
     except UserError as exc:
@@ -314,14 +317,14 @@ def test_no_policy_but_reset_lowers_a_balance(plan, before):
 
 @given(plans(), balances)
 def test_a_cap_is_never_exceeded_by_a_grant(plan, before):
-    """A grant raises to the cap at most; a balance above it stays as it is."""
+    """A grant raises a balance to at most the cap. A balance above the cap stays unchanged."""
     if plan.cap is not None:
         assert plan.apply(before) <= max(before, plan.cap)
 
 
 @given(plans().filter(lambda plan: plan.policy is not Policy.ACCUMULATE), st.integers(-100, 5000))
 def test_topping_up_and_resetting_twice_is_once(plan, before):
-    """All but `accumulate` could be applied again without harm."""
+    """Applying `top_up` or `reset` a second time changes nothing."""
     assert plan.apply(before) == plan.apply(plan.apply(before))
 
 
@@ -360,17 +363,15 @@ def _other_anchor(plan: Plan) -> Anchor:
     return Anchor.CALENDAR if plan.counts_from_signup else Anchor.SIGNUP
 
 
-def _evolved(table: dict[str, Plan], **changes: object) -> dict[str, Plan]:
-    free = table["free"]
-    kept = {"allowance": free.allowance, "period": free.period, "policy": free.policy}
-    return {**table, "free": Plan(**{"name": "free", "anchor": free.anchor, "cap": free.cap, **kept, **changes})}
+def _evolved(table: dict[str, Plan], **changes: Any) -> dict[str, Plan]:
+    return {**table, "free": replace(table["free"], **changes)}
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 @settings(max_examples=30)
 @given(plan_tables())
 def test_the_fingerprint_changes_when_a_plan_does(change, table):
-    """Whatever is changed of plans or default, the fingerprint tells."""
+    """Any change of a plan or of the default plan changes the fingerprint."""
     before = parse_plans(toml_of(table.default, dict(table.plans))).fingerprint
     after = parse_plans(toml_of(*change(table.default, dict(table.plans)))).fingerprint
 
@@ -379,7 +380,7 @@ def test_the_fingerprint_changes_when_a_plan_does(change, table):
 
 @given(plan_tables())
 def test_the_fingerprint_stands_while_the_plans_do(table):
-    """Order and comments of the file are no change of plans."""
+    """Order and comments in the file don't matter."""
     upside_down = dict(reversed(table.plans.items()))
 
     one = parse_plans(toml_of(table.default, dict(table.plans)))

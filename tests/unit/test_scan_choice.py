@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 
 from shared.core.proof import TRY_EVERY, Proof
-from shared.core.ranges import Cursor
+from shared.core.ranges import Cursor, RangeName
 from shared.core.runs import LastFull, Run, RunStatus, Scan, ScanCounts, ScanRequest
 from shared.core.scan_choice import (
     ADOPTION_FAILED,
@@ -167,11 +167,11 @@ def test_an_adoption_that_left_somebody_is_made_again():
         ("all", run(ALL, IN_PROGRESS), ALL, None),
         ("all", run(ALL, IN_PROGRESS, cursor=Cursor("mid")), ALL, "mid"),
         ("all", run(ALL, SUPERSEDED, cursor=Cursor("mid")), ALL, "mid"),
-        ("all", run(ALL, IN_PROGRESS, cursor=Cursor("mid", "wrapped"), wrap_until="zoe"), ALL, "mid"),
+        ("all", run(ALL, IN_PROGRESS, cursor=Cursor("mid", RangeName.WRAPPED), wrap_until="zoe"), ALL, "mid"),
         ("adopt", run(ALL, IN_PROGRESS, cursor=Cursor("mid")), ADOPT, "mid"),
-        ("all", run(DUE, IN_PROGRESS, cursor=Cursor("mid", "by_date", '"2026-11-21"')), ALL, None),
+        ("all", run(DUE, IN_PROGRESS, cursor=Cursor("mid", RangeName.BY_DATE, '"2026-11-21"')), ALL, None),
         ("due", run(ALL, IN_PROGRESS, cursor=Cursor("mid")), DUE, None),
-        ("due", run(DUE, IN_PROGRESS, cursor=Cursor("mid", "by_date", '"2026-11-21"')), DUE, None),
+        ("due", run(DUE, IN_PROGRESS, cursor=Cursor("mid", RangeName.BY_DATE, '"2026-11-21"')), DUE, None),
         ("auto", run(ALL, COMPLETED, last_full=None), ALL, None),
         ("auto", run(ALL, COMPLETED), DUE, None),
         ("auto", run(DUE, COMPLETED), DUE, None),

@@ -1,4 +1,4 @@
-"""Settings: one table of defaults and ranges; every bad value is named at once, and an empty one is unset."""
+"""Settings: defaults and ranges. Every bad value is named at once, and an empty value counts as not set."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def problems_of(values: dict[str, str]) -> tuple[str, ...]:
 
 
 def test_the_defaults_are_the_contracts():
-    """An empty environment is a valid one."""
+    """An empty environment is valid."""
     assert read_settings({}).model_dump() == DEFAULTS
 
 
 def test_every_variable_is_read():
-    """By its name, in its type."""
+    """Each is read by its name and converted to its type."""
     environ = prefixed(
         {
             "GOOGLE_CLOUD_PROJECT": "acme-prod",
@@ -130,14 +130,14 @@ def test_every_variable_is_read():
 
 
 def test_an_empty_variable_is_unset():
-    """As deployments write what they don't want to set."""
+    """Deployments leave a value empty where they don't want to set it."""
     names = [UNPREFIXED.get(field, PREFIX + field.upper()) for field in Settings.model_fields]
 
     assert read_settings({}) == read_settings(dict.fromkeys(names, ""))
 
 
 def test_other_variables_are_nobodys_business():
-    """The environment holds much that is not ours."""
+    """Variables that are not ours are ignored."""
     assert read_settings({}) == read_settings({"PATH": "/bin", "JOB_SIZE": "x", "CREDIT_REFRESH_COLOUR": "red"})
 
 
@@ -176,7 +176,7 @@ def test_other_variables_are_nobodys_business():
     ],
 )
 def test_a_bad_value_is_named(name, value):
-    """With the variable and what is in it, and what is wrong with that."""
+    """The message has the variable, its value, and what is wrong with it."""
     (problem,) = problems_of({name: value})
 
     assert problem.startswith(f"{PREFIX}{name}={value!r}: ")
@@ -245,7 +245,7 @@ def test_a_bad_value_is_named(name, value):
     ],
 )
 def test_the_message_says_what_is_wrong(values, problem):
-    """Also where two values don't fit together."""
+    """This includes values that don't fit together."""
     assert (problem,) == problems_of(values)
 
 
@@ -266,12 +266,12 @@ def test_the_message_says_what_is_wrong(values, problem):
     ],
 )
 def test_what_is_unusual_is_accepted(values):
-    """At the edges of what is allowed."""
+    """Values at the edges of each range are accepted."""
     assert isinstance(read_settings(prefixed(values)), Settings)
 
 
 def test_every_problem_is_named_at_once():
-    """Those of single values and those between them, in the order of the table."""
+    """Problems of single values and of values that don't fit together come in the order of the table."""
     problems = problems_of(
         {
             "TIMEZONE": "Mars/Olympus",
@@ -297,7 +297,7 @@ def test_every_problem_is_named_at_once():
 
 
 def test_a_slot_wider_than_the_window_is_one_slot():
-    """A narrow window needs no narrow slot beside it: everybody's slot begins with the day."""
+    """With a slot wider than the window, every user's slot is the beginning of the day."""
     schedule = read_settings({"CREDIT_REFRESH_WINDOW_SECONDS": "60"}).schedule
     day = date(2026, 11, 22)
 
@@ -308,7 +308,7 @@ texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 
 
 def test_the_plans_file_is_looked_at_whatever_else_is_wrong(tmp_path):
-    """Its problems are named with those of the environment."""
+    """Problems of the plans file are named together with those of the environment."""
     path = tmp_path / "plans.toml"
     path.write_text('default_plan = "gold"')
 
@@ -320,7 +320,7 @@ def test_the_plans_file_is_looked_at_whatever_else_is_wrong(tmp_path):
 
 @given(st.dictionaries(st.sampled_from([*Settings.model_fields]), texts))
 def test_any_environment_is_settings_or_problems_that_name_their_variable(drawn):
-    """Whatever is in the environment, there is no traceback."""
+    """No environment causes any other exception."""
     names = {UNPREFIXED.get(field, PREFIX + field.upper()): value for field, value in drawn.items()}
     try:
         read_settings(names)
@@ -330,13 +330,13 @@ def test_any_environment_is_settings_or_problems_that_name_their_variable(drawn)
 
 
 def test_settings_do_not_change():
-    """They are made once and shared by threads."""
+    """They are made once and shared by threads, so they are immutable."""
     with pytest.raises(ValidationError, match="frozen"):
         read_settings({}).job_size = 5
 
 
 def test_the_schedule_is_made_of_zone_window_and_slot():
-    """As the environment says."""
+    """The schedule has the values from the environment."""
     values = {"TIMEZONE": "Asia/Kathmandu", "WINDOW_SECONDS": "3600", "SLOT_SECONDS": "60"}
 
     assert Schedule(ZoneInfo("Asia/Kathmandu"), 3600, 60) == read_settings(prefixed(values)).schedule
@@ -352,7 +352,7 @@ def test_the_schedule_is_made_of_zone_window_and_slot():
     ],
 )
 def test_the_emulator_needs_no_project(environ, project_id):
-    """Elsewhere it is the one that is set, or that of the credentials."""
+    """On the emulator there is a default project. Elsewhere it is the one that is set, or the credentials'."""
     assert project_id == read_settings(environ).project_id
 
 
@@ -367,12 +367,12 @@ def test_the_emulator_needs_no_project(environ, project_id):
     ],
 )
 def test_the_monitor_is_open_on_the_emulator_alone(environ, auth_on):
-    """Unless it is told otherwise."""
+    """`AUTH` says otherwise where it is set."""
     assert auth_on == read_settings(environ).auth_on
 
 
 def test_the_plans_are_read_from_the_file_that_is_set(tmp_path):
-    """The message names the file by its name."""
+    """Problems name the file."""
     path = tmp_path / "team.toml"
     path.write_text('default_plan = "x"\n[plans.x]\nallowance = 1\nperiod = "day"\npolicy = "reset"', encoding="utf-8")
 
@@ -387,7 +387,7 @@ def test_the_plans_are_read_from_the_file_that_is_set(tmp_path):
     ("content", "reason"), [(None, "FileNotFoundError"), (b"\xff\xfe", "UnicodeDecodeError")], ids=["missing", "binary"]
 )
 def test_a_plans_file_that_cannot_be_read_is_named(tmp_path, content, reason):
-    """With the variable that points to it."""
+    """The message names the variable that points to it."""
     path = tmp_path / "team.toml"
     if content is not None:
         path.write_bytes(content)
@@ -399,6 +399,6 @@ def test_a_plans_file_that_cannot_be_read_is_named(tmp_path, content, reason):
 
 
 def test_a_directory_is_no_plans_file(tmp_path):
-    """Named the same way."""
+    """A directory is named in the same way."""
     with pytest.raises(ConfigurationError, match="can't be read: IsADirectoryError"):
         read_plans(Settings(plans_file=tmp_path))

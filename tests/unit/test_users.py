@@ -1,4 +1,4 @@
-"""Users: a wrong type fails that user with a stable code; what is unusual and harmless is read."""
+"""Users: a wrong type fails that user with a stable code. Unusual but harmless values are accepted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CREATED = datetime(2026, 1, 31, 23, 30, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
 NO_STAMP = ABSENT
 
-# What Firestore may hold in any field, as the store decodes it.
+# Any value that Firestore may hold in a field, as the store decodes it.
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | instants | st.just(ABSENT),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -43,17 +43,17 @@ def error_of(user: RawUser) -> UserError:
 
 
 def test_a_user_without_a_balance_is_not_part_of_the_system():
-    """Without a balance nothing else is looked at."""
+    """Without a balance no other field is checked."""
     assert read_user(raw(ABSENT, plan=["odd"], stamp="odd"), BERLIN) is None
 
 
 def test_a_new_user_has_a_balance_and_an_anchor():
-    """Nothing but a balance is needed; the anchor is the document's own create time."""
+    """A balance is enough. The anchor is the day of the document's create time."""
     assert User(5, None, {}, date(2026, 1, 31)) == read(raw())
 
 
 def test_a_granted_user_is_read_whole():
-    """All of the stamp that a decision needs arrives."""
+    """Every field of the stamp that a decision needs is read."""
     stamp = {
         "plan": "pro",
         "periods": {"free": "2026-11-22", "pro": "2026-10-31"},
@@ -122,7 +122,7 @@ def test_a_granted_user_is_read_whole():
     ],
 )
 def test_a_wrong_type_fails_the_user(user, code, told):
-    """The code is stable, the message names the field and what is in it."""
+    """The code is stable. The message names the field and what is in it."""
     error = error_of(user)
 
     assert code == error.code
@@ -131,7 +131,7 @@ def test_a_wrong_type_fails_the_user(user, code, told):
 
 @pytest.mark.parametrize("balance", [0, -7, 2**63 - 1, -(2**63), 0.0, -0.5, 12.25, 1e300, 5e-324])
 def test_any_finite_number_is_a_balance(balance):
-    """Whole or not, of either sign, whatever its size."""
+    """It may be whole or not, of either sign and any size."""
     assert (balance, type(balance)) == (read(raw(balance)).balance, type(read(raw(balance)).balance))
 
 
@@ -155,7 +155,7 @@ def test_any_finite_number_is_a_balance(balance):
     ],
 )
 def test_what_is_unusual_is_read(user, expected):
-    """Nulls, empty maps, fields of others and half a receipt harm nobody."""
+    """Nulls, empty maps, unknown fields and an incomplete last grant do no harm."""
     assert expected == read(user)
 
 
@@ -172,13 +172,13 @@ def test_what_is_unusual_is_read(user, expected):
     ],
 )
 def test_the_anchor_is_the_stamped_one_else_the_day_of_signup(user, zone, anchor):
-    """The stamp's, else the local day of createdAt, else that of the document's creation."""
+    """The stamped anchor comes first, then the local day of createdAt, then that of the create time."""
     assert date.fromisoformat(anchor) == read(user, zone).anchor
 
 
 @given(anything, anything, anything, anything)
 def test_whatever_a_document_holds_is_read_or_fails_with_a_code(balance, plan, created_at, stamp):
-    """No value gets past the check as anything but a user, nobody, or a UserError with a code."""
+    """Any document gives a user, None, or a UserError with a code. Nothing else is raised."""
     try:
         user = read_user(raw(balance, plan, created_at, stamp), BERLIN)
     except UserError as exc:
@@ -197,7 +197,7 @@ stamps = st.fixed_dictionaries(
 
 @given(stamps)
 def test_whatever_a_stamp_holds_is_read_or_fails_with_a_code(stamp):
-    """The same for every field of the stamp."""
+    """The same holds for every field of the stamp."""
     try:
         user = read_user(raw(stamp=stamp), BERLIN)
     except UserError as exc:
@@ -209,7 +209,7 @@ def test_whatever_a_stamp_holds_is_read_or_fails_with_a_code(stamp):
 
 @given(balances, st.none() | st.text(), st.dictionaries(st.text(), days), days)
 def test_what_was_stamped_is_read_again(balance, plan, periods, anchor):
-    """Dates go to the document as text and come back the same."""
+    """Dates are stored as text and come back the same."""
     stamp = {"periods": {name: day.isoformat() for name, day in periods.items()}, "anchor": anchor.isoformat()}
 
     assert User(balance, plan, periods, anchor) == read(raw(balance, plan, stamp=stamp))
@@ -217,7 +217,7 @@ def test_what_was_stamped_is_read_again(balance, plan, periods, anchor):
 
 @given(st.text() | st.from_regex(r"\d{4}-?(W?\d\d)-?\d{1,2}", fullmatch=True))
 def test_a_date_has_one_way_of_being_written(text):
-    """Year, month and day with hyphens; texts are compared, so no other form may pass."""
+    """Only year, month and day with hyphens are accepted, because dates are compared as text."""
     day = parse_date(text)
 
     assert day is None or day.isoformat() == text
@@ -225,12 +225,12 @@ def test_a_date_has_one_way_of_being_written(text):
 
 @given(st.dates())
 def test_every_date_is_read(day):
-    """From the year 1 to 9999."""
+    """Dates from the year 1 to 9999 are read."""
     assert day == parse_date(day.isoformat())
 
 
 def test_an_absent_field_says_so():
-    """In a log it is not mistaken for null."""
+    """A log shows ABSENT, so it is not mistaken for null."""
     assert repr(ABSENT) == "ABSENT"
 
 
@@ -250,7 +250,7 @@ UPDATED = datetime(2026, 11, 22, 9, tzinfo=UTC)
     ],
 )
 def test_since_when_a_user_can_have_been_due(plan, stamp, changed):
-    """Since sign-up; after a change of plan, since the document was last changed."""
+    """The user waits since sign-up or, if the plan differs from the stamped one, since the last change."""
     found = raw(plan=plan, stamp=stamp)
 
     assert waiting_since(found, UPDATED, "free") == (UPDATED if changed else CREATED)
