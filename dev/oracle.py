@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 INT64 = range(-(2**63), 2**63)
+DAYS = {"day": 1, "week": 7}
 MONTHS = {"month": 1, "year": 12}
 
 Number = int | float
@@ -60,8 +61,9 @@ class Rules:
 
     @classmethod
     def read(cls, path: Path) -> Rules:
-        file = tomllib.loads(path.read_text(encoding="utf-8"))
-        return cls(file["plans"], file["default_plan"])
+        file = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        week_start = {"week_start": file.get("week_start", "monday")}
+        return cls({name: {**plan, **week_start} for name, plan in file["plans"].items()}, file["default_plan"])
 
 
 def expect(rules: Rules, user: Mapping[str, Any], create_time: datetime, day: date) -> Expected:
@@ -91,17 +93,25 @@ def _expect_on(
 
 
 def period_of(plan: Mapping[str, Any], day: date, anchor: date) -> Interval | None:
-    """The period that contains the day; None before the anchor. The calendar's months count from 1 January."""
-    if plan["period"] == "day":
-        return day, day + timedelta(days=1)
-    if plan["period"] == "week":
-        monday = day - timedelta(days=day.isoweekday() - 1)
-        return monday, monday + timedelta(days=7)
-    step = MONTHS[plan["period"]]
-    first = anchor if plan.get("anchor") == "signup" else date(day.year, 1, 1)
+    """The period that contains the day; None before the anchor."""
+    kind, every = plan["period"], plan.get("every", 1)
+    first = anchor if plan.get("anchor") == "signup" else _calendar_origin(plan, day)
+    if kind in DAYS:
+        length = timedelta(days=DAYS[kind] * every)
+        begun = (day - first) // length
+        return (first + begun * length, first + (begun + 1) * length) if begun >= 0 else None
+    step = MONTHS[kind] * every
     starts = [add_months(first, step * n) for n in range((day.year - first.year + 1) * 12 // step + 2)]
-    begun = sum(start <= day for start in starts)
-    return (starts[begun - 1], starts[begun]) if begun else None
+    passed = sum(start <= day for start in starts)
+    return (starts[passed - 1], starts[passed]) if passed else None
+
+
+def _calendar_origin(plan: Mapping[str, Any], day: date) -> date:
+    """What the calendar's periods are counted from: 1 January, of 1970 where one period is more than one unit."""
+    if plan["period"] in DAYS:
+        weekday = plan.get("week_start", "monday")
+        return next(date(1970, 1, n) for n in range(1, 8) if f"{date(1970, 1, n):%A}".lower() == weekday)
+    return date(day.year if plan.get("every", 1) == 1 else 1970, 1, 1)
 
 
 def add_months(day: date, months: int) -> date:
@@ -114,7 +124,8 @@ def granted(plan: Mapping[str, Any], balance: Number) -> Number:
     """The balance after one grant."""
     allowance: int = plan["allowance"]
     if plan["policy"] == "reset":
-        return allowance
+        carry: int = plan.get("carry", 0)
+        return allowance + max(0, min(balance, carry))
     if plan["policy"] == "top_up":
         return max(balance, allowance)
     total = balance + allowance
@@ -189,4 +200,6 @@ def _is_day(value: object) -> bool:
 
 def _signup(user: Mapping[str, Any], create_time: datetime) -> datetime:
     created = user.get("createdAt")
+    if isinstance(created, str):
+        return datetime.fromisoformat(created)
     return created if isinstance(created, datetime) else create_time

@@ -52,7 +52,7 @@ UNUSUAL: dict[str, dict[str, Any]] = {
     "plan-null": {"plan": None},
     "stamp-null": {"creditRefresh": None},
     "stamp-empty": {"creditRefresh": {}},
-    "created-text": {"createdAt": "last summer"},
+    "created-text": {"createdAt": "2021-08-31T23:30:00+02:00"},
     "first.last@example.com": {},
     "an id with spaces": {},
     " leading and trailing ": {},

@@ -25,6 +25,7 @@ UNPREFIXED = {
 EMULATOR_PROJECT = "demo-credit-refresh"
 
 _RESERVED = re.compile(r"__.*__")
+_USER_FIELDS = ("balance_field", "plan_field", "stamp_field", "created_at_field")
 
 
 def zone_name(name: str) -> str:
@@ -107,6 +108,9 @@ class Settings(BaseModel):
     balance_field: FieldPath = "credits"
     plan_field: FieldPath = "plan"
     stamp_field: FieldPath = "creditRefresh"
+    created_at_field: FieldPath = "createdAt"
+    purchased_field: FieldPath | None = None
+    sign_up: Literal["grant", "stamp"] = "grant"
     collection_prefix: Annotated[str, AfterValidator(_collection_prefix)] = "credit_refresh"
     full_scan_days: Annotated[int, Field(ge=1, le=3650)] = 7
     full_scan_below: Annotated[int, Field(ge=0, le=10_000_000)] = 20_000
@@ -132,6 +136,15 @@ class Settings(BaseModel):
     def _is_apart(cls, value: str, info: ValidationInfo) -> str:
         if any(_overlap(value, info.data[name]) for name in ("balance_field", "plan_field") if name in info.data):
             raise ValueError("the stamp must be apart from the balance and the plan")
+        return value
+
+    @field_validator("created_at_field", "purchased_field")
+    @classmethod
+    def _is_apart_from_the_rest(cls, value: str | None, info: ValidationInfo) -> str | None:
+        ours = {name: info.data[name] for name in _USER_FIELDS if name in info.data and name != info.field_name}
+        for name, other in ours.items():
+            if value is not None and other is not None and _overlap(value, other):
+                raise ValueError(f"it must be apart from {PREFIX}{name.upper()}={other}")
         return value
 
     @field_validator("collection_prefix")

@@ -27,6 +27,12 @@ class UserErrorCode(StrEnum):
     BAD_PLAN = "bad_plan"
     #: A field of the stamp has the wrong type.
     BAD_STAMP = "bad_stamp"
+    #: The stamp's `override` has an unknown key, a wrong type, or no plan.
+    BAD_OVERRIDE = "bad_override"
+    #: What was bought is not a finite number.
+    BAD_PURCHASED = "bad_purchased"
+    #: `createdAt` names no one moment, and the plan counts from it; or a parent of it is no map.
+    BAD_CREATED_AT = "bad_created_at"
     #: The plan is a text, but plans.toml has no plan of that name.
     UNKNOWN_PLAN = "unknown_plan"
     #: The new balance, or the amount granted, does not fit in 64 bits.

@@ -47,13 +47,26 @@ class AttemptMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the builder read of a due user; good as long as the document's `update_time_ns` stands."""
+    """What the builder read of a user; good as long as the document's `update_time_ns` stands, on the job's day."""
 
     update_time_ns: int
     balance: Balance
     plan: str | None
+    #: The start of the last period granted on the plan, under any of its names.
     granted_on: date | None
-    anchor: date
+    anchor: date | None
+    #: What is left of the bought credits (p); None where the user has no such field.
+    purchased: Balance | None = None
+    #: The user's own allowance, where an override holds; then its own cap too, if there is one.
+    own_allowance: int | None = None
+    own_cap: int | None = None
+    #: What a plan change adds (d); None where the whole allowance is due.
+    difference: int | None = None
+    #: The day whose period the app gave at sign-up, of a user without a stamp.
+    given_on: date | None = None
+    paused: bool = False
+    #: To be adopted: see `User.adopt`.
+    adopt: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,9 @@ far it has come.
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -19,6 +21,7 @@ from shared.core.plans import INT64_MAX
 from shared.core.service_level import is_on_time
 
 JOB_BYTES_MAX = 450_000  # a job stays under 500 KB, receipts and errors included
+OLDER_FORM_LENGTH = 5  # of a snapshot; users of such ones are read again
 USER_BYTES_SETTLED = 280  # field names and numbers of one receipt and one error, beside the ids
 
 
@@ -232,33 +235,100 @@ def _mend(user_id: Any, update_time_ns: Any, corrections: Any) -> Mend:
 
 
 def pack_snapshot(snapshot: Snapshot | None) -> str:
-    """One snapshot as a JSON array. Whole and fractional balances stay apart: 5 and 5.0."""
+    """One snapshot as a JSON array: five values that every user has, and an object of those that few have.
+
+    Whole and fractional balances stay apart: 5 and 5.0.
+    """
     if snapshot is None:
         return "null"
-    granted_on = None if snapshot.granted_on is None else snapshot.granted_on.isoformat()
-    return json.dumps(
-        [snapshot.update_time_ns, snapshot.balance, snapshot.plan, granted_on, snapshot.anchor.isoformat()],
-        separators=(",", ":"),
+    fixed = [
+        snapshot.update_time_ns,
+        snapshot.balance,
+        snapshot.plan,
+        _text(snapshot.granted_on),
+        _text(snapshot.anchor),
+    ]
+    return json.dumps([*fixed, _rare(snapshot)], separators=(",", ":"))
+
+
+def _rare(snapshot: Snapshot) -> dict[str, Any]:
+    values = (
+        ("bought", snapshot.purchased),
+        ("allowance", snapshot.own_allowance),
+        ("cap", snapshot.own_cap),
+        ("difference", snapshot.difference),
+        ("given", _text(snapshot.given_on)),
+        ("paused", snapshot.paused or None),
+        ("adopt", snapshot.adopt or None),
     )
+    return {name: value for name, value in values if value is not None}
 
 
 def unpack_snapshots(text: str) -> tuple[Snapshot | None, ...]:
-    """Read the array a job carries; None for a user whom the worker has to read. Raises ValueError if it is not one."""
+    """Read the array a job carries; None for a user whom the worker has to read, as of all that are of an older form.
+    Raises ValueError if it is not one."""
     try:
-        return tuple(None if packed is None else _snapshot(*packed) for packed in json.loads(text))
+        return tuple(None if _must_be_read(packed) else _snapshot(packed) for packed in json.loads(text))
     except (TypeError, RecursionError) as exc:
         raise ValueError("not an array of snapshots") from exc
 
 
-def _snapshot(update_time_ns: Any, balance: Any, plan: Any, granted_on: Any, anchor: Any) -> Snapshot:
-    if type(update_time_ns) is not int or not 0 <= update_time_ns <= INT64_MAX:
+def _must_be_read(packed: Any) -> bool:
+    return packed is None or (isinstance(packed, list) and len(packed) == OLDER_FORM_LENGTH)
+
+
+def _snapshot(packed: Any) -> Snapshot:
+    update_time_ns, balance, plan, granted_on, anchor, rare = packed
+    if not _is_whole(update_time_ns):
         raise ValueError("an update time is a whole number of nanoseconds")
-    if type(balance) not in (int, float) or not isinstance(plan, str | None):
-        raise ValueError("a balance is a number, a plan a text or null")
+    if not _is_number(balance) or not isinstance(plan, str | None):
+        raise ValueError("a balance is a finite number, a plan a text or null")
+    if rare == {}:
+        return Snapshot(update_time_ns, balance, plan, _date(granted_on), _date(anchor))
+    if not isinstance(rare, dict) or any(name not in _RARE or not _RARE[name](value) for name, value in rare.items()):
+        raise ValueError("not what a user may have beside")
     return Snapshot(
         update_time_ns,
         balance,
         plan,
-        None if granted_on is None else date.fromisoformat(granted_on),
-        date.fromisoformat(anchor),
+        _date(granted_on),
+        _date(anchor),
+        purchased=rare.get("bought"),
+        own_allowance=rare.get("allowance"),
+        own_cap=rare.get("cap"),
+        difference=rare.get("difference"),
+        given_on=_date(rare.get("given")),
+        paused="paused" in rare,
+        adopt="adopt" in rare,
     )
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+
+
+def _is_whole(value: object) -> bool:
+    return type(value) is int and 0 <= value <= INT64_MAX
+
+
+def _is_true(value: object) -> bool:
+    return value is True
+
+
+_RARE: Mapping[str, Callable[[Any], bool]] = {
+    "bought": lambda value: _is_number(value) and value >= 0,
+    "allowance": _is_whole,
+    "cap": _is_whole,
+    "difference": _is_whole,
+    "given": lambda value: isinstance(value, str),
+    "paused": _is_true,
+    "adopt": _is_true,
+}
+
+
+def _text(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
+
+
+def _date(text: Any) -> date | None:
+    return None if text is None else date.fromisoformat(text)

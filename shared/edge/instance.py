@@ -11,6 +11,7 @@ from typing import TypeVar
 import google.auth
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 
+from shared import logs
 from shared.core.errors import SystemFailureError
 from shared.core.plans import PlanTable
 from shared.settings import Settings, read_plans, read_settings
@@ -42,7 +43,10 @@ def settings() -> Settings:
 
 @once
 def plans() -> PlanTable:
-    return read_plans(settings())
+    table = read_plans(settings())
+    for warning in table.warnings:
+        logs.warning("plans_cost_more", warning)
+    return table
 
 
 @once

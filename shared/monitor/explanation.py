@@ -10,6 +10,7 @@ from shared.core.plans import Balance
 
 _SKIPPED = {
     SkipReason.ALREADY_GRANTED: "the present period has been granted",
+    SkipReason.FULL: "the balance has the whole allowance, and such users are left alone",
     SkipReason.PAUSED: "the user is paused",
     SkipReason.BEFORE_ANCHOR: "the plan's first period has not begun",
     SkipReason.NO_BALANCE: "there is no balance, so the user is not part of the system",

@@ -9,7 +9,7 @@ from typing import Any
 
 from shared.core.decision import Decision, decide
 from shared.core.errors import NotFoundError, UserError
-from shared.core.users import ABSENT, RawUser, read_user
+from shared.core.users import ABSENT, RawUser
 from shared.services.context import Context
 from shared.store.job_views import JobDocument
 from shared.store.users import UserDocument
@@ -60,7 +60,7 @@ def _judged(context: Context, document: UserDocument | None, today: date) -> tup
     if document is None or document.raw.balance is ABSENT:
         return None, None
     try:
-        return decide(read_user(document.raw, context.schedule.zone), context.plans, today, None), None
+        return decide(context.read_user(document.raw), context.plans, today, None), None
     except UserError as exc:
         return None, exc
 

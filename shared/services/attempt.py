@@ -9,11 +9,10 @@ from shared import logs
 from shared.core.decision import SkipReason
 from shared.core.errors import UnreadableJobError, UserErrorCode
 from shared.core.figures import Effort, figures_of, rolled_up
-from shared.core.jobs import AttemptMode, Job, Settlement, Snapshot, settle
+from shared.core.jobs import AttemptMode, Job, Settlement, settle
 from shared.core.outcomes import Outcome
-from shared.core.plans import PlanTable
 from shared.core.retries import retry_delay
-from shared.core.users import User
+from shared.core.snapshots import user_of
 from shared.services.context import GRACE_PERIOD_SECONDS, Context
 from shared.services.grant import Candidate, Granter, GrantRequest
 from shared.store.budget import Budget
@@ -94,7 +93,7 @@ class Attempt:
         return [
             Candidate(user_id)
             if snapshot is None
-            else Candidate(user_id, snapshot.update_time_ns, _user(snapshot, plans))
+            else Candidate(user_id, snapshot.update_time_ns, user_of(snapshot, plans))
             for user_id, snapshot in zip(job.user_ids, job.snapshots, strict=True)
         ]
 
@@ -106,12 +105,6 @@ class Attempt:
             reads=self._cost.reads + 1,
             writes=self._cost.writes + 1 + (2 if settlement.retry is None else 3),
         )
-
-
-def _user(snapshot: Snapshot, plans: PlanTable) -> User:
-    plan = plans.default if snapshot.plan is None else snapshot.plan
-    periods = {} if snapshot.granted_on is None else {plan: snapshot.granted_on}
-    return User(snapshot.balance, snapshot.plan, periods, snapshot.anchor)
 
 
 def _fail_lost(user_id: str) -> Outcome:

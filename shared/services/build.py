@@ -13,9 +13,8 @@ from datetime import date, datetime
 from typing import Any
 
 from shared import logs
-from shared.core.decision import Grant, decide
+from shared.core.decision import Grant, Skip, decide
 from shared.core.errors import ConflictError, OutOfTimeError, StoreError, UserError
-from shared.core.jobs import Snapshot
 from shared.core.mending import Mend, corrections_of, must_be_named
 from shared.core.outcomes import Outcome
 from shared.core.packing import SlotPosition
@@ -25,7 +24,8 @@ from shared.core.ranges import Cursor, RangeName, ScanRange, due, everybody, is_
 from shared.core.runs import Billed, Run, RunStatus, Scan, ScanRequest, SettledUsers
 from shared.core.scan_choice import ADOPTION_FAILED, ScanPolicy, Step, few_users, new_run, next_step, proof_failed
 from shared.core.service_level import DayServed, remembered
-from shared.core.users import read_user, stamp_of, waiting_since
+from shared.core.snapshots import snapshot_of
+from shared.core.users import stamp_of, waiting_since
 from shared.services.adopt import adopt_users
 from shared.services.context import Context, until_reserve
 from shared.services.find import Page, UserFinder
@@ -275,7 +275,7 @@ class Builder:
         if self._run.reads_everybody_by_id:
             return everybody(self._run.wrap_until)
         plans = self._context.plans
-        return due(self._day, days_of_longest_period(plans), None)
+        return due(self._day, days_of_longest_period(plans), plans.low_below)
 
     @property
     def _must_stop(self) -> bool:
@@ -335,15 +335,13 @@ class Builder:
         found: Any = None
         read = None
         try:
-            read = read_user(user.raw, self._context.schedule.zone)
+            read = self._context.read_user(user.raw)
             if read is not None:
                 found = decide(read, self._context.plans, self._day, None)
         except UserError as exc:
             found = exc
-        if read is not None and isinstance(found, Grant):
-            periods = read.periods.get(found.plan)
-            snapshot = Snapshot(user.update_time_ns, read.balance, read.plan, periods, read.anchor)
-            return DueUser(None if read.adopt else snapshot)
+        if read is not None and isinstance(found, Grant | Skip) and found.changes_period:
+            return DueUser(snapshot_of(user.update_time_ns, read, self._context.plans, self._day))
         self._mend(user, found)
         if isinstance(found, UserError):
             raise found
@@ -371,8 +369,8 @@ class Builder:
         """Since when a user waits whose slot has passed; None for one whose slot is to come."""
         if position.slot >= self._now:
             return None
-        default, updated_at = self._context.plans.default, get_instant(user.update_time_ns)
-        return min(self._now, max(position.slot, waiting_since(user.raw, updated_at, default)))
+        waiting = waiting_since(user.raw, get_instant(user.update_time_ns), self._context.plans)
+        return min(self._now, max(position.slot, waiting))
 
     def _adopt(self, page: Page) -> None:
         """Stamp the current period of everybody on the page, granting nothing; then checkpoint."""

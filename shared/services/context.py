@@ -12,6 +12,7 @@ from typing import Protocol
 from shared.core.plans import PlanTable
 from shared.core.retries import Draw
 from shared.core.schedule import Schedule
+from shared.core.users import RawUser, User, read_user
 from shared.services.limits import LIMITS, Limits
 from shared.settings import Settings
 from shared.store.budget import Budget
@@ -55,11 +56,16 @@ class Context:
     @property
     def fingerprint(self) -> str:
         """Changes with everything that a decision or a scan depends on: plans, schedule, collection, field names."""
-        return f"{self.plans.fingerprint}/{self.schedule.spread}/{user_fields(self.settings).fingerprint}"
+        fields, sign_up = user_fields(self.settings).fingerprint, self.settings.sign_up
+        return f"{self.plans.fingerprint}/{self.schedule.spread}/{fields}/{sign_up}"
 
     @property
     def lease(self) -> timedelta:
         return timedelta(seconds=self.settings.lease_seconds)
+
+    def read_user(self, raw: RawUser) -> User | None:
+        """The user of a document; None if it is not part of the system. Raises UserError."""
+        return read_user(raw, self.schedule.zone, given_at_sign_up=self.settings.sign_up == "stamp")
 
     def users(self, wire: Wire | None = None) -> UserStore:
         return UserStore(wire or self.wire, user_fields(self.settings))
@@ -90,6 +96,8 @@ def user_fields(settings: Settings) -> UserFields:
         tuple(settings.balance_field.split(".")),
         tuple(settings.plan_field.split(".")),
         tuple(settings.stamp_field.split(".")),
+        tuple(settings.created_at_field.split(".")),
+        tuple(settings.purchased_field.split(".")) if settings.purchased_field else None,
     )
 
 

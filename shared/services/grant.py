@@ -12,11 +12,11 @@ from datetime import date, datetime
 from typing import TypeVar
 
 from shared import logs
-from shared.core.decision import AlreadyApplied, Decision, Grant, Skip, SkipReason, decide
+from shared.core.decision import AlreadyApplied, Decision, Grant, Skip, SkipReason, decide, decide_adoption
 from shared.core.errors import StoreError, SystemFailureError, UserError, UserErrorCode
 from shared.core.mending import Mend, corrections_of
 from shared.core.outcomes import Outcome
-from shared.core.users import User, read_user
+from shared.core.users import User
 from shared.services.context import Context
 from shared.store.users import StampFieldsWrite, StampWrite, UserDocument, UserStore, WriteStatus
 from shared.store.wire import Wire
@@ -100,7 +100,7 @@ class Granter:
         """The write that puts a stamp right by what the document says now; None if it is right."""
         found: User | Decision | UserError | None
         try:
-            found = read_user(document.raw, self._context.schedule.zone)
+            found = self._context.read_user(document.raw)
             if found is not None:
                 found = decide(found, self._context.plans, self._request.day, None)
         except UserError as exc:
@@ -140,10 +140,12 @@ class Granter:
         """The write a candidate needs; None once it is settled without one."""
         outcome_instead = outcome_instead or self._request.outcome_instead
         match capture_user_error(candidate.user_id, lambda: self._decide(candidate)):
-            case Grant() if outcome_instead is not None:
+            case Grant() | Skip(stamp=Grant()) if outcome_instead is not None:
                 self._settle(outcome_instead(candidate.user_id))
             case Grant() as grant:
                 return self._stamp_write(candidate, grant, now)
+            case Skip(stamp=Grant() as stamp):
+                return self._stamp_write(candidate, stamp, now, adopting=True)
             case Skip(reason):
                 self._settle(Outcome.skipped(candidate.user_id, reason))
             case AlreadyApplied(before, after):
@@ -153,9 +155,11 @@ class Granter:
         return None
 
     def _decide(self, candidate: Candidate) -> Decision:
+        if self._request.adopting:
+            return decide_adoption(candidate.user, self._context.plans, self._request.day)
         return decide(candidate.user, self._context.plans, self._request.day, self._request.job_id)
 
-    def _stamp_write(self, candidate: Candidate, grant: Grant, now: datetime) -> StampWrite:
+    def _stamp_write(self, candidate: Candidate, grant: Grant, now: datetime, *, adopting: bool = False) -> StampWrite:
         return StampWrite(
             user_id=candidate.user_id,
             update_time_ns=candidate.update_time_ns or 0,
@@ -163,7 +167,7 @@ class Granter:
             job_id=self._request.job_id,
             refreshed_at=now,
             next_at=self._context.schedule.slot_start(grant.period.end, candidate.user_id),
-            adopting=self._request.adopting or (candidate.user is not None and candidate.user.adopt),
+            adopting=adopting,
         )
 
     def _write(self, writes: Sequence[StampWrite]) -> list[Candidate]:
@@ -203,7 +207,7 @@ class Granter:
 
 def candidate_of(context: Context, document: UserDocument) -> Candidate | Outcome:
     """A document as a candidate, or the outcome of one that can't be: a bad value fails this user alone."""
-    user = capture_user_error(document.user_id, lambda: read_user(document.raw, context.schedule.zone))
+    user = capture_user_error(document.user_id, lambda: context.read_user(document.raw))
     return user if isinstance(user, Outcome) else Candidate(document.user_id, document.update_time_ns, user)
 
 

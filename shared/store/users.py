@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from shared.core.decision import Grant
 from shared.core.errors import RejectedError, StoreError
 from shared.core.ranges import Cursor, OrderBy, RangeName, ScanRange
-from shared.core.users import ABSENT, RawUser
+from shared.core.users import ABSENT, BadParent, RawUser, stamp_of
 from shared.store.messages import DOCUMENT_ID, add_order, guard, new_query, new_write
 from shared.store.values import (
     Reference,
@@ -39,17 +39,19 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class UserFields:
-    """Where the app keeps what we need; paths of nested names."""
+    """Where the app keeps what we need; paths of nested names. `purchased`: None where no credits are sold."""
 
     collection: str
     balance: tuple[str, ...]
     plan: tuple[str, ...]
     stamp: tuple[str, ...]
+    created_at: tuple[str, ...] = ("createdAt",)
+    purchased: tuple[str, ...] | None = None
 
     @property
     def fingerprint(self) -> str:
         """Changes with the collection and with every field's name."""
-        described = repr((self.collection, self.balance, self.plan, self.stamp))
+        described = repr((self.collection, self.balance, self.plan, self.stamp, self.created_at, self.purchased))
         return hashlib.blake2b(described.encode(), digest_size=8).hexdigest()
 
     @property
@@ -59,19 +61,25 @@ class UserFields:
 
     @property
     def read(self) -> list[str]:
-        return [field_path(self.balance), field_path(self.plan), "createdAt", field_path(self.stamp)]
+        """The top-level fields a read asks for.
+
+        Asked for a nested field, Firestore leaves out a parent that is no map: a text there would look like nothing,
+        and a write would put a map in its place. So a nested field comes with all that stands beside it.
+        """
+        paths = [self.balance, self.plan, self.created_at, self.stamp, self.purchased]
+        return [field_path(path[:1]) for path in dict.fromkeys(path[:1] for path in paths if path is not None)]
 
     @lru_cache(maxsize=1024)  # noqa: B019 (a few settings, a few plans)
-    def written(self, plan: str, *, anchored: bool, adopting: bool) -> tuple[str, ...]:
+    def written(self, plan: str, *, anchored: bool, adopting: bool, selling: bool) -> tuple[str, ...]:
         """The field paths one write changes: of the stamp leaf by leaf, so that other plans' periods stand."""
         names = [("plan",), ("periods", plan), ("dueOn",), ("nextAt",)]
         if anchored:
             names.append(("anchor",))
         if adopting:
-            names.append(("adopt",))  # taken away
-            return tuple(field_path((*self.stamp, *name)) for name in names)
+            return tuple(field_path((*self.stamp, *name)) for name in [*names, ("adopt",)])
         names += [("before",), ("granted",), ("refreshedAt",), ("jobId",)]
-        return (field_path(self.balance), *(field_path((*self.stamp, *name)) for name in names))
+        bought = [field_path(self.purchased)] if selling and self.purchased is not None else []
+        return (field_path(self.balance), *bought, *(field_path((*self.stamp, *name)) for name in names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +239,9 @@ class UserStore:
         self._stamp(user, "paused", paused)
 
     def _stamp(self, user: UserDocument, name: str, value: Any) -> None:
-        """Write one field of the stamp, and nothing beside it."""
+        """Write one field of the stamp, and nothing beside it. Raises RejectedError where the stamp is no map."""
+        if stamp_of(user.raw) is None:
+            raise RejectedError(f"{user.user_id}: the stamp, or a parent of it, is no map; it must not be replaced")
         path = (*self._fields.stamp, name)
         message = WritePb()
         message.update.name = self._prefix + user.user_id
@@ -273,11 +283,14 @@ class UserStore:
             put(stamp["before"], write.grant.before)
             put(stamp["granted"], write.grant.granted)
             put(_at(message.update.fields, self._fields.balance), write.grant.after)
+            if write.grant.purchased is not None and self._fields.purchased is not None:
+                put(_at(message.update.fields, self._fields.purchased), write.grant.purchased)
         return message
 
     def _template(self, write: StampWrite) -> Any:
         grant = write.grant
-        key = (grant.plan, grant.period, grant.anchor, write.job_id, write.refreshed_at, write.adopting)
+        form = (grant.when_low, grant.purchased is None, write.adopting)
+        key = (grant.plan, grant.period, grant.anchor, write.job_id, write.refreshed_at, form)
         template = self._templates.get(key)
         if template is None:
             template = self._templates[key] = self._encode_shared(write)
@@ -289,13 +302,14 @@ class UserStore:
         stamp = _at(message.update.fields, self._fields.stamp).map_value.fields
         stamp["plan"].string_value = grant.plan
         stamp["periods"].map_value.fields[grant.plan].string_value = grant.period.start.isoformat()
-        stamp["dueOn"].string_value = grant.period.end.isoformat()
+        stamp["dueOn"].string_value = grant.due_on
         if grant.anchor is not None:
             stamp["anchor"].string_value = grant.anchor.isoformat()
         if not write.adopting:
             put_time(stamp["refreshedAt"].timestamp_value, write.refreshed_at)
             stamp["jobId"].string_value = write.job_id
-        mask = self._fields.written(grant.plan, anchored=grant.anchor is not None, adopting=write.adopting)
+        anchored, selling = grant.anchor is not None, grant.purchased is not None
+        mask = self._fields.written(grant.plan, anchored=anchored, adopting=write.adopting, selling=selling)
         message.update_mask.field_paths.extend(mask)
         return message
 
@@ -340,9 +354,10 @@ class UserStore:
         raw = RawUser(
             _value_at(fields, self._fields.balance),
             _value_at(fields, self._fields.plan),
-            _value_at(fields, ("createdAt",)),
+            _value_at(fields, self._fields.created_at),
             _value_at(fields, self._fields.stamp),
             get_time(document.create_time),
+            ABSENT if self._fields.purchased is None else _value_at(fields, self._fields.purchased),
         )
         return UserDocument(user_id, raw, nanoseconds(document.update_time))
 
@@ -355,10 +370,12 @@ def _at(fields: Any, path: tuple[str, ...]) -> Any:
 
 
 def _value_at(fields: Any, path: tuple[str, ...]) -> Any:
-    """The Python value at a path; ABSENT where it, or a map on the way, is not there."""
-    for name in path[:-1]:
-        if name not in fields:
+    """The Python value at a path; ABSENT where it, or a map on the way, is not there or null; else a BadParent."""
+    for depth, name in enumerate(path[:-1], 1):
+        if name not in fields or fields[name].WhichOneof("value_type") == "null_value":
             return ABSENT
+        if fields[name].WhichOneof("value_type") != "map_value":
+            return BadParent(".".join(path[:depth]), get(fields[name]))
         fields = fields[name].map_value.fields
     return get(fields[path[-1]]) if path[-1] in fields else ABSENT
 

@@ -41,6 +41,7 @@ def granted(to: User, by: Any, job_id: str) -> User:
     return replace(
         to,
         balance=by.after,
+        purchased=by.purchased,
         periods={**to.periods, by.plan: by.period.start},
         anchor=by.anchor or to.anchor,
         last_grant=LastGrant(job_id, by.before, by.granted),
@@ -258,7 +259,8 @@ def test_missed_periods_are_granted_once(plans, name, day, missed):
         (user(periods={"free": "2026-11-22"}, due_on="2026-11-22"), "2026-11-23"),
         (user(periods={"free": "2026-11-22"}, due_on="9999-12-31"), "2026-11-23"),
         (user(periods={"free": "2026-11-22"}, due_on=7), "2026-11-23"),
-        (user(periods={"free": "2026-11-25"}), "2026-11-23"),
+        (user(periods={"free": "2026-11-25"}), "2026-11-26"),
+        (user(periods={"free": "9999-12-31"}), "9999-12-31"),
         (user(plan="pro", periods={"pro": "2026-10-31"}), "2026-11-30"),
         (user(plan="pro", anchor=date(2026, 12, 5)), "2026-12-05"),
         (user(plan="pro", anchor=date(2026, 12, 5), due_on="2026-12-05"), None),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -28,7 +29,22 @@ SLOTS = [MIDNIGHT + timedelta(minutes=5 * number) for number in range(288)]
 SNAPSHOT = Snapshot(1_790_000_000_123_456_789, 10, None, None, date(2026, 1, 31))
 LONGEST_ID = "ü" * 750
 
-snapshots = st.builds(Snapshot, st.integers(0, 2**63 - 1), balances, st.none() | st.text(), st.none() | days, days)
+whole = st.integers(0, 2**63 - 1)
+snapshots = st.builds(
+    Snapshot,
+    whole,
+    balances,
+    st.none() | st.text(),
+    st.none() | days,
+    st.none() | days,
+    purchased=st.none() | whole | st.floats(0, 1e300),
+    own_allowance=st.none() | whole,
+    own_cap=st.none() | whole,
+    difference=st.none() | whole,
+    given_on=st.none() | days,
+    paused=st.booleans(),
+    adopt=st.booleans(),
+)
 due_users = st.lists(
     st.tuples(st.sampled_from(SLOTS[:5]), st.text(min_size=1, max_size=40), snapshots), max_size=30
 ).map(lambda drawn: [(slot, f"{number}-{name}", snapshot) for number, (slot, name, snapshot) in enumerate(drawn)])
@@ -250,8 +266,33 @@ def test_a_balance_comes_back_with_its_type(balance):
 
 
 def test_a_snapshot_is_small():
-    """Its size matters: there is one for each due user."""
-    assert pack_snapshot(SNAPSHOT) == '[1790000000123456789,10,null,null,"2026-01-31"]'
+    """It is stored a hundred thousand times a day."""
+    assert pack_snapshot(SNAPSHOT) == '[1790000000123456789,10,null,null,"2026-01-31",{}]'
+
+
+def test_what_few_users_have_is_named():
+    """A user with all of it has the longest snapshot there is, but for its numbers."""
+    snapshot = replace(
+        SNAPSHOT,
+        purchased=500.5,
+        own_allowance=1000,
+        own_cap=2000,
+        difference=0,
+        given_on=date(2026, 11, 22),
+        paused=True,
+        adopt=True,
+    )
+
+    assert pack_snapshot(snapshot).endswith(
+        ',{"bought":500.5,"allowance":1000,"cap":2000,"difference":0,"given":"2026-11-22","paused":true,"adopt":true}]'
+    )
+
+
+def test_snapshots_of_the_older_form_are_not_used():
+    """They don't say what a decision needs now; the worker reads their users again."""
+    older = '[1,10,null,null,"2026-01-31"],[2,0.5,"pro","2026-11-22","2026-01-31"]'
+
+    assert unpack_snapshots(f"[{older},null,{pack_snapshot(SNAPSHOT)}]") == (None, None, None, SNAPSHOT)
 
 
 @pytest.mark.parametrize(
@@ -267,21 +308,38 @@ def test_a_snapshot_is_small():
         "[5]",
         "[[]]",
         '[[1,10,null,null,"2026-01-31",0]]',
+        '[[1,10,null,null,"2026-01-31",null]]',
+        '[[1,10,null,null,"2026-01-31",{},{}]]',
         "[[1,10,null,null]]",
-        "[[1,10,null,null,null]]",
-        "[[1,10,null,null,20260131]]",
-        '[[1,10,null,null,"31 January"]]',
-        '[[1,10,null,20260131,"2026-01-31"]]',
-        '[[1,10,["pro"],null,"2026-01-31"]]',
-        '[[1,"10",null,null,"2026-01-31"]]',
-        '[[1,true,null,null,"2026-01-31"]]',
-        '[["1",10,null,null,"2026-01-31"]]',
-        '[[1.5,10,null,null,"2026-01-31"]]',
-        '[[1e400,10,null,null,"2026-01-31"]]',
-        '[[NaN,10,null,null,"2026-01-31"]]',
-        '[[true,10,null,null,"2026-01-31"]]',
-        '[[-1,10,null,null,"2026-01-31"]]',
-        '[[9223372036854775808,10,null,null,"2026-01-31"]]',
+        "[[1,10,null,null,20260131,{}]]",
+        '[[1,10,null,null,"31 January",{}]]',
+        '[[1,10,null,20260131,"2026-01-31",{}]]',
+        '[[1,10,["pro"],null,"2026-01-31",{}]]',
+        '[[1,"10",null,null,"2026-01-31",{}]]',
+        '[[1,true,null,null,"2026-01-31",{}]]',
+        '[[1,NaN,null,null,"2026-01-31",{}]]',
+        '[[1,1e400,null,null,"2026-01-31",{}]]',
+        '[["1",10,null,null,"2026-01-31",{}]]',
+        '[[1.5,10,null,null,"2026-01-31",{}]]',
+        '[[1e400,10,null,null,"2026-01-31",{}]]',
+        '[[NaN,10,null,null,"2026-01-31",{}]]',
+        '[[true,10,null,null,"2026-01-31",{}]]',
+        '[[-1,10,null,null,"2026-01-31",{}]]',
+        '[[9223372036854775808,10,null,null,"2026-01-31",{}]]',
+        '[[1,10,null,null,"2026-01-31",{"bonus":1}]]',
+        '[[1,10,null,null,"2026-01-31",{"bought":-1}]]',
+        '[[1,10,null,null,"2026-01-31",{"bought":"1"}]]',
+        '[[1,10,null,null,"2026-01-31",{"bought":NaN}]]',
+        '[[1,10,null,null,"2026-01-31",{"bought":null}]]',
+        '[[1,10,null,null,"2026-01-31",{"allowance":1.5}]]',
+        '[[1,10,null,null,"2026-01-31",{"allowance":-1}]]',
+        '[[1,10,null,null,"2026-01-31",{"cap":true}]]',
+        '[[1,10,null,null,"2026-01-31",{"difference":-1}]]',
+        '[[1,10,null,null,"2026-01-31",{"difference":9223372036854775808}]]',
+        '[[1,10,null,null,"2026-01-31",{"given":"soon"}]]',
+        '[[1,10,null,null,"2026-01-31",{"given":20260131}]]',
+        '[[1,10,null,null,"2026-01-31",{"paused":1}]]',
+        '[[1,10,null,null,"2026-01-31",{"adopt":false}]]',
         "[" * 100_000,
         "[" + "9" * 5000 + "]",
     ],

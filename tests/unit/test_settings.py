@@ -36,6 +36,9 @@ DEFAULTS = {
     "balance_field": "credits",
     "plan_field": "plan",
     "stamp_field": "creditRefresh",
+    "created_at_field": "createdAt",
+    "purchased_field": None,
+    "sign_up": "grant",
     "collection_prefix": "credit_refresh",
     "full_scan_days": 7,
     "full_scan_below": 20_000,
@@ -88,6 +91,9 @@ def test_every_variable_is_read():
             "BALANCE_FIELD": "wallet.credits",
             "PLAN_FIELD": "billing.plan",
             "STAMP_FIELD": "wallet.refresh",
+            "CREATED_AT_FIELD": "meta.created",
+            "PURCHASED_FIELD": "wallet.bought",
+            "SIGN_UP": "stamp",
             "COLLECTION_PREFIX": "images",
             "PRICE_READ": "0",
             "PRICE_WRITE": "0.18",
@@ -116,6 +122,9 @@ def test_every_variable_is_read():
         "balance_field": "wallet.credits",
         "plan_field": "billing.plan",
         "stamp_field": "wallet.refresh",
+        "created_at_field": "meta.created",
+        "purchased_field": "wallet.bought",
+        "sign_up": "stamp",
         "collection_prefix": "images",
         "full_scan_days": 3,
         "full_scan_below": 0,
@@ -166,6 +175,9 @@ def test_other_variables_are_nobodys_business():
         *[("BALANCE_FIELD", value) for value in (".", "a.", ".a", "a..b", "__credits__", "a.__b__")],
         ("PLAN_FIELD", "a..b"),
         ("STAMP_FIELD", "__name__"),
+        ("CREATED_AT_FIELD", "a."),
+        ("PURCHASED_FIELD", "a..b"),
+        *[("SIGN_UP", value) for value in ("STAMP", "none", "true")],
         *[("COLLECTION_PREFIX", value) for value in ("a/b", "_a", "9a", "a b", "ä", "a" * 65, "__a__", "a\n")],
         *[("AUTH", value) for value in ("ON", "no", "false", "0")],
         *[("FIREBASE_API_KEY", value) for value in ("a b", "AIza'", "ä", "a" * 201, "a\n")],
@@ -242,6 +254,20 @@ def test_a_bad_value_is_named(name, value):
                 ("creditRefresh", {"PLAN_FIELD": "creditRefresh.plan"}),
             )
         ],
+        *[
+            (
+                {name: value},
+                f"CREDIT_REFRESH_{name}={value!r}: it must be apart from CREDIT_REFRESH_{other}",
+            )
+            for name, value, other in (
+                ("PURCHASED_FIELD", "credits", "BALANCE_FIELD=credits"),
+                ("PURCHASED_FIELD", "credits.bought", "BALANCE_FIELD=credits"),
+                ("PURCHASED_FIELD", "plan", "PLAN_FIELD=plan"),
+                ("PURCHASED_FIELD", "creditRefresh.bought", "STAMP_FIELD=creditRefresh"),
+                ("PURCHASED_FIELD", "createdAt", "CREATED_AT_FIELD=createdAt"),
+                ("CREATED_AT_FIELD", "creditRefresh.created", "STAMP_FIELD=creditRefresh"),
+            )
+        ],
     ],
 )
 def test_the_message_says_what_is_wrong(values, problem):
@@ -258,6 +284,8 @@ def test_the_message_says_what_is_wrong(values, problem):
         {"WINDOW_SECONDS": "86400", "SLOT_SECONDS": "86400"},
         {"STAMP_FIELD": "wallet.stamp", "BALANCE_FIELD": "wallet.credits", "PLAN_FIELD": "wallet.plan"},
         {"STAMP_FIELD": "creditsRefresh"},
+        {"PURCHASED_FIELD": "wallet.bought", "BALANCE_FIELD": "wallet.credits"},
+        {"PURCHASED_FIELD": "creditsBought", "CREATED_AT_FIELD": "meta.created at"},
         {"BALANCE_FIELD": "credits left.über"},
         {"DATABASE": "(default)"},
         {"TIMEZONE": "America/Argentina/Buenos_Aires"},
