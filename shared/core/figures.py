@@ -48,7 +48,7 @@ def figures_of(settlement: Settlement, effort: Effort) -> dict[str, int]:
         "refreshedUsers": tally.refreshed,
         "skippedUsers": tally.skipped,
         "failedUsers": tally.failed,
-        "retriedUsers": 0 if settlement.retry is None else len(settlement.retry.user_ids),
+        "retriedUsers": sum(len(job.user_ids) for job in settlement.new_jobs),
         "onTimeUsers": served.on_time,
         "lateUsers": served.late,
         "conflicts": effort.conflicts,
@@ -83,7 +83,7 @@ def rolled_up(settlement: Settlement, figures: Mapping[str, int], day_start: dat
     return {
         **figures,
         ended: 1,
-        "retryJobs": int(settlement.retry is not None),
+        "retryJobs": len(settlement.new_jobs),
         f"doneByHour.{hour_name(settlement.ended_at, day_start)}": settlement.tally.processed,
         f"jobsByDuration.{duration_class(figures['processingMs'])}": 1,
         **{f"errorsByCode.{code}": users for code, users in codes.items()},

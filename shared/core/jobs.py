@@ -3,6 +3,7 @@
     pending ──claim──▶ processing ──settle──▶ completed | failed
        ▲                   │ └─ users to try again leave for a new pending job
        ├────hand back──────┘    (uncounted; or the lease ends, counted)
+       │                   └─ after HAND_BACKS_MAX failures of the database: two half jobs, each isolated
        └────requeue──────── failed       (by an operator: only who failed, attempts from 0)
 
 A waiting or leased job has `visible_at`, a settled one has not. The claim counts the attempt, so a job that
@@ -18,6 +19,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from shared.core.errors import UserErrorCode
 from shared.core.mending import Mend
 from shared.core.outcomes import Outcome, OutcomeKind, Tally
 from shared.core.plans import Balance
@@ -25,6 +27,7 @@ from shared.core.plans import Balance
 JOB_VERSION = 1
 RUN_ID_LENGTH = len("2026-11-22")
 SPREAD = 16**4  # what spreads a day's ids: four digits after the day
+HAND_BACKS_MAX = 3  # failures of the database under a job; with the last of them the job is isolated
 SUPERSEDED_AFTER = timedelta(days=1)  # an older job's users are in newer jobs
 
 
@@ -43,6 +46,14 @@ class AttemptMode(StrEnum):
     WORK = "work"
     RECONCILE = "reconcile"  # attempts are used up: record what landed, fail the rest
     ABANDON = "bury"  # even that killed its worker: fail it unseen
+
+
+class FailureResponse(StrEnum):
+    """What to do with a job whose attempt ended in a failure of the database."""
+
+    HAND_BACK = "hand_back"  # as if it had not been claimed: the attempt does not count
+    SPLIT = "split"  # into two half jobs, so that a user who breaks every request soon has a job of its own
+    COUNT = "count"  # it is this user's own failure: the attempt counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +113,8 @@ class Job:
     snapshots: tuple[Snapshot | None, ...] = field(default=(), repr=False)
     due_at: datetime | None = None
     chain_id: str = ""
+    #: How often it was handed back because the database failed under it.
+    hand_backs: int = 0
     earlier: RequeueCarryover = RequeueCarryover()
     #: Of the run, when a builder made the job. Jobs of older generations are closed unread once a newer is complete.
     generation: int = 0
@@ -119,18 +132,43 @@ class Job:
         return AttemptMode.RECONCILE if self.attempts == self.max_attempts + 1 else AttemptMode.ABANDON
 
     @property
+    def is_isolated(self) -> bool:
+        return self.hand_backs >= HAND_BACKS_MAX
+
+    def response_to_failure(self, *, database_works: bool) -> FailureResponse:
+        """What to do after a failure of the database. `database_works`: users were written in the same call.
+
+        An isolated user whose requests fail while others are written is at fault. If nobody is written, the fault is
+        the database's: an outage must not turn jobs into dead letters.
+        """
+        if self.hand_backs + 1 < HAND_BACKS_MAX:
+            return FailureResponse.HAND_BACK
+        if len(self.user_ids) > 1:
+            return FailureResponse.SPLIT
+        return FailureResponse.COUNT if database_works else FailureResponse.HAND_BACK
+
+    @property
     def is_last_attempt(self) -> bool:
         return self.attempts >= self.max_attempts
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """How a claimed job ends: all of it is written in one Commit."""
+    """How a claimed job ends: all of it is written in one Commit.
+
+    `retry`: the job that goes on with those who left. A job that is split leaves its users to two: `retry` has the
+    first half of them, and `other_half` the second.
+    """
 
     job: Job
     retry: Job | None
     outcomes: tuple[Outcome, ...]
     ended_at: datetime
+    other_half: Job | None = None
+
+    @property
+    def new_jobs(self) -> list[Job]:
+        return [job for job in (self.retry, self.other_half) if job is not None]
 
     @property
     def tally(self) -> Tally:
@@ -195,4 +233,27 @@ def retry_job(job: Job, user_ids: tuple[str, ...], now: datetime, visible_at: da
         started_at=None,
         visible_at=visible_at,
         earlier=RequeueCarryover(),
+    )
+
+
+def split(job: Job, error: str, now: datetime, visible_at: datetime) -> Settlement:
+    """End a claimed job and leave its users to two half jobs, whose attempts do not count this one.
+
+    The ids follow from the job's chain, which is split once at most, so a replay makes no other halves. `error` says
+    why the job is split.
+    """
+    middle = len(job.user_ids) // 2
+    halves = [
+        _half(job, number, user_ids, now, visible_at)
+        for number, user_ids in enumerate((job.user_ids[:middle], job.user_ids[middle:]), start=1)
+    ]
+    outcomes = tuple(Outcome.retry(user_id, UserErrorCode.WRITE_FAILED, error) for user_id in job.user_ids)
+    return Settlement(replace(job, status=JobStatus.COMPLETED, visible_at=None), halves[0], outcomes, now, halves[1])
+
+
+def _half(job: Job, number: int, user_ids: tuple[str, ...], now: datetime, visible_at: datetime) -> Job:
+    chain_id = f"{job.chain_id or job.root_id}-half{number}"
+    retry = retry_job(job, user_ids, now, visible_at)
+    return replace(
+        retry, job_id=chain_id, chain_id=chain_id, attempts=max(0, job.attempts - 1), hand_backs=HAND_BACKS_MAX
     )

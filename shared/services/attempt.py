@@ -1,16 +1,22 @@
-"""One attempt at one claimed job: parse it, refresh its users, settle it in one Commit."""
+"""One attempt at one claimed job: parse it, refresh its users, settle it in one Commit.
+
+When the database fails under an attempt, the job is handed back and the attempt does not count. A job that this has
+happened to three times is isolated: it is split into halves, and they are split again, until a user who breaks every
+request has a job of its own. From then on an attempt counts if the database wrote other users meanwhile.
+"""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 
 from shared import logs
 from shared.core.decision import SkipReason
-from shared.core.errors import UnreadableJobError, UserErrorCode
+from shared.core.errors import SystemFailureError, UnreadableJobError, UserErrorCode
 from shared.core.figures import Effort, figures_of, rolled_up
-from shared.core.jobs import AttemptMode, Job, Settlement, settle
-from shared.core.outcomes import Outcome
+from shared.core.jobs import AttemptMode, FailureResponse, Job, Settlement, settle, split
+from shared.core.outcomes import Outcome, OutcomeKind
 from shared.core.retries import retry_delay
 from shared.core.snapshots import user_of
 from shared.services.context import GRACE_PERIOD_SECONDS, Context
@@ -33,13 +39,15 @@ class AttemptResult:
 class Attempt:
     """One attempt at one job. It has a cost and a time budget of its own; the budget ends before the lease."""
 
-    def __init__(self, context: Context, claim: Claim, lease: Budget) -> None:
+    def __init__(self, context: Context, claim: Claim, lease: Budget, users_cost: Cost | None = None) -> None:
+        """`users_cost`: what all attempts of this call spend on users; its writes show that the database works."""
         self._context = context
         self._claim = claim
-        self._cost = Cost(context.wire.cost)
+        self._users_cost = users_cost or Cost(context.wire.cost)
+        self._cost = Cost(self._users_cost)
         working = lease.shifted_by(-context.settings.lease_seconds * (1 - LEASE_SHARE))
         self._wire = context.wire.charging(self._cost).within(working.and_not_after(context.wire.budget))
-        self._settling_wire = self._wire.bypassing_breaker().within(
+        self._settling_wire = context.wire.bypassing_breaker().within(
             lease.and_not_after(context.wire.budget.shifted_by(GRACE_PERIOD_SECONDS))
         )
         self._started = time.monotonic()
@@ -48,12 +56,49 @@ class Attempt:
     def run(self) -> AttemptResult:
         """Work on the job and settle it. Raises ConflictError if the claim is lost, and SystemFailureError."""
         job, outcomes = self._work()
-        delay = retry_delay(max(1, job.attempts), self._context.draw)
-        settlement = settle(job, outcomes, self._context.clock(), delay)
+        return self._settle(settle(job, outcomes, self._context.clock(), self._delay(job)))
+
+    def isolate(self, failure: SystemFailureError) -> AttemptResult | None:
+        """Settle the job as far as the failure of the database is its own; None: it is to be handed back.
+
+        Raises ConflictError if the claim is lost, and SystemFailureError.
+        """
+        try:
+            job = parse_job(self._claim)
+        except UnreadableJobError:
+            return None
+        match job.response_to_failure(database_works=self.database_works):
+            case FailureResponse.HAND_BACK:
+                return None
+            case FailureResponse.SPLIT:
+                now = self._context.clock()
+                wait = timedelta() if self.database_works else self._delay(job)
+                return self._settle(split(job, str(failure), now, now + wait))
+            case FailureResponse.COUNT:
+                outcomes = [
+                    Outcome.retry(user_id, UserErrorCode.WRITE_FAILED, str(failure)) for user_id in job.user_ids
+                ]
+                return self._settle(settle(job, outcomes, self._context.clock(), self._delay(job)))
+
+    @property
+    def database_works(self) -> bool:
+        """True if users were written in this call, by this attempt or another."""
+        return self._users_cost.writes > 0
+
+    @property
+    def took_long(self) -> bool:
+        """True if it had half of the time that a job may take at all."""
+        return time.monotonic() - self._started > self._context.settings.lease_seconds * LEASE_SHARE / 2
+
+    def _delay(self, job: Job) -> timedelta:
+        return retry_delay(max(1, job.attempts), self._context.draw)
+
+    def _settle(self, settlement: Settlement) -> AttemptResult:
+        job = settlement.job
         figures = figures_of(settlement, self._effort(settlement))
         increments = rolled_up(settlement, figures, self._context.schedule.day_start(job.day))
         self._context.jobs(self._settling_wire).settle(self._claim, settlement, figures, increments)
-        logs.info("job_settled", f"{job.job_id} {settlement.job.status}", runId=job.run_id, users=len(outcomes))
+        logs.info("job_settled", f"{job.job_id} {job.status}", runId=job.run_id, users=len(settlement.outcomes))
         return AttemptResult(settlement, self._conflicts)
 
     def _work(self) -> tuple[Job, list[Outcome]]:
@@ -78,6 +123,8 @@ class Attempt:
         granter = Granter(self._context, self._wire, request)
         outcomes = granter.refresh(self._candidates(job, with_snapshots=instead is None))
         self._conflicts = granter.conflicts
+        if _may_be_outage(job) and all(map(_is_refused, outcomes)):
+            raise SystemFailureError(f"none of {len(outcomes)} users could be written: {outcomes[0].error}")
         granter.mend(job.mends)
         return outcomes
 
@@ -103,8 +150,22 @@ class Attempt:
             processing_ms=round((time.monotonic() - self._started) * 1000),
             conflicts=self._conflicts,
             reads=self._cost.reads + 1,
-            writes=self._cost.writes + 1 + (2 if settlement.retry is None else 3),
+            writes=self._cost.writes + 1 + 2 + len(settlement.new_jobs),
         )
+
+
+def _may_be_outage(job: Job) -> bool:
+    """True for a job whose users failing all together says more of the database than of them.
+
+    A user alone in a job says nothing of others, unless the job was isolated after failures of the database. Users of
+    a retry job failed while others of their first job did not.
+    """
+    return (job.is_isolated and job.user_ids != ()) or (job.attempts == 1 and len(job.user_ids) > 1)
+
+
+def _is_refused(outcome: Outcome) -> bool:
+    """True for a user whom the database failed, and not the user's own changing document."""
+    return outcome.kind is OutcomeKind.RETRY and outcome.code is not UserErrorCode.CONTENTION
 
 
 def _fail_lost(user_id: str) -> Outcome:

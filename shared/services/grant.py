@@ -63,11 +63,12 @@ class Granter:
         self._outcomes: dict[str, Outcome] = {}
         self._reasons: dict[str, tuple[UserErrorCode, str]] = {}  # why a user has to be tried again: code and message
         self._must_wait = False
+        self._candidates = 0
         self.conflicts = 0
 
     def refresh(self, candidates: Sequence[Candidate]) -> list[Outcome]:
         """One outcome a candidate. Raises SystemFailureError when the database can't be reached."""
-        pending = list(candidates)
+        pending, self._candidates = list(candidates), len(candidates)
         for number in range(1, self._context.limits.grant_rounds + 1):
             known, now = self._read(pending), self._context.clock()
             pending = self._write(
@@ -174,7 +175,7 @@ class Granter:
         """Make the writes; whoever's is not made is returned, to be read and decided again."""
         again = []
         self._must_wait = False
-        for write, result in zip(writes, self._users.write(writes), strict=True):
+        for write, result in zip(writes, self._users.write(writes, self._candidates), strict=True):
             match result.status:
                 case WriteStatus.WRITTEN:
                     self._settle(self._written(write))

@@ -60,10 +60,10 @@ class JobQueue:
         self._remember_losses(due_jobs, claims)
         return claims
 
-    def release(self, claim: Claim, delay: timedelta) -> None:
+    def release(self, claim: Claim, delay: timedelta, *, database_failed: bool = False) -> None:
         """Give the job back. The attempt does not count, and the job is visible again after `delay`."""
         with self._grace_period() as jobs:
-            jobs.release(claim, self._context.clock() + delay)
+            jobs.release(claim, self._context.clock() + delay, database_failed=database_failed)
 
     def _random_position(self, lost: DueJob) -> QueueCursor:
         """A random slot between the lost job's and the present one, and a random id within it.

@@ -3,8 +3,8 @@
 One thread claims jobs; several lanes (threads) each work on one job at a time, so one job is prepared while another
 waits for the database. A worker that has to stop releases the jobs it has not begun; their attempts do not count.
 
-A job whose last worker died may have killed it. Such jobs are worked on one at a time, when no other job is left, so
-that a job that kills its worker takes no other job with it.
+A job whose last worker died may have killed it, and a job under which the database failed again and again may be what
+it fails on. Such jobs are worked on one at a time, when no other job is left, so that they do no harm to others.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextvars import copy_context
 from datetime import timedelta
 
 from shared import logs
-from shared.core.errors import ConflictError, OutOfTimeError, SystemFailureError
+from shared.core.errors import BreakerOpenError, ConflictError, OutOfTimeError, StoreError, SystemFailureError
 from shared.core.outcomes import OutcomeKind
 from shared.core.retries import retry_delay
 from shared.services.attempt import Attempt, AttemptResult
@@ -23,6 +23,7 @@ from shared.services.context import Context, until_reserve
 from shared.services.queue import JobQueue
 from shared.services.reports import WorkReport
 from shared.store.budget import Budget
+from shared.store.cost import Cost
 from shared.store.job_documents import Claim, DueJob
 
 
@@ -46,7 +47,8 @@ class Worker:
         self._report = WorkReport()
         self._failure: SystemFailureError | None = None
         self._heartbeat_sent = False
-        self._one_by_one = False  # True while only jobs are left whose last worker died
+        self._users_cost = Cost(context.wire.cost)  # what the attempts of this call spend on users
+        self._one_by_one = False  # True while only suspect jobs are left
         self._unfinished = False  # True if due jobs are left, whatever the queue shows at the end
 
     def run(self) -> WorkReport:
@@ -94,7 +96,7 @@ class Worker:
         return claims
 
     def _choose(self, due_jobs: Sequence[DueJob], running: int) -> Sequence[DueJob]:
-        """The jobs whose last worker did not die. If there are none: one of the others, while nothing else runs."""
+        """The jobs that are not suspect. If there are none: one of the others, while nothing else runs."""
         sound = [due_job for due_job in due_jobs if not due_job.is_suspect]
         self._one_by_one = not sound
         return sound or due_jobs[: int(running == 0)]
@@ -120,11 +122,7 @@ class Worker:
         return running
 
     def _count(self, future: Future[AttemptResult]) -> None:
-        try:
-            result = future.result()
-        except SystemFailureError as exc:
-            self._failure = self._failure or exc
-            return
+        result = future.result()
         report, settlement = self._report, result.settlement
         report.conflicts += result.conflicts
         if settlement is None:
@@ -145,17 +143,49 @@ class Worker:
                 self._unfinished = True
                 self._queue.release(claim, timedelta())
                 return AttemptResult(None)
+            attempt = Attempt(self._context, claim, lease, self._users_cost)
             try:
-                return Attempt(self._context, claim, lease).run()
+                return attempt.run()
             except ConflictError:
                 logs.warning("job_lost", "the lease ended and another worker has the job; it is not counted here")
-            except OutOfTimeError:
-                self._unfinished = True
-                self._queue.release(claim, timedelta())
             except SystemFailureError as exc:
-                logs.error("job_released", f"the database failed: {exc}")
-                self._queue.release(claim, retry_delay(1, self._context.draw))
-                raise
+                return self._isolated(attempt, exc) or self._handed_back(attempt, claim, exc)
             except Exception as exc:  # noqa: BLE001 (the job's attempts bound it)
                 logs.error("job_not_settled", f"it stays claimed until its lease ends: {exc!r}", exc_info=True)
             return AttemptResult(None)
+
+    def _isolated(self, attempt: Attempt, failure: SystemFailureError) -> AttemptResult | None:
+        """The result of a job that is isolated after a failure of the database; None: it is to be handed back."""
+        if not _is_of_job(attempt, failure):
+            return None
+        try:
+            result = attempt.isolate(failure)
+        except StoreError as exc:
+            logs.error("job_not_isolated", f"the database failed again: {exc}")
+            return None
+        if result is not None and not attempt.database_works:
+            self._remember(failure)
+        return result
+
+    def _handed_back(self, attempt: Attempt, claim: Claim, failure: SystemFailureError) -> AttemptResult:
+        out_of_time = isinstance(failure, OutOfTimeError)
+        if not out_of_time:
+            logs.error("job_released", f"the database failed: {failure}")
+        delay = timedelta() if out_of_time else retry_delay(1, self._context.draw)
+        self._queue.release(claim, delay, database_failed=_is_of_job(attempt, failure))
+        self._remember(failure)
+        return AttemptResult(None)
+
+    def _remember(self, failure: SystemFailureError) -> None:
+        """The call fails with it, and no further job is begun. If time alone ran out, there is more to do."""
+        if isinstance(failure, OutOfTimeError):
+            self._unfinished = True
+        else:
+            self._failure = self._failure or failure
+
+
+def _is_of_job(attempt: Attempt, failure: SystemFailureError) -> bool:
+    """True for a failure that may be due to the job. The breaker and a call that began late say nothing of it."""
+    if isinstance(failure, BreakerOpenError):
+        return False
+    return attempt.took_long or not isinstance(failure, OutOfTimeError)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from shared.core.errors import UnreadableJobError
 from shared.core.figures import NAMES
-from shared.core.jobs import JOB_VERSION, Job, JobStatus, RequeueCarryover, Snapshot
+from shared.core.jobs import HAND_BACKS_MAX, JOB_VERSION, Job, JobStatus, RequeueCarryover, Snapshot
 from shared.core.mending import Mend
 from shared.core.packing import unpack_mends, unpack_snapshots
 from shared.core.plans import INT64_MAX
@@ -47,8 +47,12 @@ class DueJob:
     @property
     def attempts(self) -> int:
         """How often it was claimed; 0 where that can't be told."""
-        value = get(self.fields["attempts"]) if "attempts" in self.fields else 0
-        return value if type(value) is int and 0 <= value < INT64_MAX else 0
+        return self._count("attempts")
+
+    @property
+    def hand_backs(self) -> int:
+        """How often it was handed back because the database failed; 0 where that can't be told."""
+        return self._count("handBacks")
 
     @property
     def was_claimed(self) -> bool:
@@ -57,13 +61,21 @@ class DueJob:
 
     @property
     def is_suspect(self) -> bool:
-        """True if the worker that began it has neither settled it nor handed it back: this job may have ended it."""
-        return self.was_claimed and self.attempts > 0
+        """True if this job may harm the jobs beside it.
+
+        Either the worker that began it has neither settled it nor handed it back, so the job may have ended that
+        worker; or the database has failed under it again and again.
+        """
+        return self.hand_backs >= HAND_BACKS_MAX or (self.was_claimed and self.attempts > 0)
 
     @property
     def is_newer_version(self) -> bool:
         version = get(self.fields["v"]) if "v" in self.fields else None
         return type(version) is int and version > JOB_VERSION
+
+    def _count(self, name: str) -> int:
+        value = get(self.fields[name]) if name in self.fields else 0
+        return value if type(value) is int and 0 <= value < INT64_MAX else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +116,7 @@ def parse_job(claim: Claim) -> Job:
         snapshots=_snapshots(_expected(fields, "snapshots", str, "[]"), len(user_ids)),
         due_at=_expected(fields, "dueAt", datetime, _expected(fields, "scheduledFor", datetime)),
         chain_id=_expected(fields, "chainId", str, ""),
+        hand_backs=claim.due_job.hand_backs,
         earlier=_earlier(fields),
         generation=_expected(fields, "generation", int, 0),
         mends=_mends(_expected(fields, "mends", str, "[]")),
@@ -207,4 +220,5 @@ def encode_job(job: Job, snapshots: str, mends: str) -> dict[str, Any]:
         **({"mends": mends} if mends else {}),
         **({} if job.due_at in (None, job.scheduled_for) else {"dueAt": job.due_at}),
         **({"chainId": job.chain_id} if job.chain_id else {}),
+        **({"handBacks": job.hand_backs} if job.hand_backs else {}),
     }

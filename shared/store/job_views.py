@@ -125,7 +125,7 @@ class JobViews:
             "errors": [],
             **({"remaining": list(requeued.user_ids)} if requeued.user_ids else {}),
         }
-        gone = ("completedAt", "expireAt", "receipts")
+        gone = ("completedAt", "expireAt", "receipts", "handBacks")
         rollup = RollupStore(self._wire, self._prefix).write(run_id, failed.job_id, requeued.taken_back)
         write = WritePb()
         write.update.name = self._name(failed.job_id)

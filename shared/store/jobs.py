@@ -90,14 +90,18 @@ class JobStore:
         }
         gone = ("visibleAt", "snapshots", "mends", "remaining", "kept")
         writes = [self._update(claim.due_job.job_id, ended, claim.update_time_ns, gone)]
-        if retry is not None:
-            writes.append(self.create_write(retry))
+        writes += [self.create_write(new_job) for new_job in settlement.new_jobs]
         writes.append(RollupStore(self._wire, self._prefix).write(job.run_id, job.job_id, increments))
         self._commit_ours(writes, claim, settled=True)
 
-    def release(self, claim: Claim, visible_at: datetime) -> None:
-        """Give up a claim as if it had not been made: the attempt does not count."""
+    def release(self, claim: Claim, visible_at: datetime, *, database_failed: bool = False) -> None:
+        """Give up a claim as if it had not been made: the attempt does not count.
+
+        `database_failed`: the job was begun, and the database failed. How often it did is counted.
+        """
         fields = {"status": JobStatus.PENDING.value, "attempts": claim.attempts - 1, "visibleAt": visible_at}
+        if database_failed:
+            fields["handBacks"] = claim.due_job.hand_backs + 1
         self._commit_ours([self._update(claim.due_job.job_id, fields, claim.update_time_ns)], claim, settled=False)
 
     def create_write(self, job: Job, snapshots: str = "[]", mends: str = "") -> Any:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
-from functools import lru_cache
-from typing import Any, TypeVar
+from functools import lru_cache, partial
+from typing import Any, Protocol, TypeVar
 
 from shared.core.decision import Grant
 from shared.core.errors import RejectedError, StoreError
@@ -28,13 +28,15 @@ from shared.store.values import (
     put_nanoseconds,
     put_time,
 )
-from shared.store.wire import FaultError, Wire
+from shared.store.wire import PASSING_CODES, FaultError, Wire
 
 WRITES_MAX = 500  # of one BatchWrite
 READS_MAX = 500  # of one BatchGetDocuments
 
 T = TypeVar("T")
 R = TypeVar("R")
+T_contra = TypeVar("T_contra", contravariant=True)
+R_co = TypeVar("R_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ _STATUSES = {
     0: WriteStatus.WRITTEN,
     5: WriteStatus.CHANGED,
     9: WriteStatus.CHANGED,
-    **dict.fromkeys((1, 2, 4, 8, 10, 13, 14, 15), WriteStatus.TRANSIENT),
+    **dict.fromkeys(PASSING_CODES, WriteStatus.TRANSIENT),
 }
 
 
@@ -209,11 +211,16 @@ class UserStore:
             found |= {user_id: outcome for user_id, outcome in answers if outcome is not None}
         return found
 
-    def write(self, writes: Sequence[StampWrite]) -> list[WriteResult]:
-        """Make the guarded writes, each for itself; one result a write, in order."""
+    def write(self, writes: Sequence[StampWrite], part_of: int | None = None) -> list[WriteResult]:
+        """Make the guarded writes, each for itself; one result a write, in order.
+
+        `part_of`: of how many users these are the rest. Raises SystemFailureError if most of them are refused for a
+        passing reason, which is the database's own state.
+        """
         results: list[WriteResult] = []
         for chunk in _chunks(writes, WRITES_MAX):
-            for _, outcome in _bisected(chunk, self._write_chunk):
+            whole = max(len(chunk), part_of or 0)
+            for _, outcome in _bisected(chunk, partial(self._write_chunk, part_of=whole)):
                 results.append(_rejection(outcome) if isinstance(outcome, StoreError) else outcome)
         return results
 
@@ -250,17 +257,22 @@ class UserStore:
         put_nanoseconds(message.current_document.update_time, user.update_time_ns)
         self._wire.commit([message])
 
-    def _read_chunk(self, user_ids: Sequence[str]) -> list[UserDocument | None]:
-        found = self._wire.batch_get([self._prefix + user_id for user_id in user_ids], self._fields.read)
+    def _read_chunk(self, user_ids: Sequence[str], *, faults_retried: bool) -> list[UserDocument | None]:
+        names = [self._prefix + user_id for user_id in user_ids]
+        found = self._wire.batch_get(names, self._fields.read, faults_retried=faults_retried)
         documents = [found.get(self._prefix + user_id) for user_id in user_ids]
         return [None if document is None else self._named(document) for document in documents]
 
-    def _write_chunk(self, writes: Sequence[StampWrite]) -> list[WriteResult]:
-        answers = self._wire.batch_write([self._encode(write) for write in writes])
+    def _write_chunk(self, writes: Sequence[StampWrite], *, part_of: int, faults_retried: bool) -> list[WriteResult]:
+        encoded = [self._encode(write) for write in writes]
+        answers = self._wire.batch_write(encoded, part_of=part_of, faults_retried=faults_retried)
         return [WriteResult(_STATUSES.get(answer.code, WriteStatus.REJECTED), answer.message) for answer in answers]
 
-    def _write_stamp_fields_chunk(self, writes: Sequence[StampFieldsWrite]) -> list[WriteResult]:
-        answers = self._wire.batch_write([self._encode_stamp_fields(write) for write in writes])
+    def _write_stamp_fields_chunk(
+        self, writes: Sequence[StampFieldsWrite], *, faults_retried: bool
+    ) -> list[WriteResult]:
+        encoded = [self._encode_stamp_fields(write) for write in writes]
+        answers = self._wire.batch_write(encoded, faults_retried=faults_retried)
         return [WriteResult(_STATUSES.get(answer.code, WriteStatus.REJECTED), answer.message) for answer in answers]
 
     def _encode_stamp_fields(self, write: StampFieldsWrite) -> Any:
@@ -385,8 +397,20 @@ def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield items[start : start + size]
 
 
-def _bisected(items: Sequence[T], call: Callable[[Sequence[T]], Sequence[R]]) -> Iterator[tuple[T, R | StoreError]]:
-    """Call with all items; where the whole is rejected, halve it until the culprit stands alone with its error."""
+class _Call(Protocol[T_contra, R_co]):
+    def __call__(self, items: Sequence[T_contra], /, *, faults_retried: bool) -> Sequence[R_co]: ...
+
+
+def _bisected(items: Sequence[T], call: _Call[T, R]) -> Iterator[tuple[T, R | StoreError]]:
+    """Call with all items; where the whole is rejected, halve it until the culprit stands alone with its error.
+
+    Only an item that was alone from the start is tried again after a fault. Tries and waits at each step of the
+    halving would add up to minutes.
+    """
+    yield from _halved(items, partial(call, faults_retried=len(items) == 1))
+
+
+def _halved(items: Sequence[T], call: Callable[[Sequence[T]], Sequence[R]]) -> Iterator[tuple[T, R | StoreError]]:
     try:
         yield from zip(items, call(items), strict=True)
     except (RejectedError, FaultError) as exc:
@@ -394,8 +418,8 @@ def _bisected(items: Sequence[T], call: Callable[[Sequence[T]], Sequence[R]]) ->
             yield items[0], exc
             return
         middle = len(items) // 2
-        yield from _bisected(items[:middle], call)
-        yield from _bisected(items[middle:], call)
+        yield from _halved(items[:middle], call)
+        yield from _halved(items[middle:], call)
 
 
 def _rejection(exc: StoreError) -> WriteResult:

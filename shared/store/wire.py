@@ -63,6 +63,13 @@ class FaultError(TransientError):
     """The database broke on this very request; a part of it may go through."""
 
 
+class OverloadError(TransientError):
+    """The database refused most writes of a call one by one, each for a passing reason: that is its own state."""
+
+
+# google.rpc.Codes with which a write is refused for a passing reason.
+PASSING_CODES = frozenset({1, 2, 4, 8, 10, 13, 14, 15})
+
 # What a Commit answers where a precondition does not hold, or its document is gone.
 _CONFLICTS = (exceptions.FailedPrecondition, exceptions.AlreadyExists, exceptions.NotFound)
 
@@ -209,15 +216,28 @@ class Wire:
         self.cost.add(reads=max(1, -(-found // COUNTED_A_READ)))
         return int(found)
 
-    def batch_get(self, names: Sequence[str], fields: Sequence[str], read_time_ns: int | None = None) -> dict[str, Any]:
+    def batch_get(
+        self,
+        names: Sequence[str],
+        fields: Sequence[str],
+        read_time_ns: int | None = None,
+        *,
+        faults_retried: bool = True,
+    ) -> dict[str, Any]:
         """Documents by name, the given fields only (all, if none is given); missing ones are left out.
 
-        Billed: one read a name, found or not. `read_time_ns`: as of run_query.
+        Billed: one read a name, found or not. `read_time_ns`: as of run_query. `faults_retried`: False where the
+        caller makes smaller requests of one that the database breaks on.
         """
-        return self.batch_get_timed(names, fields, read_time_ns)[0]
+        return self.batch_get_timed(names, fields, read_time_ns, faults_retried=faults_retried)[0]
 
     def batch_get_timed(
-        self, names: Sequence[str], fields: Sequence[str], read_time_ns: int | None = None
+        self,
+        names: Sequence[str],
+        fields: Sequence[str],
+        read_time_ns: int | None = None,
+        *,
+        faults_retried: bool = True,
     ) -> tuple[dict[str, Any], int]:
         """The same, and the moment (ns, by the database's clock) at which they were read."""
         pb = BatchGetPb(database=self.connection.database, documents=names)
@@ -226,7 +246,8 @@ class Wire:
         if read_time_ns is not None:
             put_nanoseconds(pb.read_time, read_time_ns)
         request = firestore.BatchGetDocumentsRequest.wrap(pb)
-        responses = self._stream("BatchGetDocuments", self.connection.client.batch_get_documents, request)
+        method = self.connection.client.batch_get_documents
+        responses = self._stream("BatchGetDocuments", method, request, faults_retried=faults_retried)
         self.cost.add(reads=len(names))
         answers = list(map(firestore.BatchGetDocumentsResponse.pb, responses))
         found = {pb.found.name: pb.found for pb in answers if pb.HasField("found")}
@@ -236,12 +257,23 @@ class Wire:
         """One whole document, or None. Billed: one read."""
         return self.batch_get([name], ()).get(name)
 
-    def batch_write(self, writes: Sequence[Any]) -> list[Written]:
-        """Writes that succeed or fail one by one. Billed: those that succeed."""
+    def batch_write(
+        self, writes: Sequence[Any], *, part_of: int | None = None, faults_retried: bool = True
+    ) -> list[Written]:
+        """Writes that succeed or fail one by one. Billed: those that succeed.
+
+        `part_of`: how many writes there were at first, if these are only the rest of them. When more than half of so
+        many are refused for a passing reason, the whole call counts as failed. `faults_retried`: see batch_get.
+        """
         request = firestore.BatchWriteRequest.wrap(BatchWritePb(database=self.connection.database, writes=writes))
-        answer, tries = self._call("BatchWrite", self.connection.client.batch_write, request, WRITE_SECONDS_MAX)
-        response = firestore.BatchWriteResponse.pb(answer)
-        self.cost.add(writes=sum(status.code == 0 for status in response.status))
+
+        def write(**kwargs: Any) -> Any:
+            response = firestore.BatchWriteResponse.pb(self.connection.client.batch_write(**kwargs))
+            self.cost.add(writes=sum(status.code == 0 for status in response.status))
+            _check_load(response.status, part_of or len(writes))
+            return response
+
+        response, tries = self._call("BatchWrite", write, request, WRITE_SECONDS_MAX, faults_retried=faults_retried)
         return [
             Written(status.code, status.message, nanoseconds(result.update_time), retried=tries > 1)
             for status, result in zip(response.status, response.write_results, strict=True)
@@ -254,13 +286,19 @@ class Wire:
         self.cost.add(writes=len(writes))
         return [nanoseconds(result.update_time) for result in firestore.CommitResponse.pb(answer).write_results]
 
-    def _stream(self, rpc: str, method: Callable[..., Iterable[Any]], request: Any) -> list[Any]:
-        responses, _ = self._call(rpc, lambda **kwargs: list(method(**kwargs)), request, READ_SECONDS_MAX)
+    def _stream(
+        self, rpc: str, method: Callable[..., Iterable[Any]], request: Any, *, faults_retried: bool = True
+    ) -> list[Any]:
+        responses, _ = self._call(
+            rpc, lambda **kwargs: list(method(**kwargs)), request, READ_SECONDS_MAX, faults_retried=faults_retried
+        )
         return responses
 
-    def _call(self, rpc: str, method: Callable[..., T], request: Any, seconds_max: float) -> tuple[T, int]:
+    def _call(
+        self, rpc: str, method: Callable[..., T], request: Any, seconds_max: float, *, faults_retried: bool = True
+    ) -> tuple[T, int]:
         """Make one call with its retries: the answer, and how many tries it took. The breaker hears how it ended."""
-        breaker, retrying = self.connection.breaker, self._retrying()
+        breaker, retrying = self.connection.breaker, self._retrying(faults_retried=faults_retried)
         if not self.bypasses_breaker:
             breaker.before_call()
         try:
@@ -297,10 +335,19 @@ class Wire:
         except (exceptions.GoogleAPICallError, GoogleAuthError) as exc:
             raise translate(exc, rpc) from exc
 
-    def _retrying(self) -> Retrying:
+    def _retrying(self, *, faults_retried: bool) -> Retrying:
+        final = () if faults_retried else (FaultError,)
         return Retrying(
             stop=stop_after_attempt(TRIES_MAX) | stop_before_delay(self.budget.remaining_seconds),
             wait=wait_random_exponential(multiplier=1, max=WAIT_SECONDS_MAX),
-            retry=retry_if_exception(lambda exc: isinstance(exc, TransientError)),
+            retry=retry_if_exception(lambda exc: isinstance(exc, TransientError) and not isinstance(exc, final)),
             reraise=True,
         )
+
+
+def _check_load(statuses: Sequence[Any], writes: int) -> None:
+    """Raises OverloadError if more than half of so many writes were refused for a passing reason."""
+    refused = [status for status in statuses if status.code in PASSING_CODES]
+    if 2 * len(refused) > writes:
+        message = f"{len(refused)} of {writes} writes were refused for a passing reason"
+        raise OverloadError(f"BatchWrite: {message}; the first: {refused[0].message[:200]}")

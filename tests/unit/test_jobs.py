@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 
 from shared.core.decision import SkipReason
 from shared.core.errors import UserErrorCode
-from shared.core.jobs import AttemptMode, Job, JobStatus, Snapshot, id_at_fraction, new_job_id, retry_job, settle
+from shared.core.jobs import (
+    AttemptMode,
+    FailureResponse,
+    Job,
+    JobStatus,
+    Snapshot,
+    id_at_fraction,
+    new_job_id,
+    retry_job,
+    settle,
+    split,
+)
 from shared.core.outcomes import Outcome, OutcomeKind, Tally
 
 SUNDAY = date(2026, 11, 22)
@@ -172,6 +183,46 @@ def test_the_course_of_an_attempt(attempts, max_attempts, mode, last):
 def test_a_job_is_superseded_when_it_is_more_than_one_day_old(today, superseded):
     """On the next day it still counts for its own day."""
     assert superseded == job().is_superseded(date.fromisoformat(today))
+
+
+@pytest.mark.parametrize(
+    ("hand_backs", "user_ids", "database_works", "response"),
+    [
+        (0, IDS, False, FailureResponse.HAND_BACK),
+        (1, IDS, True, FailureResponse.HAND_BACK),
+        (1, ("ann",), True, FailureResponse.HAND_BACK),
+        (2, IDS, False, FailureResponse.SPLIT),
+        (2, IDS, True, FailureResponse.SPLIT),
+        (3, ("ann", "bob"), False, FailureResponse.SPLIT),
+        (2, ("ann",), False, FailureResponse.HAND_BACK),
+        (2, ("ann",), True, FailureResponse.COUNT),
+        (9, ("ann",), False, FailureResponse.HAND_BACK),
+        (9, ("ann",), True, FailureResponse.COUNT),
+    ],
+)
+def test_what_becomes_of_a_job_under_which_the_database_failed(hand_backs, user_ids, database_works, response):
+    """Handed back twice; then split down to one user, whose attempts count where others are written."""
+    failed = replace(job(user_ids=user_ids), hand_backs=hand_backs)
+
+    assert response == failed.response_to_failure(database_works=database_works)
+
+
+@pytest.mark.parametrize("chain_id", ["", "2026-11-22-00001-007-requeue1"])
+def test_halves_hold_everybody_and_no_attempt_more(chain_id):
+    """Their ids follow from the chain; they are isolated from the start; a replay makes the same ones."""
+    claimed = replace(job(2, ("a", "b", "c")), chain_id=chain_id)
+
+    first, second = split(claimed, "unavailable", NOW, NOW + MINUTE).new_jobs
+    again = split(claimed, "unavailable", NOW + MINUTE, NOW + MINUTE).new_jobs
+    quarter = split(second, "unavailable", NOW, NOW).new_jobs[0]
+
+    chain = chain_id or claimed.root_id
+    assert [first.job_id, second.job_id, quarter.job_id] == [f"{chain}-half1", f"{chain}-half2", f"{chain}-half2-half1"]
+    assert [half.job_id for half in again] == [first.job_id, second.job_id]
+    assert (first.user_ids, second.user_ids) == (("a",), ("b", "c"))
+    assert {(half.root_id, half.attempts, half.is_isolated, half.snapshots) for half in (first, second)} == {
+        (claimed.root_id, 1, True, ())
+    }
 
 
 kinds = st.sampled_from(OutcomeKind)
