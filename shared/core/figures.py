@@ -48,7 +48,7 @@ def figures_of(settlement: Settlement, effort: Effort) -> dict[str, int]:
         "refreshedUsers": tally.refreshed,
         "skippedUsers": tally.skipped,
         "failedUsers": tally.failed,
-        "retriedUsers": sum(len(job.user_ids) for job in settlement.new_jobs),
+        "retriedUsers": sum(len(job.user_ids) for job in settlement.left_to),
         "onTimeUsers": served.on_time,
         "lateUsers": served.late,
         "conflicts": effort.conflicts,
@@ -62,7 +62,7 @@ def served_by(settlement: Settlement) -> Served:
     """Who was refreshed within the promised time. Those with nothing to do count neither way."""
     job = settlement.job
     refreshed = settlement.tally.refreshed
-    on_time = refreshed if is_on_time(job.due_at or job.scheduled_for, settlement.ended_at) else 0
+    on_time = refreshed if is_on_time(job.promised_at, settlement.ended_at) else 0
     return Served(on_time, refreshed - on_time + sum(map(_was_missed, settlement.outcomes)))
 
 
@@ -83,7 +83,7 @@ def rolled_up(settlement: Settlement, figures: Mapping[str, int], day_start: dat
     return {
         **figures,
         ended: 1,
-        "retryJobs": len(settlement.new_jobs),
+        "retryJobs": len(settlement.left_to),
         f"doneByHour.{hour_name(settlement.ended_at, day_start)}": settlement.tally.processed,
         f"jobsByDuration.{duration_class(figures['processingMs'])}": 1,
         **{f"errorsByCode.{code}": users for code, users in codes.items()},

@@ -26,9 +26,9 @@ from shared.core.plans import Balance
 
 JOB_VERSION = 1
 RUN_ID_LENGTH = len("2026-11-22")
+REQUEUE_MARK = "-requeue"  # in the ids of a chain that an operator has sent back
 SPREAD = 16**4  # what spreads a day's ids: four digits after the day
 HAND_BACKS_MAX = 3  # failures of the database under a job; with the last of them the job is isolated
-SUPERSEDED_AFTER = timedelta(days=1)  # an older job's users are in newer jobs
 
 
 class JobStatus(StrEnum):
@@ -94,7 +94,8 @@ class Job:
     """Users of one slot, with what was read of them.
 
     `root_id` names the first job of a chain of retries, and is what grants are stamped with; `chain_id` is what the
-    ids of retries begin with, a new one after each requeue. `due_at`: since when the first of its users waits.
+    ids of retries begin with, a new one after each requeue. `due_at`: since when the first of its users waits, or since
+    when an operator has sent the job back.
     """
 
     job_id: str
@@ -121,8 +122,15 @@ class Job:
     #: Corrections of users' stamps that go with the job.
     mends: tuple[Mend, ...] = field(default=(), repr=False)
 
-    def is_superseded(self, today: date) -> bool:
-        return today - self.day > SUPERSEDED_AFTER
+    @property
+    def is_requeued(self) -> bool:
+        """True for a dead letter that an operator has sent back, and for the jobs that go on with its users."""
+        return REQUEUE_MARK in self.chain_id
+
+    @property
+    def promised_at(self) -> datetime:
+        """When the first of its users was promised to be refreshed. Sending a job back does not move that."""
+        return self.scheduled_for if self.is_requeued or self.due_at is None else self.due_at
 
     @property
     def mode(self) -> AttemptMode:
@@ -157,7 +165,8 @@ class Settlement:
     """How a claimed job ends: all of it is written in one Commit.
 
     `retry`: the job that goes on with those who left. A job that is split leaves its users to two: `retry` has the
-    first half of them, and `other_half` the second.
+    first half of them, and `other_half` the second. `next_day`: a job of the day after, for those whom that day's scan
+    has passed by.
     """
 
     job: Job
@@ -165,10 +174,16 @@ class Settlement:
     outcomes: tuple[Outcome, ...]
     ended_at: datetime
     other_half: Job | None = None
+    next_day: Job | None = None
+
+    @property
+    def left_to(self) -> list[Job]:
+        """The jobs that go on with those who left."""
+        return [job for job in (self.retry, self.other_half) if job is not None]
 
     @property
     def new_jobs(self) -> list[Job]:
-        return [job for job in (self.retry, self.other_half) if job is not None]
+        return [*self.left_to, *([] if self.next_day is None else [self.next_day])]
 
     @property
     def tally(self) -> Tally:
@@ -256,4 +271,22 @@ def _half(job: Job, number: int, user_ids: tuple[str, ...], now: datetime, visib
     retry = retry_job(job, user_ids, now, visible_at)
     return replace(
         retry, job_id=chain_id, chain_id=chain_id, attempts=max(0, job.attempts - 1), hand_backs=HAND_BACKS_MAX
+    )
+
+
+def next_day_job(job: Job, user_ids: tuple[str, ...], day: date, slot: datetime, now: datetime) -> Job:
+    """A job of a later day for users of this job, at their slot. Its id follows from the job and the day."""
+    run_id = day.isoformat()
+    digest = hashlib.blake2b(job.job_id.encode(), digest_size=2).hexdigest()
+    job_id, at = f"{run_id}-{digest}-after-{job.job_id}", max(now, slot)
+    return Job(
+        job_id=job_id,
+        root_id=job_id,
+        run_id=run_id,
+        day=day,
+        scheduled_for=at,
+        visible_at=at,
+        user_ids=user_ids,
+        max_attempts=job.max_attempts,
+        created_at=now,
     )

@@ -8,22 +8,26 @@ request has a job of its own. From then on an attempt counts if the database wro
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 
 from shared import logs
 from shared.core.decision import SkipReason
 from shared.core.errors import SystemFailureError, UnreadableJobError, UserErrorCode
 from shared.core.figures import Effort, figures_of, rolled_up
-from shared.core.jobs import AttemptMode, FailureResponse, Job, Settlement, settle, split
+from shared.core.jobs import AttemptMode, FailureResponse, Job, Settlement, next_day_job, settle, split
 from shared.core.outcomes import Outcome, OutcomeKind
 from shared.core.retries import retry_delay
 from shared.core.snapshots import user_of
+from shared.core.users import User
 from shared.services.context import GRACE_PERIOD_SECONDS, Context
-from shared.services.grant import Candidate, Granter, GrantRequest
+from shared.services.grant import Candidate, Granter, GrantRequest, candidate_of
+from shared.services.scans import Scans
 from shared.store.budget import Budget
 from shared.store.cost import Cost
 from shared.store.job_documents import Claim, parse_job, unreadable_job
+from shared.store.users import UserDocument
 
 LEASE_SHARE = 0.8  # of the lease, for one job with all its tries; the rest is for settling it
 
@@ -39,11 +43,24 @@ class AttemptResult:
 class Attempt:
     """One attempt at one job. It has a cost and a time budget of its own; the budget ends before the lease."""
 
-    def __init__(self, context: Context, claim: Claim, lease: Budget, users_cost: Cost | None = None) -> None:
-        """`users_cost`: what all attempts of this call spend on users; its writes show that the database works."""
+    def __init__(
+        self,
+        context: Context,
+        claim: Claim,
+        lease: Budget,
+        users_cost: Cost | None = None,
+        scans: Scans | None = None,
+    ) -> None:
+        """`users_cost`: what all attempts of this call spend on users; its writes show that the database works.
+
+        `scans`: what the call knows of the builder's scans.
+        """
         self._context = context
         self._claim = claim
         self._users_cost = users_cost or Cost(context.wire.cost)
+        self._scans = scans or Scans(context)
+        self._day: date | None = None  # whose period is granted
+        self._users: dict[str, User | None] = {}  # as they were before this attempt, as far as that is known
         self._cost = Cost(self._users_cost)
         working = lease.shifted_by(-context.settings.lease_seconds * (1 - LEASE_SHARE))
         self._wire = context.wire.charging(self._cost).within(working.and_not_after(context.wire.budget))
@@ -56,7 +73,8 @@ class Attempt:
     def run(self) -> AttemptResult:
         """Work on the job and settle it. Raises ConflictError if the claim is lost, and SystemFailureError."""
         job, outcomes = self._work()
-        return self._settle(settle(job, outcomes, self._context.clock(), self._delay(job)))
+        settlement = settle(job, outcomes, self._context.clock(), self._delay(job))
+        return self._settle(replace(settlement, next_day=self._next_day(job, outcomes)))
 
     def isolate(self, failure: SystemFailureError) -> AttemptResult | None:
         """Settle the job as far as the failure of the database is its own; None: it is to be handed back.
@@ -115,13 +133,16 @@ class Attempt:
         return job, self._refresh_users(job)
 
     def _refresh_users(self, job: Job) -> list[Outcome]:
-        superseded = job.is_superseded(self._context.schedule.day_of(self._context.clock()))
-        if superseded and not self._may_have_granted(job):
+        day = self._scans.day_to_work_for(job, self._today)
+        if day is None and not self._may_have_granted(job):
             return [_skip_superseded(user_id) for user_id in job.user_ids]
-        instead = _skip_superseded if superseded else _fail_lost if job.mode is AttemptMode.RECONCILE else None
-        request = GrantRequest(job.root_id, job.day, outcome_instead=instead)
+        instead = _skip_superseded if day is None else _fail_lost if job.mode is AttemptMode.RECONCILE else None
+        self._day = day or job.day
+        request = GrantRequest(job.root_id, self._day, outcome_instead=instead)
         granter = Granter(self._context, self._wire, request)
-        outcomes = granter.refresh(self._candidates(job, with_snapshots=instead is None))
+        candidates = self._candidates(job) if instead is None and day == job.day else _unread(job.user_ids)
+        self._users = {candidate.user_id: candidate.user for candidate in candidates}
+        outcomes = granter.refresh(candidates)
         self._conflicts = granter.conflicts
         if _may_be_outage(job) and all(map(_is_refused, outcomes)):
             raise SystemFailureError(f"none of {len(outcomes)} users could be written: {outcomes[0].error}")
@@ -132,10 +153,12 @@ class Attempt:
         """True for a job that was begun before: its grants may have landed, and their receipts are due."""
         return self._claim.due_job.was_claimed or job.job_id != job.root_id
 
-    def _candidates(self, job: Job, *, with_snapshots: bool) -> list[Candidate]:
-        """Users as the builder read them. If plans or schedule have changed since, they are read again."""
-        if not with_snapshots or not job.snapshots or job.fingerprint != self._context.fingerprint:
-            return [Candidate(user_id) for user_id in job.user_ids]
+    def _candidates(self, job: Job) -> list[Candidate]:
+        """Users as the builder read them. If plans or schedule have changed since, or the day, they are read again."""
+        if self._today > job.day:
+            return self._read(job.user_ids)
+        if not job.snapshots or job.fingerprint != self._context.fingerprint:
+            return _unread(job.user_ids)
         plans = self._context.plans
         return [
             Candidate(user_id)
@@ -143,6 +166,32 @@ class Attempt:
             else Candidate(user_id, snapshot.update_time_ns, user_of(snapshot, plans))
             for user_id, snapshot in zip(job.user_ids, job.snapshots, strict=True)
         ]
+
+    def _read(self, user_ids: Sequence[str]) -> list[Candidate]:
+        """Users as they are now. Those of whom that can't be told are left to the granter, to be read once more."""
+        documents = self._context.users(self._wire).read(user_ids)
+        candidates = []
+        for user_id in user_ids:
+            document = documents.get(user_id)
+            known = candidate_of(self._context, document) if isinstance(document, UserDocument) else None
+            candidates.append(known if isinstance(known, Candidate) else Candidate(user_id))
+        return candidates
+
+    def _next_day(self, job: Job, outcomes: Sequence[Outcome]) -> Job | None:
+        """A job of today for those whom this job grants for an earlier day, and whom today's scan has passed by."""
+        today, now = self._today, self._context.clock()
+        granted = [outcome.user_id for outcome in outcomes if outcome.kind is OutcomeKind.REFRESHED]
+        if today <= job.day or not granted or self._day != job.day:
+            return None
+        missed = self._scans.passed_by(job, granted, self._users, today)
+        if not missed:
+            return None
+        slot = max(self._context.schedule.slot_start(today, user_id) for user_id in missed)
+        return replace(next_day_job(job, tuple(missed), today, slot, now), generation=self._scans.generation(today))
+
+    @property
+    def _today(self) -> date:
+        return self._context.schedule.day_of(self._context.clock())
 
     def _effort(self, settlement: Settlement) -> Effort:
         """What the job cost: its claim (a read, a write), and the Commit that settles it (itself, roll-up, retry)."""
@@ -152,6 +201,10 @@ class Attempt:
             reads=self._cost.reads + 1,
             writes=self._cost.writes + 1 + 2 + len(settlement.new_jobs),
         )
+
+
+def _unread(user_ids: Sequence[str]) -> list[Candidate]:
+    return [Candidate(user_id) for user_id in user_ids]
 
 
 def _may_be_outage(job: Job) -> bool:

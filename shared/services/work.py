@@ -22,6 +22,7 @@ from shared.services.attempt import Attempt, AttemptResult
 from shared.services.context import Context, until_reserve
 from shared.services.queue import JobQueue
 from shared.services.reports import WorkReport
+from shared.services.scans import Scans
 from shared.store.budget import Budget
 from shared.store.cost import Cost
 from shared.store.job_documents import Claim, DueJob
@@ -44,6 +45,7 @@ class Worker:
         self._jobs_max = jobs_max
         self._claim_budget = until_reserve(context.wire.budget, process_seconds)
         self._queue = JobQueue(context)
+        self._scans = Scans(context)
         self._report = WorkReport()
         self._failure: SystemFailureError | None = None
         self._heartbeat_sent = False
@@ -143,7 +145,7 @@ class Worker:
                 self._unfinished = True
                 self._queue.release(claim, timedelta())
                 return AttemptResult(None)
-            attempt = Attempt(self._context, claim, lease, self._users_cost)
+            attempt = Attempt(self._context, claim, lease, self._users_cost, self._scans)
             try:
                 return attempt.run()
             except ConflictError:

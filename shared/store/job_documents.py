@@ -218,7 +218,7 @@ def encode_job(job: Job, snapshots: str, mends: str) -> dict[str, Any]:
         "errors": [],
         **({"generation": job.generation} if job.generation else {}),
         **({"mends": mends} if mends else {}),
-        **({} if job.due_at in (None, job.scheduled_for) else {"dueAt": job.due_at}),
+        "dueAt": job.due_at or job.scheduled_for,
         **({"chainId": job.chain_id} if job.chain_id else {}),
         **({"handBacks": job.hand_backs} if job.hand_backs else {}),
     }

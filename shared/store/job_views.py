@@ -10,7 +10,7 @@ from typing import Any
 from google.cloud.firestore_v1.types import query
 
 from shared.core.figures import RequeuePlan
-from shared.core.jobs import JobStatus
+from shared.core.jobs import REQUEUE_MARK, JobStatus
 from shared.store.rollups import RollupStore
 from shared.store.values import WritePb, get_fields, nanoseconds, put_fields, put_nanoseconds, put_time
 from shared.store.wire import Wire
@@ -56,17 +56,17 @@ class JobViews:
         return self._wire.count(self._wire.documents, self._of_run(run_id, status), up_to)
 
     def waiting_since(self, now: datetime) -> datetime | None:
-        """Since when the job that has been due longest is visible; None if no job is due."""
+        """Since when the job that has been due longest waits, whoever has it at the moment; None if no job is due."""
         wanted = self._query()
         condition = wanted.where.field_filter
-        condition.field.field_path = "visibleAt"
+        condition.field.field_path = "dueAt"
         condition.op = query.StructuredQuery.FieldFilter.Operator.LESS_THAN_OR_EQUAL.value
         put_time(condition.value.timestamp_value, now)
-        wanted.select.fields.add().field_path = "visibleAt"
-        _order_by(wanted, "visibleAt")
+        wanted.select.fields.add().field_path = "dueAt"
+        _order_by(wanted, "dueAt")
         wanted.limit.value = 1
         found = self._documents(wanted)
-        return found[0].fields["visibleAt"] if found else None
+        return found[0].fields["dueAt"] if found else None
 
     def failed(self, run_id: str, limit: int, after: str | None = None) -> list[JobDocument]:
         """The run's dead letters in order of id, after that id."""
@@ -116,9 +116,10 @@ class JobViews:
         back = {
             "status": JobStatus.PENDING.value,
             "visibleAt": now,
+            "dueAt": now,
             "attempts": 0,
             "requeues": number,
-            "chainId": f"{failed.job_id}-requeue{number}",
+            "chainId": f"{failed.job_id}{REQUEUE_MARK}{number}",
             "kept": list(requeued.receipts),
             "failedUsers": 0,
             "lateUsers": fields.get("lateUsers", 0) - len(requeued.user_ids),

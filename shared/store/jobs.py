@@ -1,4 +1,8 @@
-"""Jobs: the queue in Firestore. A job waits as long as it has `visibleAt`; the claim moves that past the lease."""
+"""Jobs: the queue in Firestore.
+
+A job waits as long as it has `visibleAt`; the claim moves that past the lease. An open job has `dueAt` as well: since
+when the first of its users waits. Neither claims nor retries move it, so the oldest one is how far the queue lags.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +92,7 @@ class JobStore:
             "retryJobId": job.earlier.retry_job_id if retry is None else retry.job_id,
             **added(job.earlier.figures, figures),
         }
-        gone = ("visibleAt", "snapshots", "mends", "remaining", "kept")
+        gone = ("visibleAt", "dueAt", "snapshots", "mends", "remaining", "kept")
         writes = [self._update(claim.due_job.job_id, ended, claim.update_time_ns, gone)]
         writes += [self.create_write(new_job) for new_job in settlement.new_jobs]
         writes.append(RollupStore(self._wire, self._prefix).write(job.run_id, job.job_id, increments))

@@ -8,7 +8,6 @@ from datetime import timedelta
 
 import grpc
 import pytest
-import tenacity
 
 from shared.core.errors import SystemFailureError
 from shared.services.attempt import Attempt
@@ -119,7 +118,7 @@ def slept(monkeypatch):
     """How long each wait between tries would be at the longest, in seconds, without waiting."""
     waits: list[float] = []
     monkeypatch.setattr(Wire, "back_off", lambda _wire, tries, seconds_first=1.0: waits.append(tries * seconds_first))
-    monkeypatch.setattr(tenacity.nap.time, "sleep", lambda _seconds: waits.append(4.0))
+    monkeypatch.setattr(time, "sleep", lambda _seconds: waits.append(4.0))
     return waits
 
 

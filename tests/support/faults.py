@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -68,10 +68,10 @@ class Refusal:
         writes = list(request.writes)
         refused = [self._refuses(write) for write in writes]
         sound = [write for write, is_refused in zip(writes, refused, strict=True) if not is_refused]
-        answers = iter(())
+        answers: Iterator[tuple[Any, Any]] = iter(())
         if sound:
             response = continuation(details, type(request)(database=request.database, writes=sound)).result()
-            answers = iter(list(zip(response.status, response.write_results, strict=True)))
+            answers = zip(response.status, response.write_results, strict=True)
         whole = firestore.BatchWriteResponse()
         for is_refused in refused:
             status, result = (self._status(), firestore_write.WriteResult()) if is_refused else next(answers)

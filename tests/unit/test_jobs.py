@@ -177,15 +177,6 @@ def test_the_course_of_an_attempt(attempts, max_attempts, mode, last):
 
 
 @pytest.mark.parametrize(
-    ("today", "superseded"),
-    [("2026-11-21", False), ("2026-11-22", False), ("2026-11-23", False), ("2026-11-24", True), ("2027-11-22", True)],
-)
-def test_a_job_is_superseded_when_it_is_more_than_one_day_old(today, superseded):
-    """On the next day it still counts for its own day."""
-    assert superseded == job().is_superseded(date.fromisoformat(today))
-
-
-@pytest.mark.parametrize(
     ("hand_backs", "user_ids", "database_works", "response"),
     [
         (0, IDS, False, FailureResponse.HAND_BACK),
