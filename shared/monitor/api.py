@@ -47,7 +47,6 @@ def respond(request: Request) -> Response:
     admin = admin_of(request)
     figures = _act(request, admin) if request.method == "POST" else _look(request)
     response = jsonify(figures)
-    response.headers["Cache-Control"] = "no-store"
     response.headers["Vary"] = "Accept, Authorization"
     return response
 
@@ -79,7 +78,6 @@ def _health_response(request: Request) -> Response:
         diagnosis, _ = _health.get("health", lambda: _diagnosed(asked))
     response = jsonify(diagnosis)
     response.status_code = 503 if diagnosis["reasons"] else 200
-    response.headers["Cache-Control"] = "no-store"
     return response
 
 

@@ -165,6 +165,27 @@ def test_a_wrong_method_is_refused(servers, method):
     assert (reply.status, reply.json["error"]["code"], reply.headers["Allow"]) == (405, "method_not_allowed", "POST")
 
 
+@pytest.mark.parametrize(
+    ("target", "method", "path", "status"),
+    [
+        ("credit_refresh_worker", "POST", "/", 200),
+        ("credit_refresh_worker", "PUT", "/", 405),
+        ("credit_refresh", "POST", "/any/path", 400),
+        ("credit_refresh_queue", "POST", "//evil.example/x", 404),
+        ("credit_refresh_queue", "POST", "//", 404),
+    ],
+)
+def test_no_answer_is_kept_or_guessed_at(servers, target, method, path, status):
+    """Data or error: `no-store` and `nosniff`. A path with two slashes in front is nobody's."""
+    reply = servers[target].request(method, b'{"batchSize": 0}' if status == 400 else b"", path)
+
+    assert (reply.status, reply.headers.get("Cache-Control"), reply.headers.get("X-Content-Type-Options")) == (
+        status,
+        "no-store",
+        "nosniff",
+    )
+
+
 def test_logs_are_json_with_action_trace_and_context(servers, world):
     """Each line of ours is one JSON object in Cloud Logging's fields."""
     trace = "0af7651916cd43dd8448eb211c80319c"

@@ -214,6 +214,40 @@ def test_a_wrong_method_is_refused(monitor, method):
     )
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/", 200),
+        ("/?userId=user2", 200),
+        ("/?userId=nobody", 404),
+        ("/?runId=yesterday", 400),
+        ("/?asset=nothing", 404),
+        ("/health", 503),
+        ("//evil.example/x", 404),
+        ("//evil.example/health", 404),
+        ("//evil.example/embed.js", 404),
+        ("//?asset=monitor.js", 404),
+    ],
+)
+@pytest.mark.parametrize("accept", ["application/json", "text/html"])
+def test_no_data_and_no_error_is_kept_or_guessed_at(monitor, path, status, accept):
+    """`no-store` and `nosniff`; a path that a browser could take for another host's serves nothing."""
+    reply = monitor.request("GET", path=path, Accept=accept)
+
+    if not reply.headers["Content-Type"].startswith("text/html"):
+        assert (reply.status, reply.headers.get("Cache-Control")) == (status, "no-store")
+    assert reply.headers.get("X-Content-Type-Options") == "nosniff"
+    assert reply.status == status or accept == "text/html"
+
+
+@pytest.mark.parametrize("path", ["//evil.example/x", "//evil.example", "///x"])
+def test_the_page_is_not_served_where_its_address_names_another_host(monitor, path):
+    """There the page would send the admin's token to that host."""
+    reply = monitor.request("GET", path=path, Accept="text/html")
+
+    assert (reply.status, reply.json["error"]["code"]) == (404, "not_found")
+
+
 def test_html_is_for_those_who_ask_for_it(monitor):
     """The page holds no data; its policy allows no inline script."""
     reply = monitor.request("GET", Accept="text/html,application/xhtml+xml,*/*;q=0.8")
