@@ -44,8 +44,19 @@ def admin_of(request: Request) -> Admin:
             "not_admin",
             "you are signed in, but not as an admin; have `deploy/admin.py grant` run for you, then sign in again",
         )
+    _check_address(claims)
     uid = str(claims["uid"])
     return Admin(uid, str(claims.get("email") or uid))
+
+
+def _check_address(claims: Mapping[str, Any]) -> None:
+    """Anybody can sign up with an admin's address; only its owner can verify it. Raises RequestError."""
+    if claims.get("email") and claims.get("email_verified") is not True:
+        raise RequestError(
+            403,
+            "address_not_verified",
+            "your e-mail address is not verified; follow the link in Firebase's mail, then sign in again",
+        )
 
 
 def web_config(settings: Settings) -> dict[str, str | None]:

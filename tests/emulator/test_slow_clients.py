@@ -35,7 +35,7 @@ def head(method="POST", path="/", **headers) -> bytes:
     return "\r\n".join(lines).replace("_", "-").encode() + b"\r\n\r\n"
 
 
-def silent(connection, stop):
+def silent(_connection, stop):
     """Connects and says nothing."""
     stop.wait()
 

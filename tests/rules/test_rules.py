@@ -37,6 +37,7 @@ def people(auth, owner):
         "owner": owner,
         "stranger": auth.create_user(),
         "admin": auth.create_admin(),
+        "unverified admin": auth.create_user(claims={"admin": True}, verified=False),
         "so-called admin": auth.create_user(claims={"admin": "true"}),
         "former admin": auth.create_user(claims={"admin": False}),
     }
@@ -150,6 +151,7 @@ def test_nobody_creates_the_document_of_another(client, auth, people, who):
     ("who", "outcome"),
     [
         ("admin", ALLOWED),
+        ("unverified admin", DENIED),
         ("so-called admin", DENIED),
         ("former admin", DENIED),
         ("owner", DENIED),
