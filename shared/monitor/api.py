@@ -45,15 +45,16 @@ def respond(request: Request) -> Response:
         if answer is not None:
             return answer
     admin = admin_of(request)
-    figures = _act(request, admin) if request.method == "POST" else _look(request)
+    figures = _act(request, admin) if request.method == "POST" else _look(request, admin)
     response = jsonify(figures)
     response.headers["Vary"] = "Accept, Authorization"
     return response
 
 
-def _look(request: Request) -> dict[str, Any]:
+def _look(request: Request, admin: Admin) -> dict[str, Any]:
     asked = read_query(request, MonitorQuery, emulated=_emulated())
     if asked.user_id is not None:
+        logs.info("story_read", "a user's story was asked for", actor=admin.uid, userId=asked.user_id)
         return timed(_story, asked)
     if asked.as_of is not None:  # somebody moves the clock: nothing they have seen is of now
         return {**timed(_view, asked), "cached": False}
@@ -97,7 +98,7 @@ def _diagnosed(asked: Body) -> dict[str, Any]:
 def _act(request: Request, admin: Admin) -> dict[str, Any]:
     check_same_site(request)
     body = read_body(request, ActionBody, emulated=_emulated())
-    operator = Operator(admin.name, body.reason)
+    operator = Operator(admin.name, body.reason, admin.uid)
     try:
         return {"action": body.action.value, **timed(lambda call: _pull(call, operator), body)}
     finally:

@@ -202,6 +202,15 @@ def test_actions_do_what_they_say_and_are_logged_with_who_and_why(monitor):
     assert shown.count("requeue") == 1
 
 
+def test_whose_story_was_read_by_whom_is_logged(monitor):
+    """Also where there is no such user."""
+    get(monitor, userId="user2", asOf=NOON)
+    get(monitor, userId="nobody-at-all", asOf=NOON)
+
+    read = [(line["actor"], line["userId"]) for line in monitor.lines() if line.get("action") == "story_read"]
+    assert read[-2:] == [("local", "user2"), ("local", "nobody-at-all")]
+
+
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
 def test_a_wrong_method_is_refused(monitor, method):
     """405, with those that are allowed."""
