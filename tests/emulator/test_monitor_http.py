@@ -123,6 +123,14 @@ def test_one_user_s_story(monitor):
         ({"before": "2026-11-22"}, 400, "invalid_value", None),
         ({"limit": "5"}, 400, "unknown_field", "limit"),
         ({"asOf": "now"}, 400, "invalid_value", "asOf"),
+        ({"runId": "9999-12-31"}, 400, "invalid_value", "runId"),
+        ({"runId": "0001-01-01"}, 400, "invalid_value", "runId"),
+        ({"runId": "1969-12-31"}, 400, "invalid_value", "runId"),
+        ({"userId": "user2", "before": "0001-01-02"}, 400, "invalid_value", "before"),
+        ({"userId": "user2", "before": "3000-01-01"}, 400, "invalid_value", "before"),
+        ({"userId": "u" * 1500}, 404, "user_not_found", "userId"),
+        ({"userId": "ü" * 750}, 404, "user_not_found", "userId"),
+        ({"userId": "u" * 1501}, 400, "invalid_value", "userId"),
         ({"asset": "../settings.py"}, 404, "not_found", "asset"),
     ],
 )
@@ -130,8 +138,15 @@ def test_a_bad_query_is_refused_by_name(monitor, query, status, code, field):
     """In the one form of every error."""
     reply = get(monitor, **query)
 
-    assert reply.status == status
+    assert reply.status == status, reply.body
     assert (reply.json["error"]["code"], reply.json["error"]["field"]) == (code, field)
+
+
+@pytest.mark.parametrize("day", ["1970-01-01", "2999-12-31"])
+def test_any_day_of_a_thousand_years_can_be_asked_for(monitor, day):
+    """The first and the last of them."""
+    for query in ({"runId": day}, {"userId": "user2", "before": day}):
+        assert get(monitor, **query).status == 200
 
 
 @pytest.mark.parametrize(
@@ -147,6 +162,9 @@ def test_a_bad_query_is_refused_by_name(monitor, query, status, code, field):
         ({"action": "requeue", "runId": "2026-13-01"}, 400, "runId"),
         ({"action": "rescan"}, 400, None),
         ({"action": "rescan", "runId": "2020-01-01"}, 404, "runId"),
+        ({"action": "rescan", "runId": "9999-12-31"}, 400, "runId"),
+        ({"action": "requeue", "jobId": "j" * 1500}, 404, "jobId"),
+        ({"action": "pause", "userId": "u" * 1500}, 404, "userId"),
         ({"action": "refresh"}, 400, None),
         ({"action": "refresh", "userIds": []}, 400, "userIds"),
         ({"action": "refresh", "userIds": ["u"] * 1001}, 400, "userIds"),
@@ -175,6 +193,13 @@ def test_an_action_of_another_site_s_page_is_refused(monitor):
     for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
         reply = monitor.request("POST", body, **headers)
         assert (reply.status, reply.json["error"]["code"]) == (403, "cross_site")
+
+
+def test_a_site_whose_name_leads_here_gets_nothing(monitor):
+    """Nobody is asked who they are: so the browser of whoever works here must not be used by it."""
+    for method, body in (("GET", None), ("POST", b'{"action": "pause"}')):
+        reply = monitor.request(method, body, Host="evil.example:8080")
+        assert (reply.status, reply.json["error"]["code"]) == (403, "not_local")
 
 
 def test_actions_do_what_they_say_and_are_logged_with_who_and_why(monitor):
