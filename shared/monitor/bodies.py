@@ -10,16 +10,17 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from shared.core.users import parse_date
-from shared.edge.bodies import Body, UserIds
+from shared.edge.bodies import Body, UserIds, in_reach
 from shared.store.job_documents import is_document_id
 
 REASON_CHARACTERS_MAX = 500
 
 
 def _day(value: Any) -> Any:
-    if isinstance(value, str) and (day := parse_date(value)) is not None:
-        return day
-    raise ValueError("expected a date like 2026-11-22")
+    day = parse_date(value) if isinstance(value, str) else None
+    if day is None:
+        raise ValueError("expected a date like 2026-11-22")
+    return in_reach(day)
 
 
 def _document_id(value: str) -> str:

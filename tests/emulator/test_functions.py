@@ -91,6 +91,18 @@ def test_an_empty_body_is_an_empty_object(servers, body):
     assert servers["credit_refresh_worker"].request("POST", body).status == 200
 
 
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"userIds": null}', b'{"asOf": "2026-11-22T12:00:00Z"}'])
+def test_a_direct_call_that_names_nobody_is_refused(servers, world, body):
+    """`JSON.stringify({userIds: undefined})` is an empty object: nobody meant a page of all users."""
+    world.users({"untouched": {"credits": 1}})
+
+    reply = servers["credit_refresh"].request("POST", body)
+
+    assert (reply.status, reply.json["error"]["code"], reply.json["error"]["field"]) == (400, "invalid_value", None)
+    assert "userIds" in reply.json["error"]["message"]
+    assert world.user("untouched")["credits"] == 1
+
+
 @pytest.mark.parametrize(
     ("target", "body", "field"),
     [
