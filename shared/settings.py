@@ -204,7 +204,7 @@ def _plans_problems(path: Path) -> Sequence[str]:
 
 def _plans_at(path: Path) -> PlanTable:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors put a mark in front
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigurationError([f"{PREFIX}PLANS_FILE: {path.name} can't be read: {exc.__class__.__name__}"]) from exc
     return parse_plans(text, path.name)

@@ -402,3 +402,11 @@ def test_a_directory_is_no_plans_file(tmp_path):
     """Named the same way."""
     with pytest.raises(ConfigurationError, match="can't be read: IsADirectoryError"):
         read_plans(Settings(plans_file=tmp_path))
+
+
+def test_a_plans_file_may_begin_with_a_byte_order_mark(tmp_path):
+    """Some editors write one, and show nothing of it."""
+    path = tmp_path / "plans.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + (BUNDLE / "plans.toml").read_bytes())
+
+    assert read_plans(Settings(plans_file=path)) == read_plans(Settings())
