@@ -26,8 +26,10 @@ _FORMS = (
     r"GOCSPX-[\w-]{20,}",  # … and client secrets
     r"\b(?:sk|rk|pk|whsec)_[A-Za-z0-9_]{16,}",  # Stripe's keys, which a shop's documents may hold
     r"(?i:bearer\s+[\w.~+/-]+=*|basic\s+[\w+/]{12,}=*)",
-    r"(?i:\b(?:password|passwd|secret|api_?key|refresh_?token|access_?token|client_?secret|private_?key)"
-    r"[\"']{0,2}\s*[=:]\s*[\"']{0,2}[^\s\"',;&}]+)",
+    (
+        r"(?i:\b(?:password|passwd|secret|api_?key|refresh_?token|access_?token|client_?secret|private_?key)"
+        r"[\"']{0,2}\s*[=:]\s*[\"']{0,2}[^\s\"',;&}]+)"
+    ),
 )
 _SECRETS = re.compile("|".join(_FORMS), re.DOTALL)
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')  # of JSON
