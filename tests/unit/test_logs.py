@@ -134,7 +134,7 @@ def test_every_line_is_one_json_object(message, fields):
     assert told == {"severity": "INFO", "message": message, "action": "a", **fields}
 
 
-@given(st.text())
+@given(texts)
 def test_a_percent_sign_is_a_percent_sign(message):
     """A message is told as it is, never formatted again."""
     record = logging.LogRecord("credit_refresh", logging.INFO, "", 0, "%d " + message, (), None)
