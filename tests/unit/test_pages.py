@@ -107,4 +107,4 @@ def test_any_text_is_a_position_or_refused(text):
 
     assert position.number >= 2
     assert position.after is not None
-    assert is_document_id(position.after.user_id)
+    assert is_document_id(position.after)
