@@ -9,7 +9,7 @@ FIREBASE := tests/firebase/node_modules/.ready
 FURTHER := tests/app/test_node_app.py tests/auth tests/browser tests/deploy tests/rules
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-all test-deploy firebase lint soak screenshots emulator
+.PHONY: help demo dev test test-all test-deploy firebase lint soak screenshots emulator openapi audit
 .PHONY: bench bench-growth bench-year bench-idle bench-simulate clean
 
 help: ## list the commands
@@ -43,6 +43,9 @@ lint: $(READY) ## ruff and mypy
 
 soak: $(READY) emulator ## the model: random histories with crashes, for an hour (SOAK_SECONDS=3600)
 	@$(BIN)/python -m tests.model.soak
+
+openapi: $(READY) ## docs/openapi.json, made anew from the models of requests and answers
+	@$(BIN)/python -m dev.openapi
 
 screenshots: $(READY) emulator ## the pictures of the monitor in docs, taken anew (needs Chromium)
 	@$(BIN)/python -m dev.screenshots
