@@ -12,7 +12,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 FURTHER := tests/app/test_node_app.py tests/auth tests/browser tests/deploy tests/rules
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-all test-deploy firebase lint hooks lock soak screenshots emulator
+.PHONY: help demo dev test test-all test-deploy firebase lint hooks lock soak screenshots emulator openapi audit
 .PHONY: bench bench-growth bench-year bench-idle bench-simulate clean
 
 help: ## list the commands
@@ -59,6 +59,9 @@ lock: $(READY) ## pin what the *.in files name in the requirements files (UPGRAD
 
 soak: $(READY) emulator ## the model: random histories with crashes, for an hour (SOAK_SECONDS=3600)
 	@$(BIN)/python -m tests.model.soak
+
+openapi: $(READY) ## docs/openapi.json, made anew from the models of requests and answers
+	@$(BIN)/python -m dev.openapi
 
 screenshots: $(READY) emulator ## the pictures of the monitor in docs, taken anew (needs Chromium)
 	@$(BIN)/python -m dev.screenshots

@@ -22,6 +22,7 @@ from dev.cloud_scheduler import path_of
 from dev.console import forward_as_sigterm
 from dev.emulator import LOOPBACK
 from dev.function_server import BUNDLE
+from shared.edge.gateway import EVENT_FUNCTION, Gateway
 
 END_SECONDS_MAX = 5
 
@@ -51,7 +52,7 @@ def serving(
 
 def _function(entry_point: str) -> WsgiApp:
     app: WsgiApp = create_app(entry_point, str(BUNDLE / "main.py"))  # type: ignore[no-untyped-call]
-    return app
+    return app if entry_point == EVENT_FUNCTION else Gateway(app)
 
 
 def _directory(paths: Sequence[str]) -> WsgiApp:

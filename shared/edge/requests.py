@@ -30,6 +30,15 @@ class RequestError(CreditRefreshError):
         super().__init__(message)
 
 
+def check_path(environ: Mapping[str, str]) -> None:
+    """Refuse a path that begins with two slashes: a browser takes `//host/path` for an address on another host.
+
+    It is looked for in the WSGI environment, as `request.path` has one slash in any case. Raises RequestError.
+    """
+    if environ.get("PATH_INFO", "").startswith("//"):
+        raise RequestError(404, "not_found", "a path begins with one slash")
+
+
 def check_method(request: Request, methods: Sequence[str]) -> None:
     if request.method not in methods:
         message = f"{request.method} is not possible here; use {' or '.join(methods)}"
@@ -61,18 +70,25 @@ def _checked(read: Callable[[], B], *, emulated: bool) -> B:
 
 
 def _read_bytes(request: Request) -> bytes:
-    too_large = RequestError(400, "body_too_large", f"the body is larger than {BODY_BYTES_MAX} bytes")
     if (request.content_length or 0) > BODY_BYTES_MAX:
-        raise too_large
+        raise body_too_large()
     data = bytearray()
     try:
         while chunk := request.stream.read(BODY_BYTES_MAX + 1 - len(data)):
             data += chunk
     except ClientDisconnected:
-        raise RequestError(400, "body_cut_off", "the body ended before its Content-Length") from None
+        raise body_cut_off() from None
     if len(data) > BODY_BYTES_MAX:
-        raise too_large
+        raise body_too_large()
     return bytes(data)
+
+
+def body_too_large() -> RequestError:
+    return RequestError(400, "body_too_large", f"the body is larger than {BODY_BYTES_MAX} bytes")
+
+
+def body_cut_off() -> RequestError:
+    return RequestError(400, "body_cut_off", "the body ended before its Content-Length")
 
 
 _CODES = {

@@ -13,6 +13,7 @@ from flask import Request
 from shared import logs
 from shared.edge import instance
 from shared.edge.requests import RequestError
+from shared.monitor.same_site import check_local
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ LOCAL = Admin("local", "local")  # whoever reaches an instance that asks nobody 
 def admin_of(request: Request) -> Admin:
     """Who asks. Raises RequestError 401 or 403, and SystemFailureError where Google can't be asked about the token."""
     if not instance.settings().auth_on:
+        check_local(request)
         return LOCAL
     claims = _claims_of(_token_of(request))
     if claims.get("admin") is not True:  # "true", 1 or {} are some other system's idea of an admin
@@ -44,8 +46,19 @@ def admin_of(request: Request) -> Admin:
             "not_admin",
             "you are signed in, but not as an admin; have `deploy/admin.py grant` run for you, then sign in again",
         )
+    _check_address(claims)
     uid = str(claims["uid"])
     return Admin(uid, str(claims.get("email") or uid))
+
+
+def _check_address(claims: Mapping[str, Any]) -> None:
+    """Anybody can sign up with an admin's address; only its owner can verify it. Raises RequestError."""
+    if claims.get("email") and claims.get("email_verified") is not True:
+        raise RequestError(
+            403,
+            "address_not_verified",
+            "your e-mail address is not verified; follow the link in Firebase's mail, then sign in again",
+        )
 
 
 def web_config(settings: Settings) -> dict[str, str | None]:

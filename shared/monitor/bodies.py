@@ -10,16 +10,20 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from shared.core.users import parse_date
-from shared.edge.bodies import Body, UserIds
+from shared.edge.bodies import Body, UserIds, in_reach
 from shared.store.job_documents import is_document_id
 
 REASON_CHARACTERS_MAX = 500
+HEALTH_SECONDS_MAX = 4.0
+VIEW_SECONDS_MAX = 20.0
+ACTION_SECONDS_MAX = 40.0  # a requeue or a refresh of a thousand users takes some of it
 
 
 def _day(value: Any) -> Any:
-    if isinstance(value, str) and (day := parse_date(value)) is not None:
-        return day
-    raise ValueError("expected a date like 2026-11-22")
+    day = parse_date(value) if isinstance(value, str) else None
+    if day is None:
+        raise ValueError("expected a date like 2026-11-22")
+    return in_reach(day)
 
 
 def _document_id(value: str) -> str:
@@ -32,12 +36,26 @@ Day = Annotated[date, BeforeValidator(_day)]
 DocumentId = Annotated[str, AfterValidator(_document_id)]
 
 
+class HealthQuery(Body):
+    """What a GET of /health asks."""
+
+    @property
+    def process_seconds(self) -> float:
+        """Short: an uptime check gives up after ten seconds."""
+        return HEALTH_SECONDS_MAX
+
+
 class MonitorQuery(Body):
     """What a GET of the monitor asks: a run's statistics, or with `userId` one user's story."""
 
     run_id: Day | None = None
     user_id: DocumentId | None = None
     before: Day | None = None
+
+    @property
+    def process_seconds(self) -> float:
+        """Well below the platform's time-out, and below what the page waits for."""
+        return VIEW_SECONDS_MAX
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
@@ -83,6 +101,11 @@ class ActionBody(Body):
     user_id: DocumentId | None = None
     user_ids: UserIds | None = None
     reason: Annotated[str, Field(max_length=REASON_CHARACTERS_MAX)] | None = None
+
+    @property
+    def process_seconds(self) -> float:
+        """Below the platform's time-out: whoever acts is told what came of it."""
+        return ACTION_SECONDS_MAX
 
     @model_validator(mode="after")
     def _is_about_one_thing(self) -> Self:

@@ -25,10 +25,11 @@ ROUNDS_MAX = 5  # of a document that somebody else keeps writing
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """Who acts, and why."""
+    """Who acts, and why. The log names them by `uid`, as no e-mail address gets into it."""
 
     name: str
     reason: str | None = None
+    uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +156,13 @@ def _note(context: Context, operator: Operator, action: str, detail: str) -> Non
 
 
 def _entry(context: Context, operator: Operator, action: str, detail: str) -> dict[str, object]:
-    logs.info("operator_action", f"{action} {detail}".strip(), what=action, actor=operator.name, reason=operator.reason)
+    logs.info("operator_action", f"{action} {detail}".strip(), what=action, actor=operator.uid, reason=operator.reason)
     return {
         "id": uuid.uuid4().hex,
         "time": context.clock(),
         "action": action,
         "actor": operator.name,
+        "actorUid": operator.uid,
         "reason": operator.reason,
         "detail": detail,
     }

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from shared.core.decision import Decision, decide
 from shared.core.errors import NotFoundError, UserError
-from shared.core.users import ABSENT, RawUser
+from shared.core.jobs import RUN_ID_LENGTH
+from shared.core.users import ABSENT, RawUser, parse_date
 from shared.services.context import Context
-from shared.store.job_views import JobDocument
+from shared.store.job_views import JobDocument, JobViews
 from shared.store.users import UserDocument
 
 WINDOW = timedelta(days=30)
-JOBS_MAX = 100  # of one user in one window: a job a day, and its retries
+JOBS_MAX = 100  # of one user in one answer: a job a day, its retries, and calls for this user
+JOBS_OF_A_DAY_MAX = 500  # that are read to find its newest
+DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +40,10 @@ def tell(context: Context, user_id: str, before: date | None = None) -> Story:
     if isinstance(document, Exception):
         raise document
     today = context.schedule.day_of(context.clock())
-    until = before or today + timedelta(days=1)
-    since = until - WINDOW
-    jobs = context.job_views().about(user_id, since, until, JOBS_MAX)
-    receipts = [receipt for job in reversed(jobs) if (receipt := _receipt(job, user_id)) is not None]
+    until = before or today + DAY
+    since, jobs = _newest_jobs(context.job_views(), user_id, until)
+    newest_first = sorted(jobs, key=_settled_at, reverse=True)
+    receipts = [receipt for job in newest_first if (receipt := _receipt(job, user_id)) is not None]
     if document is None and not jobs and before is None:
         raise NotFoundError("user_not_found", "there is no such user, and no receipt of one; check the id", "userId")
     decision, problem = _judged(context, document, today)
@@ -53,6 +56,39 @@ def tell(context: Context, user_id: str, before: date | None = None) -> Story:
         receipts_from=since,
         has_more=since > today - timedelta(days=context.settings.retention_days),
     )
+
+
+def _newest_jobs(views: JobViews, user_id: str, until: date) -> tuple[date, list[JobDocument]]:
+    """The newest jobs before a day, oldest first, and the day from which on none is missing.
+
+    The index lists the oldest first. So where there are too many, the later half of the days is asked for.
+    """
+    since = until - WINDOW
+    jobs = _jobs_between(views, user_id, since, until)
+    if len(jobs) <= JOBS_MAX:
+        return since, jobs
+    newest = jobs[-JOBS_MAX:]
+    cut_day = parse_date(newest[0].job_id[:RUN_ID_LENGTH])
+    return min(until - DAY, (cut_day or since) + DAY), newest
+
+
+def _jobs_between(views: JobViews, user_id: str, since: date, until: date) -> list[JobDocument]:
+    """Jobs of [since, until), oldest first: all of them, or more than JOBS_MAX that are the newest."""
+    days = (until - since).days
+    if days == 1:
+        return sorted(views.about(user_id, since, until, JOBS_OF_A_DAY_MAX), key=_settled_at)
+    jobs = views.about(user_id, since, until, JOBS_MAX + 1)
+    if len(jobs) <= JOBS_MAX:
+        return jobs
+    middle = since + (days // 2) * DAY
+    later = _jobs_between(views, user_id, middle, until)
+    return later if len(later) > JOBS_MAX else _jobs_between(views, user_id, since, middle) + later
+
+
+def _settled_at(job: JobDocument) -> str:
+    """For sorting; an open job has no receipts yet."""
+    settled_at = job.fields.get("completedAt")
+    return settled_at.isoformat() if isinstance(settled_at, datetime) else ""
 
 
 def _judged(context: Context, document: UserDocument | None, today: date) -> tuple[Decision | None, UserError | None]:

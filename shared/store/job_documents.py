@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import accumulate, islice, takewhile
 from typing import Any, NamedTuple, TypeVar
 
 from shared.core.errors import UnreadableJobError
@@ -18,6 +19,8 @@ from shared.core.users import parse_date
 from shared.store.values import get, get_fields
 
 DOCUMENT_ID_BYTES_MAX = 1500
+JOB_USERS_MAX = 500  # the largest JOB_SIZE; as many writes as one request takes
+NAMED_BYTES_MAX = 100_000  # of the ids that the end of an unreadable job names: with its receipts it has to stay small
 
 _RESERVED_ID = re.compile(r"__(?!id[0-9]+__).*__", re.DOTALL)  # all but the numbers of Datastore's imports
 
@@ -135,7 +138,7 @@ def unreadable_job(claim: Claim, today: date) -> Job:
         run_id=day.isoformat(),
         day=day,
         scheduled_for=claim.due_job.visible_at,
-        user_ids=tuple(filter(_is_user_id, user_ids)) if isinstance(user_ids, list) else (),
+        user_ids=_first_user_ids(user_ids) if isinstance(user_ids, list) else (),
         max_attempts=claim.attempts,
         created_at=claim.due_job.visible_at,
         visible_at=claim.due_job.visible_at,
@@ -155,10 +158,25 @@ def _is_user_id(value: object) -> bool:
     return isinstance(value, str) and is_document_id(value)
 
 
+def _first_user_ids(values: list[Any]) -> tuple[str, ...]:
+    """As many of them as the document of a settled job has room for."""
+    sizes = accumulate(len(user_id.encode()) for user_id in filter(_is_user_id, values))
+    named = takewhile(lambda pair: pair[1] <= NAMED_BYTES_MAX, zip(filter(_is_user_id, values), sizes, strict=True))
+    return tuple(user_id for user_id, _ in islice(named, JOB_USERS_MAX))
+
+
+def has_too_many_users(document_fields: Any) -> bool:
+    """True for a job document that would outgrow its limit with the receipts of all its users."""
+    return "userIds" in document_fields and len(document_fields["userIds"].array_value.values) > JOB_USERS_MAX
+
+
 def _users_of(fields: Mapping[str, Any]) -> tuple[str, ...]:
     """Whom the job is about; of a requeued one, who remains to be done."""
     name = "remaining" if "remaining" in fields else "userIds"
     user_ids = tuple(_expected(fields, name, list))
+    if len(user_ids) > JOB_USERS_MAX:
+        rest = "the next scan finds those that are not named here"
+        raise UnreadableJobError(f"{name}: {len(user_ids)} users; a job has at most {JOB_USERS_MAX}; {rest}")
     if not all(map(_is_user_id, user_ids)):
         raise UnreadableJobError(f"{name}: not all of them are document ids")
     return user_ids

@@ -15,7 +15,7 @@ from google.cloud.firestore_v1.types import query
 from shared.core.errors import ConflictError
 from shared.core.figures import added
 from shared.core.jobs import Job, JobStatus, Settlement
-from shared.store.job_documents import Claim, DueJob, QueueCursor, encode_job
+from shared.store.job_documents import Claim, DueJob, QueueCursor, encode_job, has_too_many_users
 from shared.store.rollups import RollupStore
 from shared.store.values import WritePb, get_fields, get_time, nanoseconds, put_fields, put_nanoseconds, put_time
 from shared.store.wire import Wire
@@ -91,6 +91,7 @@ class JobStore:
             "errors": settlement.errors,
             "retryJobId": job.earlier.retry_job_id if retry is None else retry.job_id,
             **added(job.earlier.figures, figures),
+            **({"userIds": job.user_ids} if has_too_many_users(claim.due_job.fields) else {}),
         }
         gone = ("visibleAt", "dueAt", "snapshots", "mends", "remaining", "kept")
         writes = [self._update(claim.due_job.job_id, ended, claim.update_time_ns, gone)]

@@ -292,7 +292,14 @@ class Wire:
     def commit(self, writes: Sequence[Any]) -> list[int]:
         """All writes or none; the update times (ns). Raises ConflictError when a precondition does not hold."""
         request = firestore.CommitRequest.wrap(CommitPb(database=self.connection.database, writes=writes))
-        answer, _ = self._call("Commit", self.connection.client.commit, request, WRITE_SECONDS_MAX)
+        try:
+            answer, _ = self._call("Commit", self.connection.client.commit, request, WRITE_SECONDS_MAX)
+        except ConflictError as exc:
+            if any(write.HasField("current_document") for write in writes):
+                raise
+            raise SystemFailureError(
+                f"{exc}; nothing was required of any document: check project and database"
+            ) from exc
         self.cost.add(writes=len(writes))
         return [nanoseconds(result.update_time) for result in firestore.CommitResponse.pb(answer).write_results]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 
 import grpc
@@ -246,6 +246,55 @@ def test_older_receipts_come_by_thirty_days():
     assert runs == sorted(runs, reverse=True)
     assert len(runs) == 8
     assert recent["hasMore"]
+
+
+def receipts_of(user_id: str, day: str, hours: list[float]) -> dict:
+    """Settled jobs of that day for one user, by path. Their ids are in no order of time, as those of real jobs."""
+    start = datetime.fromisoformat(f"{day}T00:00:00+00:00")
+    return {
+        f"credit_refresh_jobs/{day}-{(n * 7919) % 65536:04x}-{n}": {
+            "v": 1,
+            "runId": day,
+            "status": "completed",
+            "userIds": [user_id],
+            "completedAt": start + hour * HOUR,
+            "receipts": [{"userId": user_id, "outcome": "refreshed", "before": 0, "after": n}],
+        }
+        for n, hour in enumerate(hours)
+    }
+
+
+def test_of_more_receipts_than_are_shown_it_is_the_newest_that_are():
+    """Five a day for thirty days: a hundred of them, and the others after those."""
+    world = World()
+    world.users({"ann": {"credits": 5}})
+    days = [(MIDNIGHT + n * DAY).date().isoformat() for n in range(30)]
+    for day in days:
+        world.put_all(receipts_of("ann", day, [1, 2, 3, 4, 5]))
+
+    told = story(world, "ann", MIDNIGHT + 29 * DAY + 20 * HOUR)
+    older = story(world, "ann", MIDNIGHT + 29 * DAY + 20 * HOUR, before=told["receiptsFrom"])
+
+    assert len(told["receipts"]) == 100
+    assert [receipt["runId"] for receipt in told["receipts"]] == [day for day in reversed(days[10:]) for _ in range(5)]
+    assert [receipt["after"] for receipt in told["receipts"][:5]] == [4, 3, 2, 1, 0]
+    assert told["hasMore"]
+    assert len({receipt["jobId"] for receipt in (*told["receipts"], *older["receipts"])}) == 150
+
+
+def test_of_a_day_with_more_receipts_than_are_shown_it_is_the_newest_that_are():
+    """An app may call for one user all day long."""
+    world = World()
+    world.users({"ann": {"credits": 5}})
+    hours = [n / 10 for n in range(150)]
+    world.put_all(receipts_of("ann", "2026-11-22", hours))
+    world.put_all(receipts_of("ann", "2026-11-21", [1]))
+
+    told = story(world, "ann", MIDNIGHT + 20 * HOUR)
+
+    assert [receipt["after"] for receipt in told["receipts"]] == list(reversed(range(50, 150)))
+    assert told["receiptsFrom"] == "2026-11-22"
+    assert told["hasMore"]
 
 
 @pytest.mark.parametrize(

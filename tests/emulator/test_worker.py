@@ -520,6 +520,27 @@ def test_an_unreadable_job_fails_alone_at_the_head_of_the_queue():
     assert_granted_once(world, users, 10)
 
 
+@pytest.mark.parametrize("id_characters", [5, 40])
+def test_a_job_with_more_users_than_a_job_can_have_fails_and_is_named(id_characters):
+    """Its document would outgrow its limit with a receipt for each, and it would never be settled."""
+    world = World()
+    users = population(20)
+    world.users(users)
+    world.build()
+    job = next(iter(world.jobs().values()))
+    many = [f"{n:0{id_characters}d}" for n in range(20_000)]
+    world.put("credit_refresh_jobs/2026-11-22-0000-many", {**job, "userIds": many, "snapshots": "[]"})
+
+    first, second = world.work(), world.work()
+
+    assert (first.failed, first.tally.refreshed, second.claimed) == (1, 20, 0)
+    ended = world.jobs()["2026-11-22-0000-many"]
+    assert (ended["status"], ended["userIds"]) == ("failed", many[:500])
+    assert {error["code"] for error in ended["errors"]} == {"unreadable_job"}
+    assert "userIds: 20000 users; a job has at most 500" in ended["errors"][0]["error"]
+    assert_granted_once(world, users, 10)
+
+
 def test_jobs_of_a_newer_version_are_left_alone_and_looked_past():
     """Many jobs of a newer version at the head of the queue don't hide the ones behind."""
     world = World()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from functools import partial
 from itertools import count
 
@@ -64,3 +65,52 @@ def test_many_at_once_make_one():
 
     assert len(made) == 1
     assert sorted(answers) == [(7, False)] + [(7, True)] * 7
+
+
+def test_those_who_wait_for_a_failure_share_it():
+    """One after the other they would each wait as long as the first."""
+    recent: Recent[int] = Recent(5, Clock())
+    made, failures = [], []
+    waiting = threading.Event()
+
+    def fail() -> int:
+        made.append(1)
+        waiting.wait(10)
+        raise ZeroDivisionError
+
+    def ask() -> None:
+        try:
+            recent.get("key", fail)
+        except ZeroDivisionError as exc:
+            failures.append(exc)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+        while not made:
+            time.sleep(0.001)
+    time.sleep(0.1)
+    waiting.set()
+    for thread in threads:
+        thread.join()
+
+    assert (len(made), len(failures)) == (1, 8)
+
+
+def test_what_was_changed_meanwhile_is_not_kept():
+    """An answer that was begun before an action tells of the time before it."""
+    recent: Recent[int] = Recent(5, Clock())
+
+    def make() -> int:
+        recent.forget()
+        return 7
+
+    assert recent.get("key", make) == (7, False)
+    assert recent.get("key", lambda: 8) == (8, False)
+
+
+def test_other_keys_do_not_wait():
+    """One slow answer holds up nobody who asks for something else."""
+    recent: Recent[int] = Recent(5, Clock())
+
+    assert recent.get("slow", lambda: recent.get("other", lambda: 7)[0]) == (7, False)

@@ -51,6 +51,38 @@ def test_the_emulator_is_open_by_default(monkeypatch, environ):
     assert admin_of(request_of(Authorization="Bearer x")) == Admin("local", "local")
 
 
+@pytest.mark.parametrize(
+    ("host", "outcome"),
+    [
+        ("localhost", True),
+        ("localhost:8080", True),
+        ("monitor.localhost:8080", True),
+        ("127.0.0.1:8080", True),
+        ("127.8.9.1", True),
+        ("[::1]:8080", True),
+        ("evil.example", False),
+        ("evil.example:8080", False),
+        ("localhost.evil.example", False),
+        ("127.0.0.1.evil.example", False),
+        ("192.168.1.5:8080", False),
+        ("0.0.0.0:8080", False),
+        ("[::ffff:7f00:1", False),
+        ("", False),
+    ],
+)
+def test_an_open_instance_answers_to_the_names_of_this_machine_alone(monkeypatch, host, outcome):
+    """A site whose name leads here reads what its own page is told, and acts by it."""
+    with_environ(monkeypatch, EMULATOR)
+
+    try:
+        admin = admin_of(request_of(Host=host))
+    except RequestError as exc:
+        assert (exc.status, exc.code) == (403, "not_local")  # noqa: PT017 (the only refusal there is)
+        admin = None
+
+    assert (admin is not None) is outcome
+
+
 @pytest.mark.parametrize("environ", [{}, {"CREDIT_REFRESH_AUTH": "on", **EMULATOR}])
 def test_elsewhere_a_token_is_asked_for(monkeypatch, environ):
     """The emulator asks for one too, where AUTH=on."""
@@ -109,6 +141,18 @@ def test_a_401_says_which_scheme():
         ({"Origin": f"https://{SITE}", "X-Forwarded-Host": SITE, "Sec-Fetch-Site": "cross-site"}, False),
         ({"Origin": f"https://{SERVICE}", "Sec-Fetch-Site": "same-origin"}, True),
         ({"Origin": "https://evil.example", "Sec-Fetch-Site": "same-origin"}, False),
+        ({"Origin": f"https://{SERVICE}", "X-Forwarded-Proto": "https"}, True),
+        ({"Origin": f"https://{SERVICE}:443", "X-Forwarded-Proto": "https,http"}, True),
+        ({"Origin": f"http://{SERVICE}", "X-Forwarded-Proto": "https"}, False),
+        ({"Origin": f"http://{SERVICE}:443", "X-Forwarded-Proto": "https"}, False),
+        ({"Origin": f"https://{SERVICE}", "X-Forwarded-Proto": "http"}, False),
+        ({"Origin": f"https://{SERVICE}:80"}, False),
+        ({"Origin": f"http://{SERVICE}:443"}, False),
+        ({"Origin": f"ftp://{SERVICE}"}, False),
+        ({"Origin": f"https://{SERVICE}:x"}, False),
+        ({"Origin": f"http://{SITE}", "X-Forwarded-Host": SITE, "X-Forwarded-Proto": "https"}, False),
+        ({"Origin": f"https://{SITE}", "X-Forwarded-Host": SITE, "X-Forwarded-Proto": "https"}, True),
+        ({"Origin": f"https://{SITE}:443", "X-Forwarded-Host": f"{SITE}:80"}, False),
     ],
 )
 def test_actions_come_from_programs_and_from_our_own_page(headers, outcome):

@@ -122,6 +122,23 @@ def test_a_page_and_named_users_exclude_each_other():
         read(DirectBody, {"userIds": ["ann"], "cursor": "x"})
 
 
+@pytest.mark.parametrize(
+    ("fields", "outcome"),
+    [
+        ({}, False),
+        ({"userIds": None}, False),
+        ({"asOf": "2026-11-22T10:00:00Z"}, False),
+        ({"userIds": ["ann"]}, True),
+        ({"batchSize": 300}, True),
+        ({"cursor": None}, True),
+        ({"cursor": "x"}, True),
+    ],
+)
+def test_a_direct_call_says_whom_it_is_about(fields, outcome):
+    """Or that it is about a page of all users."""
+    assert read(DirectBody, fields).says_whom is outcome
+
+
 @pytest.mark.parametrize("kind", EVERY_BODY)
 @pytest.mark.parametrize(
     ("text", "instant"),

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from deploy.files import read_environment
 from shared.core.errors import ConfigurationError
 from shared.core.schedule import Schedule
 from shared.settings import BUNDLE, PREFIX, UNPREFIXED, Settings, read_plans, read_settings
@@ -146,8 +147,72 @@ def test_an_empty_variable_is_unset():
 
 
 def test_other_variables_are_nobodys_business():
-    """Variables that are not ours are ignored."""
-    assert read_settings({}) == read_settings({"PATH": "/bin", "JOB_SIZE": "x", "CREDIT_REFRESH_COLOUR": "red"})
+    """The environment holds much that is not ours."""
+    assert read_settings({}) == read_settings({"PATH": "/bin", "JOB_SIZE": "x", "CREDIT_REFRESH": "red"})
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("COLOUR", "there is no such setting; remove it"),
+        ("TIMEZON", "there is no such setting; did you mean CREDIT_REFRESH_TIMEZONE?"),
+        ("EMULATOR_HOST", "there is no such setting; FIRESTORE_EMULATOR_HOST is the name"),
+        ("AUTH_EMULATOR_HOST", "there is no such setting; FIREBASE_AUTH_EMULATOR_HOST is the name"),
+        ("PROJECT", "there is no such setting; GOOGLE_CLOUD_PROJECT is the name"),
+        ("job_size", "there is no such setting; did you mean CREDIT_REFRESH_JOB_SIZE?"),
+        ("", "there is no such setting; remove it"),
+    ],
+)
+def test_a_setting_there_is_not_stops_the_start(name, message):
+    """With our prefix: it would do nothing, and nobody would notice."""
+    problems = problems_of({name: "x", "SLOT_SECONDS": "0"})
+
+    assert problems[0] == f"{PREFIX}{name}: {message}"
+    assert len(problems) == 2
+    assert problems_of({name: "x"}) == problems[:1]
+    assert read_settings({PREFIX + name: ""}) == read_settings({})
+
+
+@pytest.mark.parametrize(
+    "line", ["CREDIT_REFRESH_USERS_COLLECTION=users,database=evil", "CREDIT_REFRESH_EMULATOR_HOST=127.0.0.1:1"]
+)
+def test_a_deployment_checks_them_too(tmp_path, line):
+    """Before anything is changed."""
+    path = tmp_path / "settings.env"
+    path.write_text(f"{line}\n", encoding="utf-8")
+
+    with pytest.raises(ConfigurationError, match=line.partition("=")[0]):
+        read_environment(path, "acme-prod")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "users,database=evil",
+        "users=x",
+        "users/{userId}/credits",
+        "use*rs",
+        "users\n",
+        " users",
+        "users ",
+        "--users",
+        "users;reboot",
+        "$(reboot)",
+        "`users`",
+        "tenants/acme,x/users",
+    ],
+)
+def test_the_name_of_a_collection_is_a_name_and_no_more(name):
+    """It becomes a part of commands and of a trigger's pattern."""
+    (problem,) = problems_of({"USERS_COLLECTION": name})
+
+    assert "is not the path of a collection" in problem
+
+
+@pytest.mark.parametrize("name", ["users", "Users", "user_profiles", "app-users", "App Users", "kunden_ü", "u.v2"])
+def test_what_apps_call_their_users_is_accepted(name):
+    """Letters of any language, digits, blanks inside."""
+    assert read_settings({"CREDIT_REFRESH_USERS_COLLECTION": name}).users_collection == name
 
 
 @pytest.mark.parametrize(
@@ -430,3 +495,11 @@ def test_a_directory_is_no_plans_file(tmp_path):
     """A directory is named in the same way."""
     with pytest.raises(ConfigurationError, match="can't be read: IsADirectoryError"):
         read_plans(Settings(plans_file=tmp_path))
+
+
+def test_a_plans_file_may_begin_with_a_byte_order_mark(tmp_path):
+    """Some editors write one, and show nothing of it."""
+    path = tmp_path / "plans.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + (BUNDLE / "plans.toml").read_bytes())
+
+    assert read_plans(Settings(plans_file=path)) == read_plans(Settings())

@@ -1,5 +1,6 @@
 /**
- * Speaking to the function this page came from. Its address is the page's own, less the query.
+ * Speaking to the function this page came from. Its address is the page's own, less the query. It begins with the origin:
+ * a path such as `//host/path` alone would be an address on another host.
  */
 
 const TIMEOUT_MS = 30_000;
@@ -68,7 +69,7 @@ async function call(method, query, body) {
   if (token) headers.Authorization = `Bearer ${token}`;
   if (body) headers["Content-Type"] = "application/json";
   const search = new URLSearchParams(query).toString();
-  const address = location.pathname + (search && `?${search}`);
+  const address = location.origin + location.pathname + (search && `?${search}`);
   return read(await send(address, { method, headers, body: body && JSON.stringify(body) }));
 }
 
