@@ -12,7 +12,7 @@ from datetime import date
 
 from shared.core.decision import Grant, Skip, SkipReason, is_due
 from shared.core.errors import UserError
-from shared.core.users import RawUser, stamp_of
+from shared.core.users import BadParent, RawUser, stamp_of
 
 Corrections = Mapping[str, str | None]  # fields of the stamp; None takes a field away
 
@@ -34,9 +34,9 @@ def corrections_of(raw: RawUser, found: object, day: date) -> Corrections:
     stamp = stamp_of(raw)
     if stamp is None:
         return {}
+    if found is None or isinstance(raw.balance, BadParent):  # in no count of balances, so in none of `dueOn` either
+        return {"dueOn": None} if "dueOn" in stamp else {}
     match found:
-        case None:
-            return {"dueOn": None} if "dueOn" in stamp else {}
         case Skip(reason, due_on):
             corrections: dict[str, str | None] = {} if due_on is None else {"dueOn": due_on}
             if reason is SkipReason.ALREADY_GRANTED and "adopt" in stamp:
@@ -48,5 +48,9 @@ def corrections_of(raw: RawUser, found: object, day: date) -> Corrections:
 
 
 def must_be_named(raw: RawUser) -> bool:
-    """True for a user whose stamp is no map: no `dueOn` can be written there without destroying what it holds."""
-    return stamp_of(raw) is None
+    """True for a user who fails and can't be found by `dueOn`.
+
+    If the stamp is no map, a `dueOn` would destroy what it holds. If the balance stands below something that is no map,
+    no index of balances has it, and a `dueOn` without a balance would spoil the proof.
+    """
+    return stamp_of(raw) is None or isinstance(raw.balance, BadParent)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from shared import logs
 from shared.core.errors import OutOfTimeError, RejectedError, SystemFailureError
 from shared.core.proof import Proof
-from shared.core.users import ABSENT, stamp_of
+from shared.core.users import ABSENT, BadParent, stamp_of
 from shared.services.context import Context
 from shared.store.users import UserDocument
 
@@ -38,4 +38,5 @@ def prove(context: Context, proof: Proof, named: Sequence[UserDocument], read_ti
 def _is_counted_by_name(user: UserDocument) -> bool:
     """True for a user in the count of balances who can't be in the count of `dueOn`."""
     stamp = stamp_of(user.raw)
-    return user.raw.balance is not ABSENT and (stamp is None or "dueOn" not in stamp)
+    has_balance = user.raw.balance is not ABSENT and not isinstance(user.raw.balance, BadParent)
+    return has_balance and (stamp is None or "dueOn" not in stamp)

@@ -209,10 +209,32 @@ def test_a_parent_that_is_no_map_fails_the_user_and_is_not_replaced(settings, fi
     built, page, adopted = world.build(), world.page(), world.build(MIDNIGHT + DAY, "adopt")
 
     for report in (built, page, adopted):
-        assert [(error["userId"], error["code"]) for error in report.errors.shown if error["userId"] == "ann"] == [
-            ("ann", code)
-        ]
-    assert world.user("ann") == fields
+        assert [error["code"] for error in report.errors.shown if error["userId"] == "ann"] == [code]
+    world.work()
+    assert without_hints(world.user("ann")) == fields
+
+
+def without_hints(user: dict) -> dict:
+    """A user without what tells the next scan to read it again; there must be nothing else of ours."""
+    stamp = user.get("creditRefresh", {})
+    assert set(stamp) <= {"dueOn", "adopt"}
+    return {name: value for name, value in user.items() if name != "creditRefresh"}
+
+
+@pytest.mark.parametrize(("settings", "fields", "code"), ODD_PARENTS, ids=lambda value: str(value)[:40])
+def test_such_a_user_is_named_every_day_and_the_proof_holds(settings, fields, code):
+    """Until it is in order. A scan of the due finds it by its date or by its name."""
+    world = World(**settings, full_scan_below=0)
+    world.users({"ann": fields, "bob": {"credits": 0, "wallet": {"credits": 0}, "a": {"b": {"credits": 0}}}})
+    world.build()
+    world.work()
+
+    for number in (1, 2, 3):
+        built = world.build(MIDNIGHT + number * DAY, "auto")
+        world.work(EVENING + number * DAY)
+
+        assert (built.scan, [error["code"] for error in built.errors.shown]) == ("due", [code])
+        assert world.run(f"2026-11-{22 + number}")["proof"]["differences"] == [0]
 
 
 @pytest.mark.parametrize("settings", [{"stamp_field": "billing.creditRefresh"}, {"stamp_field": "billing.our.stamp"}])
@@ -276,7 +298,10 @@ def test_createdat_is_read_where_it_can_mean_one_moment_only(created_at, anchor)
     ann = world.user("ann")
     assert world.user("bob")["credits"] == 50
     assert [error["code"] for error in built.errors.shown] == ([] if anchor else ["bad_created_at"])
-    assert ann == anchored if anchor is None else ann["creditRefresh"]["anchor"] == anchor
+    if anchor is None:
+        assert without_hints(ann) == anchored
+    else:
+        assert ann["creditRefresh"]["anchor"] == anchor
 
 
 # Full balances and sign-up
