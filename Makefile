@@ -56,6 +56,7 @@ lock: $(READY) ## pin what the *.in files name in the requirements files (UPGRAD
 	$(LOCK) requirements.in -o requirements.txt
 	$(LOCK) deploy/requirements-tracing.in -c requirements.txt -o deploy/requirements-tracing.txt
 	$(LOCK) requirements-dev.in -c deploy/requirements-tracing.txt -o requirements-dev.txt
+	$(LOCK) dev/requirements-java.in -o dev/requirements-java.txt
 
 soak: $(READY) emulator ## the model: random histories with crashes, for an hour (SOAK_SECONDS=3600)
 	@$(BIN)/python -m tests.model.soak

@@ -87,7 +87,6 @@ class Ledger:
     conflicts: int = 0
     errors: list[dict[str, Any]] = field(default_factory=list)
     errors_total: int = 0
-    scans: set[str] = field(default_factory=set)
 
     def add(self, entry_point: str, answer: Answer) -> None:
         body = answer.body
@@ -105,8 +104,6 @@ class Ledger:
         self.conflicts += body.get("conflicts", 0)
         self.errors += body["errors"]
         self.errors_total += body["errorsTotal"]
-        if not idle:
-            self.scans.add(body.get("scan", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +132,6 @@ class Day:
     @property
     def run_id(self) -> str:
         return self.day.isoformat()
-
-    @property
-    def is_full_scan(self) -> bool:
-        """Was everybody read? If not, users who failed on an earlier day need not be met again."""
-        return self.number == 0 or "all" in self.ledger.scans
 
     @property
     def killed_at(self) -> datetime | None:

@@ -20,6 +20,7 @@ from typing import Any
 
 INT64 = range(-(2**63), 2**63)
 DAYS = {"day": 1, "week": 7}
+WHEN_LOW = "when-low"  # the `dueOn` of a user who is found by balance
 MONTHS = {"month": 1, "year": 12}
 
 Number = int | float
@@ -83,13 +84,55 @@ def _expect_on(
     name: str, plan: Mapping[str, Any], user: Mapping[str, Any], create_time: datetime, day: date
 ) -> Expected:
     stamp = user.get("creditRefresh") or {}
-    anchor = stamp.get("anchor") or _signup(user, create_time).astimezone(UTC).date().isoformat()
+    anchor = _anchor(user, create_time)
     period = period_of(plan, day, date.fromisoformat(anchor))
     if period is None or (stamp.get("periods") or {}).get(name, "") >= period[0].isoformat():
+        return Expected(Fate.SKIPPED)
+    if is_found_by_balance(plan) and user["credits"] >= plan["allowance"]:
         return Expected(Fate.SKIPPED)
     if math.floor(granted(plan, user["credits"])) not in INT64:
         return Expected(Fate.FAILED)
     return Expected(Fate.REFRESHED, name, period, anchor if plan.get("anchor") == "signup" else None)
+
+
+def after_look(rules: Rules, user: Mapping[str, Any], create_time: datetime, day: date) -> Mapping[str, Any]:
+    """A user who gets nothing, as the day leaves them: `dueOn` says when to look again, and all else stays."""
+    stamp = {} if user.get("creditRefresh") is None else user["creditRefresh"]
+    if not isinstance(stamp, dict):
+        return user
+    due_on = _due_on(rules, user, stamp, create_time, day)
+    if due_on == stamp.get("dueOn"):
+        return user
+    others = {name: value for name, value in stamp.items() if name != "dueOn"}
+    return {**user, "creditRefresh": others if due_on is None else {**others, "dueOn": due_on}}
+
+
+def _due_on(
+    rules: Rules, user: Mapping[str, Any], stamp: Mapping[str, Any], create_time: datetime, day: date
+) -> str | None:
+    """What `dueOn` has to say. Of paused users: what it would say if they were not paused."""
+    if "credits" not in user:
+        return None
+    unpaused = {**user, "creditRefresh": {name: value for name, value in stamp.items() if name != "paused"}}
+    fate = expect(rules, unpaused, create_time, day).fate
+    plan = rules.plans.get(rules.default if user.get("plan") is None else user["plan"])
+    if plan is None or fate is Fate.FAILED or (fate is Fate.REFRESHED and not is_found_by_balance(plan)):
+        earlier, today = stamp.get("dueOn"), day.isoformat()
+        return str(earlier) if _is_day(earlier) and str(earlier) <= today else today
+    if is_found_by_balance(plan):
+        return WHEN_LOW
+    anchor = _anchor(unpaused, create_time)
+    period = period_of(plan, day, date.fromisoformat(anchor))
+    return anchor if period is None else period[1].isoformat()
+
+
+def is_found_by_balance(plan: Mapping[str, Any]) -> bool:
+    return plan.get("when_full") == "skip"
+
+
+def _anchor(user: Mapping[str, Any], create_time: datetime) -> str:
+    stamp = user.get("creditRefresh") or {}
+    return str(stamp.get("anchor") or _signup(user, create_time).astimezone(UTC).date().isoformat())
 
 
 def period_of(plan: Mapping[str, Any], day: date, anchor: date) -> Interval | None:
@@ -149,7 +192,7 @@ def faults(
         "granted": after - before,
         "plan": expected.plan,
         "periods": {**(earlier.get("periods") or {}), expected.plan: expected.period[0].isoformat()},
-        "dueOn": expected.period[1].isoformat(),
+        "dueOn": WHEN_LOW if is_found_by_balance(rules.plans[expected.plan]) else expected.period[1].isoformat(),
         "anchor": expected.anchor or earlier.get("anchor"),
         "paused": earlier.get("paused"),
     }

@@ -50,7 +50,7 @@ def _users(day: Day, verdict: Verdict) -> list[str]:
     return [
         f"refreshed {refreshed:>9,}",
         f"skipped   {day.ledger.skipped:>9,}  granted before, paused, or without a balance",
-        f"failed    {day.ledger.errors_total:>9,}{'  each left as it was:' if errors else ''}",
+        f"failed    {day.ledger.errors_total:>9,}{'  left as they were, but for `dueOn`:' if errors else ''}",
         *(f"            {error['userId']}: {error['code']}, {error['error']}" for error in errors),
         f"jobs      {verdict.receipts.jobs:>9,}  of {refreshed / max(1, verdict.receipts.jobs):.0f} users each",
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from dev.database import Database, document_id, serialized, serialized_values, update_time_ns
 from dev.day import JOBS, Day
 from dev.loading import PAGE, Loaded
-from dev.oracle import Expected, Fate, expect, faults
+from dev.oracle import Expected, Fate, after_look, expect, faults
 from shared.store.values import get_fields, get_time
 
 TOLD_EVERY = 1000
@@ -113,20 +113,30 @@ class Judge:
         if expected.fate is Fate.FAILED:
             self._verdict.failed.append(user_id)
         spends = self._day.spender.spends_of(index)
-        touched = expected.fate is Fate.REFRESHED or spends.before or spends.after
         problems = faults(rules, expected, start, final, spends)
-        problems += self._left_alone(start, final) if touched else self._untouched(document, start, index)
+        left = after_look(rules, start, get_time(document.create_time), self._day.day)
+        if expected.fate is Fate.REFRESHED:
+            problems += self._left_alone(start, final)
+        elif spends.before or spends.after:
+            problems += self._left_alone(start, final) + self._stamp_faults(left, final)
+        else:
+            problems += self._untouched(document, start, left, index)
         problems += self._receipt_faults(user_id, expected, final)
         self._verdict.blame(user_id, problems)
 
-    def _untouched(self, document: Any, start: dict[str, Any], index: int) -> list[str]:
-        """Nobody wrote it: the same update time, and the same bytes."""
+    def _untouched(self, document: Any, start: Mapping[str, Any], left: Mapping[str, Any], index: int) -> list[str]:
+        """The same bytes, but for `dueOn` where that had to be mended; if not, the same update time, too."""
         problems = []
-        if update_time_ns(document) != self._loaded.update_times[index]:
+        if left is start and update_time_ns(document) != self._loaded.update_times[index]:
             problems.append("was written, though there was nothing to do")
-        if serialized_values(document) != serialized(start):
-            problems.append("has changed")
+        if serialized_values(document) != serialized(left):
+            problems.append(f"is {get_fields(document.fields)}, not {left}")
         return problems
+
+    @staticmethod
+    def _stamp_faults(left: Mapping[str, Any], final: Mapping[str, Any]) -> list[str]:
+        stamps = [serialized({"creditRefresh": user.get("creditRefresh")}) for user in (left, final)]
+        return [] if stamps[0] == stamps[1] else [f"has the stamp {final.get('creditRefresh')}, not that of {left}"]
 
     @staticmethod
     def _left_alone(start: dict[str, Any], final: dict[str, Any]) -> list[str]:
@@ -160,9 +170,8 @@ class Judge:
         named = sorted(error["userId"] for error in ledger.errors)
         if verdict.checked != self._loaded.population.users:
             verdict.blame("users", [f"{verdict.checked} are there, {self._loaded.population.users} were loaded"])
-        missing, unexpected = set(verdict.failed) - set(named), set(named) - set(verdict.failed)
-        if unexpected or len(named) > len(set(named)) or (missing and self._day.is_full_scan):
-            odd = sorted(unexpected | missing)
+        if named != sorted(verdict.failed):
+            odd = sorted(set(named) ^ set(verdict.failed))
             verdict.blame("errors", [f"not named once each as they ought to be: {odd[:10] or named[:10]}"])
         if verdict.receipts.unsettled:
             verdict.blame("jobs", [f"{verdict.receipts.unsettled} are not settled at the end of the day"])
