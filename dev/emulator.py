@@ -17,7 +17,7 @@ from dev.console import end_on_signals
 from dev.emulator_install import MAIN_CLASS, EmulatorError, install
 
 START_SECONDS_MAX = 60
-ANSWER_SECONDS_MAX = 5  # of one that is said to be running
+ANSWER_SECONDS_MAX = 5  # of the emulator that FIRESTORE_EMULATOR_HOST names
 STOP_SECONDS_MAX = 5
 LOOPBACK = "127.0.0.1"
 BY_HAND_PORT = 8686
@@ -66,7 +66,7 @@ def start(host: str, log: Path | None = None, rules: Path | None = None) -> subp
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End it, at the latest by force."""
+    """End it; kill it if it does not end."""
     process.terminate()
     try:
         process.wait(timeout=STOP_SECONDS_MAX)
@@ -83,7 +83,7 @@ def clear(host: str, project: str) -> None:
 
 
 def free_port() -> int:
-    """A port nobody listens on at the moment."""
+    """A port that is free at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -33,7 +33,7 @@ class Loaded:
 
 
 def load(database: Database, population: Population, tell: Callable[[int], None]) -> Loaded:
-    """Write every user; `tell` hears how many are there."""
+    """Write every user. `tell` is told how many there are so far."""
     loaded = Loaded(population, {}, array("q"))
     starts = range(0, population.users, BATCH)
     lanes = ThreadPoolExecutor(LANES)

@@ -1,6 +1,6 @@
-"""`make screenshots`: the pictures of the monitor in docs, taken of the real function after most of a real day.
+"""`make screenshots`: pictures of the monitor for docs, taken of the real function in a simulated afternoon.
 
-Builder and worker are called as their schedule has it, at the simulated time; then the page is opened at that time.
+Builder and worker are called by their schedule at the simulated time. Then the page is opened at that time.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from shared.store.values import get
 
 DOCS = BUNDLE / "docs"
 USERS = 12_000
-SLOT_SECONDS = 1800  # which fills a job or two
+SLOT_SECONDS = 1800  # fills a job or two
 BUILDER, WORKER, MONITOR = "credit_refresh_queue", "credit_refresh_worker", "credit_refresh_monitor"
 TICK = timedelta(minutes=5)
 JOBS = "credit_refresh_jobs"
@@ -59,7 +59,7 @@ def main() -> int:
 
 
 def take_all(browser: Browser) -> None:
-    """A healthy afternoon in light and on a phone, and one with a failed job in the dark."""
+    """A healthy afternoon, light and on a phone, and one with a failed job in dark colours."""
     port = free_port()
     with project() as (database, day), serving(port):
         stage = Stage(port, day)
@@ -75,9 +75,9 @@ def take_all(browser: Browser) -> None:
 
 @contextmanager
 def project() -> Iterator[tuple[Database, date]]:
-    """A population on the emulator, and the day it is about to begin."""
+    """A population on the emulator, and the day that begins next."""
     settings = read_settings(os.environ)
-    tomorrow = datetime.now(UTC).date() + timedelta(days=1)  # no document is younger than the day
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)  # no document may be newer than the day
     database = Database(str(settings.emulator_host), str(settings.project_id))
     load(database, Population(USERS, tomorrow, Rules.read(settings.plans_file)), lambda _: None)
     yield database, tomorrow
@@ -85,7 +85,7 @@ def project() -> Iterator[tuple[Database, date]]:
 
 
 def spoil(database: Database, slot: datetime) -> str:
-    """Have a job of that slot meet users it can't make sense of; one that it can refresh."""
+    """Make users of one job in that slot bad, so that the job fails."""
     job_id = database.find(JOBS, "scheduledFor", slot, 1)[0]
     user_ids = list(get(database.read(JOBS, [job_id], ["userIds"])[job_id].fields["userIds"]))
     found = database.read("users", user_ids[:SPOILT], ["credits"])
@@ -104,7 +104,7 @@ class Stage:
         return datetime.combine(self._day, clock, UTC)
 
     def play(self, after: time, until: time) -> None:
-        """Every tick in between: the worker, and the builder on the full ten minutes."""
+        """Call the worker at every tick in between, and the builder every ten minutes."""
         now = self.at(after) - (self.at(after) - self.at(time(0))) % TICK
         while now < self.at(until):
             if now.minute % 10 == 0:

@@ -1,4 +1,4 @@
-"""The app beside the refresh: users spend credits all day, each spend a guarded write of its own."""
+"""The app beside the refresh: users spend credits all day, each time by a guarded write."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DAY_SECONDS = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Spend:
-    """So many credits, at a second of the day."""
+    """This many credits, at a second of the day."""
 
     second: int
     index: int
@@ -46,7 +46,7 @@ def planned(population: Population, slot_width_seconds: int, number: int = 0) ->
 
 
 class Spender:
-    """Spends what is planned up to a moment; keeps what was spent, and on which side of the user's refresh."""
+    """Makes the planned spends up to a moment. Records them as before or after the user's refresh."""
 
     def __init__(self, database: Database, population: Population, spends: Sequence[Spend], run_id: str) -> None:
         self._database = database
@@ -57,7 +57,7 @@ class Spender:
         self._before: dict[int, list[Number]] = defaultdict(list)
         self._after: dict[int, list[Number]] = defaultdict(list)
         self.made = 0
-        self.refused = 0  # for want of credits
+        self.refused = 0  # for lack of credits
         self.conflicts = 0
 
     def spends_of(self, index: int) -> Spends:
@@ -73,7 +73,7 @@ class Spender:
             self._spend(chunk)
 
     def _spend(self, spends: Sequence[Spend]) -> None:
-        """Read, subtract, write on what was read; again for those whose document changed in between."""
+        """Read, subtract, write under a precondition. Repeat for users whose documents changed in between."""
         pending = {self._population.user_id(spend.index): spend for spend in spends}
         for _ in range(ROUNDS_MAX):
             pending = self._round(pending)
@@ -116,7 +116,7 @@ def _can_spend(balance: Any, amount: Number) -> bool:
 
 
 def _one_a_user(spends: Sequence[Spend]) -> Iterator[list[Spend]]:
-    """In chunks none of which holds a user twice."""
+    """Split into chunks that hold no user twice."""
     chunk: dict[int, Spend] = {}
     for spend in spends:
         if spend.index in chunk or len(chunk) == CHUNK:

@@ -1,4 +1,4 @@
-"""`credit_refresh_monitor`: shows the refresh and steers it; a page for people, JSON for scripts and uptime checks."""
+"""`credit_refresh_monitor`: shows the refresh and takes operators' actions. A page for people, JSON for programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`credit_refresh_user_created`: a user document was created; its user is due today."""
+"""`credit_refresh_user_created`: when a user's document is created, makes the user due today."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def credit_refresh_user_created(delivery: Delivery) -> dict[str, Any]:
 
 
 def _created_document(data: bytes) -> Any:
-    """The document of an event as a message. Raises BadEventError."""
+    """The document in an event. Raises BadEventError."""
     from google.events.cloud.firestore import DocumentEventData  # noqa: PLC0415 (the other functions start without it)
     from google.protobuf.message import DecodeError  # noqa: PLC0415
 

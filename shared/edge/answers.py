@@ -1,4 +1,4 @@
-"""The answers of the contract, from what the services report."""
+"""The answers of builder, worker and direct refresh, made from the services' reports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def direct_answer(report: PageReport, position: PagePosition) -> dict[str, Any]:
 
 
 def page_answer(report: PageReport) -> dict[str, Any]:
-    """Users refreshed now, by number and outcome."""
+    """The answer of a direct refresh: users by outcome."""
     return {"totalUsers": report.total, **_tally(report.tally), **_errors(report.errors)}
 
 

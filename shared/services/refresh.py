@@ -1,4 +1,4 @@
-"""The direct refresh: one page of users, or the users named, now and without the queue."""
+"""The direct refresh: one page of users, or the users named, at once and without the queue."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def refresh_page(context: Context, after: str | None, batch_size: int) -> PageRe
 
 
 def refresh_named(context: Context, user_ids: Sequence[str]) -> PageReport:
-    """Refresh those users, each once however often it is named. Raises SystemFailureError."""
+    """Refresh these users, each once even if named twice. Raises SystemFailureError."""
     candidates = [Candidate(user_id) for user_id in dict.fromkeys(user_ids)]
     return PageReport.of(_granted(context, candidates), None, has_more=False)
 
 
 def _granted(context: Context, candidates: Sequence[Candidate]) -> list[Outcome]:
-    """There is no retry job here: who could not be refreshed now has failed, and the caller may call again."""
+    """Refresh them without a retry job: a user who can't be refreshed now has failed. The caller may call again."""
     day = context.schedule.day_of(context.clock())
     granter = Granter(context, context.wire, GrantRequest(f"direct-{uuid.uuid4().hex}", day))
     return [outcome.as_final_failure() for outcome in granter.refresh(candidates)]

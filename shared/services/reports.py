@@ -1,4 +1,4 @@
-"""What the services report; the adapters turn these into the answers of the contract."""
+"""The services' reports. The edge turns them into answers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ERRORS_SHOWN_MAX = 100
 
 @dataclass(slots=True)
 class Errors:
-    """Who failed: the first hundred by name, all by number."""
+    """Users who failed: the first hundred in detail, and the number of all."""
 
     shown: list[Mapping[str, Any]] = field(default_factory=list)
     total: int = 0
@@ -31,7 +31,7 @@ class Errors:
 
 
 class BuildStatus(StrEnum):
-    """How far the day's run is."""
+    """The state of the day's run."""
 
     COMPLETED = "completed"
     IN_PROGRESS = "in_progress"
@@ -57,7 +57,7 @@ class BuildReport:
 
 @dataclass(slots=True)
 class WorkReport:
-    """One call of the worker: what it settled, never what it only tried."""
+    """One call of the worker. It counts what the worker settled, not what it only tried."""
 
     claimed: int = 0
     completed: int = 0
@@ -71,7 +71,7 @@ class WorkReport:
 
 @dataclass(frozen=True, slots=True)
 class PageReport:
-    """One direct refresh. `after`: the last user of the page; `has_more`: there may be users behind it."""
+    """One direct refresh. `after`: the last user of the page. `has_more`: there may be users after it."""
 
     total: int
     tally: Tally

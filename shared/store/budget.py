@@ -1,4 +1,4 @@
-"""How much time is left: budgets run on the monotonic clock."""
+"""Time budgets on the monotonic clock."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A span of seconds that ends at one moment of the monotonic clock."""
+    """Time until a moment of the monotonic clock, in seconds."""
 
     ends_at: float
     monotonic: Callable[[], float] = time.monotonic
@@ -23,7 +23,7 @@ class Budget:
         return max(0.0, self.ends_at - self.monotonic())
 
     def and_not_after(self, other: Budget) -> Budget:
-        """This budget, or the other if that ends first."""
+        """This budget or the other, whichever ends first."""
         return self if self.ends_at <= other.ends_at else other
 
     def shifted_by(self, seconds: float) -> Budget:

@@ -1,4 +1,4 @@
-"""Odd documents among good ones: the bad fail alone, unchanged and named; the merely unusual are refreshed."""
+"""Odd documents among good ones. Bad ones fail alone, unchanged and named; merely unusual ones are refreshed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from tests.support.invariants import assert_settled
 from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
 
-# The emulator stamps create times by the real clock, and before its sign-up nobody has a period.
+# The emulator sets create times by the real clock, and a user has no period before the sign-up.
 LATER = 36_525 * DAY
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
@@ -44,7 +44,7 @@ UNUSUAL: dict[str, tuple[dict[str, Any], Any]] = {
 
 
 def same(one: object, other: object) -> bool:
-    """Equal, NaN to NaN included."""
+    """True if both are equal; NaN equals NaN."""
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
@@ -75,7 +75,7 @@ def assert_bad_untouched_and_rest_refreshed(world: World) -> None:
 
 
 def test_through_the_queue():
-    """The builder names the bad and queues the rest."""
+    """The builder names the bad users and queues the others."""
     world = seeded()
 
     built = world.build(MIDNIGHT + LATER)
@@ -89,7 +89,7 @@ def test_through_the_queue():
 
 
 def test_directly():
-    """The direct refresh names the bad and refreshes the rest of its page."""
+    """The direct refresh names the bad users and refreshes the others of its page."""
     world = seeded()
 
     report = world.page(size=1000, now=NOON + LATER)
@@ -101,7 +101,7 @@ def test_directly():
 
 
 def test_turned_bad_between_build_and_work():
-    """What the worker finds wrong is named by the worker."""
+    """The worker names users who turned bad after the build."""
     world = World()
     world.users({user_id: {"credits": 1} for user_id in BAD} | population(30))
     world.build()
@@ -119,7 +119,7 @@ def test_turned_bad_between_build_and_work():
 
 @pytest.mark.parametrize("plan", ["a.b", "with space", "`tick`", "back\\slash", "数", "1st"])
 def test_plans_with_odd_names(plan):
-    """A plan's name becomes part of a field path: any name a plans file may hold works."""
+    """A plan's name is part of a field path, and any name that a plans file allows works."""
     name = plan.replace("\\", "\\\\")
     world = World(plans=f'default_plan = "{name}"\n[plans."{name}"]\nallowance = 9\nperiod = "day"\npolicy = "reset"')
     world.users({"ann": {"credits": 0}})
@@ -131,7 +131,7 @@ def test_plans_with_odd_names(plan):
 
 
 def test_fields_and_collections_of_another_name():
-    """Everything the settings can rename is renamed throughout: a second kind of credit beside the first."""
+    """Names from the settings are used everywhere, so a second kind of credit works beside the first."""
     world = World(
         users_collection="tenants/acme/people",
         balance_field="wallet.tokens left",

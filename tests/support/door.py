@@ -1,4 +1,4 @@
-"""A function that lets admins of one configuration in, as the monitor does, and says who came."""
+"""A function that admits admins like the monitor does, and answers who called."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shared.settings import read_settings
 
 @dataclass(frozen=True)
 class Door:
-    """Knock on it with a token, or with headers of your own."""
+    """Calls the function with a token or other headers."""
 
     client: FlaskClient
 
@@ -28,7 +28,7 @@ class Door:
 
 
 def door(monkeypatch, environ: Mapping[str, str]) -> Door:
-    """One as a new instance with that environment would have it."""
+    """A door as a new instance with that environment has it."""
     settings = read_settings(environ)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)  # firebase_admin reads its own

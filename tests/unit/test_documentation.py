@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from shared.core.errors import UserErrorCode
+from shared.edge.answers import direct_answer, queue_answer, worker_answer
+from shared.edge.pages import PagePosition
+from shared.services.reports import BuildReport, BuildStatus, PageReport, WorkReport
 from shared.settings import BUNDLE, PREFIX, UNPREFIXED, Settings
 
 DOCUMENTS = [BUNDLE / "README.md", BUNDLE / "CONTRIBUTING.md", *sorted(BUNDLE.glob("docs/*.md"))]
@@ -56,6 +59,25 @@ def test_the_table_of_settings_has_every_setting_with_its_default():
     settings = {UNPREFIXED.get(name, PREFIX + name.upper()): default_of(name) for name in Settings.model_fields}
 
     assert settings == documented_settings()
+
+
+def documented_answer(function: str) -> set[str]:
+    """The fields of a function's answer in docs/functions.md."""
+    (row,) = (row for row in rows(section("docs/functions.md", "Answers")) if row[0] == f"`{function}`")
+    return set(re.findall(r"`(\w+)`", row[1]))
+
+
+@pytest.mark.parametrize(
+    ("function", "answer"),
+    [
+        ("credit_refresh_queue", queue_answer(BuildReport("2026-11-22", BuildStatus.PAUSED))),
+        ("credit_refresh_worker", worker_answer(WorkReport())),
+        ("credit_refresh", direct_answer(PageReport.of([], None, has_more=False), PagePosition.parse(None))),
+    ],
+)
+def test_the_fields_of_an_answer_are_documented(function, answer):
+    """Each function's own fields are in the table, and `errors` of all functions above it."""
+    assert documented_answer(function) == answer.keys() - {"errors", "errorsTotal"}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
