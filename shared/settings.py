@@ -120,6 +120,7 @@ class Settings(BaseModel):
     full_scan_days: Annotated[int, Field(ge=1, le=3650)] = 7
     full_scan_below: Annotated[int, Field(ge=0, le=10_000_000)] = 20_000
     proof_tolerance: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    merge_minutes: Annotated[int, Field(ge=0, le=1440)] = 0
     price_read: Dollars = 0.03
     price_write: Dollars = 0.09
     auth: Literal["on", "off"] | None = None

@@ -108,6 +108,12 @@ class SystemFailureError(StoreError):
         super().__init__(message)
 
 
+class MissingIndexError(SystemFailureError):
+    """A query has no index: it is exempt, or still being built."""
+
+    code = "index_missing"
+
+
 class BreakerOpenError(SystemFailureError):
     """The circuit breaker is open: no call is made until its reset time has passed."""
 

@@ -119,6 +119,8 @@ class Job:
     earlier: RequeueCarryover = RequeueCarryover()
     #: Of the run, when a builder made the job. Jobs of older generations are closed unread once a newer is complete.
     generation: int = 0
+    #: The run has so few jobs that they share one document of the roll-up.
+    is_of_few: bool = False
     #: Corrections of users' stamps that go with the job.
     mends: tuple[Mend, ...] = field(default=(), repr=False)
 

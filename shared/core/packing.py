@@ -12,7 +12,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from shared.core.jobs import Snapshot
@@ -83,11 +83,20 @@ class PendingUser(NamedTuple):
 class Packer:
     """Holds users by slot until a flush is due. What it holds is bounded, whatever the population.
 
-    `now`: the moment that users whose slot has passed share, and so their jobs.
+    `now`: the moment that users whose slot has passed share, and so their jobs. `put_off`: how far users of a thinly
+    filled slot may be put off, so that they share a job with users of later slots.
     """
 
-    def __init__(self, job_size: int, now: datetime, bounds: FlushLimits = FLUSH_LIMITS) -> None:
+    def __init__(
+        self,
+        job_size: int,
+        now: datetime,
+        bounds: FlushLimits = FLUSH_LIMITS,
+        put_off: timedelta = timedelta(),
+    ) -> None:
         self._job_size = job_size
+        self._put_off = put_off
+        self._times: dict[datetime, datetime] = {}  # of the slots of this flush: when their jobs are due
         self._now = now
         self._bounds = bounds
         self._slots: defaultdict[datetime, list[PendingUser]] = defaultdict(list)
@@ -123,10 +132,14 @@ class Packer:
     def take(self) -> CommitBatch:
         """The jobs of the next commit, earliest slot first; their users are held no more."""
         commit, last = _Commit(self._job_size, self._bounds), None
-        for slot in sorted(self._slots):
+        slots = sorted(self._slots)
+        self._times = self._times or merge_slots(
+            {slot: len(self._slots[slot]) for slot in slots}, self._job_size, self._put_off
+        )
+        for slot in slots:
             users = self._slots[slot]
             users.sort(reverse=True)
-            while users and commit.add(users[-1], slot, max(slot, self._now)):
+            while users and commit.add(users[-1], self._times[slot], max(self._times[slot], self._now)):
                 last = SlotPosition(slot, users.pop().user_id)
             if users:
                 break
@@ -135,7 +148,26 @@ class Packer:
             commit.add_mends(self._mends, self._now)
         if self.is_empty:
             self._users = self._jobs = self._bytes = 0
+            self._times = {}
         return CommitBatch(commit.drafts(), last)
+
+
+def merge_slots(users: Mapping[datetime, int], job_size: int, put_off: timedelta) -> dict[datetime, datetime]:
+    """When each slot's jobs are due: at the slot, or up to `put_off` later, together with the slots that follow it.
+
+    `users`: how many each slot holds, in order of time. Nobody is due before their slot. Slots are put together until
+    they fill a job.
+    """
+    times: dict[datetime, datetime] = {}
+    group: list[datetime] = []
+    held = 0
+    for slot, number in users.items():
+        if group and (held >= job_size or slot - group[0] > put_off):
+            times |= dict.fromkeys(group, group[-1])
+            group, held = [], 0
+        group.append(slot)
+        held += number
+    return times | (dict.fromkeys(group, group[-1]) if group else {})
 
 
 # When a job is due, and whether its users are late already: who is not should not be counted with who is.

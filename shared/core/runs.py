@@ -126,6 +126,8 @@ class ScanTally:
     planned_by_hour: Mapping[int, int] = field(default_factory=dict)
     #: Users who have to be kept by name.
     named: int = 0
+    #: Users met by balance, whose `dueOn` says that they are found by balance.
+    low: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +179,10 @@ class Run:
     named: int = 0
     #: Where the names are that this generation reads: the run and generation of an earlier follow-up list.
     names_from: tuple[str, int] | None = None
+    #: Users who are found by balance, as counted at the end of a scan of the due. None: no plan has such users.
+    when_low: int | None = None
+    #: Of these, the users whom this generation met, as they were low.
+    low: int = 0
     #: An adoption of those alone whom an earlier one could not stamp.
     adopts_marked: bool = False
     #: An operator wants everybody to be read again.
@@ -191,6 +197,11 @@ class Run:
     @property
     def is_completed(self) -> bool:
         return self.status is RunStatus.COMPLETED
+
+    @property
+    def left_alone(self) -> int | None:
+        """Full users whom a scan of the due has not read; None if no plan leaves full users alone."""
+        return None if self.when_low is None else max(0, self.when_low - self.low)
 
     @property
     def reads_everybody(self) -> bool:
@@ -239,6 +250,8 @@ class Run:
             read_time_ns=None,
             proof=None if scan is Scan.DUE else self.proof,
             named=0,
+            when_low=None,
+            low=0,
             names_from=self.next_names_from,
             rescan_requested=False,
             adopts_marked=False,
@@ -269,6 +282,7 @@ class Run:
             planned_by_hour=Counter(self.planned_by_hour) + Counter(found.planned_by_hour),
             flushes=self.flushes + 1,
             named=self.named + found.named,
+            low=self.low + found.low,
         )
 
     def with_checkpoint(self, checkpoint: FlushCheckpoint) -> Run:

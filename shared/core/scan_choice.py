@@ -14,6 +14,7 @@ REQUESTED = "requested"
 FIRST_RUN = "nobody has been scanned yet"
 CHANGED = "plans or settings have changed since the last scan of everybody"
 RESCAN = "an operator asked for it"
+NO_INDEX = "no index serves the scan by date or balance"
 ADOPTION_FAILED = "some users could not be adopted"
 UNFINISHED = "the scan of everybody of the day before was not finished"
 

@@ -138,7 +138,7 @@ class Attempt:
             return [_skip_superseded(user_id) for user_id in job.user_ids]
         instead = _skip_superseded if day is None else _fail_lost if job.mode is AttemptMode.RECONCILE else None
         self._day = day or job.day
-        request = GrantRequest(job.root_id, self._day, outcome_instead=instead)
+        request = GrantRequest(job.root_id, self._day, outcome_instead=instead, scheduled_for=job.scheduled_for)
         granter = Granter(self._context, self._wire, request)
         candidates = self._candidates(job) if instead is None and day == job.day else _unread(job.user_ids)
         self._users = {candidate.user_id: candidate.user for candidate in candidates}

@@ -7,22 +7,31 @@ flushes what it has found; the next call goes on from there.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
 from shared import logs
 from shared.core.decision import Grant, Skip, decide
-from shared.core.errors import ConflictError, OutOfTimeError, StoreError, UserError
+from shared.core.errors import ConflictError, MissingIndexError, OutOfTimeError, StoreError, UserError
 from shared.core.mending import Mend, corrections_of, must_be_named
 from shared.core.outcomes import Outcome
 from shared.core.packing import SlotPosition
 from shared.core.periods import days_of_longest_period
 from shared.core.proof import Proof
-from shared.core.ranges import Cursor, RangeName, ScanRange, due, everybody, is_found_by_date
+from shared.core.ranges import WHEN_LOW, Cursor, OrderBy, RangeName, ScanRange, due, everybody, is_found_by_date
 from shared.core.runs import Billed, Run, RunStatus, Scan, ScanRequest, SettledUsers
-from shared.core.scan_choice import ADOPTION_FAILED, ScanPolicy, Step, few_users, new_run, next_step, proof_failed
+from shared.core.scan_choice import (
+    ADOPTION_FAILED,
+    NO_INDEX,
+    ScanPolicy,
+    Step,
+    few_users,
+    new_run,
+    next_step,
+    proof_failed,
+)
 from shared.core.service_level import DayServed, remembered
 from shared.core.snapshots import snapshot_of
 from shared.core.users import stamp_of, waiting_since
@@ -181,6 +190,7 @@ class Builder:
         self._cursor = stored.run.cursor
         self._names: Mapping[str, Mapping[str, Any]] = {}  # follow-up entries of users who are kept by name
         self._ranges: Sequence[ScanRange] = ()
+        self._restarted = False
         self._paused = False
 
     @property
@@ -260,7 +270,7 @@ class Builder:
     def _scan(self, named: Sequence[UserDocument]) -> BuildReport:
         self._ranges = self._choose_ranges()
         finder = UserFinder(self._context, self._ranges, self._page_users, self._read_time_ns, named)
-        for page in finder.pages(self._cursor):
+        for page in self._pages(finder):
             self._take(page)
             if self._flusher.is_due or (page.range.is_odd and page.users):
                 self._flush()
@@ -268,8 +278,30 @@ class Builder:
             if page.users and page.more and self._must_stop:
                 self._flusher.flush(self._cursor, Run.released)
                 return self._answer(BuildStatus.PAUSED if self._paused else BuildStatus.IN_PROGRESS)
+        if self._run.scan is Scan.ALL and self._restarted:
+            return self._scan([])
+        self._count_left_alone()
         self._flusher.flush(self._cursor, lambda run: run.completed(self._now, self._policy.proof_tolerance))
         return self._answer(BuildStatus.COMPLETED)
+
+    def _pages(self, finder: UserFinder) -> Iterator[Page]:
+        """The pages of the scan. Where no index serves a range, the day's scan becomes one of everybody."""
+        self._restarted = False
+        try:
+            yield from finder.pages(self._cursor)
+        except MissingIndexError as exc:
+            if self._run.reads_everybody_by_id:
+                raise
+            logs.error("index_missing", f"everybody is scanned instead: {exc}")
+            self._flusher.flush(self._cursor)
+            self._read_everybody(NO_INDEX)
+            self._restarted = True
+
+    def _count_left_alone(self) -> None:
+        """Say how many full users this scan has left alone: all who are found by balance, but those who were low."""
+        if self._run.scan is Scan.DUE and self._context.plans.low_below is not None:
+            found = self._context.users().count_when_low(self._read_time_ns)
+            self._run = replace(self._run, when_low=found)
 
     def _choose_ranges(self) -> Sequence[ScanRange]:
         if self._run.reads_everybody_by_id:
@@ -288,7 +320,7 @@ class Builder:
         for user in page.users:
             self._cursor = page.cursor_at(user)
             if not self._is_elsewhere(page.range, user):
-                self._decide(user)
+                self._decide(user, is_low=page.range.name is RangeName.BY_BALANCE and _is_when_low(user))
             if self._flusher.is_due:
                 self._flush()
 
@@ -298,14 +330,14 @@ class Builder:
             return False
         if user.user_id in self._names:
             return True
-        if each.name is not RangeName.BY_BALANCE:
+        if each.order_by is not OrderBy.BALANCE:
             return False
         stamp = stamp_of(user.raw) or {}
         return is_found_by_date(stamp.get("dueOn"), self._ranges)
 
     # Decide
 
-    def _decide(self, user: UserDocument) -> None:
+    def _decide(self, user: UserDocument, *, is_low: bool = False) -> None:
         """Queue a user who is due, mend the stamp of one who is not, name one who fails."""
         checkpoints = self._checkpoints_at(self._cursor)
         found = capture_user_error(user.user_id, lambda: self._judge(user))
@@ -316,7 +348,7 @@ class Builder:
             if not any(checkpoint.has_queued(position) for checkpoint in checkpoints):
                 self._flusher.queue(position, found.snapshot, self._due_at(position, user))
         if not checkpoints:  # else the flush that left the checkpoint has counted the user
-            self._flusher.count(found, self._follow_up(user, found))
+            self._flusher.count(found, self._follow_up(user, found), is_low=is_low)
 
     def _checkpoints_at(self, cursor: Cursor | None) -> list[Any]:
         spread = self._context.schedule.spread
@@ -406,3 +438,7 @@ class Builder:
         run, found = self._run, self._flusher.flushed
         cursor = None if status is BuildStatus.COMPLETED else self._cursor
         return BuildReport(run.run_id, status, run.scan, run.scan_reason, found.counts, cursor, found.errors)
+
+
+def _is_when_low(user: UserDocument) -> bool:
+    return (stamp_of(user.raw) or {}).get("dueOn") == WHEN_LOW

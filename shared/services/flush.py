@@ -27,6 +27,7 @@ from shared.store.runs import StoredRun
 from shared.store.wire import Wire
 
 HOUR = timedelta(hours=1)
+FEW_JOBS = 64  # of a whole run: so many settle into one document of the roll-up
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,12 @@ class Flusher:
         self._dry = dry
         self.stored = stored
         self._day_start = context.schedule.day_start(stored.run.day)
-        self._packer = Packer(context.settings.job_size, context.clock(), context.limits.flush)
+        self._packer = Packer(
+            context.settings.job_size,
+            context.clock(),
+            context.limits.flush,
+            timedelta(minutes=context.settings.merge_minutes),
+        )
         self._unsaved: CommitBatch | None = None  # taken from the packer, and not in a commit yet
         self._tally = PendingTally()
         self.flushed = PendingTally()  # all of this call
@@ -62,9 +68,15 @@ class Flusher:
     def mend(self, mend: Mend) -> None:
         self._packer.add_mend(mend)
 
-    def count(self, found: DueUser | Outcome | None, follow_up: Mapping[str, Any] | None = None) -> None:
-        """Count a user as scanned, and as skipped, adopted or failed. Who is due is counted with their job."""
+    def count(
+        self, found: DueUser | Outcome | None, follow_up: Mapping[str, Any] | None = None, *, is_low: bool = False
+    ) -> None:
+        """Count a user as scanned, and as skipped, adopted or failed. Who is due is counted with their job.
+
+        `is_low`: the user is one of those who are found by balance, and was found.
+        """
         self._tally.count(found, follow_up)
+        self._tally.low += is_low
 
     def flush(self, cursor: Cursor | None, ended: Callable[[Run], Run] | None = None) -> None:
         """Create the jobs of everybody held, move the cursor, and extend the lease or end it."""
@@ -137,6 +149,7 @@ class Flusher:
             created_at=self._context.clock(),
             fingerprint=self._context.fingerprint,
             generation=run.generation,
+            is_of_few=run.is_completed and run.counts.jobs_created <= FEW_JOBS,
         )
 
     def _half_a_lease(self) -> Budget:
@@ -157,6 +170,7 @@ class PendingTally:
     errors_by_code: Counter[str] = field(default_factory=Counter)
     planned_by_hour: Counter[int] = field(default_factory=Counter)
     follow_ups: list[Mapping[str, Any]] = field(default_factory=list)
+    low: int = 0
 
     @property
     def is_full(self) -> bool:
@@ -180,7 +194,7 @@ class PendingTally:
         hours = Counter[int]()
         for draft in batch.drafts:
             hours[(draft.scheduled_for - day_start) // HOUR] += len(draft.user_ids)
-        return PendingTally(self.counts + jobs, self.errors, self.errors_by_code, +hours, self.follow_ups)
+        return PendingTally(self.counts + jobs, self.errors, self.errors_by_code, +hours, self.follow_ups, self.low)
 
     def add(self, other: PendingTally) -> None:
         self.counts += other.counts
@@ -188,7 +202,7 @@ class PendingTally:
 
     def as_scan_tally(self) -> ScanTally:
         named = sum(bool(entry.get("named")) for entry in self.follow_ups)
-        return ScanTally(self.counts, self.errors.shown, self.errors_by_code, self.planned_by_hour, named)
+        return ScanTally(self.counts, self.errors.shown, self.errors_by_code, self.planned_by_hour, named, self.low)
 
 
 def follow_up_entry(outcome: Outcome, since: str, *, named: bool, adopt: bool) -> dict[str, Any]:

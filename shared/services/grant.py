@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TypeVar
 
 from shared import logs
@@ -43,13 +43,14 @@ class GrantRequest:
     """On whose behalf users are granted: the root job's id and the day.
 
     `adopting`: stamp the period and grant nothing. `outcome_instead`: the outcome of users who would be granted. With
-    it nothing is written, and only grants that landed before are found.
+    it nothing is written, and only grants that landed before are found. `scheduled_for`: when the job was due.
     """
 
     job_id: str
     day: date
     adopting: bool = False
     outcome_instead: OutcomeInstead | None = None
+    scheduled_for: datetime | None = None
 
 
 class Granter:
@@ -167,9 +168,19 @@ class Granter:
             grant=grant,
             job_id=self._request.job_id,
             refreshed_at=now,
-            next_at=self._context.schedule.slot_start(grant.period.end, candidate.user_id),
+            next_at=self._next_at(grant.period.end, candidate.user_id),
             adopting=adopting,
         )
+
+    def _next_at(self, day: date, user_id: str) -> datetime:
+        """When the user's next job is due: at their slot, or as much later as this job was put off to be shared."""
+        schedule, due_at = self._context.schedule, self._request.scheduled_for
+        next_slot = schedule.slot_start(day, user_id)
+        if due_at is None or not self._context.settings.merge_minutes:
+            return next_slot
+        put_off = due_at - schedule.slot_start(self._request.day, user_id)
+        most = timedelta(minutes=self._context.settings.merge_minutes)
+        return next_slot + put_off if timedelta() < put_off <= most else next_slot
 
     def _write(self, writes: Sequence[StampWrite]) -> list[Candidate]:
         """Make the writes; whoever's is not made is returned, to be read and decided again."""

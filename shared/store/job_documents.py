@@ -122,6 +122,7 @@ def parse_job(claim: Claim) -> Job:
         hand_backs=claim.due_job.hand_backs,
         earlier=_earlier(fields),
         generation=_expected(fields, "generation", int, 0),
+        is_of_few=fields.get("ofFew") is True,
         mends=_mends(_expected(fields, "mends", str, "[]")),
     )
 
@@ -235,6 +236,7 @@ def encode_job(job: Job, snapshots: str, mends: str) -> dict[str, Any]:
         "snapshots": snapshots,
         "errors": [],
         **({"generation": job.generation} if job.generation else {}),
+        **({"ofFew": True} if job.is_of_few else {}),
         **({"mends": mends} if mends else {}),
         "dueAt": job.due_at or job.scheduled_for,
         **({"chainId": job.chain_id} if job.chain_id else {}),

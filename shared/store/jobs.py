@@ -96,7 +96,9 @@ class JobStore:
         gone = ("visibleAt", "dueAt", "snapshots", "mends", "remaining", "kept")
         writes = [self._update(claim.due_job.job_id, ended, claim.update_time_ns, gone)]
         writes += [self.create_write(new_job) for new_job in settlement.new_jobs]
-        writes.append(RollupStore(self._wire, self._prefix).write(job.run_id, job.job_id, increments))
+        writes.append(
+            RollupStore(self._wire, self._prefix).write(job.run_id, job.job_id, increments, one_shard=job.is_of_few)
+        )
         self._commit_ours(writes, claim, settled=True)
 
     def release(self, claim: Claim, visible_at: datetime, *, database_failed: bool = False) -> None:

@@ -35,10 +35,14 @@ class RollupStore:
         found = self._wire.run_query(f"{self._runs}/{run_id}", wanted, _fields_of, read_time_ns)
         return Rollup.of(found)
 
-    def write(self, run_id: str, job_id: str, increments: Mapping[str, int]) -> Any:
-        """The write that adds to the job's shard of the run's roll-up; amounts by field path."""
+    def write(self, run_id: str, job_id: str, increments: Mapping[str, int], *, one_shard: bool = False) -> Any:
+        """The write that adds to the job's shard of the run's roll-up; amounts by field path.
+
+        `one_shard`: the run has few jobs, so one document bears them all and is cheaper to read.
+        """
+        shard = 0 if one_shard else zlib.crc32(job_id.encode()) % SHARDS
         message = WritePb()
-        message.update.name = f"{self._runs}/{run_id}/rollups/{zlib.crc32(job_id.encode()) % SHARDS}"
+        message.update.name = f"{self._runs}/{run_id}/rollups/{shard}"
         message.update_mask.SetInParent()
         for path, amount in increments.items():
             if amount:

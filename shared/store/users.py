@@ -14,9 +14,9 @@ from typing import Any, Protocol, TypeVar
 
 from shared.core.decision import Grant
 from shared.core.errors import RejectedError, StoreError
-from shared.core.ranges import Cursor, OrderBy, RangeName, ScanRange
+from shared.core.ranges import WHEN_LOW, Cursor, OrderBy, RangeName, ScanRange
 from shared.core.users import ABSENT, BadParent, RawUser, stamp_of
-from shared.store.messages import DOCUMENT_ID, add_order, guard, new_query, new_write
+from shared.store.messages import DOCUMENT_ID, add_filters, add_order, guard, new_query, new_write
 from shared.store.values import (
     Reference,
     WritePb,
@@ -188,6 +188,12 @@ class UserStore:
     def count_due_ons(self, read_time_ns: int) -> int:
         """How many documents have a stamp with a `dueOn`, of any type."""
         return self._count_ordered(OrderBy.DUE_ON, read_time_ns)
+
+    def count_when_low(self, read_time_ns: int) -> int:
+        """How many documents say that their user is found by balance."""
+        wanted = new_query(self._collection_id)
+        add_filters(wanted, [(self._fields.due_on, "==", WHEN_LOW)])
+        return self._wire.count(self._parent, wanted, None, read_time_ns)
 
     def _count_ordered(self, order_by: OrderBy, read_time_ns: int) -> int:
         wanted = new_query(self._collection_id)

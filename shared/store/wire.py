@@ -19,6 +19,7 @@ from tenacity.wait import wait_random_exponential
 
 from shared.core.errors import (
     ConflictError,
+    MissingIndexError,
     OutOfTimeError,
     RejectedError,
     StoreError,
@@ -94,7 +95,7 @@ _TRANSLATIONS: list[tuple[tuple[type[Exception], ...], Callable[[str], StoreErro
     ),
     (
         (exceptions.FailedPrecondition,),  # of a query: its index is missing, or still being built
-        lambda message: SystemFailureError(f"{message}; deploy firestore.indexes.json, or wait until it is built"),
+        lambda message: MissingIndexError(f"{message}; deploy firestore.indexes.json, or wait until it is built"),
     ),
     ((GoogleAuthError,), lambda message: SystemFailureError(f"{message}; check the credentials")),
 ]

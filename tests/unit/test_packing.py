@@ -19,6 +19,7 @@ from shared.core.packing import (
     JobDraft,
     Packer,
     SlotPosition,
+    merge_slots,
     pack_snapshot,
     unpack_snapshots,
 )
@@ -382,3 +383,49 @@ def test_users_late_already_have_jobs_of_their_own():
         (("user-0", "user-1", "user-2"), timedelta(minutes=30)),
     ]
     assert {draft.scheduled_for for draft in batches} == {now}
+
+
+def at(minutes: int) -> datetime:
+    return MIDNIGHT + timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize(
+    ("users", "put_off", "times"),
+    [
+        ({0: 3, 5: 3}, 0, {0: 0, 5: 5}),
+        ({0: 3, 5: 3}, 5, {0: 5, 5: 5}),
+        ({0: 3, 5: 3, 10: 3}, 5, {0: 5, 5: 5, 10: 10}),
+        ({0: 3, 20: 3}, 10, {0: 0, 20: 20}),
+        ({0: 300, 5: 3, 10: 3}, 60, {0: 0, 5: 10, 10: 10}),
+        ({0: 3, 5: 500, 10: 3}, 60, {0: 5, 5: 5, 10: 10}),
+        ({0: 200, 5: 100, 10: 3}, 60, {0: 5, 5: 5, 10: 10}),
+        ({}, 60, {}),
+    ],
+)
+def test_thinly_filled_slots_share_a_job(users, put_off, times):
+    """Until they fill one, or the first of them would be put off too far."""
+    merged = merge_slots({at(slot): number for slot, number in users.items()}, 300, timedelta(minutes=put_off))
+
+    assert merged == {at(slot): at(time) for slot, time in times.items()}
+
+
+@given(st.dictionaries(st.integers(0, 287), st.integers(1, 400)), st.integers(0, 1440))
+def test_nobody_is_put_off_too_far_or_served_before_their_slot(users, put_off):
+    """Whatever the slots hold."""
+    slots = {at(5 * slot): number for slot, number in sorted(users.items())}
+    merged = merge_slots(slots, 300, timedelta(minutes=put_off))
+
+    assert list(merged) == list(slots)
+    assert all(timedelta() <= time - slot <= timedelta(minutes=put_off) for slot, time in merged.items())
+    assert list(merged.values()) == sorted(merged.values())
+
+
+def test_users_put_off_are_on_time():
+    """They are put off on purpose: lateness counts from the moment their job is due."""
+    packer = Packer(300, MIDNIGHT, put_off=timedelta(minutes=60))
+    packer.add(SlotPosition(at(0), "ann"), SNAPSHOT)
+    packer.add(SlotPosition(at(50), "bob"), SNAPSHOT)
+
+    (draft,) = packer.take().drafts
+
+    assert (draft.user_ids, draft.scheduled_for, draft.due_at) == (("ann", "bob"), at(50), at(50))
