@@ -12,7 +12,13 @@ from shared.settings import BUNDLE
 from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World
 
 FILE = BUNDLE / "docs" / "types.d.ts"
-PLAIN = {"string": str, "IsoDate": str, "number": (int, float), "Timestamp": datetime, "null": type(None)}
+PLAIN: dict[str, type | tuple[type, ...]] = {
+    "string": str,
+    "IsoDate": str,
+    "number": (int, float),
+    "Timestamp": datetime,
+    "null": type(None),
+}
 
 
 def interfaces() -> dict[str, dict[str, tuple[str, bool]]]:
