@@ -64,6 +64,9 @@ soak: $(READY) emulator ## the model: random histories with crashes, for an hour
 openapi: $(READY) ## docs/openapi.json, made anew from the models of requests and answers
 	@$(BIN)/python -m dev.openapi
 
+audit: $(READY) ## known vulnerabilities in what is pinned: asks PyPI and npm, and says so where it can't
+	@$(BIN)/python -m dev.audit
+
 screenshots: $(READY) emulator ## the pictures of the monitor in docs, taken anew (needs Chromium)
 	@$(BIN)/python -m dev.screenshots
 

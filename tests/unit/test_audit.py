@@ -1,0 +1,67 @@
+"""`make audit`: a flaw fails, and an audit that could not be made never looks like one that found nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from dev.audit import npm_verdict, python_verdict
+
+CLEAN = {"name": "flask", "version": "3.1.3", "vulns": []}
+FLAWED = {"name": "jinja2", "version": "1.0", "vulns": [{"id": "PYSEC-1", "fix_versions": ["2.0"]}]}
+SKIPPED = {"name": "croniter", "skip_reason": "Dependency not found on PyPI and could not be audited: croniter (7.0.0)"}
+NPM = {"metadata": {"dependencies": {"total": 784}}}
+
+
+@pytest.mark.parametrize(
+    ("packages", "found", "line"),
+    [
+        ([CLEAN], False, "pip-audit: 1 packages asked about: no known vulnerability"),
+        ([CLEAN, FLAWED], True, "pip-audit: 2 packages asked about:\n  jinja2 1.0: PYSEC-1"),
+        (
+            [CLEAN, SKIPPED],
+            False,
+            "pip-audit: 1 packages asked about; 1 could not be asked about: no known vulnerability",
+        ),
+        ([SKIPPED], False, f"pip-audit: could not ask, so nothing was checked: {SKIPPED['skip_reason']}"),
+        ([], False, 'pip-audit: could not ask, so nothing was checked: {"dependencies": []}'),
+    ],
+)
+def test_what_pip_audit_found_is_told(packages, found, line):
+    """With how many packages it was asked about."""
+    verdict = python_verdict(json.dumps({"dependencies": packages}))
+
+    assert (verdict.found, verdict.line) == (found, line)
+
+
+@pytest.mark.parametrize("judge", [python_verdict, npm_verdict])
+@pytest.mark.parametrize("printed", ["", "Traceback\nConnectionError: no route", "[]", "{}", "npm is not on PATH"])
+def test_an_audit_that_was_not_made_says_so(judge, printed):
+    """And does not fail: it is no finding."""
+    verdict = judge(printed)
+
+    assert "could not ask, so nothing was checked" in verdict.line
+    assert not verdict.found
+    assert len(verdict.line.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("flaws", "found", "line"),
+    [
+        ({}, False, "npm audit: 784 packages asked about: no known vulnerability"),
+        ({"tar": {"severity": "high"}}, True, "npm audit: 784 packages asked about:\n  tar: high"),
+    ],
+)
+def test_what_npm_found_is_told(flaws, found, line):
+    """By package and severity."""
+    verdict = npm_verdict(json.dumps({**NPM, "vulnerabilities": flaws}))
+
+    assert (verdict.found, verdict.line) == (found, line)
+
+
+def test_npm_says_why_it_could_not_ask():
+    """In its own words."""
+    verdict = npm_verdict(json.dumps({"message": "405 Method Not Allowed"}))
+
+    assert verdict.line == "npm audit: could not ask, so nothing was checked: 405 Method Not Allowed"
