@@ -10,11 +10,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from tests.deploy.fake_google import FakeGoogle, serve
 
-ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 PROJECT = "live-app-123"
 REGION = "us-central1"
 PRODUCTS = [
@@ -40,6 +42,7 @@ class Project:
     fake: FakeGoogle
     bundle: Path
     config: Path
+    gcloud: Path
 
     def run(self, script: str, *options: str) -> Ended:
         """One of the deployment's scripts on this project."""
@@ -90,7 +93,7 @@ class Project:
             "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE": str(self.config / "token"),
             "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
             "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1",
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join([str(self.gcloud), str(Path(sys.executable).parent), os.environ["PATH"]]),
             "TMPDIR": str(self.config),
             "NO_PROXY": "127.0.0.1",
             "PATIENCE_SECONDS": "1",
@@ -98,13 +101,40 @@ class Project:
         }
 
 
-@contextmanager
-def project(folder: Path) -> Iterator[Project]:
-    """A project with an app in it."""
+@lru_cache(maxsize=1)
+def installed_gcloud() -> tuple[str, str]:
+    """The Python the real gcloud runs on, and the folder it is in."""
     if shutil.which("gcloud") is None:
         raise RuntimeError(
             "gcloud is not on PATH; these tests run the real one: https://cloud.google.com/sdk/docs/install"
         )
+    words = ["gcloud", "info", "--format=value[separator=' '](basic.python_location, installation.sdk_root)"]
+    python, root = subprocess.run(words, capture_output=True, text=True, check=True, timeout=100).stdout.split()
+    return python, root
+
+
+@contextmanager
+def gcloud_on_path(folder: Path) -> Iterator[Path]:
+    """A folder with a `gcloud` that starts quickly."""
+    python, root = installed_gcloud()
+    address = str(folder / "socket")
+    command = [python, str(HERE / "gcloud_server.py"), root, address]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        try:
+            assert server.stdout
+            assert server.stdout.readline() == "ready\n"
+            script = folder / "gcloud"
+            client = f'exec "{sys.executable}" -ISE "{HERE / "gcloud_client.py"}" "{address}" "$@"'
+            script.write_text(f"#!/bin/sh\n{client}\n")
+            script.chmod(0o755)
+            yield folder
+        finally:
+            server.kill()
+
+
+@contextmanager
+def project(folder: Path, gcloud: Path) -> Iterator[Project]:
+    """A project with an app in it."""
     fake = FakeGoogle(PROJECT)
     server = serve(fake)
     config = folder / "gcloud"
@@ -114,7 +144,7 @@ def project(folder: Path) -> Iterator[Project]:
     shutil.copytree(ROOT, bundle, ignore=LEFT_OUT)
     add_app(fake)
     try:
-        yield Project(fake, bundle, config)
+        yield Project(fake, bundle, config, gcloud)
     finally:
         server.shutdown()
         server.server_close()
