@@ -7,18 +7,18 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.deploy.project import gcloud_on_path, project
+from tests.deploy.project import project, tools_on_path
 
 
 @pytest.fixture(scope="session")
-def gcloud():
+def tools():
     """The folder of the real gcloud, started once. A short path: a socket's has to be."""
-    with TemporaryDirectory(prefix="gcloud.") as folder, gcloud_on_path(Path(folder)) as found:
+    with TemporaryDirectory(prefix="tools.") as folder, tools_on_path(Path(folder)) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def live(tmp_path_factory, gcloud):
+def live(tmp_path_factory, tools):
     """A project with an app, nothing of ours in it yet."""
-    with project(tmp_path_factory.mktemp("project"), gcloud) as found:
+    with project(tmp_path_factory.mktemp("project"), tools) as found:
         yield found

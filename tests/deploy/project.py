@@ -23,6 +23,17 @@ PRODUCTS = [
     *("CLOUDSCHEDULER", "CLOUDFUNCTIONS", "RUN", "CLOUDRESOURCEMANAGER", "SERVICEUSAGE", "MONITORING", "LOGGING"),
     *("FIRESTORE", "IAM", "EVENTARC", "CLOUDBUILD", "ARTIFACTREGISTRY", "STORAGE", "PUBSUB"),
 ]
+# What the app uses.
+ENABLED = [
+    "cloudfunctions",
+    "cloudresourcemanager",
+    "cloudscheduler",
+    "firestore",
+    "iam",
+    "logging",
+    "monitoring",
+    "run",
+]
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "node_modules")
 SECONDS_MAX = 600  # a busy machine; alone it takes half a minute
 
@@ -42,7 +53,7 @@ class Project:
     fake: FakeGoogle
     bundle: Path
     config: Path
-    gcloud: Path
+    tools: Path
 
     def run(self, script: str, *options: str) -> Ended:
         """One of the deployment's scripts on this project."""
@@ -50,7 +61,7 @@ class Project:
 
     def check(self) -> Ended:
         """What every script begins with."""
-        options = [f"--project={PROJECT}", "--env-file=deploy/settings.env", f"--write={self.config / 'environment'}"]
+        options = [f"--project={PROJECT}", "--env-file=deploy/settings.env", f"--write={self.config}"]
         return self._ended([sys.executable, "-m", "deploy.check", *options])
 
     def _ended(self, command: list[str]) -> Ended:
@@ -93,8 +104,12 @@ class Project:
             "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE": str(self.config / "token"),
             "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
             "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1",
-            "PATH": os.pathsep.join([str(self.gcloud), str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PATH": os.pathsep.join([str(self.tools), str(Path(sys.executable).parent), os.environ["PATH"]]),
             "TMPDIR": str(self.config),
+            # gcloud asks of Cloud Run at a region's own host, us-central1-127.0.0.1: no name, so by way of the fake.
+            "CLOUDSDK_PROXY_TYPE": "http",
+            "CLOUDSDK_PROXY_ADDRESS": "127.0.0.1",
+            "CLOUDSDK_PROXY_PORT": self.fake.address.rpartition(":")[2],
             "NO_PROXY": "127.0.0.1",
             "PATIENCE_SECONDS": "1",
             "PATIENCE_SECONDS_MAX": "5",
@@ -114,26 +129,43 @@ def installed_gcloud() -> tuple[str, str]:
 
 
 @contextmanager
-def gcloud_on_path(folder: Path) -> Iterator[Path]:
-    """A folder with a `gcloud` that starts quickly."""
+def tools_on_path(folder: Path) -> Iterator[Path]:
+    """A folder with a `gcloud` and a `python3` that start quickly."""
     python, root = installed_gcloud()
-    address = str(folder / "socket")
-    command = [python, str(HERE / "gcloud_server.py"), root, address]
+    with (
+        _server(folder, "gcloud", [python], [root], CALLED),
+        _server(folder, "modules", [sys.executable], [], CALLED_MODULE),
+    ):
+        (folder / "modules").rename(folder / "python3")
+        yield folder
+
+
+# The client, by socket; modules of the deployment alone are what that server knows how to run.
+CALLED = '#!/bin/sh\nexec "{python}" -ISE "{client}" "{socket}" "$@"\n'
+CALLED_MODULE = (
+    '#!/bin/sh\ncase "$1 $2" in\n"-m deploy."*) exec "{python}" -ISE "{client}" "{socket}" "$@" ;;\nesac\n'
+    'exec "{python}" "$@"\n'
+)
+
+
+@contextmanager
+def _server(folder: Path, kind: str, python: list[str], rest: list[str], script: str) -> Iterator[None]:
+    address = folder / f"{kind}.socket"
+    command = [*python, str(HERE / "fork_server.py"), str(address), kind, *rest]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         try:
             assert server.stdout
             assert server.stdout.readline() == "ready\n"
-            script = folder / "gcloud"
-            client = f'exec "{sys.executable}" -ISE "{HERE / "gcloud_client.py"}" "{address}" "$@"'
-            script.write_text(f"#!/bin/sh\n{client}\n")
-            script.chmod(0o755)
-            yield folder
+            called = folder / kind
+            called.write_text(script.format(python=sys.executable, client=HERE / "fork_client.py", socket=address))
+            called.chmod(0o755)
+            yield
         finally:
             server.kill()
 
 
 @contextmanager
-def project(folder: Path, gcloud: Path) -> Iterator[Project]:
+def project(folder: Path, tools: Path) -> Iterator[Project]:
     """A project with an app in it."""
     fake = FakeGoogle(PROJECT)
     server = serve(fake)
@@ -144,7 +176,7 @@ def project(folder: Path, gcloud: Path) -> Iterator[Project]:
     shutil.copytree(ROOT, bundle, ignore=LEFT_OUT)
     add_app(fake)
     try:
-        yield Project(fake, bundle, config, gcloud)
+        yield Project(fake, bundle, config, tools)
     finally:
         server.shutdown()
         server.server_close()
@@ -155,7 +187,8 @@ def add_app(fake: FakeGoogle) -> None:
     here, there = f"projects/{PROJECT}", f"projects/{PROJECT}/locations/{REGION}"
     account = f"app@{PROJECT}.iam.gserviceaccount.com"
     fake.create(f"{here}/serviceAccounts/{account}", {"email": account})
-    fake.create(f"{here}/services/firestore.googleapis.com", {"config": {"name": "firestore.googleapis.com"}})
+    for product in ENABLED:
+        fake.create(f"{here}/services/{product}.googleapis.com", {"config": {"name": f"{product}.googleapis.com"}})
     fake.policies[here] = {
         "etag": "BwA=",
         "version": 1,

@@ -24,7 +24,9 @@ def errors(output: str) -> list[str]:
 @pytest.fixture(scope="module")
 def broken(live):
     """A first deployment during which an API fails."""
-    live.fake.failures.append(Failure("POST", "functions$", 403, "the quota of functions is used up"))
+    live.fake.failures.append(
+        Failure("POST", "functionId=credit-refresh-queue$", 403, "the quota of functions is used up")
+    )
     return live.run("deploy.sh", "--to", "60-invokers")
 
 
@@ -106,7 +108,7 @@ def test_a_changed_setting_is_sent_to_the_functions_and_the_schedule(live, broke
 def test_what_is_not_known_everywhere_yet_is_waited_for(live, broken):
     """An alert can name a metric only minutes after it was made."""
     assert broken
-    message = "Cannot find metric that matches type user/credit_refresh_backlog"
+    message = "Cannot find metric(s) that match type = user/credit_refresh_backlog"
     live.fake.resources = {name: each for name, each in live.fake.resources.items() if "queue lags" not in str(each)}
     live.fake.failures.append(Failure("POST", "alertPolicies$", 404, message))
 
@@ -150,18 +152,18 @@ def test_what_is_not_ours_is_refused_by_name(live, broken):
     """A function and a job of one of our names that somebody else made."""
     assert broken
     function = live.fake.of_kind("functions")["credit-refresh"]
-    labels = function.pop("labels")
     job = live.fake.of_kind("jobs")[WORKER]
     job["description"] = "somebody else's"
     seen = len(live.fake.calls)
 
-    of_function = live.run("deploy.sh", "--only", "50-functions")
     of_job = live.run("deploy.sh", "--only", "70-schedule")
+    labels = function.pop("labels")
+    of_function = live.run("deploy.sh", "--only", "10-apis")
 
     function["labels"] = labels
     assert (of_function.code, of_job.code, live.fake.changes(seen)) == (1, 1, [])
     assert "function credit-refresh exists and has no label credit-refresh-hash" in of_function.output
-    assert f"scheduler job {WORKER} exists and is not ours" in of_job.output
+    assert f'scheduler job {WORKER} exists and is not ours, but "somebody else\'s"' in of_job.output
 
 
 @pytest.mark.parametrize(
@@ -179,8 +181,8 @@ def test_what_is_not_ours_is_refused_by_name(live, broken):
         ),
         (
             "deploy/functions.toml",
-            ("max_instances = 20", "max_instances = 1"),
-            "schedule.toml, credit-refresh-worker: 2 workers are more than the 1 credit_refresh_worker takes at once",
+            ("max_instances = 10 # as", "max_instances = 1 # as"),
+            "2 workers are more than the 1 credit_refresh_worker takes at once; raise its max_instances",
         ),
         ("deploy/functions.toml", ("timeout_seconds = 300", "timeout_seconds = 3601"), "less than or equal to 3600"),
         (

@@ -1,4 +1,4 @@
-"""`gcloud` on the PATH of the tests: hands a command to gcloud_server.py. The first argument is the server's socket."""
+"""A command on the PATH of the tests: handed to fork_server.py. The first argument is the socket of its server."""
 
 from __future__ import annotations
 
