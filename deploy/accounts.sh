@@ -3,6 +3,7 @@
 
 read_accounts() {
     local name created
+    [[ -s $STATE/project.json ]] || ask gcloud projects describe "$PROJECT" --format=json >"$STATE/project.json"
     ask gcloud iam service-accounts list --project="$PROJECT" --format=json >"$STATE/accounts.list"
     # The list forgets accounts made within the last minute; to ask for one that isn't there answers 403 as well as 404.
     for name in runtime monitor invoker build; do

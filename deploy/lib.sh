@@ -68,10 +68,11 @@ run_patiently() {
 ask() {
     local asked="$STATE/asked.$BASHPID" waited
     for ((waited = 0; waited < PATIENCE_SECONDS_MAX; waited += PATIENCE_SECONDS)); do
-        if "$@" 2>"$asked" </dev/null; then
+        if "$@" >"$asked.answer" 2>"$asked" </dev/null; then
             if grep -q 'unreachable' "$asked"; then
                 break # the list is not complete
             fi
+            cat "$asked.answer"
             return
         fi
         if grep -qE "$API_OFF" "$asked"; then

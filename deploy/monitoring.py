@@ -29,6 +29,8 @@ LABEL = "credit-refresh"
 HASH_LABEL = "credit-refresh-hash"
 HASH_CHARACTERS = 40
 METRIC_PREFIX = "credit_refresh_"
+# The fewest an uptime check may be made from: each asks on its own. gcloud sends labels only together with regions.
+REGIONS = "usa-oregon,europe,asia-pacific"
 UPTIME_FILE = "uptime.json"
 BUDGET_FILE = "budget.json"
 
@@ -198,7 +200,7 @@ def uptime_command(setup: Setup, existing: Items, functions: Items) -> list[list
         [
             *("gcloud", "monitoring", "uptime", "create", f"{setup.kind.title}: health", "--resource-type=uptime-url"),
             f"--resource-labels=host={host},project_id={setup.project}",
-            *("--protocol=https", "--path=/health", f"--period={period}"),
+            *("--protocol=https", "--path=/health", f"--period={period}", f"--regions={REGIONS}"),
             "--user-labels=" + ",".join(f"{key}={value}" for key, value in labels.items()),
         ],
     ]

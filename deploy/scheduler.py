@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from google.api_core.client_options import ClientOptions
-from google.api_core.exceptions import FailedPrecondition, GoogleAPICallError, InvalidArgument, PermissionDenied
+from google.api_core.exceptions import BadRequest, Forbidden, GoogleAPICallError
 from google.cloud.scheduler_v1 import CloudSchedulerClient, HttpMethod, HttpTarget, Job, OidcToken, RetryConfig
 from google.protobuf.field_mask_pb2 import FieldMask
 
@@ -166,7 +168,7 @@ def _update(client: CloudSchedulerClient, job: Job, mask: FieldMask) -> None:
     """A paused job may be refused its update: then it is resumed for it, and paused again whatever comes of it."""
     try:
         client.update_job(job=job, update_mask=mask, timeout=CALL_SECONDS_MAX)
-    except (FailedPrecondition, InvalidArgument):
+    except BadRequest:
         now = client.get_job(name=job.name, timeout=CALL_SECONDS_MAX)
         if now.state != Job.State.PAUSED:
             raise
@@ -244,13 +246,19 @@ def _bring_about(place: Place, wanted: Sequence[Job], *, prune: bool, dry_run: b
 
 
 def _existing(client: CloudSchedulerClient, parent: str, *, dry_run: bool) -> list[Job]:
-    """A dry run finds no job where the API is not enabled yet."""
-    try:
-        return list(client.list_jobs(parent=parent, timeout=CALL_SECONDS_MAX))
-    except PermissionDenied as exc:
-        if dry_run and API_OFF in exc.message:
-            return []
-        raise
+    """A dry run finds no job where the API is not enabled yet; where it was just enabled, that is waited for."""
+    every_seconds = float(os.environ.get("PATIENCE_SECONDS", "10"))
+    tries = max(1, int(float(os.environ.get("PATIENCE_SECONDS_MAX", "600")) / every_seconds))
+    for tries_left in range(tries - 1, -1, -1):
+        try:
+            return list(client.list_jobs(parent=parent, timeout=CALL_SECONDS_MAX))
+        except Forbidden as exc:
+            if API_OFF not in exc.message or not tries_left:
+                raise
+        if dry_run:
+            break
+        time.sleep(every_seconds)
+    return []
 
 
 if __name__ == "__main__":

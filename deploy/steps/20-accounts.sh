@@ -4,7 +4,6 @@ source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 source "$ROOT/deploy/accounts.sh"
 
 read_accounts
-[[ -s $STATE/project.json ]] || ask gcloud projects describe "$PROJECT" --format=json >"$STATE/project.json"
 plan accounts plan --state="$STATE" >"$STATE/plan"
 run_plan "$STATE/plan" "$LATE"
 [[ -s $STATE/plan ]] || say "all are there, with their roles"

@@ -70,11 +70,16 @@ class Failure:
     times: int = 1
     code: str = "INTERNAL"
     in_operation: bool = False
+    after: int = 0  # so many that match go well before
+    done: bool = False  # what was asked is done all the same: only the answer says otherwise
 
     def takes(self, call: Call) -> bool:
         if not self.times or call.method != self.method:
             return False
         if not any(re.search(self.pattern, each) for each in (call.path, f"{call.path}?{urlencode(call.query)}")):
+            return False
+        if self.after:
+            self.after -= 1
             return False
         self.times -= 1
         return True
@@ -117,6 +122,13 @@ class FakeGoogle:
     def snapshot(self) -> dict[str, Resource]:
         return copy.deepcopy({**self.resources, **{f"policy of {name}": each for name, each in self.policies.items()}})
 
+    def restore(self, kept: tuple[dict[str, Resource], dict[str, Resource]]) -> None:
+        """Back to what `keep` kept."""
+        self.resources, self.policies = copy.deepcopy(kept)
+
+    def keep(self) -> tuple[dict[str, Resource], dict[str, Resource]]:
+        return copy.deepcopy((self.resources, self.policies))
+
     def bundle(self) -> dict[str, bytes]:
         """What was uploaded last, by name."""
         with zipfile.ZipFile(io.BytesIO(self.uploads[-1])) as archive:
@@ -140,12 +152,16 @@ class FakeGoogle:
         with self.lock:
             self.calls.append(call)
             self.is_enabled(call.path)
-            for failure in self.failures:
-                if not failure.in_operation and failure.takes(call):
-                    raise ApiError(failure.status, failure.message, failure.code)
-            for method, pattern, handler in ROUTES:
-                if call.method == method and (found := re.fullmatch(pattern, call.path)):
-                    return handler(self, call, *found.groups())
+            failure = next((each for each in self.failures if not each.in_operation and each.takes(call)), None)
+            answer = self.handled(call) if failure is None or failure.done else None
+            if failure is not None:
+                raise ApiError(failure.status, failure.message, failure.code)
+            return answer
+
+    def handled(self, call: Call) -> Any:
+        for method, pattern, handler in ROUTES:
+            if call.method == method and (found := re.fullmatch(pattern, call.path)):
+                return handler(self, call, *found.groups())
         raise ApiError(404, f"{call.method} {call.path} was not found", "NOT_FOUND")
 
     def get(self, name: str) -> Resource:

@@ -59,6 +59,20 @@ class Project:
         """One of the deployment's scripts on this project."""
         return self._ended(["bash", str(self.bundle / "deploy" / script), PROJECT, *options])
 
+    def step(self, name: str) -> Ended:
+        """One step alone, without what every deployment asks before it begins."""
+        state = self.config / "state"
+        shutil.rmtree(state, ignore_errors=True)
+        state.mkdir()
+        words = [
+            f"python3 -m deploy.check --project={PROJECT} --env-file=deploy/settings.env --write={state}",
+            f"source {state}/setup.sh",
+            f"export STATE={state} PROJECT={PROJECT} REGION={REGION} DATABASE_LOCATION=nam5 DATABASE_EDITION=STANDARD",
+            'source deploy/lib.sh; BEFORE_APIS=1; read_functions; BEFORE_APIS=""',
+            f"exec bash deploy/steps/{name}.sh",
+        ]
+        return self._ended(["bash", "-ec", "; ".join(words)])
+
     def check(self) -> Ended:
         """What every script begins with."""
         options = [f"--project={PROJECT}", "--env-file=deploy/settings.env", f"--write={self.config}"]
@@ -165,8 +179,8 @@ def _server(folder: Path, kind: str, python: list[str], rest: list[str], script:
 
 
 @contextmanager
-def project(folder: Path, tools: Path) -> Iterator[Project]:
-    """A project with an app in it."""
+def project(folder: Path, tools: Path, *, app: bool = True) -> Iterator[Project]:
+    """A project with an app in it; without, not even an API is enabled."""
     fake = FakeGoogle(PROJECT)
     server = serve(fake)
     config = folder / "gcloud"
@@ -174,7 +188,8 @@ def project(folder: Path, tools: Path) -> Iterator[Project]:
     (config / "token").write_text("ya29.made-up")
     bundle = folder / "bundle"
     shutil.copytree(ROOT, bundle, ignore=LEFT_OUT)
-    add_app(fake)
+    if app:
+        add_app(fake)
     try:
         yield Project(fake, bundle, config, tools)
     finally:
