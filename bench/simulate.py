@@ -22,8 +22,8 @@ from bench.report import heading, table, today
 from bench.scale import DAY
 from bench.systems import PRICE_READ, PRICE_WRITE, SYSTEMS, one_round
 from dev.emulator import emulator
-from shared.core.packing import BOUNDS
-from shared.services.work import CLAIM_WHEN_FREE, LANES
+from shared.core.packing import FLUSH_LIMITS
+from shared.services.limits import LIMITS
 from shared.store.rollups import SHARDS
 
 CLAIM_CALLS = 7  # for a handful: a look, the switch, and five writes, for 1, 2, 4, 8 and 1 jobs
@@ -85,12 +85,12 @@ class Tick:
 
 def users_a_commit() -> int:
     """How many users one commit of the builder holds."""
-    return BOUNDS.commit_bytes // (len(user_ids(1)[0]) + SNAPSHOT_BYTES + 8)
+    return FLUSH_LIMITS.commit_bytes // (len(user_ids(1)[0]) + SNAPSHOT_BYTES + 8)
 
 
 def users_a_job(users: int) -> float:
     """A flush ends every job it has begun: its users, over the slots of the day, in jobs of up to 300."""
-    a_slot = min(BOUNDS.flush_users, users) / SLOTS
+    a_slot = min(FLUSH_LIMITS.flush_users, users) / SLOTS
     return a_slot / -(-a_slot // BATCH)
 
 
@@ -110,13 +110,13 @@ def due_by_tick(users: int, scanned_in: float) -> Sequence[float]:
 def simulate(jobs: int, fill: float, workers: int, grade: Latencies, cpu: Cpu) -> Tick:
     """Lanes take jobs one after another: claim (in handfuls), one BatchWrite, one Commit; an instance has one core."""
     drawn, tick = random.Random(jobs), Tick()
-    lanes = [(0.0, worker, lane) for worker in range(workers) for lane in range(LANES)]
+    lanes = [(0.0, worker, lane) for worker in range(workers) for lane in range(LIMITS.lanes)]
     core_free = [0.0] * workers
     for number in range(jobs):
         free_at, worker, lane = heapq.heappop(lanes)
         begun = max(free_at, core_free[worker])
         core_free[worker] = begun + fill * cpu.worker
-        claim = _drawn(drawn, grade.small) * (CLAIM_CALLS if number % CLAIM_WHEN_FREE == 0 else 0)
+        claim = _drawn(drawn, grade.small) * (CLAIM_CALLS if number % LIMITS.claim_jobs == 0 else 0)
         written = core_free[worker] + claim + _drawn(drawn, grade.batch_write * max(0.2, fill / BATCH))
         ended = written + _drawn(drawn, grade.small)
         tick.claimed[int(begun + claim)] += 1
@@ -166,7 +166,7 @@ class Outcome:
     def dollars_a_day(self) -> float:
         jobs = self.users / self.fill
         idle = DAY / TICK_SECONDS * (2 + self.workers)
-        reads = self.users + jobs * (1 + 1 / CLAIM_WHEN_FREE) + idle
+        reads = self.users + jobs * (1 + 1 / LIMITS.claim_jobs) + idle
         writes = self.users + 4 * jobs + idle
         return (reads * PRICE_READ + writes * PRICE_WRITE) / 100_000
 

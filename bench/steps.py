@@ -13,11 +13,12 @@ from google.cloud import firestore
 
 from bench.ground import BATCH, EVENING, MIDNIGHT, Ground, chunks
 from shared.core.decision import Grant, decide
-from shared.core.runs import Cursor, ScanRequest
+from shared.core.runs import ScanRequest
 from shared.core.users import read_user
 from shared.services.build import build
 from shared.services.context import user_fields
-from shared.services.work import LANES, work
+from shared.services.limits import LIMITS
+from shared.services.work import work
 from shared.store.jobs import JobStore
 from shared.store.users import StampWrite, UserDocument, UserStore
 
@@ -157,9 +158,9 @@ def _watch_claims() -> list[int]:
     tried: list[int] = []
     claim = JobStore.claim
 
-    def watched(self: JobStore, tickets: Any, *args: Any) -> Any:
-        tried.append(len(tickets))
-        return claim(self, tickets, *args)
+    def watched(self: JobStore, due_jobs: Any, *args: Any) -> Any:
+        tried.append(len(due_jobs))
+        return claim(self, due_jobs, *args)
 
     JobStore.claim = watched  # type: ignore[method-assign,assignment] # looks on, changes nothing
     return tried
@@ -185,7 +186,7 @@ def bare_in_lanes(ground: Ground) -> Run:
     store, updates = _bare(ground)
 
     def run() -> Figures:
-        with ThreadPoolExecutor(LANES) as lanes:
+        with ThreadPoolExecutor(LIMITS.lanes) as lanes:
             list(lanes.map(store.write, chunks(updates, BATCH)))
         return {"users": len(updates)}
 
@@ -201,9 +202,9 @@ def _bare(ground: Ground) -> tuple[UserStore, Sequence[StampWrite]]:
 def _everybody(store: UserStore) -> Sequence[UserDocument]:
     found: list[UserDocument] = []
     after = None
-    while page := store.page(after, None, PAGE):
+    while page := store.page(after, PAGE):
         found += page
-        after = Cursor(page[-1].user_id)
+        after = page[-1].user_id
     return found
 
 

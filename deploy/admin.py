@@ -1,8 +1,12 @@
 """Who may use the monitor: gives the claim `admin` to a user of Firebase Auth, takes it back, or lists who has it.
 
-python deploy/admin.py grant  PROJECT_ID EMAIL_OR_UID
+python deploy/admin.py grant  PROJECT_ID EMAIL_OR_UID [--unverified]
 python deploy/admin.py revoke PROJECT_ID EMAIL_OR_UID
 python deploy/admin.py list   PROJECT_ID
+
+Anybody can sign up with anybody's address. So a grant asks for an address that Firebase has verified. `--unverified`
+grants to an account without one, which has to be named by its uid. If that account has an address, the monitor lets it
+in once the address is verified.
 
 It uses application default credentials, of somebody with the role Firebase Authentication Admin
 (roles/firebaseauth.admin) and, if it is a person, Service Usage Consumer (roles/serviceusage.serviceUsageConsumer), or
@@ -42,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if asked.command == "list":
             _list(client)
         else:
-            _change(client, asked.command, asked.user)
+            _change(client, asked)
     except AdminError as exc:
         return _failed(str(exc))
     except (GoogleAuthError, FirebaseError, ValueError) as exc:
@@ -59,6 +63,8 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         command.add_argument("project", metavar="PROJECT_ID")
         if name != "list":
             command.add_argument("user", metavar="EMAIL_OR_UID")
+        if name == "grant":
+            command.add_argument("--unverified", action="store_true", help="to a uid without a verified address")
     return parser.parse_args(arguments)
 
 
@@ -84,20 +90,37 @@ def _client(project: str) -> auth.Client:
     return auth.Client(firebase_admin.App("admin", _Credentials(project), options))
 
 
-def _change(client: auth.Client, command: str, name: str) -> None:
-    user = _user(client, name)
+def _change(client: auth.Client, asked: argparse.Namespace) -> None:
+    user = _user(client, asked.user)
     claims: dict[str, Any] = dict(user.custom_claims or {})
-    (_grant if command == "grant" else _revoke)(client, user, claims)
+    if asked.command == "revoke":
+        _revoke(client, user, claims)
+    else:
+        _check_identity(user, asked.user, unverified=asked.unverified)
+        _grant(client, user, claims)
+
+
+def _check_identity(user: Any, name: str, *, unverified: bool) -> None:
+    """Refuse an account that nobody has shown to be the person it is named after."""
+    if user.email_verified or (unverified and name == user.uid):
+        return
+    if user.email:
+        told, remedy = f"{_named(user)} has not verified the address", "have them follow Firebase's mail first"
+    else:
+        told, remedy = f"{_named(user)} has no e-mail address", "check who that is"
+    by_uid = f"`grant PROJECT_ID {user.uid} --unverified`, if you are sure that this account is theirs"
+    raise AdminError(f"{told}: whoever signed up may be somebody else; {remedy}, or use {by_uid}")
 
 
 def _grant(client: auth.Client, user: Any, claims: dict[str, Any]) -> None:
     if user.disabled:
         raise AdminError(f"{_named(user)} is disabled; enable the account first")
+    needs = " and the address is verified" if user.email and not user.email_verified else ""
     if claims.get(CLAIM) is True:
-        _say(f"{_named(user)} is an admin already.")
+        _say(f"{_named(user)} is an admin already{', and gets in once the address is verified' if needs else ''}.")
         return
     client.set_custom_user_claims(user.uid, {**claims, CLAIM: True})
-    _say(f"{_named(user)} is an admin, once signed in again.")
+    _say(f"{_named(user)} is an admin, once signed in again{needs}.")
 
 
 def _revoke(client: auth.Client, user: Any, claims: dict[str, Any]) -> None:
@@ -112,7 +135,8 @@ def _list(client: auth.Client) -> None:
     """Reads every user, a thousand a call: Firebase can't search claims."""
     admins = [user for user in client.list_users().iterate_all() if (user.custom_claims or {}).get(CLAIM) is True]
     for user in admins:
-        _say(f"{user.uid}\t{user.email or ''}{'  disabled' if user.disabled else ''}")
+        unverified = "  unverified" if user.email and not user.email_verified else ""
+        _say(f"{user.uid}\t{user.email or ''}{unverified}{'  disabled' if user.disabled else ''}")
     if not admins:
         _say("Nobody is an admin.")
 

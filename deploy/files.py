@@ -33,7 +33,7 @@ def read_environment(path: Path, project: str, plans: Path = BUNDLE / "plans.tom
     ]
     known = {PREFIX + field.upper() for field in Settings.model_fields}
     refused += [
-        f"{path.name}: {name} is no setting; README.md lists them"
+        f"{path.name}: {name} is no setting; docs/settings.md lists them"
         for name in environment
         if name not in known and not name.startswith(OTHER_NAMES) and name not in str(refused)
     ]

@@ -27,7 +27,7 @@ from deploy.google_api import API_OFF, credentials, endpoints
 from deploy.kind import Kind, name_of
 from deploy.setup import load
 from shared.core.errors import ConfigurationError
-from shared.timetable import ScheduledJob
+from shared.monitor.timetable import ScheduledJob
 
 SOURCE = ", from shared/schedule.toml"  # after the kind's title, in the description of every job of ours
 CALL_SECONDS_MAX = 30

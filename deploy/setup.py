@@ -16,8 +16,8 @@ from deploy.kind import Kind
 from deploy.options import Options, read_options
 from deploy.table import DeployedFunction, check, read_functions
 from shared.core.errors import ConfigurationError
+from shared.monitor.timetable import ScheduledJob, read_timetable
 from shared.settings import Settings
-from shared.timetable import ScheduledJob, read_timetable
 
 SCHEDULE = "shared/schedule.toml"  # in the bundle, and in what is uploaded
 PLANS = "plans.toml"

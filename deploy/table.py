@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from deploy.files import BUNDLE, DEPLOYED
 from shared.core.errors import ConfigurationError
-from shared.timetable import ScheduledJob
+from shared.monitor.timetable import ScheduledJob
 
 FUNCTIONS_FILE = DEPLOYED / "functions.toml"
 EVENT_SECONDS_MAX = 540  # Google's limit for a function with an event trigger

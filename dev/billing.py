@@ -1,4 +1,4 @@
-"""A proxy on the wire between functions and emulator: it bills every call by what passes through it."""
+"""A proxy between functions and emulator. It bills every call by what passes through it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Bill:
             self.calls += 1
 
     def of_stream(self, method: str, answers: list[bytes]) -> None:
-        """A query costs a read a document, one at least; a look-up a read a name, found or not."""
+        """A query costs a read for each document, at least one. A look-up costs a read for each name, found or not."""
         if method == "RunQuery":
             found = sum(firestore.RunQueryResponse.pb().FromString(answer).HasField("document") for answer in answers)
             self.add(reads=max(1, found))
@@ -44,7 +44,7 @@ class Bill:
             self.add(reads=sum(answer.HasField("found") or answer.missing != "" for answer in read))
 
     def of_call(self, method: str, answer: bytes) -> None:
-        """A write costs a write if it is made. Raises ValueError for a method whose price is not known here."""
+        """A write costs a write if it took effect. Raises ValueError for a method without a known price."""
         if method == "BatchWrite":
             self.add(writes=sum(s.code == 0 for s in firestore.BatchWriteResponse.pb().FromString(answer).status))
         elif method == "Commit":

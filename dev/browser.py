@@ -1,4 +1,4 @@
-"""A real Chromium without a screen, and pages whose complaints are kept."""
+"""A real Chromium without a screen, and pages whose errors are collected."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MISSING = (
     "the browser tests and the screenshots need it"
 )
 
-# Told by the browser itself, also where nothing is logged.
+# The browser itself reports these, also where nothing is logged.
 _WATCH_POLICY = """
 addEventListener("securitypolicyviolation", (event) =>
   console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));
@@ -53,7 +53,7 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def opened(browser: Browser, **options: Any) -> Iterator[tuple[Page, list[str]]]:
-    """A page in a profile of its own, and what it complains of: errors, logged ones too, and breaches of its policy."""
+    """A page in a profile of its own, and its errors: exceptions, logged errors, and violations of its policy."""
     context = browser.new_context(**options)
     context.set_default_timeout(10_000)
     context.add_init_script(_WATCH_POLICY)

@@ -15,14 +15,14 @@ DEADLINE_SECONDS = 180  # Cloud Scheduler's own default
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a delivery got: the HTTP status and the JSON object; status 0 if the connection broke."""
+    """The answer to a delivery: HTTP status and JSON object. Status 0: the connection broke."""
 
     status: int
     body: Mapping[str, Any] = field(default_factory=dict)
 
 
 def path_of(entry_point: str) -> str:
-    """Where an entry point is served: its name, with hyphens."""
+    """The path of an entry point: its name with hyphens."""
     return PATH + entry_point.replace("_", "-")
 
 

@@ -1,4 +1,4 @@
-"""What the developer sees while it runs: one line that is rewritten, or on a pipe a line now and then."""
+"""Output while something runs: on a terminal one line that is rewritten, on a pipe a line now and then."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROXIES = ("http_proxy", "https_proxy", "grpc_proxy", "all_proxy")
 
 
 class Progress:
-    """One line, rewritten in place on a terminal; elsewhere only the milestones are printed."""
+    """One line that is rewritten on a terminal. Elsewhere only milestones are printed."""
 
     def __init__(self, out: TextIO = sys.stdout) -> None:
         self._out = out
@@ -29,27 +29,36 @@ class Progress:
         self._out.flush()
 
     def say(self, text: str = "") -> None:
-        """A line that stays."""
+        """Print a line that stays."""
         self._out.write(f"\r\x1b[K{text}\n" if self._terminal else f"{text}\n")
         self._out.flush()
 
 
+def number_wanted(name: str, text: str, default: int, numbers: range) -> int:
+    """The number that an environment variable asks for. Raises ValueError for one that is not among these numbers."""
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit() or int(text[:12]) not in numbers:
+        raise ValueError(f"{name}={text!r} is not a whole number from {numbers[0]} to {numbers[-1]}")
+    return int(text)
+
+
 def end_on_signals() -> None:
-    """Ctrl-C, SIGTERM and a closed terminal all end the program through its clean-up, which a second one can't stop."""
+    """Let Ctrl-C, SIGTERM and a closed terminal end the program with clean-up. A second signal is ignored."""
     for number in SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN or number == signal.SIGTERM:
             signal.signal(number, _end)
 
 
 def forward_as_sigterm() -> None:
-    """Ctrl-C and a closed terminal reach whoever has asked for SIGTERM since, and then us."""
+    """Turn Ctrl-C and a closed terminal into SIGTERM, for handlers installed after ours, and then for ours."""
     for number in SIGNALS:
         if number != signal.SIGTERM and signal.getsignal(number) == _end:
             signal.signal(number, lambda *_: signal.raise_signal(signal.SIGTERM))
 
 
 def stay_local() -> None:
-    """No proxy stands between us and the loopback; what we start inherits that."""
+    """Use no proxy on loopback. Processes that are started inherit that."""
     for name in PROXIES:
         os.environ.pop(name, None)
         os.environ.pop(name.upper(), None)

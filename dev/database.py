@@ -74,7 +74,9 @@ class Database:
         return [document_id(document) for document in self._run(wanted)]
 
     def is_empty(self, collection: str) -> bool:
-        return not self._run(_query(collection, 1))
+        """A collection inside of a document, too."""
+        parent, _, name = f"/{collection}".rpartition("/")
+        return not self._wire.run_query(self._wire.documents + parent, _query(name, 1), lambda document: document)
 
     def _page(self, collection: str, after: str | None, page_size: int) -> list[Any]:
         wanted = _query(collection, page_size)

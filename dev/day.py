@@ -116,6 +116,8 @@ class Day:
     database: Database
     spender: Spender
     executor: Executor
+    #: 0 for the first day that is played.
+    number: int = 0
     ledger: Ledger = field(default_factory=Ledger)
 
     def play(self, tell: Callable[[int, Ledger], None]) -> None:
@@ -126,6 +128,10 @@ class Day:
 
     def at(self, minute: int) -> datetime:
         return datetime(self.day.year, self.day.month, self.day.day, tzinfo=UTC) + timedelta(minutes=minute)
+
+    @property
+    def run_id(self) -> str:
+        return self.day.isoformat()
 
     @property
     def killed_at(self) -> datetime | None:

@@ -1,6 +1,6 @@
 """`make demo`: a population, the functions as they are deployed, one simulated day, and every balance checked.
 
-USERS=5000 says how many users.
+USERS=5000 says how many users, DAYS=1 how many days.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
 
-from dev.console import Progress, end_on_signals, stay_local
+from dev.console import Progress, end_on_signals, number_wanted, stay_local
 from dev.database import Database
 from dev.day import BUILDER, DAY_MINUTES, WORKER, Day, DeliveryError, Ledger
 from dev.emulator import EmulatorError, clear, emulator
+from dev.emulator_install import prepare
 from dev.function_server import BUNDLE, FunctionServer, FunctionServerError
-from dev.loading import load
+from dev.loading import Loaded, load, remember
 from dev.oracle import Rules
 from dev.population import Population
-from dev.screen import final_screen, introduction
+from dev.screen import day_line, final_screen, introduction
 from dev.spending import Spender, planned
 from dev.verdict import Judge, Verdict
 from shared.core.errors import CreditRefreshError
@@ -34,6 +35,7 @@ from shared.settings import Settings, read_plans
 
 USERS_DEFAULT = 5000
 USERS_MAX = 1_000_000
+DAYS_MAX = 366
 SLOTS_MINUTES = [5, 10, 15, 20, 30, 60, 120, 180, 240, 360, 480, 720, 1440]  # all of them divide the day
 CALLS_AT_ONCE_MAX = 8
 MILESTONE_MINUTES = 180
@@ -44,21 +46,15 @@ PLANS = BUNDLE / "plans.toml"
 def main() -> int:
     """The exit code: 0 if every balance is right."""
     end_on_signals()
-    stay_local()
     try:
-        return run(users_wanted(os.environ.get("USERS", "")))
+        users = number_wanted("USERS", os.environ.get("USERS", ""), USERS_DEFAULT, range(1, USERS_MAX + 1))
+        days = number_wanted("DAYS", os.environ.get("DAYS", ""), 1, range(1, DAYS_MAX + 1))
+        prepare()  # before the proxies are set aside
+        stay_local()
+        return run(users, days)
     except (EmulatorError, FunctionServerError, DeliveryError, CreditRefreshError, RuntimeError, ValueError) as exc:
         print(f"\n{exc}", file=sys.stderr)
         return 1
-
-
-def users_wanted(text: str) -> int:
-    """How many users the environment asks for. Raises ValueError."""
-    if not text:
-        return USERS_DEFAULT
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= USERS_MAX:
-        raise ValueError(f"USERS={text!r} is not a whole number from 1 to {USERS_MAX}")
-    return int(text)
 
 
 def slot_minutes_for(users: int) -> int:
@@ -68,7 +64,7 @@ def slot_minutes_for(users: int) -> int:
     )
 
 
-def run(users: int) -> int:
+def run(users: int, days: int) -> int:
     """Everything from the emulator to the verdict; leaves nothing behind but the logs of a day that went wrong."""
     read_plans(Settings())  # a bad one is told here, not by every process
     started, progress = time.monotonic(), Progress()
@@ -79,7 +75,7 @@ def run(users: int) -> int:
             progress.show("starting the Firestore emulator …", milestone=True)
             host = stack.enter_context(emulator(logs / "emulator.log"))
             stage = Stage(host, f"demo-{uuid.uuid4().hex[:12]}", logs, progress, stack)
-            day, verdict = stage.play(users)
+            day, verdict = stage.play(users, days)
             progress.say(final_screen(day, verdict, time.monotonic() - started))
             keep = not verdict.is_ok
             return int(keep)
@@ -93,6 +89,24 @@ def run(users: int) -> int:
             shutil.rmtree(logs, ignore_errors=True)
 
 
+def spender(database: Database, population: Population, slot_minutes: int, number: int = 0) -> Spender:
+    """The app of one of the days."""
+    run_id = (population.day + timedelta(days=number)).isoformat()
+    return Spender(database, population, planned(population, slot_minutes * 60, number), run_id)
+
+
+def following(day: Day, population: Population) -> Day:
+    """The next day, on the same servers."""
+    number = day.number + 1
+    return replace(
+        day,
+        day=day.day + timedelta(days=1),
+        number=number,
+        spender=spender(day.database, population, day.slot_minutes, number),
+        ledger=Ledger(),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """One emulator and one project in it; `stack` ends whatever is started."""
@@ -103,8 +117,8 @@ class Stage:
     progress: Progress
     stack: ExitStack
 
-    def play(self, users: int) -> tuple[Day, Verdict]:
-        """Load, play the day, judge it."""
+    def play(self, users: int, days: int) -> tuple[Day, Verdict]:
+        """Load, play the days and judge each; the last one, or the first that went wrong."""
         if os.environ.get("FIRESTORE_EMULATOR_HOST"):  # somebody else's: it outlives us
             self.stack.callback(clear, self.host, self.project)
         tomorrow = datetime.now(UTC).date() + timedelta(days=1)  # no document is younger than the day
@@ -116,17 +130,18 @@ class Stage:
         loaded = load(database, population, lambda count: self.progress.show(f"loading users: {count:,} of {users:,}"))
         for server in chain(*servers.values()):
             server.wait()
-        self.progress.say(introduction(self.host, self.project, population, slot_minutes))
-        day = Day(
-            day=tomorrow,
-            slot_minutes=slot_minutes,
-            servers=servers,
-            database=database,
-            spender=Spender(database, population, planned(population, slot_minutes * 60)),
-            executor=self._executor(),
-        )
-        day.play(self._tell_tick)
-        return day, Judge(database, loaded, day).judge(lambda count: self.progress.show(f"checking users: {count:,}"))
+        self.progress.say(introduction(self.host, self.project, population, slot_minutes, days))
+        app = spender(database, population, slot_minutes)
+        return self._play_days(Day(tomorrow, slot_minutes, servers, database, app, self._executor()), loaded, days)
+
+    def _play_days(self, day: Day, loaded: Loaded, days: int) -> tuple[Day, Verdict]:
+        while True:
+            day.play(self._tell_tick)
+            verdict = Judge(day.database, loaded, day).judge(self._tell_check)
+            if day.number + 1 == days or not verdict.is_ok:
+                return day, verdict
+            self.progress.say(day_line(day, verdict))
+            loaded, day = remember(day.database, loaded), following(day, loaded.population)
 
     def _serve(self, slot_minutes: int) -> dict[str, list[FunctionServer]]:
         """One builder and two workers, each a process group of its own."""
@@ -149,6 +164,9 @@ class Stage:
         executor = ThreadPoolExecutor(CALLS_AT_ONCE_MAX)
         self.stack.callback(executor.shutdown, wait=False, cancel_futures=True)
         return executor
+
+    def _tell_check(self, count: int) -> None:
+        self.progress.show(f"checking users: {count:,}")
 
     def _tell_tick(self, minute: int, ledger: Ledger) -> None:
         clock = f"{minute // 60:02}:{minute % 60:02}"

@@ -1,4 +1,4 @@
-"""One function under functions-framework: a process group of its own, started, killed and stopped."""
+"""One function under functions-framework, in a process group of its own: started, killed and stopped."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from dev.emulator import free_port
 
 BUNDLE = Path(__file__).resolve().parent.parent
 START_SECONDS_MAX = 60
-STOP_SECONDS_MAX = 3  # what is running is of no use any more; gunicorn itself would wait for 30
+STOP_SECONDS_MAX = 3  # nothing that still runs is needed; gunicorn would wait for 30
 
-# What a developer's shell may have set that would change how the framework serves, or the system works.
+# Variables of a developer's shell that would change how the framework serves or the system works.
 FOREIGN = ("FUNCTION_", "GUNICORN_", "CREDIT_REFRESH_", "DEBUG", "HOST", "PORT", "WORKERS", "THREADS", "ENTRY_POINT")
 
 
@@ -36,7 +36,7 @@ class FunctionServer:
         self.port = 0
 
     def start(self) -> None:
-        """Start it; `wait` tells when it is up."""
+        """Start it. `wait` waits until it is up."""
         self.port = free_port()
         command = [sys.executable, "-m", "functions_framework", "--source", "main.py", "--target", self.entry_point]
         with self._log.open("ab") as out:
@@ -51,7 +51,7 @@ class FunctionServer:
             )
 
     def wait(self) -> None:
-        """Until it listens. Raises FunctionServerError."""
+        """Wait until it listens. Raises FunctionServerError."""
         deadline = time.monotonic() + START_SECONDS_MAX
         while time.monotonic() < deadline:
             if self._process is None or self._process.poll() is not None:
@@ -64,14 +64,14 @@ class FunctionServer:
         raise FunctionServerError(f"{self.entry_point} does not listen after {START_SECONDS_MAX} s")
 
     def kill(self) -> None:
-        """End it as a crash would: at once, whatever it is doing."""
+        """End it at once, like a crash."""
         self._signal(signal.SIGKILL)
         if self._process is not None:
             self._process.wait(timeout=10)
             self._process = None
 
     def stop(self) -> None:
-        """End it and all it has started, at the latest by force."""
+        """End it and everything that it started; kill what does not end."""
         self._signal(signal.SIGTERM)
         if self._process is not None:
             try:
@@ -81,7 +81,7 @@ class FunctionServer:
                 self.kill()
 
     def _signal(self, number: signal.Signals) -> None:
-        """To the whole group; its leader is ours and not reaped yet, so the group's id is still its own."""
+        """Signal the whole group. Its leader is our child and not reaped yet, so the group's id is still valid."""
         if self._process is not None and self._process.poll() is None:
             os.killpg(self._process.pid, number)
 

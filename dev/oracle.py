@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 INT64 = range(-(2**63), 2**63)
+DAYS = {"day": 1, "week": 7}
+WHEN_LOW = "when-low"  # the `dueOn` of a user who is found by balance
 MONTHS = {"month": 1, "year": 12}
 
 Number = int | float
@@ -60,8 +62,9 @@ class Rules:
 
     @classmethod
     def read(cls, path: Path) -> Rules:
-        file = tomllib.loads(path.read_text(encoding="utf-8"))
-        return cls(file["plans"], file["default_plan"])
+        file = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        week_start = {"week_start": file.get("week_start", "monday")}
+        return cls({name: {**plan, **week_start} for name, plan in file["plans"].items()}, file["default_plan"])
 
 
 def expect(rules: Rules, user: Mapping[str, Any], create_time: datetime, day: date) -> Expected:
@@ -81,27 +84,77 @@ def _expect_on(
     name: str, plan: Mapping[str, Any], user: Mapping[str, Any], create_time: datetime, day: date
 ) -> Expected:
     stamp = user.get("creditRefresh") or {}
-    anchor = stamp.get("anchor") or _signup(user, create_time).astimezone(UTC).date().isoformat()
+    anchor = _anchor(user, create_time)
     period = period_of(plan, day, date.fromisoformat(anchor))
     if period is None or (stamp.get("periods") or {}).get(name, "") >= period[0].isoformat():
+        return Expected(Fate.SKIPPED)
+    if is_found_by_balance(plan) and user["credits"] >= plan["allowance"]:
         return Expected(Fate.SKIPPED)
     if math.floor(granted(plan, user["credits"])) not in INT64:
         return Expected(Fate.FAILED)
     return Expected(Fate.REFRESHED, name, period, anchor if plan.get("anchor") == "signup" else None)
 
 
+def after_look(rules: Rules, user: Mapping[str, Any], create_time: datetime, day: date) -> Mapping[str, Any]:
+    """A user who gets nothing, as the day leaves them: `dueOn` says when to look again, and all else stays."""
+    stamp = {} if user.get("creditRefresh") is None else user["creditRefresh"]
+    if not isinstance(stamp, dict):
+        return user
+    due_on = _due_on(rules, user, stamp, create_time, day)
+    if due_on == stamp.get("dueOn"):
+        return user
+    others = {name: value for name, value in stamp.items() if name != "dueOn"}
+    return {**user, "creditRefresh": others if due_on is None else {**others, "dueOn": due_on}}
+
+
+def _due_on(
+    rules: Rules, user: Mapping[str, Any], stamp: Mapping[str, Any], create_time: datetime, day: date
+) -> str | None:
+    """What `dueOn` has to say. Of paused users: what it would say if they were not paused."""
+    if "credits" not in user:
+        return None
+    unpaused = {**user, "creditRefresh": {name: value for name, value in stamp.items() if name != "paused"}}
+    fate = expect(rules, unpaused, create_time, day).fate
+    plan = rules.plans.get(rules.default if user.get("plan") is None else user["plan"])
+    if plan is None or fate is Fate.FAILED or (fate is Fate.REFRESHED and not is_found_by_balance(plan)):
+        earlier, today = stamp.get("dueOn"), day.isoformat()
+        return str(earlier) if _is_day(earlier) and str(earlier) <= today else today
+    if is_found_by_balance(plan):
+        return WHEN_LOW
+    anchor = _anchor(unpaused, create_time)
+    period = period_of(plan, day, date.fromisoformat(anchor))
+    return anchor if period is None else period[1].isoformat()
+
+
+def is_found_by_balance(plan: Mapping[str, Any]) -> bool:
+    return plan.get("when_full") == "skip"
+
+
+def _anchor(user: Mapping[str, Any], create_time: datetime) -> str:
+    stamp = user.get("creditRefresh") or {}
+    return str(stamp.get("anchor") or _signup(user, create_time).astimezone(UTC).date().isoformat())
+
+
 def period_of(plan: Mapping[str, Any], day: date, anchor: date) -> Interval | None:
-    """The period that contains the day; None before the anchor. The calendar's months count from 1 January."""
-    if plan["period"] == "day":
-        return day, day + timedelta(days=1)
-    if plan["period"] == "week":
-        monday = day - timedelta(days=day.isoweekday() - 1)
-        return monday, monday + timedelta(days=7)
-    step = MONTHS[plan["period"]]
-    first = anchor if plan.get("anchor") == "signup" else date(day.year, 1, 1)
+    """The period that contains the day; None before the anchor."""
+    kind, every = plan["period"], plan.get("every", 1)
+    first = anchor if plan.get("anchor") == "signup" else _calendar_origin(plan, day)
+    if kind in DAYS:
+        length = timedelta(days=DAYS[kind] * every)
+        begun = (day - first) // length
+        return (first + begun * length, first + (begun + 1) * length) if begun >= 0 else None
+    step = MONTHS[kind] * every
     starts = [add_months(first, step * n) for n in range((day.year - first.year + 1) * 12 // step + 2)]
-    begun = sum(start <= day for start in starts)
-    return (starts[begun - 1], starts[begun]) if begun else None
+    passed = sum(start <= day for start in starts)
+    return (starts[passed - 1], starts[passed]) if passed else None
+
+
+def _calendar_origin(plan: Mapping[str, Any], day: date) -> date:
+    """What the calendar's periods are counted from: 1 January, of 1970 where one period is more than one unit."""
+    if plan["period"] in DAYS:
+        weekday = plan.get("week_start", "monday")
+        return next(date(1970, 1, n) for n in range(1, 8) if f"{date(1970, 1, n):%A}".lower() == weekday)
+    return date(day.year if plan.get("every", 1) == 1 else 1970, 1, 1)
 
 
 def add_months(day: date, months: int) -> date:
@@ -114,7 +167,8 @@ def granted(plan: Mapping[str, Any], balance: Number) -> Number:
     """The balance after one grant."""
     allowance: int = plan["allowance"]
     if plan["policy"] == "reset":
-        return allowance
+        carry: int = plan.get("carry", 0)
+        return allowance + max(0, min(balance, carry))
     if plan["policy"] == "top_up":
         return max(balance, allowance)
     total = balance + allowance
@@ -138,7 +192,7 @@ def faults(
         "granted": after - before,
         "plan": expected.plan,
         "periods": {**(earlier.get("periods") or {}), expected.plan: expected.period[0].isoformat()},
-        "dueOn": expected.period[1].isoformat(),
+        "dueOn": WHEN_LOW if is_found_by_balance(rules.plans[expected.plan]) else expected.period[1].isoformat(),
         "anchor": expected.anchor or earlier.get("anchor"),
         "paused": earlier.get("paused"),
     }
@@ -189,4 +243,6 @@ def _is_day(value: object) -> bool:
 
 def _signup(user: Mapping[str, Any], create_time: datetime) -> datetime:
     created = user.get("createdAt")
+    if isinstance(created, str):
+        return datetime.fromisoformat(created)
     return created if isinstance(created, datetime) else create_time

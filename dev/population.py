@@ -1,4 +1,4 @@
-"""A made-up population: every user follows from a number and the day alone, so none has to be kept."""
+"""A made-up population. Each user follows from a number and the day, so none needs to be stored."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 from dev.oracle import Interval, Rules, add_months, period_of
 
 ALPHABET = string.ascii_letters + string.digits
-EARLIER = "-earlier"  # ends the id of every job before the day
-ODD_SHARE = 10  # at most every tenth user is one of the odd ones
+EARLIER = "-earlier"  # the end of the id of every earlier job
+ODD_SHARE = 10  # at most one in ten users is odd
 
-# A state, and how many of a hundred ordinary users are in it.
+# A state, and how many of a hundred ordinary users have it.
 STATES = {"last_period": 56, "new": 14, "this_period": 10, "missed": 10, "paused": 4, "changed_plan": 6}
 
-# Documents nobody can make sense of: each must be left exactly as it is, and named.
+# Documents with bad values. Each must stay exactly as it is and be named.
 BAD: dict[str, dict[str, Any]] = {
     "bad-balance-text": {"credits": "120"},
     "bad-balance-null": {"credits": None},
@@ -40,7 +40,7 @@ BAD: dict[str, dict[str, Any]] = {
     "bad-stamp-paused": {"creditRefresh": {"paused": "yes"}},
 }
 
-# Unusual, and none the worse for it.
+# Unusual documents that are valid.
 UNUSUAL: dict[str, dict[str, Any]] = {
     "balance-negative": {"credits": -250},
     "balance-fraction": {"credits": 0.1 + 0.2},
@@ -52,7 +52,7 @@ UNUSUAL: dict[str, dict[str, Any]] = {
     "plan-null": {"plan": None},
     "stamp-null": {"creditRefresh": None},
     "stamp-empty": {"creditRefresh": {}},
-    "created-text": {"createdAt": "last summer"},
+    "created-text": {"createdAt": "2021-08-31T23:30:00+02:00"},
     "first.last@example.com": {},
     "an id with spaces": {},
     " leading and trailing ": {},
@@ -73,7 +73,7 @@ WITHOUT_BALANCE = [f"no-balance-{n}" for n in range(3)]
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """So many users, as they are when the day begins."""
+    """This many users, as they are at the start of the day."""
 
     users: int
     day: date
@@ -81,7 +81,7 @@ class Population:
 
     @property
     def odd_ones(self) -> int:
-        """The first users are the odd ones, as many as go well with the rest."""
+        """The number of odd users. They are the first ones."""
         return min(len(BAD) + len(UNUSUAL) + len(WITHOUT_BALANCE), self.users // ODD_SHARE)
 
     def user_id(self, index: int) -> str:
@@ -99,7 +99,7 @@ class Population:
             del ordinary["credits"]
         odd = {**BAD, **UNUSUAL}.get(user_id, {})
         if {"credits", "plan"} & odd.keys():
-            ordinary.pop("creditRefresh", None)  # due, whatever the plan
+            ordinary.pop("creditRefresh", None)  # due on any plan
             ordinary.pop("plan", None)
         return {**ordinary, **odd}
 
@@ -120,21 +120,21 @@ class Population:
         return {**document, "creditRefresh": stamp} if stamp else document
 
     def _plan(self, rng: random.Random) -> str | None:
-        """Half are on the default plan, a few without saying so; the others share the rest."""
+        """Half of the users are on the default plan, some by having no plan field. The others share the other plans."""
         if rng.random() < 0.1:
             return None
         others = [name for name in self.rules.plans if name != self.rules.default]
         return self.rules.default if rng.random() < 0.55 or not others else rng.choice(others)
 
     def _created(self, rng: random.Random) -> datetime:
-        """Some time in the last years; of one in six, a number of whole months ago: those renew today."""
+        """A time in the last years. For one user in six it is a number of whole months ago, so they renew today."""
         day = self.day - timedelta(days=rng.randint(0, 1200))
         if rng.random() < 1 / 6:
             day = add_months(self.day, -rng.randint(1, 30))
         return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(seconds=rng.randint(0, 86_399))
 
     def _stamp(self, rng: random.Random, plan: str, anchor: date) -> dict[str, Any]:
-        """What the days before have left on the user; nothing, if they never came by."""
+        """The stamp that earlier days left on the user; nothing if there were none."""
         state = rng.choices(list(STATES), list(STATES.values()))[0]
         current = self._period(plan, self.day, anchor)
         if state == "new" or current is None:
@@ -170,14 +170,14 @@ class Population:
 
 
 def _odd_id(index: int) -> str:
-    """The kinds take turns, so that a small population has some of each."""
+    """The kinds take turns, so that a small population has users of each."""
     kinds = [list(BAD), list(UNUSUAL), WITHOUT_BALANCE]
     turns = max(map(len, kinds))
     return [kind[turn] for turn in range(turns) for kind in kinds if turn < len(kind)][index]
 
 
 def _random_text(digest: bytes) -> str:
-    """28 letters and digits, as Firebase gives its users."""
+    """28 letters and digits, like ids of Firebase."""
     number, text = int.from_bytes(digest, "big"), ""
     for _ in range(28):
         number, rest = divmod(number, len(ALPHABET))

@@ -10,15 +10,32 @@ from dev.verdict import Verdict
 READ_DOLLARS = 0.03  # per 100K, us-central1
 WRITE_DOLLARS = 0.09
 ONE_JOB_EACH = (3, 4)  # reads and writes per user, where every user is a job claimed on its own
+NEXT = [
+    "What to do next",
+    "  DAYS=3 make demo                         the days that follow, too",
+    "  make dev                                 all of this beside your app, with a page and a clock to move",
+    "  plans.toml                               what each of your plans gives",
+    "  deploy/deploy.sh PROJECT_ID --dry-run    what would be added to your project",
+]
 
 
-def introduction(host: str, project: str, population: Population, slot_minutes: int) -> str:
+def introduction(host: str, project: str, population: Population, slot_minutes: int, days: int) -> str:
     plans = ", ".join(population.rules.plans)
+    others = f" and {days - 1} more" if days > 1 else ""
     return (
         f"{population.users:,} users on {plans} or no plan, in the emulator at {host}, project {project}\n"
         f"slots of {slot_minutes} minutes, wide enough to fill a job with so many users (the default is 5)\n"
-        f"{population.day:%A, %d %B %Y}: the builder every {BUILDER_MINUTES} minutes, "
-        f"a worker every {TICK_MINUTES}, played back to back\n"
+        f"{population.day:%A, %d %B %Y}{others}: the builder every {BUILDER_MINUTES} minutes, a worker "
+        f" every {TICK_MINUTES}, played back to back\n"
+    )
+
+
+def day_line(day: Day, verdict: Verdict) -> str:
+    """A day that others follow."""
+    ledger = day.ledger
+    return (
+        f"OK, {day.day:%A, %d %B}: {ledger.refreshed:,} refreshed, {ledger.skipped:,} skipped, "
+        f"{ledger.errors_total:,} failed, {verdict.receipts.jobs:,} jobs; {verdict.checked:,} balances checked\n"
     )
 
 
@@ -33,7 +50,7 @@ def _users(day: Day, verdict: Verdict) -> list[str]:
     return [
         f"refreshed {refreshed:>9,}",
         f"skipped   {day.ledger.skipped:>9,}  granted before, paused, or without a balance",
-        f"failed    {day.ledger.errors_total:>9,}{'  each left as it was:' if errors else ''}",
+        f"failed    {day.ledger.errors_total:>9,}{'  left as they were, but for `dueOn`:' if errors else ''}",
         *(f"            {error['userId']}: {error['code']}, {error['error']}" for error in errors),
         f"jobs      {verdict.receipts.jobs:>9,}  of {refreshed / max(1, verdict.receipts.jobs):.0f} users each",
     ]
@@ -75,6 +92,7 @@ def _cost_line(name: str, reads: float, writes: float) -> str:
 
 def _ending(verdict: Verdict, seconds: float) -> list[str]:
     if verdict.is_ok:
-        return [f"OK: {verdict.checked:,} balances and stamps checked, all as they should be ({seconds:.0f} s)"]
+        ok = f"OK: {verdict.checked:,} balances and stamps checked, all as they should be ({seconds:.0f} s)"
+        return [ok, "", *NEXT]
     shown = [f"  {fault}" for fault in verdict.faults]
     return [*shown, f"FAILED: {verdict.faulty:,} of {verdict.checked:,} users and totals are wrong ({seconds:.0f} s)"]

@@ -1,6 +1,6 @@
-"""`make screenshots`: the pictures of the monitor in docs, taken of the real function after most of a real day.
+"""`make screenshots`: pictures of the monitor for docs, taken of the real function in a simulated afternoon.
 
-Builder and worker are called as their schedule has it, at the simulated time; then the page is opened at that time.
+Builder and worker are called by their schedule at the simulated time. Then the page is opened at that time.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from dev.database import Change, Database, update_time_ns
 from dev.emulator import EmulatorError, emulator, free_port
 from dev.function_server import BUNDLE
 from dev.loading import load
+from dev.local_server import serving
 from dev.oracle import Rules
-from dev.pictures import smaller
+from dev.pictures import reduce_colours
 from dev.population import Population
-from dev.serve import serving
 from shared.settings import read_settings
 from shared.store.values import get
 
 DOCS = BUNDLE / "docs"
 USERS = 12_000
-SLOT_SECONDS = 1800  # which fills a job or two
+SLOT_SECONDS = 1800  # fills a job or two
 BUILDER, WORKER, MONITOR = "credit_refresh_queue", "credit_refresh_worker", "credit_refresh_monitor"
 TICK = timedelta(minutes=5)
 JOBS = "credit_refresh_jobs"
@@ -59,13 +59,13 @@ def main() -> int:
 
 
 def take_all(browser: Browser) -> None:
-    """A healthy afternoon in light and on a phone, and one with a failed job in the dark."""
+    """A healthy afternoon, light and on a phone, and one with a failed job in dark colours."""
     port = free_port()
     with project() as (database, day), serving(port):
         stage = Stage(port, day)
         stage.play(time(0), LOOKED_AT)
-        stage.steer(time(13, 41), action="pause", reason="prices are being changed")
-        stage.steer(time(13, 44), action="resume")
+        stage.operator_actions(time(13, 41), action="pause", reason="prices are being changed")
+        stage.operator_actions(time(13, 44), action="resume")
         stage.take(browser, "monitor-light.png", LOOKED_AT, {**DESK, "color_scheme": "light"})
         stage.take(browser, "monitor-phone.png", LOOKED_AT, {**PHONE, "color_scheme": "light"})
         someone = spoil(database, stage.at(FAILING_SLOT))
@@ -75,9 +75,9 @@ def take_all(browser: Browser) -> None:
 
 @contextmanager
 def project() -> Iterator[tuple[Database, date]]:
-    """A population on the emulator, and the day it is about to begin."""
+    """A population on the emulator, and the day that begins next."""
     settings = read_settings(os.environ)
-    tomorrow = datetime.now(UTC).date() + timedelta(days=1)  # no document is younger than the day
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)  # no document may be newer than the day
     database = Database(str(settings.emulator_host), str(settings.project_id))
     load(database, Population(USERS, tomorrow, Rules.read(settings.plans_file)), lambda _: None)
     yield database, tomorrow
@@ -85,7 +85,7 @@ def project() -> Iterator[tuple[Database, date]]:
 
 
 def spoil(database: Database, slot: datetime) -> str:
-    """Have a job of that slot meet users it can't make sense of; one that it can refresh."""
+    """Make users of one job in that slot bad, so that the job fails."""
     job_id = database.find(JOBS, "scheduledFor", slot, 1)[0]
     user_ids = list(get(database.read(JOBS, [job_id], ["userIds"])[job_id].fields["userIds"]))
     found = database.read("users", user_ids[:SPOILT], ["credits"])
@@ -104,7 +104,7 @@ class Stage:
         return datetime.combine(self._day, clock, UTC)
 
     def play(self, after: time, until: time) -> None:
-        """Every tick in between: the worker, and the builder on the full ten minutes."""
+        """Call the worker at every tick in between, and the builder every ten minutes."""
         now = self.at(after) - (self.at(after) - self.at(time(0))) % TICK
         while now < self.at(until):
             if now.minute % 10 == 0:
@@ -112,7 +112,7 @@ class Stage:
             self._call(WORKER, now, {})
             now += TICK
 
-    def steer(self, clock: time, **action: str) -> None:
+    def operator_actions(self, clock: time, **action: str) -> None:
         self._call(MONITOR, self.at(clock), action)
 
     def take(
@@ -138,7 +138,7 @@ class Stage:
 def save(page: Page, path: Path, *, whole: bool) -> None:
     page.evaluate("document.activeElement?.blur(); scrollTo(0, 0)")
     page.evaluate("new Promise((painted) => requestAnimationFrame(() => requestAnimationFrame(painted)))")
-    path.write_bytes(smaller(page.screenshot(full_page=whole)))
+    path.write_bytes(reduce_colours(page.screenshot(full_page=whole)))
     print(f"{path.relative_to(BUNDLE)}: {path.stat().st_size // 1024} KB")
 
 

@@ -1,4 +1,4 @@
-"""The app beside the refresh: users spend credits all day, each spend a guarded write of its own."""
+"""The app beside the refresh: users spend credits all day, each time by a guarded write."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ DAY_SECONDS = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Spend:
-    """So many credits, at a second of the day."""
+    """This many credits, at a second of the day."""
 
     second: int
     index: int
     amount: Number
 
 
-def planned(population: Population, slot_width_seconds: int) -> list[Spend]:
-    """The day's spends in order of time: of a fifth of the users, once to three times each."""
-    rng = random.Random("spends")
+def planned(population: Population, slot_width_seconds: int, number: int = 0) -> list[Spend]:
+    """The spends of one of the days in order of time: of a fifth of the users, once to three times each."""
+    rng = random.Random(f"spends {number}")
     spends = []
     for index in range(population.odd_ones, population.users):
         if rng.random() < SPENDERS_SHARE:
@@ -46,17 +46,18 @@ def planned(population: Population, slot_width_seconds: int) -> list[Spend]:
 
 
 class Spender:
-    """Spends what is planned up to a moment; keeps what was spent, and on which side of the user's refresh."""
+    """Makes the planned spends up to a moment. Records them as before or after the user's refresh."""
 
-    def __init__(self, database: Database, population: Population, spends: Sequence[Spend]) -> None:
+    def __init__(self, database: Database, population: Population, spends: Sequence[Spend], run_id: str) -> None:
         self._database = database
         self._population = population
         self._spends = spends
+        self._run_id = run_id
         self._next = 0
         self._before: dict[int, list[Number]] = defaultdict(list)
         self._after: dict[int, list[Number]] = defaultdict(list)
         self.made = 0
-        self.refused = 0  # for want of credits
+        self.refused = 0  # for lack of credits
         self.conflicts = 0
 
     def spends_of(self, index: int) -> Spends:
@@ -72,7 +73,7 @@ class Spender:
             self._spend(chunk)
 
     def _spend(self, spends: Sequence[Spend]) -> None:
-        """Read, subtract, write on what was read; again for those whose document changed in between."""
+        """Read, subtract, write under a precondition. Repeat for users whose documents changed in between."""
         pending = {self._population.user_id(spend.index): spend for spend in spends}
         for _ in range(ROUNDS_MAX):
             pending = self._round(pending)
@@ -89,17 +90,17 @@ class Spender:
         landed = self._database.change("users", [_change(documents[one], spend) for one, spend in able.items()])
         for (one, spend), done in zip(able.items(), landed, strict=True):
             if done:
-                side = self._after if is_refreshed(documents[one]) else self._before
+                side = self._after if is_refreshed(documents[one], self._run_id) else self._before
                 side[spend.index].append(spend.amount)
         self.made += sum(landed)
         self.conflicts += landed.count(False)
         return {one: spend for (one, spend), done in zip(able.items(), landed, strict=True) if not done}
 
 
-def is_refreshed(document: Any) -> bool:
-    """True if the day's refresh has been here: the stamp names a job, and none of those before the day."""
-    job_id = get(document.fields["creditRefresh"].map_value.fields["jobId"])
-    return job_id is not None and not str(job_id).endswith(EARLIER)
+def is_refreshed(document: Any, run_id: str) -> bool:
+    """True if the day's refresh has been here: the stamp names a job of that run, and none from before the demo."""
+    job_id = str(get(document.fields["creditRefresh"].map_value.fields["jobId"]))
+    return job_id.startswith(f"{run_id}-") and not job_id.endswith(EARLIER)
 
 
 def _balance(document: Any) -> Any:
@@ -115,7 +116,7 @@ def _can_spend(balance: Any, amount: Number) -> bool:
 
 
 def _one_a_user(spends: Sequence[Spend]) -> Iterator[list[Spend]]:
-    """In chunks none of which holds a user twice."""
+    """Split into chunks that hold no user twice."""
     chunk: dict[int, Spend] = {}
     for spend in spends:
         if spend.index in chunk or len(chunk) == CHUNK:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from dev.database import Database, document_id, serialized, serialized_values, update_time_ns
 from dev.day import JOBS, Day
-from dev.loading import Loaded
-from dev.oracle import Expected, Fate, expect, faults
+from dev.loading import PAGE, Loaded
+from dev.oracle import Expected, Fate, after_look, expect, faults
 from shared.store.values import get_fields, get_time
 
-USER_PAGE = 20_000  # the emulator sorts all that is left for every page
 TOLD_EVERY = 1000
 JOB_PAGE = 50
 OURS = {"credits", "creditRefresh"}
@@ -33,10 +32,13 @@ class Receipts:
     unreported_writes: int = 0
 
     @classmethod
-    def read(cls, database: Database, killed_at: datetime | None) -> Receipts:
+    def read(cls, database: Database, day: Day) -> Receipts:
+        """Of the jobs of that day."""
         receipts = cls()
         for document in database.scan(JOBS, JOB_PAGE):
-            receipts._add(get_fields(document.fields), killed_at)
+            job = get_fields(document.fields)
+            if job["runId"] == day.run_id:
+                receipts._add(job, day.killed_at)
         return receipts
 
     def _add(self, job: dict[str, Any], killed_at: datetime | None) -> None:
@@ -89,8 +91,8 @@ class Judge:
 
     def judge(self, tell: Callable[[int], None]) -> Verdict:
         verdict = self._verdict
-        verdict.receipts = Receipts.read(self._database, self._day.killed_at)
-        for document in self._database.scan("users", USER_PAGE):
+        verdict.receipts = Receipts.read(self._database, self._day)
+        for document in self._database.scan("users", PAGE):
             self._judge_user(document)
             verdict.checked += 1
             if verdict.checked % TOLD_EVERY == 0:
@@ -104,27 +106,37 @@ class Judge:
         if index is None:
             self._verdict.blame(user_id, ["is not one of those who were loaded"])
             return
-        population = self._loaded.population
-        start, final = population.document(index), get_fields(document.fields)
-        expected = expect(population.rules, start, get_time(document.create_time), population.day)
+        rules = self._loaded.population.rules
+        start, final = self._loaded.document(index), get_fields(document.fields)
+        expected = expect(rules, start, get_time(document.create_time), self._day.day)
         self._verdict.fates[expected.fate] += 1
         if expected.fate is Fate.FAILED:
             self._verdict.failed.append(user_id)
         spends = self._day.spender.spends_of(index)
-        touched = expected.fate is Fate.REFRESHED or spends.before or spends.after
-        problems = faults(population.rules, expected, start, final, spends)
-        problems += self._left_alone(start, final) if touched else self._untouched(document, start, index)
+        problems = faults(rules, expected, start, final, spends)
+        left = after_look(rules, start, get_time(document.create_time), self._day.day)
+        if expected.fate is Fate.REFRESHED:
+            problems += self._left_alone(start, final)
+        elif spends.before or spends.after:
+            problems += self._left_alone(start, final) + self._stamp_faults(left, final)
+        else:
+            problems += self._untouched(document, start, left, index)
         problems += self._receipt_faults(user_id, expected, final)
         self._verdict.blame(user_id, problems)
 
-    def _untouched(self, document: Any, start: dict[str, Any], index: int) -> list[str]:
-        """Nobody wrote it: the same update time, and the same bytes."""
+    def _untouched(self, document: Any, start: Mapping[str, Any], left: Mapping[str, Any], index: int) -> list[str]:
+        """The same bytes, but for `dueOn` where that had to be mended; if not, the same update time, too."""
         problems = []
-        if update_time_ns(document) != self._loaded.update_times[index]:
+        if left is start and update_time_ns(document) != self._loaded.update_times[index]:
             problems.append("was written, though there was nothing to do")
-        if serialized_values(document) != serialized(start):
-            problems.append("has changed")
+        if serialized_values(document) != serialized(left):
+            problems.append(f"is {get_fields(document.fields)}, not {left}")
         return problems
+
+    @staticmethod
+    def _stamp_faults(left: Mapping[str, Any], final: Mapping[str, Any]) -> list[str]:
+        stamps = [serialized({"creditRefresh": user.get("creditRefresh")}) for user in (left, final)]
+        return [] if stamps[0] == stamps[1] else [f"has the stamp {final.get('creditRefresh')}, not that of {left}"]
 
     @staticmethod
     def _left_alone(start: dict[str, Any], final: dict[str, Any]) -> list[str]:

@@ -1,8 +1,15 @@
 """One module per Cloud Function, each a thin adapter: request → service → answer."""
 
+from flask import current_app
+
 from shared.cold_start import uncollected
 
 with uncollected():
     from shared.edge.endpoint import start
 
     start()
+
+if current_app:  # functions-framework imports us inside the app that it makes
+    from shared.edge.gateway import protect
+
+    protect(current_app)

@@ -1,4 +1,4 @@
-"""`credit_refresh_queue`: goes on with the day's run, or counts what it would queue."""
+"""`credit_refresh_queue`: begins or continues the day's run, or only counts what it would queue."""
 
 from __future__ import annotations
 

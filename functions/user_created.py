@@ -1,4 +1,4 @@
-"""`credit_refresh_user_created`: a user document was created; its user is due today."""
+"""`credit_refresh_user_created`: when a user's document is created, makes the user due today."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from shared.services.signup import sign_up
 @functions_framework.cloud_event
 @event_endpoint
 def credit_refresh_user_created(delivery: Delivery) -> dict[str, Any]:
-    created = delivery.context.users().told_of(_created_document(delivery.data))
+    created = delivery.context.users().from_event(_created_document(delivery.data))
     if created is None:
         return {"outcome": "not_a_user"}
     return {"outcome": sign_up(delivery.context, created).value, "userId": created.user_id}
 
 
 def _created_document(data: bytes) -> Any:
-    """The document of an event as a message. Raises BadEventError."""
+    """The document in an event. Raises BadEventError."""
     from google.events.cloud.firestore import DocumentEventData  # noqa: PLC0415 (the other functions start without it)
     from google.protobuf.message import DecodeError  # noqa: PLC0415
 

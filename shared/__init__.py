@@ -1,1 +1,1 @@
-"""What the functions share: a pure core, a store that alone knows Firestore, services, and the edge."""
+"""What the functions share: the pure core, the store (the only code that knows Firestore), services, edge, monitor."""

@@ -12,10 +12,26 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
-# E-mail addresses (some apps use them as user ids), JSON web tokens, Google's access tokens, bearer headers.
-_SECRETS = re.compile(
-    r"[^\s\"'@/]{1,64}@[\w-]+(\.[\w-]+)+|eyJ[\w-]{8,}(\.[\w-]+)*|ya29\.[\w.-]+|(?i:bearer)\s+[\w.~+/-]+=*"
+# What looks like one of these is removed, wherever in a text it stands.
+_FORMS = (
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+    # E-mail addresses, which some apps use as user ids: `ann@example.com`, `bob@localhost`, `"a b"@example.com`,
+    # and as they stand in addresses of pages and in keys: `ann%40example.com`.
+    r"(?:\"[^\"\n]{1,64}\"|[^\s\"'@/<>()\[\]=,;:]{1,64})(?:@|%40)(?:\[[\w.:]+\]|[\w-]+(?:\.[\w-]+)*)",
+    r"eyJ[\w-]{8,}(?:\.[\w-]+)*",  # JSON web tokens
+    r"ya29\.[\w.-]+",  # Google's access tokens
+    r"1//[\w-]{20,}",  # … and refresh tokens
+    r"\bA(?:Mf-|Eu4IL|PZUo0)[\w-]{20,}",  # … of Firebase Auth
+    r"AIza[\w-]{30,}",  # … and API keys
+    r"GOCSPX-[\w-]{20,}",  # … and client secrets
+    r"\b(?:sk|rk|pk|whsec)_[A-Za-z0-9_]{16,}",  # Stripe's keys, which a shop's documents may hold
+    r"(?i:bearer\s+[\w.~+/-]+=*|basic\s+[\w+/]{12,}=*)",
+    (
+        r"(?i:\b(?:password|passwd|secret|api_?key|refresh_?token|access_?token|client_?secret|private_?key)"
+        r"[\"']{0,2}\s*[=:]\s*[\"']{0,2}[^\s\"',;&}]+)"
+    ),
 )
+_SECRETS = re.compile("|".join(_FORMS), re.DOTALL)
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')  # of JSON
 
 _logger = logging.getLogger("credit_refresh")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,6 +26,10 @@ UNPREFIXED = {
 EMULATOR_PROJECT = "demo-credit-refresh"
 
 _RESERVED = re.compile(r"__.*__")
+_USER_FIELDS = ("balance_field", "plan_field", "stamp_field", "created_at_field")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# They mean something in a trigger's path pattern, or to gcloud, where a deployment passes the name on.
+_NOT_IN_COLLECTIONS = re.compile(r"[\x00-\x1f\x7f,={}*\[\]()<>\"'`\\|;&$?#%]|^[\s-]|\s$")
 
 
 def zone_name(name: str) -> str:
@@ -38,7 +43,8 @@ def zone_name(name: str) -> str:
 def _collection(path: str) -> str:
     segments = path.split("/")
     bad = any(not segment or segment in (".", "..") or _RESERVED.fullmatch(segment) for segment in segments)
-    if bad or len(segments) % 2 == 0:
+    odd = any(map(_NOT_IN_COLLECTIONS.search, segments))
+    if bad or odd or len(segments) % 2 == 0:
         raise ValueError(f"{path!r} is not the path of a collection such as users or tenants/acme/users")
     return path
 
@@ -50,7 +56,7 @@ def _collection_prefix(name: str) -> str:
 
 
 def _field_path(path: str) -> str:
-    if any(not name or _RESERVED.fullmatch(name) for name in path.split(".")):
+    if _CONTROL.search(path) or any(not name or _RESERVED.fullmatch(name) for name in path.split(".")):
         raise ValueError(f"{path!r} is not a field, or a path of fields joined by dots")
     return path
 
@@ -107,7 +113,13 @@ class Settings(BaseModel):
     balance_field: FieldPath = "credits"
     plan_field: FieldPath = "plan"
     stamp_field: FieldPath = "creditRefresh"
+    created_at_field: FieldPath = "createdAt"
+    purchased_field: FieldPath | None = None
+    sign_up: Literal["grant", "stamp"] = "grant"
     collection_prefix: Annotated[str, AfterValidator(_collection_prefix)] = "credit_refresh"
+    full_scan_days: Annotated[int, Field(ge=1, le=3650)] = 7
+    full_scan_below: Annotated[int, Field(ge=0, le=10_000_000)] = 20_000
+    proof_tolerance: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     price_read: Dollars = 0.03
     price_write: Dollars = 0.09
     auth: Literal["on", "off"] | None = None
@@ -129,6 +141,15 @@ class Settings(BaseModel):
     def _is_apart(cls, value: str, info: ValidationInfo) -> str:
         if any(_overlap(value, info.data[name]) for name in ("balance_field", "plan_field") if name in info.data):
             raise ValueError("the stamp must be apart from the balance and the plan")
+        return value
+
+    @field_validator("created_at_field", "purchased_field")
+    @classmethod
+    def _is_apart_from_the_rest(cls, value: str | None, info: ValidationInfo) -> str | None:
+        ours = {name: info.data[name] for name in _USER_FIELDS if name in info.data and name != info.field_name}
+        for name, other in ours.items():
+            if value is not None and other is not None and _overlap(value, other):
+                raise ValueError(f"it must be apart from {PREFIX}{name.upper()}={other}")
         return value
 
     @field_validator("collection_prefix")
@@ -170,20 +191,44 @@ class Settings(BaseModel):
         return (self.auth or ("off" if self.emulator_host else "on")) == "on"
 
 
+def setting_names() -> dict[str, str]:
+    """The environment variable of each field."""
+    return {field: UNPREFIXED.get(field, PREFIX + field.upper()) for field in Settings.model_fields}
+
+
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """Settings from the environment; an empty variable is unset. Raises ConfigurationError naming every problem, and
     those of the plans file with them."""
-    names = {field: UNPREFIXED.get(field, PREFIX + field.upper()) for field in Settings.model_fields}
+    names = setting_names()
     values = {field: environ[name] for field, name in names.items() if environ.get(name)}
+    problems, plans_file = _unknown_settings(environ, names), values.get("plans_file", BUNDLE / "plans.toml")
     try:
-        return Settings.model_validate(values)
+        settings = Settings.model_validate(values)
     except ValidationError as exc:
-        problems = [
-            f"{names[str(error['loc'][0])]}={error['input']!r}: {_told(error['msg'])}" for error in exc.errors()
-        ]
-        if "plans_file" not in {error["loc"][0] for error in exc.errors()}:
-            problems += _plans_problems(Path(values.get("plans_file", Settings.model_fields["plans_file"].default)))
-        raise ConfigurationError(problems) from exc
+        bad = {str(error["loc"][0]): error for error in exc.errors()}
+        problems += [f"{names[field]}={error['input']!r}: {_message(error['msg'])}" for field, error in bad.items()]
+        raise ConfigurationError(problems + ([] if "plans_file" in bad else _plans_problems(Path(plans_file)))) from exc
+    if problems:
+        raise ConfigurationError(problems + _plans_problems(settings.plans_file))
+    return settings
+
+
+def _unknown_settings(environ: Mapping[str, str], names: Mapping[str, str]) -> list[str]:
+    """Each variable with our prefix that sets nothing: a slip of the pen would leave the default in force."""
+    return [
+        f"{name}: there is no such setting{_meant(name, names)}"
+        for name, value in environ.items()
+        if name.startswith(PREFIX) and value and name not in names.values()
+    ]
+
+
+def _meant(name: str, names: Mapping[str, str]) -> str:
+    """The setting that was probably meant, for a message."""
+    field = name.removeprefix(PREFIX).lower()
+    if field in UNPREFIXED:
+        return f"; {UNPREFIXED[field]} is the name"
+    close = get_close_matches(field, names, n=1)
+    return f"; did you mean {names[close[0]]}?" if close else "; remove it"
 
 
 def read_plans(settings: Settings) -> PlanTable:
@@ -191,17 +236,17 @@ def read_plans(settings: Settings) -> PlanTable:
     return _plans_at(settings.plans_file)
 
 
-def _plans_problems(path: Path) -> Sequence[str]:
+def _plans_problems(path: Path) -> list[str]:
     try:
         _plans_at(path)
     except ConfigurationError as exc:
-        return exc.problems
-    return ()
+        return list(exc.problems)
+    return []
 
 
 def _plans_at(path: Path) -> PlanTable:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors put a mark in front
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigurationError([f"{PREFIX}PLANS_FILE: {path.name} can't be read: {exc.__class__.__name__}"]) from exc
     return parse_plans(text, path.name)
@@ -211,5 +256,5 @@ def _overlap(one: str, other: str) -> bool:
     return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
 
 
-def _told(message: str) -> str:
+def _message(message: str) -> str:
     return message.removeprefix("Value error, ")

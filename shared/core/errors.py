@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 
 
 class CreditRefreshError(Exception):
@@ -17,10 +18,47 @@ class ConfigurationError(CreditRefreshError):
         super().__init__("; ".join(self.problems))
 
 
+class UserErrorCode(StrEnum):
+    """Why one user failed. Every `code` beside a `userId` is one of these. docs/reliability.md says what to do."""
+
+    #: The balance is not a finite number.
+    BAD_BALANCE = "bad_balance"
+    #: The plan field is not a text.
+    BAD_PLAN = "bad_plan"
+    #: A field of the stamp has the wrong type.
+    BAD_STAMP = "bad_stamp"
+    #: The stamp's `override` has an unknown key, a wrong type, or no plan.
+    BAD_OVERRIDE = "bad_override"
+    #: What was bought is not a finite number.
+    BAD_PURCHASED = "bad_purchased"
+    #: `createdAt` names no one moment, and the plan counts from it; or a parent of it is no map.
+    BAD_CREATED_AT = "bad_created_at"
+    #: The plan is a text, but plans.toml has no plan of that name.
+    UNKNOWN_PLAN = "unknown_plan"
+    #: The new balance, or the amount granted, does not fit in 64 bits.
+    OUT_OF_RANGE = "out_of_range"
+    #: Firestore refused to write this document; another try can't help.
+    WRITE_REJECTED = "write_rejected"
+    #: Firestore refused to read this document; another try can't help.
+    READ_REJECTED = "read_rejected"
+    #: The document changed before each of our writes.
+    CONTENTION = "contention"
+    #: The write failed for a passing reason, each time.
+    WRITE_FAILED = "write_failed"
+    #: The read failed for a passing reason, each time.
+    READ_FAILED = "read_failed"
+    #: Every worker that tried the job ended before it could settle it.
+    ATTEMPTS_USED_UP = "attempts_used_up"
+    #: The job's document can't be parsed.
+    UNREADABLE_JOB = "unreadable_job"
+    #: An unexpected exception; the log has the traceback.
+    INTERNAL = "internal"
+
+
 class UserError(CreditRefreshError):
     """One user can't be refreshed. Fails that user alone; `code` is stable, the message is for people."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: UserErrorCode, message: str) -> None:
         self.code = code
         super().__init__(message)
 

@@ -48,7 +48,7 @@ def figures_of(settlement: Settlement, effort: Effort) -> dict[str, int]:
         "refreshedUsers": tally.refreshed,
         "skippedUsers": tally.skipped,
         "failedUsers": tally.failed,
-        "retriedUsers": 0 if settlement.retry is None else len(settlement.retry.user_ids),
+        "retriedUsers": sum(len(job.user_ids) for job in settlement.left_to),
         "onTimeUsers": served.on_time,
         "lateUsers": served.late,
         "conflicts": effort.conflicts,
@@ -62,7 +62,7 @@ def served_by(settlement: Settlement) -> Served:
     """Who was refreshed within the promised time. Those with nothing to do count neither way."""
     job = settlement.job
     refreshed = settlement.tally.refreshed
-    on_time = refreshed if is_on_time(job.due_at or job.scheduled_for, settlement.ended_at) else 0
+    on_time = refreshed if is_on_time(job.promised_at, settlement.ended_at) else 0
     return Served(on_time, refreshed - on_time + sum(map(_was_missed, settlement.outcomes)))
 
 
@@ -83,7 +83,7 @@ def rolled_up(settlement: Settlement, figures: Mapping[str, int], day_start: dat
     return {
         **figures,
         ended: 1,
-        "retryJobs": int(settlement.retry is not None),
+        "retryJobs": len(settlement.left_to),
         f"doneByHour.{hour_name(settlement.ended_at, day_start)}": settlement.tally.processed,
         f"jobsByDuration.{duration_class(figures['processingMs'])}": 1,
         **{f"errorsByCode.{code}": users for code, users in codes.items()},
@@ -91,7 +91,7 @@ def rolled_up(settlement: Settlement, figures: Mapping[str, int], day_start: dat
 
 
 @dataclass(frozen=True, slots=True)
-class Requeued:
+class RequeuePlan:
     """What becomes of a failed job that an operator sends back: who is tried again, what stands, what is taken back."""
 
     user_ids: tuple[str, ...]
@@ -99,7 +99,7 @@ class Requeued:
     taken_back: Mapping[str, int]  # from the roll-up, by field path
 
 
-def requeued(fields: Mapping[str, Any], ended_at: datetime, day_start: datetime) -> Requeued:
+def requeued(fields: Mapping[str, Any], ended_at: datetime, day_start: datetime) -> RequeuePlan:
     """Take a failed job's document apart. Its failures are no more: whoever failed is pending again."""
     receipts = [receipt for receipt in fields.get("receipts", ()) if isinstance(receipt, dict)]
     failed = tuple(str(receipt.get("userId")) for receipt in receipts if _has_failed(receipt))
@@ -110,7 +110,7 @@ def requeued(fields: Mapping[str, Any], ended_at: datetime, day_start: datetime)
     back = {"failedUsers": len(failed), "lateUsers": len(failed), "failedJobs": 1}
     back[f"doneByHour.{hour_name(ended_at, day_start)}"] = len(failed)
     back |= {f"errorsByCode.{code}": users for code, users in codes.items()}
-    return Requeued(failed, stand, {path: -amount for path, amount in back.items()})
+    return RequeuePlan(failed, stand, {path: -amount for path, amount in back.items()})
 
 
 def _has_failed(receipt: Mapping[str, Any]) -> bool:

@@ -3,6 +3,7 @@
     pending ──claim──▶ processing ──settle──▶ completed | failed
        ▲                   │ └─ users to try again leave for a new pending job
        ├────hand back──────┘    (uncounted; or the lease ends, counted)
+       │                   └─ after HAND_BACKS_MAX failures of the database: two half jobs, each isolated
        └────requeue──────── failed       (by an operator: only who failed, attempts from 0)
 
 A waiting or leased job has `visible_at`, a settled one has not. The claim counts the attempt, so a job that
@@ -18,13 +19,16 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from shared.core.errors import UserErrorCode
+from shared.core.mending import Mend
 from shared.core.outcomes import Outcome, OutcomeKind, Tally
 from shared.core.plans import Balance
 
 JOB_VERSION = 1
 RUN_ID_LENGTH = len("2026-11-22")
+REQUEUE_MARK = "-requeue"  # in the ids of a chain that an operator has sent back
 SPREAD = 16**4  # what spreads a day's ids: four digits after the day
-SUPERSEDED_AFTER = timedelta(days=1)  # an older job's users are in newer jobs
+HAND_BACKS_MAX = 3  # failures of the database under a job; with the last of them the job is isolated
 
 
 class JobStatus(StrEnum):
@@ -36,27 +40,48 @@ class JobStatus(StrEnum):
     FAILED = "failed"
 
 
-class Course(StrEnum):
+class AttemptMode(StrEnum):
     """What an attempt at a job is for."""
 
     WORK = "work"
     RECONCILE = "reconcile"  # attempts are used up: record what landed, fail the rest
-    BURY = "bury"  # even that killed its worker: fail it unseen
+    ABANDON = "bury"  # even that killed its worker: fail it unseen
+
+
+class FailureResponse(StrEnum):
+    """What to do with a job whose attempt ended in a failure of the database."""
+
+    HAND_BACK = "hand_back"  # as if it had not been claimed: the attempt does not count
+    SPLIT = "split"  # into two half jobs, so that a user who breaks every request soon has a job of its own
+    COUNT = "count"  # it is this user's own failure: the attempt counts
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the builder read of a due user; good as long as the document's `update_time_ns` stands."""
+    """What the builder read of a user; good as long as the document's `update_time_ns` stands, on the job's day."""
 
     update_time_ns: int
     balance: Balance
     plan: str | None
+    #: The start of the last period granted on the plan, under any of its names.
     granted_on: date | None
-    anchor: date
+    anchor: date | None
+    #: What is left of the bought credits (p); None where the user has no such field.
+    purchased: Balance | None = None
+    #: The user's own allowance, where an override holds; then its own cap too, if there is one.
+    own_allowance: int | None = None
+    own_cap: int | None = None
+    #: What a plan change adds (d); None where the whole allowance is due.
+    difference: int | None = None
+    #: The day whose period the app gave at sign-up, of a user without a stamp.
+    given_on: date | None = None
+    paused: bool = False
+    #: To be adopted: see `User.adopt`.
+    adopt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class RequeueCarryover:
     """What a requeued job brings from its life before: the receipts of those who had not failed, and its figures."""
 
     receipts: tuple[Mapping[str, Any], ...] = ()
@@ -69,7 +94,8 @@ class Job:
     """Users of one slot, with what was read of them.
 
     `root_id` names the first job of a chain of retries, and is what grants are stamped with; `chain_id` is what the
-    ids of retries begin with, a new one after each requeue. `due_at`: since when the first of its users waits.
+    ids of retries begin with, a new one after each requeue. `due_at`: since when the first of its users waits, or since
+    when an operator has sent the job back.
     """
 
     job_id: str
@@ -85,20 +111,49 @@ class Job:
     attempts: int = 0
     started_at: datetime | None = None
     fingerprint: str = ""
-    snapshots: tuple[Snapshot, ...] = field(default=(), repr=False)
+    snapshots: tuple[Snapshot | None, ...] = field(default=(), repr=False)
     due_at: datetime | None = None
     chain_id: str = ""
-    earlier: Earlier = Earlier()
-
-    def is_superseded(self, today: date) -> bool:
-        return today - self.day > SUPERSEDED_AFTER
+    #: How often it was handed back because the database failed under it.
+    hand_backs: int = 0
+    earlier: RequeueCarryover = RequeueCarryover()
+    #: Of the run, when a builder made the job. Jobs of older generations are closed unread once a newer is complete.
+    generation: int = 0
+    #: Corrections of users' stamps that go with the job.
+    mends: tuple[Mend, ...] = field(default=(), repr=False)
 
     @property
-    def course(self) -> Course:
+    def is_requeued(self) -> bool:
+        """True for a dead letter that an operator has sent back, and for the jobs that go on with its users."""
+        return REQUEUE_MARK in self.chain_id
+
+    @property
+    def promised_at(self) -> datetime:
+        """When the first of its users was promised to be refreshed. Sending a job back does not move that."""
+        return self.scheduled_for if self.is_requeued or self.due_at is None else self.due_at
+
+    @property
+    def mode(self) -> AttemptMode:
         """Judged after the claim, which has counted this attempt."""
         if self.attempts <= self.max_attempts:
-            return Course.WORK
-        return Course.RECONCILE if self.attempts == self.max_attempts + 1 else Course.BURY
+            return AttemptMode.WORK
+        return AttemptMode.RECONCILE if self.attempts == self.max_attempts + 1 else AttemptMode.ABANDON
+
+    @property
+    def is_isolated(self) -> bool:
+        return self.hand_backs >= HAND_BACKS_MAX
+
+    def response_to_failure(self, *, database_works: bool) -> FailureResponse:
+        """What to do after a failure of the database. `database_works`: users were written in the same call.
+
+        An isolated user whose requests fail while others are written is at fault. If nobody is written, the fault is
+        the database's: an outage must not turn jobs into dead letters.
+        """
+        if self.hand_backs + 1 < HAND_BACKS_MAX:
+            return FailureResponse.HAND_BACK
+        if len(self.user_ids) > 1:
+            return FailureResponse.SPLIT
+        return FailureResponse.COUNT if database_works else FailureResponse.HAND_BACK
 
     @property
     def is_last_attempt(self) -> bool:
@@ -107,12 +162,28 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """How a claimed job ends: all of it is written in one Commit."""
+    """How a claimed job ends: all of it is written in one Commit.
+
+    `retry`: the job that goes on with those who left. A job that is split leaves its users to two: `retry` has the
+    first half of them, and `other_half` the second. `next_day`: a job of the day after, for those whom that day's scan
+    has passed by.
+    """
 
     job: Job
     retry: Job | None
     outcomes: tuple[Outcome, ...]
     ended_at: datetime
+    other_half: Job | None = None
+    next_day: Job | None = None
+
+    @property
+    def left_to(self) -> list[Job]:
+        """The jobs that go on with those who left."""
+        return [job for job in (self.retry, self.other_half) if job is not None]
+
+    @property
+    def new_jobs(self) -> list[Job]:
+        return [*self.left_to, *([] if self.next_day is None else [self.next_day])]
 
     @property
     def tally(self) -> Tally:
@@ -144,7 +215,7 @@ def new_job_id(run_id: str, within: str, token: str) -> str:
     return f"{run_id}-{digest}-{within}-{token}"
 
 
-def spread_id(job_id: str, share: float) -> str:
+def id_at_fraction(job_id: str, share: float) -> str:
     """Where in the same day's ids the share from 0 to 1 of them lies before."""
     return f"{job_id[:RUN_ID_LENGTH]}-{int(share * SPREAD):04x}"
 
@@ -155,7 +226,7 @@ def settle(job: Job, outcomes: Sequence[Outcome], now: datetime, retry_after: ti
     A job with a user who failed for good is `failed`: a dead letter that waits for a person.
     """
     if job.is_last_attempt:
-        outcomes = [outcome.given_up() for outcome in outcomes]
+        outcomes = [outcome.as_final_failure() for outcome in outcomes]
     leaving = tuple(outcome.user_id for outcome in outcomes if outcome.kind is OutcomeKind.RETRY)
     failed = any(outcome.kind is OutcomeKind.FAILED for outcome in outcomes)
     status = JobStatus.FAILED if failed else JobStatus.COMPLETED
@@ -171,9 +242,51 @@ def retry_job(job: Job, user_ids: tuple[str, ...], now: datetime, visible_at: da
         job_id=f"{job.chain_id or job.root_id}-attempt{job.attempts + 1}",
         user_ids=user_ids,
         snapshots=(),
+        mends=(),
         status=JobStatus.PENDING,
         created_at=now,
         started_at=None,
         visible_at=visible_at,
-        earlier=Earlier(),
+        earlier=RequeueCarryover(),
+    )
+
+
+def split(job: Job, error: str, now: datetime, visible_at: datetime) -> Settlement:
+    """End a claimed job and leave its users to two half jobs, whose attempts do not count this one.
+
+    The ids follow from the job's chain, which is split once at most, so a replay makes no other halves. `error` says
+    why the job is split.
+    """
+    middle = len(job.user_ids) // 2
+    halves = [
+        _half(job, number, user_ids, now, visible_at)
+        for number, user_ids in enumerate((job.user_ids[:middle], job.user_ids[middle:]), start=1)
+    ]
+    outcomes = tuple(Outcome.retry(user_id, UserErrorCode.WRITE_FAILED, error) for user_id in job.user_ids)
+    return Settlement(replace(job, status=JobStatus.COMPLETED, visible_at=None), halves[0], outcomes, now, halves[1])
+
+
+def _half(job: Job, number: int, user_ids: tuple[str, ...], now: datetime, visible_at: datetime) -> Job:
+    chain_id = f"{job.chain_id or job.root_id}-half{number}"
+    retry = retry_job(job, user_ids, now, visible_at)
+    return replace(
+        retry, job_id=chain_id, chain_id=chain_id, attempts=max(0, job.attempts - 1), hand_backs=HAND_BACKS_MAX
+    )
+
+
+def next_day_job(job: Job, user_ids: tuple[str, ...], day: date, slot: datetime, now: datetime) -> Job:
+    """A job of a later day for users of this job, at their slot. Its id follows from the job and the day."""
+    run_id = day.isoformat()
+    digest = hashlib.blake2b(job.job_id.encode(), digest_size=2).hexdigest()
+    job_id, at = f"{run_id}-{digest}-after-{job.job_id}", max(now, slot)
+    return Job(
+        job_id=job_id,
+        root_id=job_id,
+        run_id=run_id,
+        day=day,
+        scheduled_for=at,
+        visible_at=at,
+        user_ids=user_ids,
+        max_attempts=job.max_attempts,
+        created_at=now,
     )

@@ -8,13 +8,14 @@ from enum import StrEnum
 from typing import Any
 
 from shared.core.decision import SkipReason
+from shared.core.errors import UserErrorCode
 from shared.core.plans import Balance
 
 ERROR_CHARACTERS_MAX = 200  # an error may quote what a user's document holds, and hundreds are kept in one document
 
 
 class OutcomeKind(StrEnum):
-    """Settled for good, or (`retry`) to be tried again by a later job."""
+    """AttemptResult for good, or (`retry`) to be tried again by a later job."""
 
     REFRESHED = "refreshed"
     SKIPPED = "skipped"
@@ -31,7 +32,7 @@ class Outcome:
     before: Balance | None = None
     after: Balance | None = None
     reason: SkipReason | None = None
-    code: str | None = None
+    code: UserErrorCode | None = None
     error: str | None = None
 
     @classmethod
@@ -43,14 +44,19 @@ class Outcome:
         return cls(user_id, OutcomeKind.SKIPPED, reason=reason)
 
     @classmethod
-    def failed(cls, user_id: str, code: str, error: str) -> Outcome:
+    def failed(cls, user_id: str, code: UserErrorCode, error: str) -> Outcome:
         return cls(user_id, OutcomeKind.FAILED, code=code, error=error)
 
     @classmethod
-    def retry(cls, user_id: str, code: str, error: str) -> Outcome:
+    def retry(cls, user_id: str, code: UserErrorCode, error: str) -> Outcome:
         return cls(user_id, OutcomeKind.RETRY, code=code, error=error)
 
-    def given_up(self) -> Outcome:
+    @property
+    def is_adopted(self) -> bool:
+        """True if the user's period was stamped and nothing granted."""
+        return self.reason is SkipReason.ADOPTED
+
+    def as_final_failure(self) -> Outcome:
         """The outcome where there is no later attempt: whoever was to be tried again has failed."""
         return replace(self, kind=OutcomeKind.FAILED) if self.kind is OutcomeKind.RETRY else self
 

@@ -8,21 +8,25 @@ far it has come.
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from shared.core.jobs import Snapshot
+from shared.core.mending import Mend
 from shared.core.plans import INT64_MAX
 from shared.core.service_level import is_on_time
 
 JOB_BYTES_MAX = 450_000  # a job stays under 500 KB, receipts and errors included
+OLDER_FORM_LENGTH = 5  # of a snapshot; users of such ones are read again
 USER_BYTES_SETTLED = 280  # field names and numbers of one receipt and one error, beside the ids
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class FlushLimits:
     """What a flush may hold, and what each of its commits. A commit has room for a job that is begun."""
 
     flush_users: int = 60_000  # over a day's 288 slots of 300 s: 208 each, so that none of them takes a second job
@@ -32,22 +36,24 @@ class Bounds:
     # … and under 6 MB. Firestore's 10 MiB are for the index entries it makes as well: one a user, of the id and some
     # 125 bytes, as jobs are found by user. And while it is sent it is held several times over.
     commit_bytes: int = 2_000_000
+    flush_mends: int = 10_000  # they fit into one commit, behind the users'
 
 
-BOUNDS = Bounds()
+FLUSH_LIMITS = FlushLimits()
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class JobDraft:
     """The users of one job to be; `snapshots` is the JSON array stored with it. `due_at`: the first of them was."""
 
     scheduled_for: datetime
     due_at: datetime
     user_ids: tuple[str, ...]
     snapshots: str
+    mends: str = ""
 
 
-class Place(NamedTuple):
+class SlotPosition(NamedTuple):
     """Where a user stands in a flush."""
 
     slot: datetime
@@ -55,18 +61,18 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What one commit of a flush makes. `last`: the place of the last user in it; None, if there is none."""
+class CommitBatch:
+    """What one commit of a flush makes. `last`: the position of the last user in it; None, if there is none."""
 
-    batches: tuple[Batch, ...]
-    last: Place | None
+    drafts: tuple[JobDraft, ...]
+    last: SlotPosition | None
 
     @property
     def users(self) -> int:
-        return sum(len(batch.user_ids) for batch in self.batches)
+        return sum(len(draft.user_ids) for draft in self.drafts)
 
 
-class _Held(NamedTuple):
+class PendingUser(NamedTuple):
     """A user until the flush; in order of id."""
 
     user_id: str
@@ -80,46 +86,56 @@ class Packer:
     `now`: the moment that users whose slot has passed share, and so their jobs.
     """
 
-    def __init__(self, job_size: int, now: datetime, bounds: Bounds = BOUNDS) -> None:
+    def __init__(self, job_size: int, now: datetime, bounds: FlushLimits = FLUSH_LIMITS) -> None:
         self._job_size = job_size
         self._now = now
         self._bounds = bounds
-        self._slots: defaultdict[datetime, list[_Held]] = defaultdict(list)
+        self._slots: defaultdict[datetime, list[PendingUser]] = defaultdict(list)
         self._users = self._jobs = self._bytes = 0
+        self._mends: list[str] = []
 
     @property
     def is_full(self) -> bool:
         """True when the next flush must come before the next user."""
         bounds = self._bounds
         too_big = self._users >= bounds.flush_users or self._bytes >= bounds.flush_bytes
-        return too_big or self._jobs >= bounds.flush_jobs
+        return too_big or self._jobs >= bounds.flush_jobs or len(self._mends) >= bounds.flush_mends
 
     @property
     def is_empty(self) -> bool:
-        return not self._slots
+        return not self._slots and not self._mends
 
-    def add(self, place: Place, snapshot: Snapshot, due_at: datetime | None = None) -> None:
-        """Hold a user. `due_at`: since when it waits, if its slot has passed."""
-        users, packed = self._slots[place.slot], pack_snapshot(snapshot)
+    def add_mend(self, mend: Mend) -> None:
+        """Hold a correction of a stamp. It goes with the last commit of the flush, in a job of its own kind."""
+        self._mends.append(pack_mend(mend))
+
+    def add(self, position: SlotPosition, snapshot: Snapshot | None, due_at: datetime | None = None) -> None:
+        """Hold a user. `snapshot` None: the worker has to read the document.
+
+        `due_at`: since when the user waits, if the slot has passed.
+        """
+        users, packed = self._slots[position.slot], pack_snapshot(snapshot)
         self._jobs += len(users) % self._job_size == 0
         self._users += 1
-        self._bytes += len(place.user_id.encode()) + len(packed)
-        users.append(_Held(place.user_id, packed, due_at))
+        self._bytes += len(position.user_id.encode()) + len(packed)
+        users.append(PendingUser(position.user_id, packed, due_at))
 
-    def take(self) -> Part:
+    def take(self) -> CommitBatch:
         """The jobs of the next commit, earliest slot first; their users are held no more."""
         commit, last = _Commit(self._job_size, self._bounds), None
         for slot in sorted(self._slots):
             users = self._slots[slot]
             users.sort(reverse=True)
             while users and commit.add(users[-1], slot, max(slot, self._now)):
-                last = Place(slot, users.pop().user_id)
+                last = SlotPosition(slot, users.pop().user_id)
             if users:
                 break
             del self._slots[slot]
+        if not self._slots:
+            commit.add_mends(self._mends, self._now)
         if self.is_empty:
             self._users = self._jobs = self._bytes = 0
-        return Part(commit.batches(), last)
+        return CommitBatch(commit.drafts(), last)
 
 
 # When a job is due, and whether its users are late already: who is not should not be counted with who is.
@@ -141,14 +157,14 @@ class _Bucket:
 class _Commit:
     """Fills jobs until a commit holds no more of them."""
 
-    def __init__(self, job_size: int, bounds: Bounds) -> None:
+    def __init__(self, job_size: int, bounds: FlushLimits) -> None:
         self._job_size = job_size
         self._bounds = bounds
         self._open: dict[_Key, _Bucket] = {}
-        self._full: list[Batch] = []
+        self._full: list[JobDraft] = []
         self._bytes = 0
 
-    def add(self, user: _Held, slot: datetime, scheduled_for: datetime) -> bool:
+    def add(self, user: PendingUser, slot: datetime, scheduled_for: datetime) -> bool:
         """Put a user into a job; False if that would be one more than the commit has room for."""
         due_at = user.due_at or slot
         key = (scheduled_for, not is_on_time(due_at, scheduled_for))
@@ -176,44 +192,143 @@ class _Commit:
         jobs = len(self._full) + len(self._open)
         return self._bytes >= self._bounds.commit_bytes or jobs >= self._bounds.commit_jobs
 
-    def batches(self) -> tuple[Batch, ...]:
+    def add_mends(self, mends: list[str], now: datetime) -> None:
+        """Move mends into jobs of their own, due now, as far as the commit has room for them."""
+        while mends and not self._is_full:
+            some = mends[: self._job_size]
+            del mends[: self._job_size]
+            packed = f"[{','.join(some)}]"
+            self._full.append(JobDraft(now, now, (), "[]", packed))
+            self._bytes += len(packed)
+
+    def drafts(self) -> tuple[JobDraft, ...]:
         """The jobs, earliest first."""
         for key in list(self._open):
             self._close(key)
-        return tuple(sorted(self._full, key=lambda batch: batch.scheduled_for))
+        return tuple(sorted(self._full, key=lambda draft: draft.scheduled_for))
 
     def _close(self, key: _Key) -> None:
         bucket = self._open.pop(key)
         snapshots = f"[{','.join(bucket.snapshots)}]"
-        self._full.append(Batch(key[0], bucket.due_at, tuple(bucket.user_ids), snapshots))
+        self._full.append(JobDraft(key[0], bucket.due_at, tuple(bucket.user_ids), snapshots))
 
 
-def pack_snapshot(snapshot: Snapshot) -> str:
-    """One snapshot as a JSON array. Whole and fractional balances stay apart: 5 and 5.0."""
-    granted_on = None if snapshot.granted_on is None else snapshot.granted_on.isoformat()
-    return json.dumps(
-        [snapshot.update_time_ns, snapshot.balance, snapshot.plan, granted_on, snapshot.anchor.isoformat()],
-        separators=(",", ":"),
-    )
+def pack_mend(mend: Mend) -> str:
+    """One mend as a JSON array."""
+    return json.dumps([mend.user_id, mend.update_time_ns, dict(mend.corrections)], separators=(",", ":"))
 
 
-def unpack_snapshots(text: str) -> tuple[Snapshot, ...]:
+def unpack_mends(text: str) -> tuple[Mend, ...]:
     """Read the array a job carries. Raises ValueError if it is not one."""
     try:
-        return tuple(_snapshot(*packed) for packed in json.loads(text))
+        return tuple(_mend(*packed) for packed in json.loads(text))
+    except (TypeError, RecursionError) as exc:
+        raise ValueError("not an array of mends") from exc
+
+
+def _mend(user_id: Any, update_time_ns: Any, corrections: Any) -> Mend:
+    if not isinstance(user_id, str) or type(update_time_ns) is not int or not 0 <= update_time_ns <= INT64_MAX:
+        raise ValueError("a mend has a user and an update time in whole nanoseconds")
+    if not isinstance(corrections, dict) or not all(isinstance(value, str | None) for value in corrections.values()):
+        raise ValueError("corrections are texts or null by field")
+    return Mend(user_id, update_time_ns, corrections)
+
+
+def pack_snapshot(snapshot: Snapshot | None) -> str:
+    """One snapshot as a JSON array: five values that every user has, and an object of those that few have.
+
+    Whole and fractional balances stay apart: 5 and 5.0.
+    """
+    if snapshot is None:
+        return "null"
+    fixed = [
+        snapshot.update_time_ns,
+        snapshot.balance,
+        snapshot.plan,
+        _text(snapshot.granted_on),
+        _text(snapshot.anchor),
+    ]
+    return json.dumps([*fixed, _rare(snapshot)], separators=(",", ":"))
+
+
+def _rare(snapshot: Snapshot) -> dict[str, Any]:
+    values = (
+        ("bought", snapshot.purchased),
+        ("allowance", snapshot.own_allowance),
+        ("cap", snapshot.own_cap),
+        ("difference", snapshot.difference),
+        ("given", _text(snapshot.given_on)),
+        ("paused", snapshot.paused or None),
+        ("adopt", snapshot.adopt or None),
+    )
+    return {name: value for name, value in values if value is not None}
+
+
+def unpack_snapshots(text: str) -> tuple[Snapshot | None, ...]:
+    """Read the array a job carries; None for a user whom the worker has to read, as of all that are of an older form.
+    Raises ValueError if it is not one."""
+    try:
+        return tuple(None if _must_be_read(packed) else _snapshot(packed) for packed in json.loads(text))
     except (TypeError, RecursionError) as exc:
         raise ValueError("not an array of snapshots") from exc
 
 
-def _snapshot(update_time_ns: Any, balance: Any, plan: Any, granted_on: Any, anchor: Any) -> Snapshot:
-    if type(update_time_ns) is not int or not 0 <= update_time_ns <= INT64_MAX:
+def _must_be_read(packed: Any) -> bool:
+    return packed is None or (isinstance(packed, list) and len(packed) == OLDER_FORM_LENGTH)
+
+
+def _snapshot(packed: Any) -> Snapshot:
+    update_time_ns, balance, plan, granted_on, anchor, rare = packed
+    if not _is_whole(update_time_ns):
         raise ValueError("an update time is a whole number of nanoseconds")
-    if type(balance) not in (int, float) or not isinstance(plan, str | None):
-        raise ValueError("a balance is a number, a plan a text or null")
+    if not _is_number(balance) or not isinstance(plan, str | None):
+        raise ValueError("a balance is a finite number, a plan a text or null")
+    if rare == {}:
+        return Snapshot(update_time_ns, balance, plan, _date(granted_on), _date(anchor))
+    if not isinstance(rare, dict) or any(name not in _RARE or not _RARE[name](value) for name, value in rare.items()):
+        raise ValueError("not what a user may have beside")
     return Snapshot(
         update_time_ns,
         balance,
         plan,
-        None if granted_on is None else date.fromisoformat(granted_on),
-        date.fromisoformat(anchor),
+        _date(granted_on),
+        _date(anchor),
+        purchased=rare.get("bought"),
+        own_allowance=rare.get("allowance"),
+        own_cap=rare.get("cap"),
+        difference=rare.get("difference"),
+        given_on=_date(rare.get("given")),
+        paused="paused" in rare,
+        adopt="adopt" in rare,
     )
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+
+
+def _is_whole(value: object) -> bool:
+    return type(value) is int and 0 <= value <= INT64_MAX
+
+
+def _is_true(value: object) -> bool:
+    return value is True
+
+
+_RARE: Mapping[str, Callable[[Any], bool]] = {
+    "bought": lambda value: _is_number(value) and value >= 0,
+    "allowance": _is_whole,
+    "cap": _is_whole,
+    "difference": _is_whole,
+    "given": lambda value: isinstance(value, str),
+    "paused": _is_true,
+    "adopt": _is_true,
+}
+
+
+def _text(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
+
+
+def _date(text: Any) -> date | None:
+    return None if text is None else date.fromisoformat(text)

@@ -1,28 +1,26 @@
-"""The run: one day's scan of the users, resumable, superseded by the next day's."""
+"""The run: one day's scan of the users. It can be resumed, restarted, and is superseded by the next day's."""
 
 from __future__ import annotations
 
-import math
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from shared.core.packing import Place
+from shared.core.packing import SlotPosition
+from shared.core.proof import Proof
+from shared.core.ranges import Cursor
 from shared.core.service_level import DayServed
 
-FULL_SCAN_EVERY = timedelta(days=7)
 ERRORS_KEPT_MAX = 100
-MARKS_MAX = 10  # a builder that ended in the middle of a flush leaves one
-
-_NUMBERED = re.compile(r"__id([0-9]+)__")  # ids that Datastore's imports bring, which come before all others
+CHECKPOINTS_MAX = 10  # a builder that ended in the middle of a flush leaves one
 
 
 class Scan(StrEnum):
-    """What a run reads. `all`: every user; `due`: those whose dueOn has come; `adopt`: every user, grants nothing."""
+    """What a run reads. `all`: every user; `due`: those found by date, balance and name; `adopt`: every user, and
+    grants nothing."""
 
     ALL = "all"
     DUE = "due"
@@ -30,7 +28,7 @@ class Scan(StrEnum):
 
 
 class ScanRequest(StrEnum):
-    """What a caller may ask for. `auto` is `due`, but `all` when that is called for."""
+    """What a caller may ask for. `auto` is `due`, or `all` when that is called for."""
 
     ALL = "all"
     DUE = "due"
@@ -47,68 +45,37 @@ class RunStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Cursor:
-    """The last user scanned; in a `due` scan, ordered by dueOn first, with its dueOn."""
+class FlushCheckpoint:
+    """Progress of a flush that needs several commits.
 
-    user_id: str
-    due_on: str | None = None
-
-    def __str__(self) -> str:
-        return self.user_id if self.due_on is None else f"{self.due_on}/{self.user_id}"
-
-    @property
-    def order(self) -> tuple[str, int | float, str]:
-        """Compares as a scan goes: by dueOn, then as Firestore orders ids."""
-        number = _NUMBERED.fullmatch(self.user_id)
-        return self.due_on or "", math.inf if number is None else int(number[1]), self.user_id
-
-    @classmethod
-    def parse(cls, text: str | None) -> Cursor | None:
-        """The inverse of str(); a user id never holds a slash, a dueOn that somebody wrote by hand may."""
-        if text is None:
-            return None
-        due_on, slash, user_id = text.rpartition("/")
-        return cls(user_id, due_on) if slash else cls(text)
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """How far a flush has come that takes several commits: of the users scanned `until` there, those up to `place`
-    are in jobs. It holds as long as users have the same places (`spread`)."""
+    Of the users read up to `until`, those who are due and stand up to `position` are in jobs. It holds as long as users
+    have the same positions (`spread`).
+    """
 
     until: Cursor
-    wrapped: bool
-    place: Place
+    position: SlotPosition
     spread: str
 
-    def has_scanned(self, cursor: Cursor, *, wrapped: bool) -> bool:
-        return _position(cursor, wrapped=wrapped) <= self._position
+    def has_scanned(self, cursor: Cursor) -> bool:
+        return cursor.order <= self.until.order
 
-    def has_queued(self, place: Place) -> bool:
-        return place <= self.place
+    def has_queued(self, position: SlotPosition) -> bool:
+        return position <= self.position
 
-    def is_behind(self, cursor: Cursor | None, *, wrapped: bool) -> bool:
-        return self._position <= _position(cursor, wrapped=wrapped)
-
-    @property
-    def _position(self) -> tuple[Any, ...]:
-        return _position(self.until, wrapped=self.wrapped)
-
-
-def _position(cursor: Cursor | None, *, wrapped: bool) -> tuple[Any, ...]:
-    """Compares as a run goes, which may wrap around."""
-    return wrapped, () if cursor is None else cursor.order
+    def is_behind(self, cursor: Cursor | None) -> bool:
+        return cursor is not None and self.until.order <= cursor.order
 
 
 @dataclass(frozen=True, slots=True)
 class ScanCounts:
-    """Users by what the scan made of them, and the jobs it created."""
+    """Users by what the scan made of them, and the jobs it created. `adopted` users are among the skipped."""
 
     scanned: int = 0
     queued: int = 0
     skipped: int = 0
     failed: int = 0
     jobs_created: int = 0
+    adopted: int = 0
 
     def __add__(self, other: ScanCounts) -> ScanCounts:
         return ScanCounts(
@@ -117,6 +84,7 @@ class ScanCounts:
             self.skipped + other.skipped,
             self.failed + other.failed,
             self.jobs_created + other.jobs_created,
+            self.adopted + other.adopted,
         )
 
 
@@ -140,42 +108,81 @@ class Billed:
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
-    """What a scan made of some users. `planned_by_hour`: those queued, by hours since the day began."""
+class SettledUsers:
+    """Users of a run whose jobs are settled: those who ended well, and those who failed."""
+
+    well: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ScanTally:
+    """What a scan made of some users."""
 
     counts: ScanCounts = ScanCounts()
     errors: Sequence[Mapping[str, Any]] = ()
     errors_by_code: Mapping[str, int] = field(default_factory=dict)
+    #: Users queued, by hours since the day began.
     planned_by_hour: Mapping[int, int] = field(default_factory=dict)
+    #: Users who have to be kept by name.
+    named: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A day's run. It scans from `cursor` on; where it began elsewhere than at the first user
-    (`wrap_until`), it goes on from the first user once it has come to the last (`wrapped`)."""
+    """A day's run. A builder goes on behind `cursor`."""
 
+    #: The run's day, in the schedule's zone, as 2026-11-22.
     run_id: str
     scan: Scan
     created_at: datetime
+    #: Why it is this scan, in words for an operator.
+    scan_reason: str = ""
     status: RunStatus = RunStatus.IN_PROGRESS
     cursor: Cursor | None = None
+    #: Where a scan of everybody began if not at the first user; it goes on from the first user to there.
     wrap_until: str | None = None
-    wrapped: bool = False
-    marks: Sequence[Mark] = ()
+    checkpoints: Sequence[FlushCheckpoint] = ()
     counts: ScanCounts = ScanCounts()
+    #: The first users who failed in the scan, at most ERRORS_KEPT_MAX; `errors_total` counts all.
     errors: Sequence[Mapping[str, Any]] = ()
     errors_total: int = 0
+    #: No other builder may go on with the run before this moment.
     lease_until: datetime | None = None
+    #: Tells builders apart.
     token: str = ""
+    #: How often a builder wrote the run.
     flushes: int = 0
     completed_at: datetime | None = None
     last_full: LastFull | None = None
-    fingerprint: str = ""  # of the plans and schedule the scan began under
-    built_at: datetime | None = None  # when a builder last wrote it
-    planned_by_hour: Mapping[int, int] = field(default_factory=dict)  # users queued, by hours since the day began
+    #: Of all settings and plans that the scan depends on.
+    fingerprint: str = ""
+    #: When a builder last wrote the run.
+    built_at: datetime | None = None
+    #: Users queued, by hours since the day began.
+    planned_by_hour: Mapping[int, int] = field(default_factory=dict)
     errors_by_code: Mapping[str, int] = field(default_factory=dict)
     billed: Billed = Billed()
-    history: Sequence[DayServed] = ()  # of the days before
+    #: How the days before were served.
+    history: Sequence[DayServed] = ()
+    #: Each restart of the day's scan has the next number. Jobs carry it.
+    generation: int = 0
+    #: The last generation whose scan found everybody; None: none has yet. Jobs of older ones are closed unread.
+    completed_generation: int | None = None
+    #: The moment, by the database's clock, at which every page of this generation is read.
+    read_time_ns: int | None = None
+    #: Whether every user has a `dueOn`; None: not looked at yet.
+    proof: Proof | None = None
+    #: Users whom this generation keeps by name, in its follow-up list.
+    named: int = 0
+    #: Where the names are that this generation reads: the run and generation of an earlier follow-up list.
+    names_from: tuple[str, int] | None = None
+    #: An adoption of those alone whom an earlier one could not stamp.
+    adopts_marked: bool = False
+    #: An operator wants everybody to be read again.
+    rescan_requested: bool = False
+    #: Users of older generations who failed. This generation queues them again, so they are not failed any more.
+    failed_before: int = 0
 
     @property
     def day(self) -> date:
@@ -189,40 +196,69 @@ class Run:
     def reads_everybody(self) -> bool:
         return self.scan is not Scan.DUE
 
+    @property
+    def reads_everybody_by_id(self) -> bool:
+        return self.reads_everybody and not self.adopts_marked
+
+    def has_found_everybody(self, tolerance: int) -> bool:
+        """True once its scan is complete and nobody can have been passed over: it read everybody, or it is proved."""
+        return self.is_completed and (self.reads_everybody or (self.proof or Proof()).holds(tolerance))
+
+    @property
+    def next_names_from(self) -> tuple[str, int] | None:
+        """Where the next scan finds the users who are kept by name."""
+        if self.is_completed:
+            return (self.run_id, self.generation) if self.named else None
+        return self.names_from  # this scan has not met all of them yet
+
     def is_leased(self, now: datetime) -> bool:
         return self.lease_until is not None and now < self.lease_until
 
-    def covers(self, requested: ScanRequest, fingerprint: str) -> bool:
-        """True when the run is, or already does more than, what is requested now. An unfinished adoption is
-        finished first, or those it has not reached would be granted; a finished one covers no refresh."""
-        if self.scan is Scan.ADOPT:
-            return not self.is_completed or requested is ScanRequest.ADOPT
-        wanted = resolve(requested, self.last_full, fingerprint, self.day)
-        return wanted in (self.scan, Scan.DUE)
+    def restarted(self, scan: Scan, reason: str, fingerprint: str, settled: SettledUsers) -> Run:
+        """The same day's run from the first user on, as another generation.
 
-    def restarted(self, scan: Scan, fingerprint: str) -> Run:
-        """The same day's run, from the first user on, as another scan. What was queued stays queued; the rest is
-        found again."""
+        Users whose jobs are settled stay counted as queued; all others are found again. Users who failed in a job are
+        found again too.
+        """
         return replace(
             self,
+            scan=scan,
+            scan_reason=reason,
             fingerprint=fingerprint,
-            counts=ScanCounts(queued=self.counts.queued, jobs_created=self.counts.jobs_created),
+            generation=self.generation + 1,
+            counts=ScanCounts(queued=settled.well, jobs_created=self.counts.jobs_created),
+            failed_before=settled.failed,
             errors=(),
             errors_total=0,
             errors_by_code={},
-            scan=scan,
             status=RunStatus.IN_PROGRESS,
             cursor=None,
             wrap_until=None,
-            wrapped=False,
-            marks=(),
+            checkpoints=(),
             completed_at=None,
+            read_time_ns=None,
+            proof=None if scan is Scan.DUE else self.proof,
+            named=0,
+            names_from=self.next_names_from,
+            rescan_requested=False,
+            adopts_marked=False,
         )
+
+    def adopting_marked(self, reason: str, fingerprint: str) -> Run:
+        """An adoption that could not stamp somebody, once more, for those alone."""
+        counts = self.counts
+        again = self.restarted(Scan.ADOPT, reason, fingerprint, SettledUsers())
+        kept = replace(counts, scanned=counts.scanned - counts.failed, failed=0)
+        return replace(again, counts=kept, adopts_marked=True)
+
+    def reading_everybody(self, reason: str) -> Run:
+        """A scan of the due that has not begun yet, as one of everybody."""
+        return replace(self, scan=Scan.ALL, scan_reason=reason)
 
     def leased(self, token: str, until: datetime) -> Run:
         return replace(self, token=token, lease_until=until, flushes=self.flushes + 1)
 
-    def found(self, found: Findings) -> Run:
+    def found(self, found: ScanTally) -> Run:
         """The run after one more commit of a flush."""
         return replace(
             self,
@@ -232,33 +268,39 @@ class Run:
             errors_by_code=Counter(self.errors_by_code) + Counter(found.errors_by_code),
             planned_by_hour=Counter(self.planned_by_hour) + Counter(found.planned_by_hour),
             flushes=self.flushes + 1,
+            named=self.named + found.named,
         )
 
-    def marked(self, mark: Mark) -> Run:
+    def with_checkpoint(self, checkpoint: FlushCheckpoint) -> Run:
         """In the middle of a flush: the cursor stays, as others of its users are in no job yet."""
-        others = [other for other in self.marks if (other.until, other.wrapped) != (mark.until, mark.wrapped)]
-        return replace(self, marks=(*others, mark)[-MARKS_MAX:])
+        others = [other for other in self.checkpoints if other.until != checkpoint.until]
+        return replace(self, checkpoints=(*others, checkpoint)[-CHECKPOINTS_MAX:])
 
-    def advanced(self, cursor: Cursor | None, *, wrapped: bool) -> Run:
+    def advanced(self, cursor: Cursor | None) -> Run:
         """At the end of a flush: everybody up to the cursor is in a job, or has been left out."""
-        marks = tuple(mark for mark in self.marks if not mark.is_behind(cursor, wrapped=wrapped))
-        return replace(self, cursor=cursor, wrapped=wrapped, marks=marks)
+        checkpoints = tuple(checkpoint for checkpoint in self.checkpoints if not checkpoint.is_behind(cursor))
+        return replace(self, cursor=cursor, checkpoints=checkpoints)
 
     def written(self, now: datetime, billed: Billed) -> Run:
         """The run as a builder is about to write it, with what that builder cost since it last did."""
         return replace(self, built_at=now, billed=self.billed + billed)
 
-    def completed(self, now: datetime) -> Run:
+    def proved(self, proof: Proof, tolerance: int) -> Run:
+        """The run with one more try of its proof. A proof that holds makes a completed scan count as complete."""
+        return _close_older(replace(self, proof=proof), tolerance)
+
+    def completed(self, now: datetime, tolerance: int) -> Run:
         last_full = LastFull(self.day, self.fingerprint) if self.reads_everybody else self.last_full
-        return replace(
+        ended = replace(
             self,
             status=RunStatus.COMPLETED,
             completed_at=now,
             lease_until=None,
             cursor=None,
-            marks=(),
+            checkpoints=(),
             last_full=last_full,
         )
+        return _close_older(ended, tolerance)
 
     def released(self) -> Run:
         return replace(self, lease_until=None)
@@ -267,27 +309,6 @@ class Run:
         return replace(self, status=RunStatus.SUPERSEDED, lease_until=None, flushes=self.flushes + 1)
 
 
-def resolve(requested: ScanRequest, last_full: LastFull | None, fingerprint: str, today: date) -> Scan:
-    """Which scan a new run makes. `auto` reads everybody after a change of plans, zone or window, and weekly."""
-    if requested is not ScanRequest.AUTO:
-        return Scan(requested.value)
-    if last_full is None or last_full.fingerprint != fingerprint:
-        return Scan.ALL
-    return Scan.ALL if today - last_full.day >= FULL_SCAN_EVERY else Scan.DUE
-
-
-def new_run(day: date, requested: ScanRequest, previous: Run | None, fingerprint: str, now: datetime) -> Run:
-    """The day's run. Where the run before was left unfinished the scan begins there, so that nobody starves."""
-    last_full = None if previous is None else previous.last_full
-    scan = resolve(requested, last_full, fingerprint, day)
-    run = Run(run_id=day.isoformat(), scan=scan, created_at=now, last_full=last_full, fingerprint=fingerprint)
-    if previous is None or previous.status is RunStatus.COMPLETED:
-        return run
-    if previous.scan is Scan.ADOPT:
-        # No wrap: those adopted already are due for what came after.
-        return replace(run, scan=Scan.ADOPT, cursor=previous.cursor)
-    if requested is ScanRequest.AUTO and previous.scan is Scan.ALL:
-        run = replace(run, scan=Scan.ALL)
-    if previous.cursor is None or not (run.reads_everybody and previous.reads_everybody):
-        return run
-    return replace(run, cursor=previous.cursor, wrap_until=previous.cursor.user_id)
+def _close_older(run: Run, tolerance: int) -> Run:
+    """Once everybody is found, jobs of older generations are closed unread."""
+    return replace(run, completed_generation=run.generation) if run.has_found_everybody(tolerance) else run

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from shared.core.stagger import slot_seconds
+from shared.core.stagger import STAGGER_ALGORITHM, slot_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,9 @@ class Schedule:
         )
 
     @property
-    def fingerprint(self) -> str:
-        return f"{self.zone.key}/{self.window_seconds}"
-
-    @property
     def spread(self) -> str:
         """Changes when users' slots do."""
-        return f"{self.fingerprint}/{self.slot_width_seconds}"
+        return f"{self.zone.key}/{self.window_seconds}/{self.slot_width_seconds}/{STAGGER_ALGORITHM}"
 
 
 @lru_cache(maxsize=4096)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
+STAGGER_ALGORITHM = "blake2b-64"  # its name; another name tells builders that users' slots have moved
+
 
 def offset_seconds(user_id: str, window_seconds: int) -> int:
     """0 <= offset < window. One 64-bit hash mod the window reaches every second of it."""

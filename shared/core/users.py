@@ -6,12 +6,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from shared.core.errors import UserError
-from shared.core.plans import Balance
+from shared.core.created_at import parse_date, read_created_at
+from shared.core.errors import UserError, UserErrorCode
+from shared.core.plans import INT64_MAX, Balance, PlanTable
+
+__all__ = ["ABSENT", "BadParent", "LastGrant", "Override", "RawUser", "User", "parse_date", "read_user"]
+
+OVERRIDE_KEYS = {"plan", "allowance", "cap", "until"}
 
 
 class _Absent:
@@ -25,14 +29,23 @@ ABSENT: Any = _Absent()
 
 
 @dataclass(frozen=True, slots=True)
+class BadParent:
+    """Stands for a field that can't be there: `path`, on the way to it, holds `value`, which is no map."""
+
+    path: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
 class RawUser:
-    """What was read: decoded values, unchecked. Absent fields are ABSENT."""
+    """What was read: decoded values, unchecked. Absent fields are ABSENT; a field below no map is a BadParent."""
 
     balance: Any
     plan: Any
     created_at: Any
     stamp: Any
     create_time: datetime
+    purchased: Any = ABSENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,54 +58,126 @@ class LastGrant:
 
 
 @dataclass(frozen=True, slots=True)
+class Override:
+    """This user's own allowance and cap on one plan, for periods that start on or before `until`. None: not set."""
+
+    plan: str
+    allowance: int | None = None
+    cap: int | None = None
+    until: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class User:
-    """A user who can be decided on. `periods` maps a plan to the start of the last period granted on it."""
+    """A user who can be decided on."""
 
     balance: Balance
+    #: The plan's name as the app wrote it; None for the default plan.
     plan: str | None
+    #: By the plan's name: the start of the last period granted on it.
     periods: Mapping[str, date]
-    anchor: date
+    #: What periods with `anchor = "signup"` count from; None where `createdAt` can't be read.
+    anchor: date | None
     paused: bool = False
     last_grant: LastGrant | None = None
+    #: The stamp's `dueOn`, unchecked; None where there is none.
+    due_on: Any = None
+    #: The bought credits as the app wrote them; None where the user has no such field.
+    purchased: Balance | None = None
+    override: Override | None = None
+    #: The day whose period counts as granted, as the app gave it at sign-up; None where none does.
+    given_on: date | None = None
+    #: True for a user who failed in an adoption: the present period is stamped once, and not granted.
+    adopt: bool = False
+    #: What a plan change adds, where the builder has worked that out already. None: not worked out.
+    difference: int | None = None
+    #: Why `anchor` is None.
+    anchor_problem: str = ""
 
 
-def read_user(raw: RawUser, zone: ZoneInfo) -> User | None:
-    """Check a user. None: has no balance, so is not part of the system. Raises UserError."""
+def read_user(raw: RawUser, zone: ZoneInfo, *, given_at_sign_up: bool = False) -> User | None:
+    """Check a user. None: has no balance, so is not part of the system. Raises UserError.
+
+    `given_at_sign_up`: the app itself gives the first period, so that of the document's create time counts as granted.
+    """
     if raw.balance is ABSENT:
         return None
-    stamp = _mapping("the stamp", {} if raw.stamp in (ABSENT, None) else raw.stamp)
+    stamp = _stamp(raw.stamp)
+    periods = _periods(stamp.get("periods"))
+    anchor, anchor_problem = _anchor(stamp.get("anchor"), raw, zone)
     return User(
         balance=_balance(raw.balance),
         plan=_plan(raw.plan),
-        periods=_periods(stamp.get("periods")),
-        anchor=_anchor(stamp.get("anchor"), raw, zone),
+        periods=periods,
+        anchor=anchor,
         paused=_paused(stamp.get("paused")),
         last_grant=_last_grant(stamp),
+        due_on=stamp.get("dueOn"),
+        purchased=_purchased(raw.purchased),
+        override=_override(stamp.get("override")),
+        given_on=_local_day(raw.create_time, zone) if given_at_sign_up and not periods else None,
+        adopt=stamp.get("adopt") is True,
+        anchor_problem=anchor_problem,
     )
 
 
-def waiting_since(raw: RawUser, updated_at: datetime, default_plan: str) -> datetime:
-    """Since when at the earliest a due user has been: its sign-up, or the last change of a document whose plan isn't
-    the one it was last granted on. For a user that has been read without error."""
-    plan = raw.plan if isinstance(raw.plan, str) else default_plan
-    stamped_plan = raw.stamp.get("plan", plan) if isinstance(raw.stamp, dict) else plan
-    return raw.create_time if stamped_plan == plan else updated_at
+def stamp_of(raw: RawUser) -> Mapping[str, Any] | None:
+    """The stamp as a map, empty where there is none; None if something else is there, which must stay."""
+    if raw.stamp is ABSENT or raw.stamp is None:
+        return {}
+    return raw.stamp if isinstance(raw.stamp, dict) else None
+
+
+def waiting_since(raw: RawUser, updated_at: datetime, plans: PlanTable) -> datetime:
+    """The earliest moment this user can have become due: its sign-up. If the plan is not the one of the last grant, it
+    is the document's last change. For a user that has been read without error."""
+    plan = _present_name(raw.plan if isinstance(raw.plan, str) else plans.default, plans)
+    stamped = raw.stamp.get("plan", plan) if isinstance(raw.stamp, dict) else plan
+    return raw.create_time if _present_name(stamped, plans) == plan else updated_at
+
+
+def _present_name(name: object, plans: PlanTable) -> object:
+    """A plan's present name, if that is a former one."""
+    return plans.former.get(name, name) if isinstance(name, str) else name
+
+
+def _below_map(code: UserErrorCode, what: str, value: object) -> object:
+    """The value, unless a parent of it is no map. Raises UserError."""
+    if isinstance(value, BadParent):
+        message = f"{what} can't be there: {value.path} is {_kind(value.value)}, not a map; correct it by hand"
+        raise UserError(code, message)
+    return value
 
 
 def _balance(value: object) -> Balance:
+    return _finite(UserErrorCode.BAD_BALANCE, "the balance", value)
+
+
+def _purchased(value: object) -> Balance | None:
+    return None if value is ABSENT or value is None else _finite(UserErrorCode.BAD_PURCHASED, "what was bought", value)
+
+
+def _finite(code: UserErrorCode, what: str, value: object) -> Balance:
+    _below_map(code, what, value)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UserError("bad_balance", f"the balance is {_kind(value)}, not a number; correct it by hand")
+        raise UserError(code, f"{what} is {_kind(value)}, not a number; correct it by hand")
     if not math.isfinite(value):
-        raise UserError("bad_balance", f"the balance is {value}, not a finite number; correct it by hand")
+        raise UserError(code, f"{what} is {value}, not a finite number; correct it by hand")
     return value
 
 
 def _plan(value: object) -> str | None:
+    _below_map(UserErrorCode.BAD_PLAN, "the plan", value)
     if value is ABSENT or value is None:
         return None
     if isinstance(value, str):
         return value
-    raise UserError("bad_plan", f"the plan is {_kind(value)}, not a text; correct it by hand")
+    raise UserError(UserErrorCode.BAD_PLAN, f"the plan is {_kind(value)}, not a text; correct it by hand")
+
+
+def _stamp(value: object) -> Mapping[str, Any]:
+    _below_map(UserErrorCode.BAD_STAMP, "the stamp", value)
+    return _mapping("the stamp", {} if value is ABSENT or value is None else value)
 
 
 def _periods(value: object) -> Mapping[str, date]:
@@ -103,21 +188,33 @@ def _periods(value: object) -> Mapping[str, date]:
     }
 
 
-def _anchor(value: object, raw: RawUser, zone: ZoneInfo) -> date:
-    """The stamped anchor; before the first grant `createdAt`, else the document's own create time."""
+def _anchor(value: object, raw: RawUser, zone: ZoneInfo) -> tuple[date | None, str]:
+    """The stamped anchor; before the first grant `createdAt`, else the document's own create time.
+
+    None where `createdAt` can't be read, with the reason: only plans that count from sign-up need it.
+    """
+    _below_map(UserErrorCode.BAD_CREATED_AT, "createdAt", raw.created_at)
     if value is not None:
-        return _date("the stamp's anchor", value)
-    signup = raw.created_at if isinstance(raw.created_at, datetime) else raw.create_time
+        return _date("the stamp's anchor", value), ""
+    if raw.created_at is ABSENT or raw.created_at is None:
+        return _local_day(raw.create_time, zone), ""
+    created = read_created_at(raw.created_at)
+    if created is None:
+        return None, f"createdAt is {_kind(raw.created_at)} that names no one moment; write a timestamp"
+    return (_local_day(created, zone) if isinstance(created, datetime) else created), ""
+
+
+def _local_day(instant: datetime, zone: ZoneInfo) -> date:
     try:
-        return signup.astimezone(zone).date()
+        return instant.astimezone(zone).date()
     except OverflowError:  # the first or last day there is, which some apps write for "none"
-        return signup.date()
+        return instant.date()
 
 
 def _paused(value: object) -> bool:
     if value is None or isinstance(value, bool):
         return bool(value)
-    raise UserError("bad_stamp", f"the stamp's paused is {_kind(value)}, not true or false")
+    raise UserError(UserErrorCode.BAD_STAMP, f"the stamp's paused is {_kind(value)}, not true or false")
 
 
 def _last_grant(stamp: Mapping[str, Any]) -> LastGrant | None:
@@ -127,27 +224,55 @@ def _last_grant(stamp: Mapping[str, Any]) -> LastGrant | None:
     return None
 
 
+def _override(value: object) -> Override | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise _bad_override(f"it is {_kind(value)}, not a map")
+    unknown = sorted(set(value) - OVERRIDE_KEYS)
+    if unknown:
+        raise _bad_override(f"{unknown[0][:40]!r} is an unknown key; expected {', '.join(sorted(OVERRIDE_KEYS))}")
+    plan = value.get("plan")
+    if not isinstance(plan, str):
+        raise _bad_override("plan has to be the name of a plan")
+    return Override(plan, _own_number(value, "allowance"), _own_number(value, "cap"), _until(value))
+
+
+def _own_number(override: Mapping[str, Any], key: str) -> int | None:
+    if key not in override:
+        return None
+    value = override[key]
+    if type(value) is int and 0 <= value <= INT64_MAX:
+        return value
+    shown = value if type(value) in (int, float) else _kind(value)
+    raise _bad_override(f"{key} is {shown}, not a whole number from 0 on")
+
+
+def _until(override: Mapping[str, Any]) -> date | None:
+    if "until" not in override:
+        return None
+    until = override["until"]
+    day = parse_date(until) if isinstance(until, str) else None
+    if day is None:
+        raise _bad_override("until is not a date like 2026-11-30, as a text")
+    return day
+
+
+def _bad_override(problem: str) -> UserError:
+    return UserError(UserErrorCode.BAD_OVERRIDE, f"the stamp's override: {problem}; correct it, or remove it")
+
+
 def _mapping(what: str, value: object) -> Mapping[str, Any]:
     if isinstance(value, dict):
         return value
-    raise UserError("bad_stamp", f"{what} is {_kind(value)}, not a map; remove it to start afresh")
+    raise UserError(UserErrorCode.BAD_STAMP, f"{what} is {_kind(value)}, not a map; remove it to start afresh")
 
 
 def _date(what: str, value: object) -> date:
     day = parse_date(value) if isinstance(value, str) else None
     if day is None:
-        raise UserError("bad_stamp", f"{what} is not a date like 2026-11-22; remove it to start afresh")
+        raise UserError(UserErrorCode.BAD_STAMP, f"{what} is not a date like 2026-11-22; remove it to start afresh")
     return day
-
-
-@lru_cache(maxsize=4096)
-def parse_date(text: str) -> date | None:
-    """A date written like 2026-11-22 and in no other of ISO 8601's ways; None for anything else."""
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return None
-    return day if day.isoformat() == text else None
 
 
 _KINDS = {

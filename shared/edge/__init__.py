@@ -1,1 +1,1 @@
-"""The edge: HTTP in and out, the settings of the instance, its signals."""
+"""The edge: HTTP in and out, and what belongs to an instance: settings, connection, signals."""

@@ -1,4 +1,4 @@
-"""The answers of the contract, from what the services report."""
+"""The answers of builder, worker and direct refresh, made from the services' reports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def direct_answer(report: PageReport, position: PagePosition) -> dict[str, Any]:
 
 
 def page_answer(report: PageReport) -> dict[str, Any]:
-    """Users refreshed now, by number and outcome."""
+    """The answer of a direct refresh: users by outcome."""
     return {"totalUsers": report.total, **_tally(report.tally), **_errors(report.errors)}
 
 
@@ -28,11 +28,14 @@ def queue_answer(report: BuildReport) -> dict[str, Any]:
     counts = report.counts
     return {
         "runId": report.run_id,
+        "scan": None if report.scan is None else report.scan.value,
+        "scanReason": report.scan_reason,
         "status": report.status.value,
         "scannedUsers": counts.scanned,
         "queuedUsers": counts.queued,
         "skippedUsers": counts.skipped,
         "failedUsers": counts.failed,
+        "adoptedUsers": counts.adopted,
         "jobsCreated": counts.jobs_created,
         "cursor": None if report.cursor is None else str(report.cursor),
         "hasMore": report.has_more,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any, Self
+from datetime import date, datetime
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from shared.core.runs import ScanRequest
 from shared.store.job_documents import is_document_id
+
+D = TypeVar("D", bound=date)  # a datetime is one too
 
 NAMED_USERS_MAX = 1000
 CURSOR_CHARACTERS_MAX = 13_000  # the longest user id, escaped and encoded, makes 12,012
@@ -25,7 +27,8 @@ def _as_of(value: Any) -> Any:
         raise ValueError(AS_OF_EXPECTED) from None
 
 
-def _in_reach(value: datetime) -> datetime:
+def in_reach(value: D) -> D:
+    """A day or time of which periods and runs can be reckoned. Raises ValueError for any other."""
     if not 1970 <= value.year <= 2999:
         raise ValueError("expected a year from 1970 to 2999")
     return value
@@ -44,7 +47,7 @@ def _scan(value: Any) -> Any:
     raise ValueError(f"expected one of {', '.join(ScanRequest)}")
 
 
-AsOf = Annotated[AwareDatetime, BeforeValidator(_as_of), AfterValidator(_in_reach)]
+AsOf = Annotated[AwareDatetime, BeforeValidator(_as_of), AfterValidator(in_reach)]
 UserIds = Annotated[list[str], Field(min_length=1, max_length=NAMED_USERS_MAX), AfterValidator(_user_ids)]
 Milliseconds = Annotated[int, Field(ge=1000, le=1_800_000)]
 
@@ -74,7 +77,7 @@ class TimedBody(Body):
 
 
 class DirectBody(Body):
-    """One page of users, or the users named."""
+    """One page of users, or the users named: one of the three fields says which."""
 
     batch_size: Annotated[int, Field(ge=1, le=1000)] = 300
     cursor: Annotated[str, Field(min_length=1, max_length=CURSOR_CHARACTERS_MAX)] | None = None
@@ -85,6 +88,11 @@ class DirectBody(Body):
         if self.user_ids is not None and self.cursor is not None:
             raise ValueError("userIds and cursor exclude each other")
         return self
+
+    @property
+    def says_whom(self) -> bool:
+        """False for what is left of `{"userIds": undefined}` in JavaScript, which asks for no page of all users."""
+        return self.user_ids is not None or not self.model_fields_set.isdisjoint({"batch_size", "cursor"})
 
 
 class QueueBody(TimedBody):

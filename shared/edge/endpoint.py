@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -10,13 +11,22 @@ from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import Any, Generic, TypeVar
 
+import werkzeug
 from flask import Request, Response, jsonify
 
 from shared import logs
-from shared.core.errors import CreditRefreshError, NotFoundError, NotPossibleError, StoreError, SystemFailureError
+from shared.core.errors import (
+    ConflictError,
+    CreditRefreshError,
+    NotFoundError,
+    NotPossibleError,
+    StoreError,
+    SystemFailureError,
+    UnreadableRunError,
+)
 from shared.edge import instance
 from shared.edge.bodies import Body
-from shared.edge.requests import RequestError, check_method, read_body
+from shared.edge.requests import RequestError, check_method, check_path, read_body
 from shared.edge.sigterm import stopping
 from shared.edge.tracing import span, trace_fields
 from shared.services.context import Context
@@ -25,10 +35,14 @@ from shared.store.cost import Cost
 from shared.store.wire import Wire
 
 B = TypeVar("B", bound=Body)
+R = TypeVar("R", bound=werkzeug.Response)
+
+CONTENTION_SECONDS = 1  # until it makes sense to try again
 
 # What a caller is told; the database's own words may hold addresses and paths, and go to the log alone.
-_TOLD = {
+_CALLER_MESSAGES = {
     "unavailable": "the database can't be reached or refuses us; what was done stays done, call again",
+    "contention": "somebody else keeps writing the same document; what was done stays done, call again",
     "out_of_time": "the time budget ended before the database answered; what was done stays done, call again",
 }
 
@@ -45,14 +59,14 @@ def endpoint(kind: type[B]) -> Callable[[Callable[[Call[B]], dict[str, Any]]], C
     """Make a POST function of a handler that turns a call into the figures of its answer."""
 
     def decorate(handler: Callable[[Call[B]], dict[str, Any]]) -> Callable[[Request], Response]:
-        @guarded
+        @error_boundary
         @wraps(handler)
         def serve(request: Request) -> Response:
             check_method(request, ("POST",))
             body = read_body(request, kind, emulated=bool(instance.settings().emulator_host))
             answer = timed(handler, body)
-            told = {name: value for name, value in answer.items() if name not in ("errors", "cursor")}
-            logs.info(handler.__name__, "done", **told)
+            summary = {name: value for name, value in answer.items() if name not in ("errors", "cursor")}
+            logs.info(handler.__name__, "done", **summary)
             return jsonify(answer)
 
         return serve
@@ -60,29 +74,41 @@ def endpoint(kind: type[B]) -> Callable[[Callable[[Call[B]], dict[str, Any]]], C
     return decorate
 
 
-def guarded(serve: Callable[[Request], Response]) -> Callable[[Request], Response]:
+def error_boundary(serve: Callable[[Request], Response]) -> Callable[[Request], Response]:
     """Nothing that is raised inside gets to the caller but as an error answer; every line logged names the request."""
 
     @wraps(serve)
     def safe(request: Request) -> Response:
         with _logged(request, serve.__name__), span(serve.__name__, request.headers):
-            try:
-                return serve(request)
-            except RequestError as exc:
-                return refused(exc)
-            except NotFoundError as exc:
-                status = 409 if isinstance(exc, NotPossibleError) else 404
-                return refused(RequestError(status, exc.code, str(exc), exc.field))
-            except Exception as exc:  # noqa: BLE001 (the last line: nothing escapes as a traceback)
-                return _failed(exc)
+            return with_safe_headers(_answered(serve, request))
 
     return safe
 
 
+def _answered(serve: Callable[[Request], Response], request: Request) -> Response:
+    try:
+        check_path(request.environ)
+        return serve(request)
+    except RequestError as exc:
+        return refused(exc)
+    except NotFoundError as exc:
+        status = 409 if isinstance(exc, NotPossibleError) else 404
+        return refused(RequestError(status, exc.code, str(exc), exc.field))
+    except Exception as exc:  # noqa: BLE001 (the last line: nothing escapes as a traceback)
+        return _failed(exc)
+
+
+def with_safe_headers(answer: R) -> R:
+    """Nobody keeps an answer, and no browser guesses its type. The page's files say themselves how long they last."""
+    answer.headers.setdefault("Cache-Control", "no-store")
+    answer.headers.setdefault("X-Content-Type-Options", "nosniff")
+    return answer
+
+
 def refused(error: RequestError) -> Response:
     """The one form of every error answer."""
-    answer = jsonify({"error": {"code": error.code, "message": str(error), "field": error.field}})
-    answer.status_code = error.status
+    told = {"error": {"code": error.code, "message": str(error), "field": error.field}}
+    answer = Response(f"{json.dumps(told)}\n", error.status, content_type="application/json")
     answer.headers.update(error.headers)
     return answer
 
@@ -117,11 +143,23 @@ def _failed(exc: Exception) -> Response:
     """Ours and the database's failures as 5xx, so that the caller tries again; the details go to the log alone."""
     if isinstance(exc, SystemFailureError):
         logs.error("call_failed", str(exc), code=exc.code)
-        headers = {"Retry-After": str(exc.retry_after_seconds)}
-        return refused(RequestError(503, exc.code, _TOLD.get(exc.code, str(exc)), headers=headers))
+        return _unavailable(exc.code, _CALLER_MESSAGES.get(exc.code, str(exc)), exc.retry_after_seconds)
+    if isinstance(exc, ConflictError):
+        logs.error("call_failed", str(exc), code="contention")
+        return _unavailable("contention", _CALLER_MESSAGES["contention"], CONTENTION_SECONDS)
     logs.error("call_failed", f"unexpected {type(exc).__name__}", exc_info=True)
-    told = str(exc) if isinstance(exc, CreditRefreshError) else "an unexpected error; see the log"
-    return refused(RequestError(500, "store_rejected" if isinstance(exc, StoreError) else "internal", told))
+    return refused(RequestError(500, "store_rejected" if isinstance(exc, StoreError) else "internal", _message(exc)))
+
+
+def _unavailable(code: str, message: str, retry_after_seconds: int) -> Response:
+    return refused(RequestError(503, code, message, headers={"Retry-After": str(retry_after_seconds)}))
+
+
+def _message(exc: Exception) -> str:
+    """Ours as it is; of what the database or a library said nothing is told."""
+    if isinstance(exc, StoreError) and not isinstance(exc, UnreadableRunError):
+        return "the database refused the request; the log says why"
+    return str(exc) if isinstance(exc, CreditRefreshError) else "an unexpected error; see the log"
 
 
 def _logged(request: Request, function: str) -> AbstractContextManager[None]:

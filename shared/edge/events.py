@@ -1,7 +1,7 @@
-"""The one wrapper around every event function: what is delivered again later, and what is logged and dropped.
+"""The wrapper around every event function. It decides which events are delivered again and which are dropped.
 
-A CloudEvent function has no answer but its HTTP status: 2xx ends the event, anything else has it delivered again for
-up to a day. So only what a later try can mend may fail.
+An event function answers only with an HTTP status: 2xx ends the event, any other has it delivered again for up to a
+day. So it may fail only where a later try can succeed.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from shared.store.budget import Budget
 from shared.store.cost import Cost
 from shared.store.wire import Wire
 
-OWN_SECONDS_MAX = 30.0  # of a delivery, which ends after 60
-AGE_MAX = timedelta(days=1)  # an older event is about a day that is over
+OWN_SECONDS_MAX = 30.0  # budget of a delivery, which is cut off after 60 s
+AGE_MAX = timedelta(days=1)  # the day of an older event is over
 
 
 class BadEventError(CreditRefreshError):
-    """An event that can't be read, now or later."""
+    """The event can't be read, and no later try can change that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One delivery of an event: its payload, undecoded, and the context its service runs in."""
+    """One delivery of an event: its undecoded payload, and the context that its service runs in."""
 
     data: bytes
     context: Context
 
 
 def event_endpoint(handler: Callable[[Delivery], dict[str, Any]]) -> Callable[[CloudEvent], None]:
-    """Make an event function of a handler that turns a delivery into what is to be logged of it."""
+    """Make an event function from a handler that turns a delivery into the fields of its log line."""
 
     @wraps(handler)
     def receive(event: CloudEvent) -> None:
@@ -69,18 +69,30 @@ def _received(handler: Callable[[Delivery], dict[str, Any]], event: CloudEvent) 
         return
     cost = Cost()
     wire = Wire(instance.connection(), Budget.of(OWN_SECONDS_MAX), cost)
-    context = Context(instance.settings(), instance.plans(), wire, lambda: datetime.now(UTC), stopping)
-    told = handler(Delivery(_bytes(event.data), context))
-    logs.info(handler.__name__, "done", **told, reads=cost.reads, writes=cost.writes)
+    context = Context(instance.settings(), instance.plans(), wire, _clock(event), stopping)
+    summary = handler(Delivery(_bytes(event.data), context))
+    logs.info(handler.__name__, "done", **summary, reads=cost.reads, writes=cost.writes)
+
+
+def _clock(event: CloudEvent) -> Callable[[], datetime]:
+    """The clock of the delivery: the time, or, on the emulator, the event's attribute `asof`, which stands still."""
+    as_of = event.get("asof") if instance.settings().emulator_host else None
+    if as_of is None:
+        return lambda: datetime.now(UTC)
+    try:
+        fixed = datetime.fromisoformat(as_of).astimezone(UTC)
+    except ValueError:
+        raise BadEventError("its attribute asof is not a time like 2026-11-22T10:00:00Z") from None
+    return lambda: fixed
 
 
 def is_too_old(time: object, now: datetime) -> bool:
-    """True for an event that was told to be more than a day old; one that tells no time is new."""
+    """True for an event that says it is more than a day old. An event without a time counts as new."""
     try:
-        told = datetime.fromisoformat(str(time))
+        sent_at = datetime.fromisoformat(str(time))
     except ValueError:
         return False
-    return told.tzinfo is not None and now - told > AGE_MAX
+    return sent_at.tzinfo is not None and now - sent_at > AGE_MAX
 
 
 def _bytes(data: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""What an instance makes once, on first use, and shares between its threads."""
+"""Objects that an instance makes once, at first use, and shares between its threads."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TypeVar
 import google.auth
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 
+from shared import logs
 from shared.core.errors import SystemFailureError
 from shared.core.plans import PlanTable
 from shared.settings import Settings, read_plans, read_settings
@@ -21,7 +22,7 @@ T = TypeVar("T")
 
 
 def once(make: Callable[[], T]) -> Callable[[], T]:
-    """Call `make` at first use only, under a lock; if it raises, the next use tries again."""
+    """Call `make` at first use, under a lock, and keep the result. If it raises, the next use tries again."""
     lock = threading.Lock()
     made: list[T] = []
 
@@ -42,18 +43,21 @@ def settings() -> Settings:
 
 @once
 def plans() -> PlanTable:
-    return read_plans(settings())
+    table = read_plans(settings())
+    for warning in table.warnings:
+        logs.warning("plans_cost_more", warning)
+    return table
 
 
 @once
 def project() -> str:
-    """The project: the one that is set, else that of the credentials. Raises SystemFailureError if there is none."""
+    """The project in the settings, else the credentials' project. Raises SystemFailureError if there is none."""
     return settings().project_id or _project_of_credentials()
 
 
 @once
 def connection() -> Connection:
-    """The connection to the database. Raises SystemFailureError where no project or credentials can be found."""
+    """The connection to the database. Raises SystemFailureError without a project or credentials."""
     chosen = settings()
     database = f"projects/{project()}/databases/{chosen.database}"
     try:

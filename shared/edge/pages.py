@@ -7,38 +7,37 @@ import binascii
 import json
 from dataclasses import dataclass
 
-from shared.core.runs import Cursor
 from shared.edge.requests import RequestError
 from shared.store.job_documents import is_document_id
 
-NUMBER_MAX = 2**53  # whole numbers beyond it are not every JSON reader's
+NUMBER_MAX = 2**53  # many JSON readers lose precision beyond it
 
 
 @dataclass(frozen=True, slots=True)
 class PagePosition:
-    """Where a page begins: behind `after`, as the `number`-th of its chain."""
+    """The begin of a page: after the user `after`, as the `number`-th page of its chain."""
 
-    after: Cursor | None = None
+    after: str | None = None
     number: int = 1
 
     @classmethod
     def parse(cls, text: str | None) -> PagePosition:
-        """Read a cursor we gave out. Raises RequestError for any other text."""
+        """Read a cursor that we gave out. Raises RequestError for any other text."""
         if text is None:
             return cls()
         try:
             number, user_id = json.loads(base64.urlsafe_b64decode(text.encode()))
-            str(user_id).encode()  # a lone surrogate is no text to the database
+            str(user_id).encode()  # Firestore refuses lone surrogates
         except (ValueError, TypeError, binascii.Error, RecursionError):
             raise _bad_cursor() from None
         numbered = type(number) is int and 2 <= number <= NUMBER_MAX
         if not numbered or not isinstance(user_id, str) or not is_document_id(user_id):
             raise _bad_cursor()
-        return cls(Cursor(user_id), number)
+        return cls(user_id, number)
 
-    def next_cursor(self, after: Cursor) -> str:
-        """The cursor of the page behind `after`."""
-        return base64.urlsafe_b64encode(json.dumps([self.number + 1, after.user_id]).encode()).decode()
+    def next_cursor(self, after: str) -> str:
+        """The cursor of the page after that user."""
+        return base64.urlsafe_b64encode(json.dumps([self.number + 1, after]).encode()).decode()
 
 
 def _bad_cursor() -> RequestError:

@@ -30,10 +30,19 @@ class RequestError(CreditRefreshError):
         super().__init__(message)
 
 
+def check_path(environ: Mapping[str, str]) -> None:
+    """Refuse a path that begins with two slashes: a browser takes `//host/path` for an address on another host.
+
+    It is looked for in the WSGI environment, as `request.path` has one slash in any case. Raises RequestError.
+    """
+    if environ.get("PATH_INFO", "").startswith("//"):
+        raise RequestError(404, "not_found", "a path begins with one slash")
+
+
 def check_method(request: Request, methods: Sequence[str]) -> None:
     if request.method not in methods:
-        told = f"{request.method} is not possible here; use {' or '.join(methods)}"
-        raise RequestError(405, "method_not_allowed", told, headers={"Allow": ", ".join(methods)})
+        message = f"{request.method} is not possible here; use {' or '.join(methods)}"
+        raise RequestError(405, "method_not_allowed", message, headers={"Allow": ", ".join(methods)})
 
 
 def read_body(request: Request, kind: type[B], *, emulated: bool) -> B:
@@ -54,25 +63,32 @@ def _checked(read: Callable[[], B], *, emulated: bool) -> B:
     try:
         body = read()
     except ValidationError as exc:
-        raise _told(exc) from exc
+        raise _request_error(exc) from exc
     if body.as_of is not None and not emulated:
         raise RequestError(400, "as_of_refused", "asOf is honoured on the emulator only; leave it out", "asOf")
     return body
 
 
 def _read_bytes(request: Request) -> bytes:
-    too_large = RequestError(400, "body_too_large", f"the body is larger than {BODY_BYTES_MAX} bytes")
     if (request.content_length or 0) > BODY_BYTES_MAX:
-        raise too_large
+        raise body_too_large()
     data = bytearray()
     try:
         while chunk := request.stream.read(BODY_BYTES_MAX + 1 - len(data)):
             data += chunk
     except ClientDisconnected:
-        raise RequestError(400, "body_cut_off", "the body ended before its Content-Length") from None
+        raise body_cut_off() from None
     if len(data) > BODY_BYTES_MAX:
-        raise too_large
+        raise body_too_large()
     return bytes(data)
+
+
+def body_too_large() -> RequestError:
+    return RequestError(400, "body_too_large", f"the body is larger than {BODY_BYTES_MAX} bytes")
+
+
+def body_cut_off() -> RequestError:
+    return RequestError(400, "body_cut_off", "the body ended before its Content-Length")
 
 
 _CODES = {
@@ -90,13 +106,13 @@ _CODES = {
 }
 
 
-def _told(exc: ValidationError) -> RequestError:
+def _request_error(exc: ValidationError) -> RequestError:
     """The first problem found; its message never repeats the body."""
     problem = exc.errors(include_url=False, include_context=False, include_input=False)[0]
     code = _CODES.get(problem["type"], "wrong_type")
     field = ".".join(str(part) for part in problem["loc"])[:100] or None
     message = problem["msg"].removeprefix("Value error, ")[:300]
-    told = {"invalid_json": "the body is not JSON", "not_an_object": "the body must be a JSON object"}.get(
+    text = {"invalid_json": "the body is not JSON", "not_an_object": "the body must be a JSON object"}.get(
         code, message
     )
-    return RequestError(400, code, told if field is None else f"{field}: {told}", field)
+    return RequestError(400, code, text if field is None else f"{field}: {text}", field)

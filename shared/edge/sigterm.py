@@ -1,4 +1,4 @@
-"""Has the platform asked the instance to go? Functions run in threads, and only the main thread may handle signals."""
+"""SIGTERM: has the platform asked the instance to stop? Functions run in threads, which can't handle signals."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from typing import Any
 
 
 class Stopping:
-    """Set once SIGTERM has come.
+    """Set when SIGTERM has come.
 
-    gunicorn, which functions-framework runs, puts its own handler in place after our modules are imported: a method of
-    its worker, whose `alive` that handler clears. So there the worker is asked; under any other server our handler is
-    still the one, and runs what was there before it.
+    functions-framework runs gunicorn, which installs its own handler after our modules are imported. That handler is a
+    method of gunicorn's worker and clears the worker's `alive`, so there `alive` is read. Under any other server our
+    own handler is in place; it also calls the handler that was there before.
     """
 
     def __init__(self) -> None:
-        self._told = threading.Event()
+        self._asked = threading.Event()
 
     def is_set(self) -> bool:
         server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-        return self._told.is_set() or getattr(server, "alive", True) is False
+        return self._asked.is_set() or getattr(server, "alive", True) is False
 
     def watch(self) -> None:
-        """Handle SIGTERM from now on; in the main thread only, elsewhere this does nothing."""
+        """Handle SIGTERM from now on. Outside the main thread this does nothing."""
         if threading.current_thread() is not threading.main_thread():
             return
         before: Any = signal.getsignal(signal.SIGTERM)
 
         def on_sigterm(number: int, frame: FrameType | None) -> None:
-            self._told.set()
+            self._asked.set()
             if callable(before):
                 before(number, frame)
             elif before == signal.SIG_DFL:

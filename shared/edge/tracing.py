@@ -1,8 +1,8 @@
-"""Traces: the caller's ids on every log line, and a span a call where OpenTelemetry is configured.
+"""Traces: the caller's ids on every log line, and a span for each call where OpenTelemetry is configured.
 
-Spans are off unless `OTEL_EXPORTER_OTLP_ENDPOINT` (or `…_TRACES_ENDPOINT`) is set; nothing of OpenTelemetry is imported
-then. When it is set, the packages of `deploy/requirements-tracing.txt` must be part of the bundle; without them the
-instance says so once and goes on without spans.
+Spans are off unless `OTEL_EXPORTER_OTLP_ENDPOINT` (or `…_TRACES_ENDPOINT`) is set. While they are off, no package of
+OpenTelemetry is imported. When it is set, the bundle needs the packages of `deploy/requirements-tracing.txt`. Without
+them the instance logs one error and goes on without spans.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from shared.edge.instance import once
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 SERVICE_NAME = "credit-refresh"
-EXPORT_SECONDS_MAX = 3  # a collector that hangs delays an answer by so much
+EXPORT_SECONDS_MAX = 3  # how long a collector that hangs delays an answer
 
 # W3C: version, trace, span and flags, all in hexadecimal. Google's own: the span is decimal.
 _W3C = re.compile(r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-[0-9a-f](?P<flags>[0-9a-f])")
@@ -28,7 +28,7 @@ _GOOGLE = re.compile(r"(?P<trace>[0-9a-f]{32})(?:/(?P<span>[0-9]{1,20}))?(?:;o=(
 
 
 def trace_fields(headers: Headers, project: str | None) -> dict[str, Any]:
-    """The fields by which Cloud Logging joins a line to its request: trace, span, sampled, execution id."""
+    """The fields by which Cloud Logging finds a line's request: trace, span, sampled, execution id."""
     fields: dict[str, Any] = {}
     found = _W3C.match(headers.get("traceparent", ""))
     span = found["span"] if found else ""
@@ -46,7 +46,7 @@ def trace_fields(headers: Headers, project: str | None) -> dict[str, Any]:
 
 @contextmanager
 def span(name: str, headers: Headers) -> Iterator[None]:
-    """A span around a call, child of the caller's, if OpenTelemetry is configured; else nothing at all."""
+    """A span around a call, as a child of the caller's span. Does nothing unless OpenTelemetry is configured."""
     tracer = _tracer() if any(os.environ.get(variable) for variable in ENDPOINTS) else None
     if tracer is None:
         yield
@@ -61,7 +61,7 @@ def span(name: str, headers: Headers) -> Iterator[None]:
 
 @once
 def _tracer() -> Any | None:
-    """The instance's tracer. Spans leave as they end: between requests an instance has no processor to send them."""
+    """The instance's tracer. It sends each span as it ends, because an instance has no CPU between requests."""
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
         from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
@@ -70,7 +70,7 @@ def _tracer() -> Any | None:
     except ImportError as exc:
         logs.error(
             "tracing_unavailable",
-            f"{exc}; add deploy/requirements-tracing.txt to requirements.txt, or unset {ENDPOINTS[0]}",
+            f"{exc}; put deploy/requirements-tracing.txt in place of requirements.txt, or unset {ENDPOINTS[0]}",
         )
         return None
     resource = Resource.create({"service.name": os.environ.get("K_SERVICE", SERVICE_NAME)})

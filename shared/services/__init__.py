@@ -1,1 +1,1 @@
-"""The services: how a run is built, jobs are worked, a page is refreshed. The flow, without HTTP or protobuf."""
+"""The services: the flow from finding users to granting, without HTTP or protobuf."""

@@ -1,55 +1,44 @@
-"""The builder: pages through the users once and packs those who are due into jobs.
+"""The builder: reads each user at most once, decides who is due, and packs them into jobs.
 
-A flush is the checkpoint: the jobs of every user scanned so far are created, and the run's cursor moves behind them. It
-takes a Commit or more, each guarded by the run document, which tells after each who is in a job: all users up to its
-cursor, and those its marks name. A crash loses the scan since the last flush and nothing else; of two builders the
-second finds the run leased, and should the lease have ended, the first one's next Commit fails.
+It leases the day's run first. A second builder finds the run leased and goes home. A builder that is out of time
+flushes what it has found; the next call goes on from there.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime
 from typing import Any
 
 from shared import logs
-from shared.core.decision import Grant, decide
-from shared.core.errors import ConflictError, OutOfTimeError, StoreError, SystemFailureError
-from shared.core.jobs import Job, Snapshot, new_job_id
-from shared.core.outcomes import Outcome, OutcomeKind
-from shared.core.packing import Batch, Packer, Part, Place
-from shared.core.runs import (
-    Billed,
-    Cursor,
-    Findings,
-    Mark,
-    Run,
-    RunStatus,
-    Scan,
-    ScanCounts,
-    ScanRequest,
-    new_run,
-    resolve,
-)
+from shared.core.decision import Grant, Skip, decide
+from shared.core.errors import ConflictError, OutOfTimeError, StoreError, UserError
+from shared.core.mending import Mend, corrections_of, must_be_named
+from shared.core.outcomes import Outcome
+from shared.core.packing import SlotPosition
+from shared.core.periods import days_of_longest_period
+from shared.core.proof import Proof
+from shared.core.ranges import Cursor, RangeName, ScanRange, due, everybody, is_found_by_date
+from shared.core.runs import Billed, Run, RunStatus, Scan, ScanRequest, SettledUsers
+from shared.core.scan_choice import ADOPTION_FAILED, ScanPolicy, Step, few_users, new_run, next_step, proof_failed
 from shared.core.service_level import DayServed, remembered
-from shared.core.users import read_user, waiting_since
-from shared.services.context import LAST_WORD_SECONDS, Context, until_reserve
-from shared.services.grant import Granter, Purpose, Target, guarded, target_of
-from shared.services.reports import BuildReport, BuildStatus, Errors
-from shared.store.budget import Budget
+from shared.core.snapshots import snapshot_of
+from shared.core.users import stamp_of, waiting_since
+from shared.services.adopt import adopt_users
+from shared.services.context import Context, until_reserve
+from shared.services.find import Page, UserFinder
+from shared.services.flush import DueUser, Flusher, follow_up_entry
+from shared.services.grant import capture_user_error
+from shared.services.prove import count_up_to, prove
+from shared.services.reports import BuildReport, BuildStatus
 from shared.store.runs import StoredRun
 from shared.store.users import UserDocument
 from shared.store.values import get_instant
 
-HOUR = timedelta(hours=1)
-PAGE_SIZE = 8000  # users a query; larger pages are faster, until they hold the memory a flush is meant to bound
-PAGE_SHARE = 500  # users a query for each second of a call's time: short calls get past a page as well
-
-SCANNED, SKIPPED, FAILED = ScanCounts(1), ScanCounts(1, skipped=1), ScanCounts(1, failed=1)
+PAGE_SHARE = 500  # users a page for each second of a call's time: a short call gets past a page as well
+READ_TIME_SECONDS_MAX = 50 * 60  # the database serves reads of the past hour
 
 
 def build(context: Context, requested: ScanRequest, process_seconds: float) -> BuildReport:
@@ -57,18 +46,20 @@ def build(context: Context, requested: ScanRequest, process_seconds: float) -> B
     now = context.clock()
     run_id = context.schedule.day_of(now).isoformat()
     stored = context.runs().get(run_id)
-    if stored is not None and stored.run.is_completed and stored.run.covers(requested, context.fingerprint):
+    step = None if stored is None else next_step(stored.run, requested, scan_policy(context), now)
+    if stored is not None and step is not None and step.step is Step.DONE:
         return _report(stored.run, BuildStatus.COMPLETED)
-    if context.control().is_paused():
-        return BuildReport(run_id, BuildStatus.PAUSED, ScanCounts(), None, Errors())
+    state = context.control().look()
+    if state.paused:
+        return _report(stored.run, BuildStatus.PAUSED) if stored else _nothing(run_id, BuildStatus.PAUSED)
     if stored is not None and stored.run.is_leased(now):
         return _report(stored.run, BuildStatus.IN_PROGRESS)
     try:
-        leased = _lease(context, stored, requested, now)
+        leased = _lease(context, stored, requested, state.read_time_ns)
     except ConflictError:
         logs.info("build_beaten", "another builder leased the run first", runId=run_id)
-        return BuildReport(run_id, BuildStatus.IN_PROGRESS, ScanCounts(), None, Errors())
-    return Builder(context, leased, process_seconds).run()
+        return _nothing(run_id, BuildStatus.IN_PROGRESS)
+    return Builder(context, leased, requested, process_seconds).run()
 
 
 def preview(context: Context, requested: ScanRequest, process_seconds: float) -> BuildReport:
@@ -77,38 +68,85 @@ def preview(context: Context, requested: ScanRequest, process_seconds: float) ->
     day = context.schedule.day_of(now)
     previous = context.runs().latest_before(day.isoformat())
     run = replace(
-        new_run(day, requested, None if previous is None else previous.run, context.fingerprint, now),
+        new_run(day, requested, None if previous is None else previous.run, scan_policy(context), now),
         cursor=None,
         wrap_until=None,
+        read_time_ns=context.control().look().read_time_ns,
     )
-    return Builder(context, StoredRun(run, None), process_seconds, dry=True).run()
+    return Builder(context, StoredRun(run, None), requested, process_seconds, dry=True).run()
+
+
+def scan_policy(context: Context) -> ScanPolicy:
+    settings = context.settings
+    return ScanPolicy(context.fingerprint, settings.full_scan_days, settings.full_scan_below, settings.proof_tolerance)
+
+
+def _nothing(run_id: str, status: BuildStatus) -> BuildReport:
+    """The report of a call that has not looked at the run."""
+    return BuildReport(run_id, status)
 
 
 def _report(run: Run, status: BuildStatus) -> BuildReport:
-    return BuildReport(run.run_id, status, ScanCounts(), run.cursor, Errors())
+    cursor = None if status is BuildStatus.COMPLETED else run.cursor
+    return BuildReport(run.run_id, status, run.scan, run.scan_reason, cursor=cursor)
 
 
-def _lease(context: Context, stored: StoredRun | None, requested: ScanRequest, now: datetime) -> StoredRun:
+# Lease
+
+
+def _lease(context: Context, stored: StoredRun | None, requested: ScanRequest, read_time_ns: int) -> StoredRun:
     """Take the run: no other builder scans it until the lease ends. Raises ConflictError if one was first."""
-    token, until = uuid.uuid4().hex, now + context.lease
-    runs = context.runs()
-    if stored is not None:
-        run = stored.run
-        if not run.covers(requested, context.fingerprint):
-            scan = resolve(requested, run.last_full, context.fingerprint, run.day)
-            run = run.restarted(scan, context.fingerprint)
-        return _saved(context, stored, run.leased(token, until), [])
+    if stored is None:
+        return _begin(context, requested, read_time_ns)
+    run = _at_a_fresh_moment(stored.run, read_time_ns)
+    step = next_step(run, requested, scan_policy(context), context.clock())
+    if step.choice is not None:
+        run = _restart(context, run, step.choice.scan, step.choice.reason, read_time_ns)
+    return _save_leased(context, stored, run, [])
+
+
+def _begin(context: Context, requested: ScanRequest, read_time_ns: int) -> StoredRun:
+    now, runs = context.clock(), context.runs()
     day = context.schedule.day_of(now)
     previous = runs.latest_before(day.isoformat())
     before = None if previous is None else previous.run
-    history = () if before is None else _history(context, before, day)
-    run = replace(new_run(day, requested, before, context.fingerprint, now), history=history)
+    run = replace(
+        new_run(day, requested, before, scan_policy(context), now),
+        history=() if before is None else _read_history(context, before, day),
+        read_time_ns=read_time_ns,
+    )
     unfinished = previous is not None and previous.run.status is RunStatus.IN_PROGRESS
     beside = [runs.supersede_write(previous)] if previous is not None and unfinished else []
-    return _saved(context, StoredRun(run, None), run.leased(token, until), beside)
+    return _save_leased(context, StoredRun(run, None), run, beside)
 
 
-def _history(context: Context, previous: Run, today: date) -> Sequence[DayServed]:
+def _at_a_fresh_moment(run: Run, read_time_ns: int) -> Run:
+    """The run with a moment to read at that the database still serves."""
+    known = run.read_time_ns
+    if known is not None and 0 <= read_time_ns - known < READ_TIME_SECONDS_MAX * 1_000_000_000:
+        return run
+    return replace(run, read_time_ns=read_time_ns)
+
+
+def _restart(context: Context, run: Run, scan: Scan, reason: str, read_time_ns: int) -> Run:
+    """The run from the first user on. Who is settled is read at the moment at which users will be read."""
+    logs.info("build_restarted", reason, runId=run.run_id, scan=scan.value)
+    if reason == ADOPTION_FAILED:
+        return replace(run.adopting_marked(reason, context.fingerprint), read_time_ns=read_time_ns)
+    rollup = context.rollups().total(run.run_id, read_time_ns)
+    settled = SettledUsers(rollup["refreshedUsers"] + rollup["skippedUsers"], rollup["failedUsers"])
+    return replace(run.restarted(scan, reason, context.fingerprint, settled), read_time_ns=read_time_ns)
+
+
+def _save_leased(context: Context, stored: StoredRun, run: Run, beside: Sequence[Any]) -> StoredRun:
+    """The first write of a call. All that the call has cost so far goes with it."""
+    cost = context.wire.cost
+    billed = Billed(cost.reads, cost.writes + 1 + len(beside))
+    leased = run.leased(uuid.uuid4().hex, context.clock() + context.lease)
+    return context.runs().save(stored, leased.written(context.clock(), billed), beside)
+
+
+def _read_history(context: Context, previous: Run, today: date) -> Sequence[DayServed]:
     """How the days before were served. Jobs are settled until their day is two days past, so two are looked up anew."""
     days = {previous.day, *(entry.day for entry in previous.history[-1:])}
     rollups = context.rollups()
@@ -116,260 +154,255 @@ def _history(context: Context, previous: Run, today: date) -> Sequence[DayServed
     return remembered(previous.history, fresh, today)
 
 
-def _saved(context: Context, stored: StoredRun, run: Run, beside: Sequence[Any]) -> StoredRun:
-    """The first write of a call: all it has cost so far goes with it."""
-    cost = context.wire.cost
-    billed = Billed(cost.reads, cost.writes + 1 + len(beside))
-    return context.runs().save(stored, run.written(context.clock(), billed), beside)
+# Scan
 
 
 class Builder:
     """One call's scan of a leased run. `dry`: counts and writes nothing."""
 
-    def __init__(self, context: Context, stored: StoredRun, process_seconds: float, *, dry: bool = False) -> None:
+    def __init__(
+        self,
+        context: Context,
+        stored: StoredRun,
+        requested: ScanRequest,
+        process_seconds: float,
+        *,
+        dry: bool = False,
+    ) -> None:
         self._context = context
-        self._stored = stored
+        self._requested = requested
         self._dry = dry
+        self._policy = scan_policy(context)
         self._scan_budget = until_reserve(context.wire.budget, process_seconds)
-        self._page_size = min(PAGE_SIZE, max(1, int(process_seconds * PAGE_SHARE)))
+        self._page_users = min(context.limits.page_users, max(1, int(process_seconds * PAGE_SHARE)))
         self._now = context.clock()
         self._day = stored.run.day
-        self._day_start = context.schedule.day_start(self._day)
-        self._packer = Packer(context.settings.job_size, self._now)
+        self._flusher = Flusher(context, stored, dry=dry)
         self._cursor = stored.run.cursor
-        self._wrapped = stored.run.wrapped
-        self._marks = [mark for mark in stored.run.marks if mark.spread == context.schedule.spread]
+        self._names: Mapping[str, Mapping[str, Any]] = {}  # follow-up entries of users who are kept by name
+        self._ranges: Sequence[ScanRange] = ()
         self._paused = False
-        self._unsaved: Part | None = None  # taken from the packer, and not in a commit yet
-        self._flush_by = self._lease_half()
-        self._pending = _Findings()  # since the last flush
-        self._flushed = _Findings()
-        self._told = Billed(context.wire.cost.reads, context.wire.cost.writes)  # what the run document knows of
+
+    @property
+    def _run(self) -> Run:
+        return self._flusher.stored.run
+
+    @_run.setter
+    def _run(self, run: Run) -> None:
+        """Changed in memory; the next flush writes it."""
+        self._flusher.stored = replace(self._flusher.stored, run=run)
 
     def run(self) -> BuildReport:
         try:
-            with logs.context(runId=self._stored.run.run_id):
-                return self._scan()
+            with logs.context(runId=self._run.run_id):
+                return self._prove_and_scan()
         except ConflictError:
             logs.warning("build_beaten", "the lease ended and another builder took the run over")
             return self._answer(BuildStatus.IN_PROGRESS)
         except OutOfTimeError:
-            self._keep_what_was_scanned()
+            self._keep_what_was_found()
             return self._answer(BuildStatus.IN_PROGRESS)
         except StoreError:
-            self._keep_what_was_scanned()
+            self._keep_what_was_found()
             raise
 
-    def _scan(self) -> BuildReport:
-        take = self._adopt if self._stored.run.scan is Scan.ADOPT and not self._dry else self._queue
-        for page, more in self._pages():
-            take(page)
-            if self._flush_by.remaining_seconds == 0:
+    def _prove_and_scan(self) -> BuildReport:
+        named = self._read_named()
+        self._prove(named)
+        if self._run.is_completed:
+            self._flusher.flush(self._cursor, Run.released)
+            return self._answer(BuildStatus.COMPLETED)
+        return self._scan(named)
+
+    def _read_named(self) -> list[UserDocument]:
+        """The users who are kept by name, as they are now."""
+        run = self._run
+        if run.names_from is None:
+            return []
+        entries = self._context.follow_up().read(*run.names_from)
+        self._names = {str(entry["userId"]): entry for entry in entries if entry.get("named") is True}
+        if run.reads_everybody_by_id:
+            return []
+        return self._context.users().read_at(list(self._names), self._read_time_ns)
+
+    @property
+    def _read_time_ns(self) -> int:
+        assert self._run.read_time_ns is not None, "a leased run has its moment"
+        return self._run.read_time_ns
+
+    def _prove(self, named: Sequence[UserDocument]) -> None:
+        """Count once more, if the proof is open; a scan that can't be trusted becomes one of everybody."""
+        run, tolerance = self._run, self._policy.proof_tolerance
+        proof = run.proof or Proof()
+        is_wanted = self._requested is ScanRequest.AUTO and run.scan is Scan.DUE
+        if not is_wanted or not proof.is_due(self._now, tolerance):
+            return
+        below = self._policy.full_scan_below
+        moment = self._context.control().look().read_time_ns if proof.differences else self._read_time_ns
+        if run.proof is None and below and count_up_to(self._context, below + 1, moment) <= below:
+            self._read_everybody(few_users(below))
+            return
+        proof = prove(self._context, proof, named, moment)
+        self._run = run.proved(proof, tolerance)
+        if proof.has_failed(tolerance):
+            self._read_everybody(proof_failed(proof))
+
+    def _read_everybody(self, reason: str) -> None:
+        """Make the run one of everybody: a restart, if it has queued somebody already."""
+        run = self._run
+        if run.cursor is None and run.counts.scanned == 0 and not run.is_completed:
+            self._run = run.reading_everybody(reason)
+        else:
+            moment = self._context.control().look().read_time_ns
+            self._run = _restart(self._context, run, Scan.ALL, reason, moment)
+        self._cursor = None
+
+    def _scan(self, named: Sequence[UserDocument]) -> BuildReport:
+        self._ranges = self._choose_ranges()
+        finder = UserFinder(self._context, self._ranges, self._page_users, self._read_time_ns, named)
+        for page in finder.pages(self._cursor):
+            self._take(page)
+            if self._flusher.is_due or (page.range.is_odd and page.users):
                 self._flush()
             # Every call gets past one page at least, so that calls out of time add up to a run.
-            if page and more and self._must_stop:
-                self._flush(Run.released)
+            if page.users and page.more and self._must_stop:
+                self._flusher.flush(self._cursor, Run.released)
                 return self._answer(BuildStatus.PAUSED if self._paused else BuildStatus.IN_PROGRESS)
-        self._flush(lambda run: run.completed(self._now))
+        self._flusher.flush(self._cursor, lambda run: run.completed(self._now, self._policy.proof_tolerance))
         return self._answer(BuildStatus.COMPLETED)
+
+    def _choose_ranges(self) -> Sequence[ScanRange]:
+        if self._run.reads_everybody_by_id:
+            return everybody(self._run.wrap_until)
+        plans = self._context.plans
+        return due(self._day, days_of_longest_period(plans), plans.low_below)
 
     @property
     def _must_stop(self) -> bool:
         return self._paused or self._context.stopping.is_set() or self._scan_budget.remaining_seconds == 0
 
-    # Reading
-
-    def _pages(self) -> Iterator[tuple[list[UserDocument], bool]]:
-        """Page after page to the last user; then, where the scan began in the middle, from the first user to there.
-
-        With each, whether there are more.
-        """
-        until = self._stored.run.wrap_until
-        if until is None or not self._wrapped:
-            for page, more in self._pages_between(None):
-                yield page, more or until is not None
-        if until is not None:
-            self._cursor = self._cursor if self._wrapped else None
-            self._wrapped = True
-            yield from self._pages_between(until)
-
-    def _pages_between(self, until: str | None) -> Iterator[tuple[list[UserDocument], bool]]:
-        """Pages from the cursor on; the next is fetched while the last is worked on."""
-        with ThreadPoolExecutor(1) as ahead:
-            page = self._page(self._cursor, until)
-            while len(page) == self._page_size:
-                following = ahead.submit(self._page, self._cursor_at(page[-1]), until)
-                yield page, True
-                page = following.result()
-            yield page, False
-
-    def _page(self, after: Cursor | None, until: str | None) -> list[UserDocument]:
-        users = self._context.users()
-        if self._stored.run.scan is Scan.DUE:
-            return users.due_page(self._day, after, self._page_size)
-        return users.page(after, until, self._page_size)
-
-    def _cursor_at(self, document: UserDocument) -> Cursor:
-        due = self._stored.run.scan is Scan.DUE
-        return Cursor(document.user_id, document.raw.stamp["dueOn"] if due else None)
-
-    # Deciding
-
-    def _queue(self, page: Sequence[UserDocument]) -> None:
-        """Pack those who are due; flush whenever the packer is full."""
-        for document in page:
-            self._cursor = self._cursor_at(document)
-            marks = [mark for mark in self._marks if mark.has_scanned(self._cursor, wrapped=self._wrapped)]
-            if any(mark.has_queued(self._place(document.user_id)) for mark in marks):
-                continue
-            found = guarded(document.user_id, lambda: self._sifted(document))  # noqa: B023 (called at once)
-            if isinstance(found, Snapshot):
-                self._pack(document, found)
-            if not marks:  # else it was counted when the flush began that left the mark
-                self._pending.count(found)
-            if self._packer.is_full:
+    def _take(self, page: Page) -> None:
+        if self._run.scan is Scan.ADOPT and not self._dry:
+            self._adopt(page)
+            return
+        for user in page.users:
+            self._cursor = page.cursor_at(user)
+            if not self._is_elsewhere(page.range, user):
+                self._decide(user)
+            if self._flusher.is_due:
                 self._flush()
 
-    def _place(self, user_id: str) -> Place:
-        return Place(self._context.schedule.slot_start(self._day, user_id), user_id)
+    def _is_elsewhere(self, each: ScanRange, user: UserDocument) -> bool:
+        """True for a user whom another range of this scan reads, so that nobody is counted twice."""
+        if each.name is RangeName.NAMED or self._run.scan is not Scan.DUE:
+            return False
+        if user.user_id in self._names:
+            return True
+        if each.name is not RangeName.BY_BALANCE:
+            return False
+        stamp = stamp_of(user.raw) or {}
+        return is_found_by_date(stamp.get("dueOn"), self._ranges)
 
-    def _sifted(self, document: UserDocument) -> Snapshot | None:
+    # Decide
+
+    def _decide(self, user: UserDocument) -> None:
+        """Queue a user who is due, mend the stamp of one who is not, name one who fails."""
+        checkpoints = self._checkpoints_at(self._cursor)
+        found = capture_user_error(user.user_id, lambda: self._judge(user))
+        if isinstance(found, DueUser) and self._must_adopt(user.user_id):
+            found = adopt_users(self._context, [user], self._day)[0]
+        if isinstance(found, DueUser):
+            position = self._position_of(user.user_id)
+            if not any(checkpoint.has_queued(position) for checkpoint in checkpoints):
+                self._flusher.queue(position, found.snapshot, self._due_at(position, user))
+        if not checkpoints:  # else the flush that left the checkpoint has counted the user
+            self._flusher.count(found, self._follow_up(user, found))
+
+    def _checkpoints_at(self, cursor: Cursor | None) -> list[Any]:
+        spread = self._context.schedule.spread
+        return [
+            checkpoint
+            for checkpoint in self._run.checkpoints
+            if checkpoint.spread == spread and cursor is not None and checkpoint.has_scanned(cursor)
+        ]
+
+    def _must_adopt(self, user_id: str) -> bool:
+        """True for a user kept by name whom an adoption could not stamp."""
+        return not self._dry and self._names.get(user_id, {}).get("adopt") is True
+
+    def _judge(self, user: UserDocument) -> DueUser | None:
         """What the job is to carry of a due user; None for one with nothing to do. Raises UserError."""
-        user = read_user(document.raw, self._context.schedule.zone)
-        decision = decide(user, self._context.plans, self._day, None)
-        if user is None or not isinstance(decision, Grant):
+        found: Any = None
+        read = None
+        try:
+            read = self._context.read_user(user.raw)
+            if read is not None:
+                found = decide(read, self._context.plans, self._day, None)
+        except UserError as exc:
+            found = exc
+        if read is not None and isinstance(found, Grant | Skip) and found.changes_period:
+            return DueUser(snapshot_of(user.update_time_ns, read, self._context.plans, self._day))
+        self._mend(user, found)
+        if isinstance(found, UserError):
+            raise found
+        return None
+
+    def _mend(self, user: UserDocument, found: object) -> None:
+        corrections = corrections_of(user.raw, found, self._day)
+        if corrections:
+            self._flusher.mend(Mend(user.user_id, user.update_time_ns, corrections))
+
+    def _follow_up(self, user: UserDocument, found: object) -> Mapping[str, Any] | None:
+        """The entry of a user who fails. A user who is kept by name stays so until the stamp is a map again."""
+        if not isinstance(found, Outcome) or found.code is None:
             return None
-        return Snapshot(document.update_time_ns, user.balance, user.plan, user.periods.get(decision.plan), user.anchor)
+        earlier = self._names.get(user.user_id, {})
+        stamp = stamp_of(user.raw) or {}
+        since = earlier.get("since") or stamp.get("dueOn") or self._day.isoformat()
+        adopt = earlier.get("adopt") is True or self._run.scan is Scan.ADOPT
+        return follow_up_entry(found, str(since), named=must_be_named(user.raw), adopt=adopt)
 
-    def _pack(self, document: UserDocument, snapshot: Snapshot) -> None:
-        place = self._place(document.user_id)
-        due_at = None
-        if place.slot < self._now:
-            default, updated_at = self._context.plans.default, get_instant(document.update_time_ns)
-            due_at = min(self._now, max(place.slot, waiting_since(document.raw, updated_at, default)))
-        self._packer.add(place, snapshot, due_at)
+    def _position_of(self, user_id: str) -> SlotPosition:
+        return SlotPosition(self._context.schedule.slot_start(self._day, user_id), user_id)
 
-    def _adopt(self, page: Sequence[UserDocument]) -> None:
+    def _due_at(self, position: SlotPosition, user: UserDocument) -> datetime | None:
+        """Since when a user waits whose slot has passed; None for one whose slot is to come."""
+        if position.slot >= self._now:
+            return None
+        waiting = waiting_since(user.raw, get_instant(user.update_time_ns), self._context.plans)
+        return min(self._now, max(position.slot, waiting))
+
+    def _adopt(self, page: Page) -> None:
         """Stamp the current period of everybody on the page, granting nothing; then checkpoint."""
-        sifted = [target_of(self._context, document) for document in page]
-        granter = Granter(self._context, self._context.wire, Purpose("adopt", self._day, adopting=True))
-        outcomes = granter.refresh([target for target in sifted if isinstance(target, Target)])
-        if any(outcome.kind is OutcomeKind.RETRY for outcome in outcomes):
-            # Passed over, they would be granted by the next scan of everybody.
-            raise SystemFailureError("some users can't be adopted at the moment; call again to go on from here")
-        outcomes += [outcome for outcome in sifted if isinstance(outcome, Outcome)]
-        for outcome in outcomes:
-            self._pending.count(outcome)
-        if page:
-            self._cursor = self._cursor_at(page[-1])
+        users = {user.user_id: user for user in page.users if self._is_to_be_adopted(user)}
+        for outcome in adopt_users(self._context, list(users.values()), self._day):
+            self._flusher.count(outcome, self._follow_up(users[outcome.user_id], outcome))
+        if page.users:
+            self._cursor = page.cursor_at(page.users[-1])
         self._flush()
 
-    # Writing
+    def _is_to_be_adopted(self, user: UserDocument) -> bool:
+        """Everybody; of an adoption made again, those alone whom the first one could not stamp."""
+        if not self._run.adopts_marked:
+            return True
+        is_marked = (stamp_of(user.raw) or {}).get("adopt") is True
+        return is_marked or self._names.get(user.user_id, {}).get("adopt") is True
 
-    def _flush(self, ended: Callable[[Run], Run] | None = None) -> None:
-        """The checkpoint: create the jobs of everybody held, move the cursor and extend the lease, or end it."""
-        while True:
-            part = self._unsaved = self._unsaved or self._packer.take()
-            found = self._pending.with_jobs(part, self._day_start, created=not self._dry)
-            if not self._dry:
-                self._save(part, found, ended or self._extended)
-            self._flushed.add(found)
-            self._pending, self._unsaved = _Findings(), None
-            if self._packer.is_empty:
-                break
-        if ended is None and not self._dry:
-            self._paused = self._context.control().is_paused()
+    # Flush
 
-    def _save(self, part: Part, found: _Findings, ended: Callable[[Run], Run]) -> None:
-        """One Commit of a flush; with the last one the flush has `ended`."""
-        run = self._stored.run.found(found.as_findings())
-        if self._packer.is_empty:
-            run = ended(run.advanced(self._cursor, wrapped=self._wrapped))
-        else:
-            run = self._extended(run.marked(self._mark(part)))
-        cost = self._context.wire.cost
-        billed = Billed(cost.reads - self._told.reads, cost.writes - self._told.writes + 1 + len(part.batches))
-        run = run.written(self._context.clock(), billed)
-        wire = self._context.wire.insisting()
-        wire = wire.within(wire.budget.longer_by(LAST_WORD_SECONDS))
-        jobs = self._context.jobs(wire)
-        creates = [jobs.create_write(self._job(run, n, batch), batch.snapshots) for n, batch in enumerate(part.batches)]
-        self._stored = self._context.runs(wire).save(self._stored, run, creates)
-        self._told += billed
-        self._flush_by = self._lease_half()
-        logs.info("build_flushed", f"{len(creates)} jobs created", jobs=len(creates))
+    def _flush(self) -> None:
+        self._flusher.flush(self._cursor)
+        if not self._dry:
+            self._paused = self._context.control().look().paused
 
-    def _mark(self, part: Part) -> Mark:
-        assert self._cursor is not None, "a flush of several commits holds users"
-        assert part.last is not None
-        return Mark(self._cursor, self._wrapped, part.last, self._context.schedule.spread)
-
-    def _extended(self, run: Run) -> Run:
-        return replace(run, lease_until=self._context.clock() + self._context.lease)
-
-    def _job(self, run: Run, number: int, batch: Batch) -> Job:
-        # The token tells it from a job of a run document that somebody deleted to have the day scanned again.
-        job_id = new_job_id(run.run_id, f"{run.flushes:05d}-{number:03d}", run.token[:6])
-        return Job(
-            job_id=job_id,
-            root_id=job_id,
-            run_id=run.run_id,
-            day=self._day,
-            scheduled_for=batch.scheduled_for,
-            visible_at=batch.scheduled_for,
-            due_at=batch.due_at,
-            user_ids=batch.user_ids,
-            max_attempts=self._context.settings.max_attempts,
-            created_at=self._context.clock(),
-            fingerprint=self._context.fingerprint,
-        )
-
-    def _keep_what_was_scanned(self) -> None:
+    def _keep_what_was_found(self) -> None:
         """Flush, so that it is not read and billed again, and let the next builder begin at once."""
         try:
-            self._flush(Run.released)
+            self._flusher.flush(self._cursor, Run.released)
         except StoreError as exc:
             logs.warning("build_not_kept", f"scanned again from the last checkpoint, once the lease has ended: {exc}")
 
-    def _lease_half(self) -> Budget:
-        return Budget.of(self._context.settings.lease_seconds / 2)
-
     def _answer(self, status: BuildStatus) -> BuildReport:
+        run, found = self._run, self._flusher.flushed
         cursor = None if status is BuildStatus.COMPLETED else self._cursor
-        return BuildReport(self._stored.run.run_id, status, self._flushed.counts, cursor, self._flushed.errors)
-
-
-@dataclass(slots=True)
-class _Findings:
-    """What the scan made of some users."""
-
-    counts: ScanCounts = field(default_factory=ScanCounts)
-    errors: Errors = field(default_factory=Errors)
-    errors_by_code: Counter[str] = field(default_factory=Counter)
-    planned_by_hour: Counter[int] = field(default_factory=Counter)
-
-    def count(self, found: Snapshot | Outcome | None) -> None:
-        """Count a user as scanned, and as skipped or failed; who is due is counted as queued with its job."""
-        if isinstance(found, Snapshot):
-            self.counts += SCANNED
-        elif found is None or found.code is None:
-            self.counts += SKIPPED
-        else:
-            self.counts += FAILED
-            self.errors.add([found.as_error()])
-            self.errors_by_code[found.code] += 1
-
-    def with_jobs(self, part: Part, day_start: datetime, *, created: bool) -> _Findings:
-        """… and what became of it in one commit."""
-        jobs = ScanCounts(queued=part.users, jobs_created=len(part.batches) if created else 0)
-        hours = Counter[int]()
-        for batch in part.batches:
-            hours[(batch.scheduled_for - day_start) // HOUR] += len(batch.user_ids)
-        return _Findings(self.counts + jobs, self.errors, self.errors_by_code, hours)
-
-    def add(self, other: _Findings) -> None:
-        self.counts += other.counts
-        self.errors.merge(other.errors)
-
-    def as_findings(self) -> Findings:
-        return Findings(self.counts, self.errors.shown, self.errors_by_code, self.planned_by_hour)
+        return BuildReport(run.run_id, status, run.scan, run.scan_reason, found.counts, cursor, found.errors)

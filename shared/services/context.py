@@ -12,9 +12,12 @@ from typing import Protocol
 from shared.core.plans import PlanTable
 from shared.core.retries import Draw
 from shared.core.schedule import Schedule
+from shared.core.users import RawUser, User, read_user
+from shared.services.limits import LIMITS, Limits
 from shared.settings import Settings
 from shared.store.budget import Budget
 from shared.store.control import ControlStore
+from shared.store.follow_up import FollowUpStore
 from shared.store.job_views import JobViews
 from shared.store.jobs import JobStore
 from shared.store.rollups import RollupStore
@@ -25,7 +28,7 @@ from shared.store.wire import Wire
 # The part of a budget kept for what was begun: the last flush, the settling of claimed jobs.
 RESERVE_SHARE = 0.25
 RESERVE_SECONDS_MAX = 5.0
-LAST_WORD_SECONDS = 2.0  # beyond the budget, to hand back a claim or release a lease
+GRACE_PERIOD_SECONDS = 2.0  # beyond the budget, to hand back a claim or release a lease
 
 
 class Stopping(Protocol):
@@ -44,6 +47,7 @@ class Context:
     clock: Callable[[], datetime]
     stopping: Stopping = field(default_factory=threading.Event)
     draw: Draw = random.random
+    limits: Limits = LIMITS
 
     @property
     def schedule(self) -> Schedule:
@@ -51,12 +55,17 @@ class Context:
 
     @property
     def fingerprint(self) -> str:
-        """Changes when plans, zone or window do."""
-        return f"{self.plans.fingerprint}/{self.schedule.fingerprint}"
+        """Changes with everything that a decision or a scan depends on: plans, schedule, collection, field names."""
+        fields, sign_up = user_fields(self.settings).fingerprint, self.settings.sign_up
+        return f"{self.plans.fingerprint}/{self.schedule.spread}/{fields}/{sign_up}"
 
     @property
     def lease(self) -> timedelta:
         return timedelta(seconds=self.settings.lease_seconds)
+
+    def read_user(self, raw: RawUser) -> User | None:
+        """The user of a document; None if it is not part of the system. Raises UserError."""
+        return read_user(raw, self.schedule.zone, given_at_sign_up=self.settings.sign_up == "stamp")
 
     def users(self, wire: Wire | None = None) -> UserStore:
         return UserStore(wire or self.wire, user_fields(self.settings))
@@ -67,6 +76,9 @@ class Context:
 
     def runs(self, wire: Wire | None = None) -> RunStore:
         return RunStore(wire or self.wire, self.settings.collection_prefix)
+
+    def follow_up(self, wire: Wire | None = None) -> FollowUpStore:
+        return FollowUpStore(wire or self.wire, self.settings.collection_prefix)
 
     def job_views(self) -> JobViews:
         return JobViews(self.wire, self.settings.collection_prefix)
@@ -84,9 +96,11 @@ def user_fields(settings: Settings) -> UserFields:
         tuple(settings.balance_field.split(".")),
         tuple(settings.plan_field.split(".")),
         tuple(settings.stamp_field.split(".")),
+        tuple(settings.created_at_field.split(".")),
+        tuple(settings.purchased_field.split(".")) if settings.purchased_field else None,
     )
 
 
 def until_reserve(budget: Budget, seconds: float) -> Budget:
     """The time in which something new may be begun, of a budget of so many seconds."""
-    return budget.longer_by(-min(RESERVE_SECONDS_MAX, seconds * RESERVE_SHARE))
+    return budget.shifted_by(-min(RESERVE_SECONDS_MAX, seconds * RESERVE_SHARE))

@@ -12,22 +12,21 @@ from datetime import date, datetime
 from typing import TypeVar
 
 from shared import logs
-from shared.core.decision import Decision, Grant, Landed, Skip, SkipReason, decide
-from shared.core.errors import StoreError, SystemFailureError, UserError
+from shared.core.decision import AlreadyApplied, Decision, Grant, Skip, SkipReason, decide, decide_adoption
+from shared.core.errors import StoreError, SystemFailureError, UserError, UserErrorCode
+from shared.core.mending import Mend, corrections_of
 from shared.core.outcomes import Outcome
-from shared.core.users import User, read_user
+from shared.core.users import User
 from shared.services.context import Context
-from shared.store.users import StampWrite, UserDocument, UserStore, WriteStatus
+from shared.store.users import StampFieldsWrite, StampWrite, UserDocument, UserStore, WriteStatus
 from shared.store.wire import Wire
 
 T = TypeVar("T")
-Instead = Callable[[str], Outcome]  # what to make of a user who would be granted
-
-ROUNDS_MAX = 5  # a document that changes faster than this is left to a retry
+OutcomeInstead = Callable[[str], Outcome]  # what to make of a user who would be granted
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Candidate:
     """A user to refresh, with what is known of its document; `user` None with an update time: it has no balance."""
 
     user_id: str
@@ -40,120 +39,159 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Purpose:
+class GrantRequest:
     """On whose behalf users are granted: the root job's id and the day.
 
-    `adopting`: stamp the period, grant nothing. `instead`: what to make of those who would be granted; then nothing
-    is written, and only what landed before is found.
+    `adopting`: stamp the period and grant nothing. `outcome_instead`: the outcome of users who would be granted. With
+    it nothing is written, and only grants that landed before are found.
     """
 
     job_id: str
     day: date
     adopting: bool = False
-    instead: Instead | None = None
+    outcome_instead: OutcomeInstead | None = None
 
 
 class Granter:
-    """Refreshes targets to the end, whatever happens to their documents meanwhile."""
+    """Refreshes candidates to the end, whatever happens to their documents meanwhile."""
 
-    def __init__(self, context: Context, wire: Wire, purpose: Purpose) -> None:
+    def __init__(self, context: Context, wire: Wire, request: GrantRequest) -> None:
         self._context = context
         self._wire = wire
         self._users: UserStore = context.users(wire)
-        self._purpose = purpose
+        self._request = request
         self._outcomes: dict[str, Outcome] = {}
-        self._reasons: dict[str, tuple[str, str]] = {}  # why a user has to be tried again: code and message
+        self._reasons: dict[str, tuple[UserErrorCode, str]] = {}  # why a user has to be tried again: code and message
         self._must_wait = False
+        self._candidates = 0
         self.conflicts = 0
 
-    def refresh(self, targets: Sequence[Target]) -> list[Outcome]:
-        """One outcome a target. Raises SystemFailureError when the database can't be reached."""
-        pending = list(targets)
-        for number in range(1, ROUNDS_MAX + 1):
+    def refresh(self, candidates: Sequence[Candidate]) -> list[Outcome]:
+        """One outcome a candidate. Raises SystemFailureError when the database can't be reached."""
+        pending, self._candidates = list(candidates), len(candidates)
+        for number in range(1, self._context.limits.grant_rounds + 1):
             known, now = self._read(pending), self._context.clock()
-            pending = self._write([write for target in known if (write := self._decided(target, now)) is not None])
+            pending = self._write(
+                [write for candidate in known if (write := self._decided(candidate, now)) is not None]
+            )
             if not pending:
                 break
             if self._must_wait:
                 self._wire.back_off(number)
-        for target in self._read(pending):  # the last write may have landed, its reply lost
-            self._decided(target, now, self._left_to_a_retry)
-        return [self._outcomes[target.user_id] for target in targets]
+        for candidate in self._read(pending):  # the last write may have landed, its reply lost
+            self._decided(candidate, now, self._left_to_a_retry)
+        return [self._outcomes[candidate.user_id] for candidate in candidates]
 
-    def _read(self, targets: Sequence[Target]) -> list[Target]:
-        """The targets with what their documents say now; those that are gone or can't be read are settled."""
-        unread = [target.user_id for target in targets if target.must_be_read]
+    def mend(self, mends: Sequence[Mend]) -> None:
+        """Write the corrections. Whoever changed since is read and judged again; what is left the next scan finds."""
+        writes = [StampFieldsWrite(mend.user_id, mend.update_time_ns, mend.corrections) for mend in mends]
+        for _ in range(self._context.limits.grant_rounds):
+            results = self._users.write_stamp_fields(writes)
+            changed = [
+                write.user_id
+                for write, result in zip(writes, results, strict=True)
+                if result.status is WriteStatus.CHANGED
+            ]
+            if not changed:
+                return
+            documents = self._users.read(changed).values()
+            writes = [write for each in documents if isinstance(each, UserDocument) and (write := self._mend(each))]
+
+    def _mend(self, document: UserDocument) -> StampFieldsWrite | None:
+        """The write that puts a stamp right by what the document says now; None if it is right."""
+        found: User | Decision | UserError | None
+        try:
+            found = self._context.read_user(document.raw)
+            if found is not None:
+                found = decide(found, self._context.plans, self._request.day, None)
+        except UserError as exc:
+            found = exc
+        corrections = corrections_of(document.raw, found, self._request.day)
+        return StampFieldsWrite(document.user_id, document.update_time_ns, corrections) if corrections else None
+
+    def _read(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """The candidates with what their documents say now; those that are gone or can't be read are settled."""
+        unread = [candidate.user_id for candidate in candidates if candidate.must_be_read]
         if not unread:
-            return list(targets)
+            return list(candidates)
         documents = self._users.read(unread)
-        known = [target for target in targets if not target.must_be_read]
+        known = [candidate for candidate in candidates if not candidate.must_be_read]
         for user_id in unread:
             document = documents.get(user_id)
             if document is None:
                 self._settle(Outcome.skipped(user_id, SkipReason.DELETED))
             elif isinstance(document, SystemFailureError):
-                self._settle(Outcome.retry(user_id, "read_failed", str(document)))
+                self._settle(Outcome.retry(user_id, UserErrorCode.READ_FAILED, str(document)))
             elif isinstance(document, StoreError):
-                self._settle(Outcome.failed(user_id, "read_rejected", str(document)))
+                self._settle(Outcome.failed(user_id, UserErrorCode.READ_REJECTED, str(document)))
             else:
                 known += self._checked(document)
         return known
 
-    def _checked(self, document: UserDocument) -> list[Target]:
-        target = target_of(self._context, document)
-        if isinstance(target, Target):
-            return [target]
-        self._settle(target)
+    def _checked(self, document: UserDocument) -> list[Candidate]:
+        candidate = candidate_of(self._context, document)
+        if isinstance(candidate, Candidate):
+            return [candidate]
+        self._settle(candidate)
         return []
 
-    def _decided(self, target: Target, now: datetime, instead: Instead | None = None) -> StampWrite | None:
-        """The write a target needs; None once it is settled without one."""
-        instead = instead or self._purpose.instead
-        match guarded(target.user_id, lambda: self._decide(target)):
-            case Grant() if instead is not None:
-                self._settle(instead(target.user_id))
+    def _decided(
+        self, candidate: Candidate, now: datetime, outcome_instead: OutcomeInstead | None = None
+    ) -> StampWrite | None:
+        """The write a candidate needs; None once it is settled without one."""
+        outcome_instead = outcome_instead or self._request.outcome_instead
+        match capture_user_error(candidate.user_id, lambda: self._decide(candidate)):
+            case Grant() | Skip(stamp=Grant()) if outcome_instead is not None:
+                self._settle(outcome_instead(candidate.user_id))
             case Grant() as grant:
-                return self._stamp_write(target, grant, now)
+                return self._stamp_write(candidate, grant, now)
+            case Skip(stamp=Grant() as stamp):
+                return self._stamp_write(candidate, stamp, now, adopting=True)
             case Skip(reason):
-                self._settle(Outcome.skipped(target.user_id, reason))
-            case Landed(before, after):
-                self._settle(Outcome.refreshed(target.user_id, before, after))
+                self._settle(Outcome.skipped(candidate.user_id, reason))
+            case AlreadyApplied(before, after):
+                self._settle(Outcome.refreshed(candidate.user_id, before, after))
             case Outcome() as failed:
                 self._settle(failed)
         return None
 
-    def _decide(self, target: Target) -> Decision:
-        return decide(target.user, self._context.plans, self._purpose.day, self._purpose.job_id)
+    def _decide(self, candidate: Candidate) -> Decision:
+        if self._request.adopting:
+            return decide_adoption(candidate.user, self._context.plans, self._request.day)
+        return decide(candidate.user, self._context.plans, self._request.day, self._request.job_id)
 
-    def _stamp_write(self, target: Target, grant: Grant, now: datetime) -> StampWrite:
+    def _stamp_write(self, candidate: Candidate, grant: Grant, now: datetime, *, adopting: bool = False) -> StampWrite:
         return StampWrite(
-            user_id=target.user_id,
-            update_time_ns=target.update_time_ns or 0,
+            user_id=candidate.user_id,
+            update_time_ns=candidate.update_time_ns or 0,
             grant=grant,
-            job_id=self._purpose.job_id,
+            job_id=self._request.job_id,
             refreshed_at=now,
-            next_at=self._context.schedule.slot_start(grant.period.end, target.user_id),
-            adopting=self._purpose.adopting,
+            next_at=self._context.schedule.slot_start(grant.period.end, candidate.user_id),
+            adopting=adopting,
         )
 
-    def _write(self, writes: Sequence[StampWrite]) -> list[Target]:
+    def _write(self, writes: Sequence[StampWrite]) -> list[Candidate]:
         """Make the writes; whoever's is not made is returned, to be read and decided again."""
         again = []
         self._must_wait = False
-        for write, result in zip(writes, self._users.write(writes), strict=True):
+        for write, result in zip(writes, self._users.write(writes, self._candidates), strict=True):
             match result.status:
                 case WriteStatus.WRITTEN:
                     self._settle(self._written(write))
                 case WriteStatus.REJECTED:
-                    self._settle(Outcome.failed(write.user_id, "write_rejected", result.message))
+                    self._settle(Outcome.failed(write.user_id, UserErrorCode.WRITE_REJECTED, result.message))
                 case WriteStatus.CHANGED:
                     self.conflicts += 1
-                    self._reasons[write.user_id] = ("contention", "the document keeps changing under the refresh")
-                    again.append(Target(write.user_id))
+                    self._reasons[write.user_id] = (
+                        UserErrorCode.CONTENTION,
+                        "the document keeps changing under the refresh",
+                    )
+                    again.append(Candidate(write.user_id))
                 case WriteStatus.TRANSIENT:
                     self._must_wait = True
-                    self._reasons[write.user_id] = ("write_failed", result.message)
-                    again.append(Target(write.user_id))
+                    self._reasons[write.user_id] = (UserErrorCode.WRITE_FAILED, result.message)
+                    again.append(Candidate(write.user_id))
         return again
 
     def _left_to_a_retry(self, user_id: str) -> Outcome:
@@ -168,13 +206,13 @@ class Granter:
         self._outcomes[outcome.user_id] = outcome
 
 
-def target_of(context: Context, document: UserDocument) -> Target | Outcome:
-    """A document as a target, or the outcome of one that can't be: a bad value fails this user alone."""
-    user = guarded(document.user_id, lambda: read_user(document.raw, context.schedule.zone))
-    return user if isinstance(user, Outcome) else Target(document.user_id, document.update_time_ns, user)
+def candidate_of(context: Context, document: UserDocument) -> Candidate | Outcome:
+    """A document as a candidate, or the outcome of one that can't be: a bad value fails this user alone."""
+    user = capture_user_error(document.user_id, lambda: context.read_user(document.raw))
+    return user if isinstance(user, Outcome) else Candidate(document.user_id, document.update_time_ns, user)
 
 
-def guarded(user_id: str, step: Callable[[], T]) -> T | Outcome:
+def capture_user_error(user_id: str, step: Callable[[], T]) -> T | Outcome:
     """Whatever a step raises for one user is that user's failure; only the database's own state is everybody's."""
     try:
         return step()
@@ -184,4 +222,4 @@ def guarded(user_id: str, step: Callable[[], T]) -> T | Outcome:
         raise
     except Exception as exc:  # noqa: BLE001 (one user's data must not stop the others)
         logs.error("user_step_failed", f"unexpected {type(exc).__name__}", exc_info=True, userId=user_id)
-        return Outcome.failed(user_id, "internal", f"unexpected {type(exc).__name__}; see the log")
+        return Outcome.failed(user_id, UserErrorCode.INTERNAL, f"unexpected {type(exc).__name__}; see the log")

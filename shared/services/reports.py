@@ -1,4 +1,4 @@
-"""What the services report; the adapters turn these into the answers of the contract."""
+"""The services' reports. The edge turns them into answers."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from enum import StrEnum
 from typing import Any
 
 from shared.core.outcomes import Outcome, Tally
-from shared.core.runs import Cursor, ScanCounts
+from shared.core.ranges import Cursor
+from shared.core.runs import Scan, ScanCounts
 
 ERRORS_SHOWN_MAX = 100
 
 
 @dataclass(slots=True)
 class Errors:
-    """Who failed: the first hundred by name, all by number."""
+    """Users who failed: the first hundred in detail, and the number of all."""
 
     shown: list[Mapping[str, Any]] = field(default_factory=list)
     total: int = 0
@@ -30,7 +31,7 @@ class Errors:
 
 
 class BuildStatus(StrEnum):
-    """How far the day's run is."""
+    """The state of the day's run."""
 
     COMPLETED = "completed"
     IN_PROGRESS = "in_progress"
@@ -39,13 +40,15 @@ class BuildStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """One call of the builder. `counts` are this call's own."""
+    """One call of the builder. `counts` and `errors` are this call's own; `scan` is None if no run is known."""
 
     run_id: str
     status: BuildStatus
-    counts: ScanCounts
-    cursor: Cursor | None
-    errors: Errors
+    scan: Scan | None = None
+    scan_reason: str = ""
+    counts: ScanCounts = field(default_factory=ScanCounts)
+    cursor: Cursor | None = None
+    errors: Errors = field(default_factory=Errors)
 
     @property
     def has_more(self) -> bool:
@@ -54,7 +57,7 @@ class BuildReport:
 
 @dataclass(slots=True)
 class WorkReport:
-    """One call of the worker: what it settled, never what it only tried."""
+    """One call of the worker. It counts what the worker settled, not what it only tried."""
 
     claimed: int = 0
     completed: int = 0
@@ -68,16 +71,16 @@ class WorkReport:
 
 @dataclass(frozen=True, slots=True)
 class PageReport:
-    """One direct refresh. `after`: the last user of the page; `has_more`: there may be users behind it."""
+    """One direct refresh. `after`: the last user of the page. `has_more`: there may be users after it."""
 
     total: int
     tally: Tally
     errors: Errors
-    after: Cursor | None
+    after: str | None
     has_more: bool
 
     @classmethod
-    def of(cls, outcomes: Sequence[Outcome], after: Cursor | None, *, has_more: bool) -> PageReport:
+    def of(cls, outcomes: Sequence[Outcome], after: str | None, *, has_more: bool) -> PageReport:
         errors = Errors()
         errors.add([outcome.as_error() for outcome in outcomes if outcome.code is not None])
         return cls(len(outcomes), Tally.of(outcomes), errors, after, has_more)

@@ -1,7 +1,7 @@
-"""Sign-up: a new user is stamped as due today, so that the cheap `due` scan finds it without a full one.
+"""Sign-up: a new user is stamped as due today, so the cheap `due` scan finds it.
 
-The event carries the document as it was created: the stamp is first written on that, and whoever's document changed
-since is read and looked at again. A second delivery finds the stamp, and ends there.
+The event holds the document as it was created, and the stamp is first written on that basis. If the document changed
+since, it is read again. A second delivery finds the stamp and does nothing.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from shared.core.users import ABSENT, RawUser
 from shared.services.context import Context
 from shared.store.users import UserDocument
 
-ROUNDS_MAX = 5  # a document that changes faster than this is left to the next delivery
+ROUNDS_MAX = 5  # tries; a document that changes faster is left to the next delivery
 
 
 class SignUp(StrEnum):
-    """How it ended. All but `stamped` left the user as it was."""
+    """How a sign-up ended. All except `stamped` left the user unchanged."""
 
     STAMPED = "stamped"
     HAS_STAMP = "has_stamp"
@@ -37,7 +37,7 @@ def sign_up(context: Context, created: UserDocument) -> SignUp:
         try:
             users.stamp_due(document, today)
         except ConflictError:
-            if number > 1:  # the first is with a second delivery, or with what the app wrote since
+            if number > 1:  # the first conflict is with a second delivery, or with a write of the app since
                 context.wire.back_off(number)
             document = _read(context, user_id)
         else:
@@ -53,7 +53,7 @@ def _read(context: Context, user_id: str) -> UserDocument | None:
 
 
 def _left_alone(document: UserDocument | None) -> SignUp | None:
-    """Why a user is not to be stamped; None if it is."""
+    """Why a user needs no stamp; None if it needs one."""
     if document is None:
         return SignUp.GONE
     raw: RawUser = document.raw
@@ -62,5 +62,5 @@ def _left_alone(document: UserDocument | None) -> SignUp | None:
     if raw.stamp is ABSENT or raw.stamp is None:
         return None
     if not isinstance(raw.stamp, dict):
-        return SignUp.ODD_STAMP  # which the scan names; a map put there would hide it
+        return SignUp.ODD_STAMP  # the scan names it; a map written there would hide it
     return SignUp.HAS_STAMP if "dueOn" in raw.stamp else None

@@ -1,61 +1,39 @@
-"""The worker: claims due jobs, refreshes their users in lanes side by side, settles each job in one Commit.
+"""The worker: claims due jobs, works on several of them side by side, and reports what they came to.
 
-One thread claims, a handful of jobs at a time; the lanes overlap one job's preparing with another's waiting for the
-database. What is claimed and not begun when the worker has to stop is handed back, uncounted. Jobs whose last worker
-died are worked one by one when no other is left: whichever ended it takes none of the others along.
+One thread claims jobs; several lanes (threads) each work on one job at a time, so one job is prepared while another
+waits for the database. A worker that has to stop releases the jobs it has not begun; their attempts do not count.
+
+A job whose last worker died may have killed it, and a job under which the database failed again and again may be what
+it fails on. Such jobs are worked on one at a time, when no other job is left, so that they do no harm to others.
 """
 
 from __future__ import annotations
 
-import time
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from contextvars import copy_context
-from dataclasses import dataclass
 from datetime import timedelta
 
 from shared import logs
-from shared.core.decision import SkipReason
-from shared.core.errors import ConflictError, OutOfTimeError, StoreError, SystemFailureError, UnreadableJobError
-from shared.core.figures import Effort, figures_of, rolled_up
-from shared.core.jobs import Course, Job, Settlement, Snapshot, settle, spread_id
-from shared.core.outcomes import Outcome, OutcomeKind
-from shared.core.plans import PlanTable
+from shared.core.errors import BreakerOpenError, ConflictError, OutOfTimeError, StoreError, SystemFailureError
+from shared.core.outcomes import OutcomeKind
 from shared.core.retries import retry_delay
-from shared.core.users import User
-from shared.services.context import LAST_WORD_SECONDS, Context, until_reserve
-from shared.services.grant import Granter, Purpose, Target
+from shared.services.attempt import Attempt, AttemptResult
+from shared.services.context import Context, until_reserve
+from shared.services.queue import JobQueue
 from shared.services.reports import WorkReport
+from shared.services.scans import Scans
 from shared.store.budget import Budget
 from shared.store.cost import Cost
-from shared.store.job_documents import Claim, Place, Ticket, parse_job, unreadable_job
-from shared.store.jobs import JobStore
-
-LANES = 4
-CLAIMED_MAX = 20  # jobs in a lane or about to enter one; each waits for four others at most
-CLAIM_WHEN_FREE = 16  # claim by the handful: a race for one costs a claim or so, so the larger, the fewer are lost
-LOSS_WAIT_SECONDS = 0.4  # at most, after a lost claim; twice as long after each that follows it
-LOSSES_MAX = 3  # in a row, that lengthen the wait
-LEASE_SHARE = 0.8  # of the lease, for one job with all its tries; what is left is for settling it
-PAGES_MAX = 50  # of a queue's head full of jobs that are not ours to take
+from shared.store.job_documents import Claim, DueJob
 
 
 def work(context: Context, jobs_max: int, process_seconds: float) -> WorkReport:
-    """Work on due jobs until none is left, a limit is reached, or the worker is told to stop.
+    """Work on due jobs until none is left, a limit is reached, or the instance is asked to stop.
 
-    Raises SystemFailureError if the database fails; by then what was claimed is settled or handed back.
+    Raises SystemFailureError if the database fails; by then every claimed job is settled or released.
     """
     return Worker(context, jobs_max, process_seconds).run()
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """One job as it ended; `settlement` None: it was not ours any more, or was handed back."""
-
-    settlement: Settlement | None
-    conflicts: int = 0
 
 
 class Worker:
@@ -63,89 +41,92 @@ class Worker:
 
     def __init__(self, context: Context, jobs_max: int, process_seconds: float) -> None:
         self._context = context
+        self._limits = context.limits
         self._jobs_max = jobs_max
         self._claim_budget = until_reserve(context.wire.budget, process_seconds)
-        self._queue = Queue(context)
+        self._queue = JobQueue(context)
+        self._scans = Scans(context)
         self._report = WorkReport()
         self._failure: SystemFailureError | None = None
-        self._told = False
-        self._one_by_one = False  # only suspects are left
-        self._unfinished = False  # due jobs are left, whatever the queue shows at the end
+        self._heartbeat_sent = False
+        self._users_cost = Cost(context.wire.cost)  # what the attempts of this call spend on users
+        self._one_by_one = False  # True while only suspect jobs are left
+        self._unfinished = False  # True if due jobs are left, whatever the queue shows at the end
 
     def run(self) -> WorkReport:
-        running: set[Future[Settled]] = set()
-        with ThreadPoolExecutor(LANES) as lanes:
-            while (claims := self._next_claims(len(running))) is not None:
+        limits = self._limits
+        running: set[Future[AttemptResult]] = set()
+        with ThreadPoolExecutor(limits.lanes) as lanes:
+            while (claims := self._claim_next(len(running))) is not None:
                 lease = Budget.of(self._context.settings.lease_seconds)
                 running |= {lanes.submit(copy_context().run, self._attempt, claim, lease) for claim in claims}
-                running = self._collect(running, until_free=CLAIMED_MAX if self._one_by_one else CLAIM_WHEN_FREE)
-            self._collect(running, until_free=CLAIMED_MAX)
+                running = self._collect(
+                    running, until_free=limits.claimed_jobs if self._one_by_one else limits.claim_jobs
+                )
+            self._collect(running, until_free=limits.claimed_jobs)
         if self._failure is not None:
             raise self._failure
         self._report.has_more |= self._unfinished
         return self._report
 
-    # Claiming
+    # Claim
 
-    def _next_claims(self, running: int) -> list[Claim] | None:
+    def _claim_next(self, running: int) -> list[Claim] | None:
         """As many jobs as can begin now; None when it is time to end."""
         try:
-            self._tell_that_we_are_here()
-            return self._claims(running)
+            self._send_heartbeat()
+            return self._claim(running)
         except OutOfTimeError:
             self._unfinished = True
         except SystemFailureError as exc:
             self._failure = self._failure or exc
         return None
 
-    def _claims(self, running: int) -> list[Claim] | None:
+    def _claim(self, running: int) -> list[Claim] | None:
         if self._failure is not None:
             return None
         allowed = self._jobs_max - self._report.claimed
         if allowed <= 0 or self._must_stop:
             self._report.has_more = self._queue.has_due()
             return None
-        tickets = self._queue.due(min(CLAIMED_MAX - running, CLAIM_WHEN_FREE, allowed))
-        if not tickets or self._context.control().is_paused():
+        limit = min(self._limits.claimed_jobs - running, self._limits.claim_jobs, allowed)
+        due_jobs = self._queue.find_due(limit)
+        if not due_jobs or self._context.control().is_paused():
             return None
-        claims = self._queue.claim(self._worked_together(tickets, running))
+        claims = self._queue.claim(self._choose(due_jobs, running))
         self._report.claimed += len(claims)
         return claims
 
-    def _worked_together(self, tickets: Sequence[Ticket], running: int) -> Sequence[Ticket]:
-        """Those that no dead worker is known of; where there are none, one of the others, while nothing else runs."""
-        sound = [ticket for ticket in tickets if not ticket.is_suspect]
+    def _choose(self, due_jobs: Sequence[DueJob], running: int) -> Sequence[DueJob]:
+        """The jobs that are not suspect. If there are none: one of the others, while nothing else runs."""
+        sound = [due_job for due_job in due_jobs if not due_job.is_suspect]
         self._one_by_one = not sound
-        return sound or tickets[: int(running == 0)]
+        return sound or due_jobs[: int(running == 0)]
 
-    def _tell_that_we_are_here(self) -> None:
-        """The heartbeat, once a call: whoever watches knows that workers come, even if there is nothing to do."""
-        if not self._told:
-            self._context.control().worker_is_here(self._context.clock())
-            self._told = True
+    def _send_heartbeat(self) -> None:
+        """Say that a worker is here, once a call. Health needs to know it even if there is no job to work on."""
+        if not self._heartbeat_sent:
+            self._context.control().record_heartbeat(self._context.clock())
+            self._heartbeat_sent = True
 
     @property
     def _must_stop(self) -> bool:
         return self._context.stopping.is_set() or self._claim_budget.remaining_seconds == 0
 
-    # Collecting
+    # Collect
 
-    def _collect(self, running: set[Future[Settled]], until_free: int) -> set[Future[Settled]]:
-        """Wait until that many places are free, and report what ended meanwhile."""
-        while running and CLAIMED_MAX - len(running) < until_free:
+    def _collect(self, running: set[Future[AttemptResult]], until_free: int) -> set[Future[AttemptResult]]:
+        """Wait until so many more jobs may be held, and count the attempts that ended meanwhile."""
+        while running and self._limits.claimed_jobs - len(running) < until_free:
             ended, running = wait(running, return_when=FIRST_COMPLETED)
             for future in ended:
                 self._count(future)
         return running
 
-    def _count(self, future: Future[Settled]) -> None:
-        try:
-            settled = future.result()
-        except SystemFailureError as exc:
-            self._failure = self._failure or exc
-            return
-        report, settlement = self._report, settled.settlement
-        report.conflicts += settled.conflicts
+    def _count(self, future: Future[AttemptResult]) -> None:
+        result = future.result()
+        report, settlement = self._report, result.settlement
+        report.conflicts += result.conflicts
         if settlement is None:
             return
         failed = any(outcome.kind is OutcomeKind.FAILED for outcome in settlement.outcomes)
@@ -155,198 +136,58 @@ class Worker:
         report.tally += settlement.tally
         report.errors.add(settlement.failures)
 
-    # Working, in a lane
+    # Work, in a lane
 
-    def _attempt(self, claim: Claim, lease: Budget) -> Settled:
-        """One claimed job, from parsing to settling. Whatever happens to it, the others go on."""
-        with logs.context(jobId=claim.ticket.job_id, attempt=claim.attempts):
+    def _attempt(self, claim: Claim, lease: Budget) -> AttemptResult:
+        """Attempt one claimed job. Whatever happens to it, the other jobs go on."""
+        with logs.context(jobId=claim.due_job.job_id, attempt=claim.attempts):
             if self._context.stopping.is_set() or self._failure is not None:
                 self._unfinished = True
-                self._queue.hand_back(claim, timedelta())
-                return Settled(None)
+                self._queue.release(claim, timedelta())
+                return AttemptResult(None)
+            attempt = Attempt(self._context, claim, lease, self._users_cost, self._scans)
             try:
-                return Attempt(self._context, claim, lease).run()
+                return attempt.run()
             except ConflictError:
                 logs.warning("job_lost", "the lease ended and another worker has the job; it is not counted here")
-            except OutOfTimeError:
-                self._unfinished = True
-                self._queue.hand_back(claim, timedelta())
             except SystemFailureError as exc:
-                logs.error("job_handed_back", f"the database failed: {exc}")
-                self._queue.hand_back(claim, retry_delay(1, self._context.draw))
-                raise
+                return self._isolated(attempt, exc) or self._handed_back(attempt, claim, exc)
             except Exception as exc:  # noqa: BLE001 (the job's attempts bound it)
                 logs.error("job_not_settled", f"it stays claimed until its lease ends: {exc!r}", exc_info=True)
-            return Settled(None)
+            return AttemptResult(None)
 
-
-class Attempt:
-    """One attempt at one job. Its cost and its budget are its own; the budget stays under the lease."""
-
-    def __init__(self, context: Context, claim: Claim, lease: Budget) -> None:
-        self._context = context
-        self._claim = claim
-        self._cost = Cost(context.wire.cost)
-        working = lease.longer_by(-context.settings.lease_seconds * (1 - LEASE_SHARE))
-        self._wire = context.wire.charging(self._cost).within(working.and_not_after(context.wire.budget))
-        self._settling = self._wire.insisting().within(
-            lease.and_not_after(context.wire.budget.longer_by(LAST_WORD_SECONDS))
-        )
-        self._started = time.monotonic()
-        self._conflicts = 0
-
-    def run(self) -> Settled:
-        job, outcomes = self._worked()
-        delay = retry_delay(max(1, job.attempts), self._context.draw)
-        settlement = settle(job, outcomes, self._context.clock(), delay)
-        figures = figures_of(settlement, self._effort(settlement))
-        increments = rolled_up(settlement, figures, self._context.schedule.day_start(job.day))
-        self._context.jobs(self._settling).settle(self._claim, settlement, figures, increments)
-        logs.info("job_settled", f"{job.job_id} {settlement.job.status}", runId=job.run_id, users=len(outcomes))
-        return Settled(settlement, self._conflicts)
-
-    def _worked(self) -> tuple[Job, list[Outcome]]:
-        """The job and what became of its users; an unreadable one fails alone, with nobody in it."""
+    def _isolated(self, attempt: Attempt, failure: SystemFailureError) -> AttemptResult | None:
+        """The result of a job that is isolated after a failure of the database; None: it is to be handed back."""
+        if not _is_of_job(attempt, failure):
+            return None
         try:
-            job = parse_job(self._claim)
-        except UnreadableJobError as exc:
-            job = unreadable_job(self._claim, self._context.schedule.day_of(self._context.clock()))
-            return job, [Outcome.failed(user_id, "unreadable_job", str(exc)) for user_id in job.user_ids or ("",)]
-        if job.course is Course.BURY:
-            return job, [_lost(user_id) for user_id in job.user_ids]
-        return job, self._refreshed(job)
-
-    def _refreshed(self, job: Job) -> list[Outcome]:
-        superseded = job.is_superseded(self._context.schedule.day_of(self._context.clock()))
-        if superseded and not self._may_have_granted(job):
-            return [Outcome.skipped(user_id, SkipReason.SUPERSEDED) for user_id in job.user_ids]
-        instead = _superseded if superseded else _lost if job.course is Course.RECONCILE else None
-        granter = Granter(self._context, self._wire, Purpose(job.root_id, job.day, instead=instead))
-        outcomes = granter.refresh(self._targets(job, carried=instead is None))
-        self._conflicts = granter.conflicts
-        return outcomes
-
-    def _may_have_granted(self, job: Job) -> bool:
-        """True for a job that was begun before: a grant of it may have landed, and its receipt is due."""
-        return self._claim.ticket.was_claimed or job.job_id != job.root_id
-
-    def _targets(self, job: Job, *, carried: bool) -> list[Target]:
-        """Users as the builder read them, unless plans or schedule have changed since; then they are read afresh."""
-        if not carried or not job.snapshots or job.fingerprint != self._context.fingerprint:
-            return [Target(user_id) for user_id in job.user_ids]
-        plans = self._context.plans
-        return [
-            Target(user_id, snapshot.update_time_ns, _user(snapshot, plans))
-            for user_id, snapshot in zip(job.user_ids, job.snapshots, strict=True)
-        ]
-
-    def _effort(self, settlement: Settlement) -> Effort:
-        """What the job took, with its claim (a read, a write) and what settles it: itself, roll-up, perhaps a retry."""
-        return Effort(
-            processing_ms=round((time.monotonic() - self._started) * 1000),
-            conflicts=self._conflicts,
-            reads=self._cost.reads + 1,
-            writes=self._cost.writes + 1 + (2 if settlement.retry is None else 3),
-        )
-
-
-class Queue:
-    """The due jobs, as one worker sees them. Workers know nothing of each other, but that a claim was lost.
-
-    A worker that has lost none takes the oldest jobs. Whoever has lost one is not alone, and seeks each handful at a
-    random place. What a look shows is claimed at once, so that each job is read once and few are claimed by others in
-    between; and by few at first, because whoever has one job of a handful is after the next ones too: a race costs a
-    claim or two, not all of them.
-    """
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._jobs = context.jobs()
-        self._lost: Ticket | None = None  # some claim lost to another worker
-        self._losses = 0  # in a row
-
-    def due(self, limit: int) -> list[Ticket]:
-        """Up to `limit` due jobs, to be claimed now."""
-        if self._losses:  # those who raced for one job must not look again at the same moment
-            self._context.wire.back_off(self._losses, LOSS_WAIT_SECONDS)
-        found = [] if self._lost is None else self._seen(limit, self._elsewhere(self._lost))
-        return found or self._seen(limit)
-
-    def _elsewhere(self, lost: Ticket) -> Place:
-        """A random slot from the lost job's to the present one, and there a random id: after the day they are spread
-        evenly. Nearly all due jobs are of one slot, or of many after an outage."""
-        width = timedelta(seconds=self._context.settings.slot_seconds)
-        slots = max(0, (self._context.clock() - lost.visible_at) // width) + 1
-        slot = lost.visible_at + int(self._context.draw() * slots) * width
-        return Place(slot, spread_id(lost.job_id, self._context.draw()))
-
-    def _seen(self, limit: int, last: Place | None = None) -> list[Ticket]:
-        """Up to so many due jobs after a place, longest visible first. Those of a newer version are looked past."""
-        for _ in range(PAGES_MAX):
-            page = self._jobs.due(self._context.clock(), limit, last)
-            if ours := [ticket for ticket in page if not ticket.is_newer_version]:
-                return ours
-            if len(page) < limit:
-                return []
-            last = page[-1].place
-        logs.error("queue_blocked", "the queue begins with jobs of a newer version; deploy the newer worker")
-        return []
-
-    def has_due(self) -> bool:
-        return bool(self._seen(1))
-
-    def claim(self, tickets: Sequence[Ticket]) -> list[Claim]:
-        """Claim those that nobody else does first. If the database fails, what was claimed is handed back."""
-        token = uuid.uuid4().hex
-        try:
-            claims = self._claimed(tickets, token)
-        except SystemFailureError:
-            with self._last_word() as jobs:
-                for claim in jobs.claimed_unheard(tickets, token, self._context.clock()):
-                    self.hand_back(claim, retry_delay(1, self._context.draw))
-            raise
-        if len(claims) == len(tickets):
-            self._losses = 0
-        else:
-            self._losses = min(LOSSES_MAX, self._losses + 1)
-            self._lost = self._lost or tickets[0]
-        return claims
-
-    def _claimed(self, tickets: Sequence[Ticket], token: str) -> list[Claim]:
-        """One, two, four and so on at a time, until one is lost: whoever has it goes on from there."""
-        claims: list[Claim] = []
-        while some := tickets[len(claims) :][: len(claims) + 1]:
-            won = self._jobs.claim(some, token, self._context.clock(), self._context.lease)
-            claims += won
-            if len(won) < len(some):
-                break
-        return claims
-
-    def hand_back(self, claim: Claim, delay: timedelta) -> None:
-        """Give the job to whoever comes next, uncounted."""
-        with self._last_word() as jobs:
-            jobs.hand_back(claim, self._context.clock() + delay)
-
-    @contextmanager
-    def _last_word(self) -> Iterator[JobStore]:
-        """A little time beyond the budget, through an open breaker. If even that fails, leases end by themselves."""
-        try:
-            yield self._context.jobs(self._context.wire.insisting().within(Budget.of(LAST_WORD_SECONDS)))
+            result = attempt.isolate(failure)
         except StoreError as exc:
-            logs.warning("job_hand_back_failed", f"a job stays claimed until its lease ends: {exc}")
+            logs.error("job_not_isolated", f"the database failed again: {exc}")
+            return None
+        if result is not None and not attempt.database_works:
+            self._remember(failure)
+        return result
+
+    def _handed_back(self, attempt: Attempt, claim: Claim, failure: SystemFailureError) -> AttemptResult:
+        out_of_time = isinstance(failure, OutOfTimeError)
+        if not out_of_time:
+            logs.error("job_released", f"the database failed: {failure}")
+        delay = timedelta() if out_of_time else retry_delay(1, self._context.draw)
+        self._queue.release(claim, delay, database_failed=_is_of_job(attempt, failure))
+        self._remember(failure)
+        return AttemptResult(None)
+
+    def _remember(self, failure: SystemFailureError) -> None:
+        """The call fails with it, and no further job is begun. If time alone ran out, there is more to do."""
+        if isinstance(failure, OutOfTimeError):
+            self._unfinished = True
+        else:
+            self._failure = self._failure or failure
 
 
-def _user(snapshot: Snapshot, plans: PlanTable) -> User:
-    plan = plans.default if snapshot.plan is None else snapshot.plan
-    periods = {} if snapshot.granted_on is None else {plan: snapshot.granted_on}
-    return User(snapshot.balance, snapshot.plan, periods, snapshot.anchor)
-
-
-def _lost(user_id: str) -> Outcome:
-    return Outcome.failed(
-        user_id, "attempts_used_up", "every worker that tried this job ended before it could settle it"
-    )
-
-
-def _superseded(user_id: str) -> Outcome:
-    return Outcome.skipped(user_id, SkipReason.SUPERSEDED)
+def _is_of_job(attempt: Attempt, failure: SystemFailureError) -> bool:
+    """True for a failure that may be due to the job. The breaker and a call that began late say nothing of it."""
+    if isinstance(failure, BreakerOpenError):
+        return False
+    return attempt.took_long or not isinstance(failure, OutOfTimeError)

@@ -18,7 +18,7 @@ from shared.core.errors import BreakerOpenError
 
 
 class Breaker:
-    """One per instance, shared by its threads. A refused or conflicting request is an answer, not a failure."""
+    """One for each instance, shared by its threads. A refused or conflicting request counts as an answer."""
 
     def __init__(
         self, failures_max: int, reset_seconds: float, monotonic: Callable[[], float] = time.monotonic
@@ -36,7 +36,7 @@ class Breaker:
         return self._opened_at is not None
 
     def before_call(self) -> None:
-        """Raises BreakerOpenError unless a call may be made now."""
+        """Raise BreakerOpenError unless a call may be made now."""
         with self._lock:
             if self._opened_at is None:
                 return
@@ -62,6 +62,6 @@ class Breaker:
             self._probing = False
 
     def abandoned(self) -> None:
-        """The call ended without telling anything of the database: a half-open breaker waits for the next."""
+        """Inconclusive: neither success nor failure. A half-open breaker lets the next call through."""
         with self._lock:
             self._probing = False

@@ -1,4 +1,4 @@
-"""How much time is left: budgets run on the monotonic clock."""
+"""Time budgets on the monotonic clock."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A span of seconds that ends at one moment of the monotonic clock."""
+    """Time until a moment of the monotonic clock, in seconds."""
 
     ends_at: float
     monotonic: Callable[[], float] = time.monotonic
@@ -22,14 +22,10 @@ class Budget:
     def remaining_seconds(self) -> float:
         return max(0.0, self.ends_at - self.monotonic())
 
-    def at_most(self, seconds: float) -> Budget:
-        """The part of this budget that ends after `seconds` at the latest."""
-        return Budget(min(self.ends_at, self.monotonic() + seconds), self.monotonic)
-
     def and_not_after(self, other: Budget) -> Budget:
-        """This budget, or the other if that ends first."""
+        """This budget or the other, whichever ends first."""
         return self if self.ends_at <= other.ends_at else other
 
-    def longer_by(self, seconds: float) -> Budget:
-        """For the last word: what must still be written once the time is up."""
+    def shifted_by(self, seconds: float) -> Budget:
+        """A budget that ends this much later: time for what must still be written. A negative shift keeps a reserve."""
         return Budget(self.ends_at + seconds, self.monotonic)

@@ -24,6 +24,14 @@ class Control:
     activity: Sequence[Mapping[str, Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The pause switch at one moment (ns, by the database's clock)."""
+
+    paused: bool
+    read_time_ns: int
+
+
 class ControlStore:
     """The documents `control/state`, `…/worker` and `…/activity` through one call's wire."""
 
@@ -33,8 +41,13 @@ class ControlStore:
 
     def is_paused(self) -> bool:
         """Anything set there but false or null pauses: a slip of the operator's hand stops rather than starts."""
+        return self.look().paused
+
+    def look(self) -> Look:
+        """The pause switch, and the moment at which it was read: the database's own time comes with it."""
         name = f"{self._collection}/state"
-        return _is_paused(self._wire.batch_get([name], ["paused"]).get(name))
+        found, read_time_ns = self._wire.batch_get_timed([name], ["paused"])
+        return Look(_is_paused(found.get(name)), read_time_ns)
 
     def read(self) -> Control:
         """All of it. Costs three reads."""
@@ -48,7 +61,7 @@ class ControlStore:
         document = self._wire.get(f"{self._collection}/worker")
         return None if document is None else _time(get_fields(document.fields).get("lastRunAt"))
 
-    def worker_is_here(self, now: datetime) -> None:
+    def record_heartbeat(self, now: datetime) -> None:
         """The worker's heartbeat: a blind write, any worker's will do."""
         self._wire.commit([self._write("worker", {"lastRunAt": now})])
 

@@ -1,6 +1,6 @@
-"""What a call cost: documents read and written as Firestore bills them.
+"""The cost of a call: documents read and written, as Firestore bills them.
 
-A write that took effect while its reply was lost, and what a broken stream had brought by then, are not in it.
+Not counted: a write that landed although its reply was lost, and documents from a stream that broke.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import threading
 
 
 class Cost:
-    """A running sum, safe under threads. What is added here is added to the parent too."""
+    """A sum that several threads may add to. What is added here is added to the parent too."""
 
     def __init__(self, parent: Cost | None = None) -> None:
         self._parent = parent

@@ -6,24 +6,28 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import accumulate, islice, takewhile
 from typing import Any, NamedTuple, TypeVar
 
 from shared.core.errors import UnreadableJobError
 from shared.core.figures import NAMES
-from shared.core.jobs import JOB_VERSION, Earlier, Job, JobStatus, Snapshot
-from shared.core.packing import unpack_snapshots
+from shared.core.jobs import HAND_BACKS_MAX, JOB_VERSION, Job, JobStatus, RequeueCarryover, Snapshot
+from shared.core.mending import Mend
+from shared.core.packing import unpack_mends, unpack_snapshots
 from shared.core.plans import INT64_MAX
 from shared.core.users import parse_date
 from shared.store.values import get, get_fields
 
 DOCUMENT_ID_BYTES_MAX = 1500
+JOB_USERS_MAX = 500  # the largest JOB_SIZE; as many writes as one request takes
+NAMED_BYTES_MAX = 100_000  # of the ids that the end of an unreadable job names: with its receipts it has to stay small
 
 _RESERVED_ID = re.compile(r"__(?!id[0-9]+__).*__", re.DOTALL)  # all but the numbers of Datastore's imports
 
 T = TypeVar("T")
 
 
-class Place(NamedTuple):
+class QueueCursor(NamedTuple):
     """A place in the queue: between two jobs, or at one."""
 
     visible_at: datetime
@@ -31,7 +35,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
+class DueJob:
     """A due job as the queue showed it, not parsed yet: just enough to claim it."""
 
     job_id: str
@@ -40,14 +44,18 @@ class Ticket:
     visible_at: datetime
 
     @property
-    def place(self) -> Place:
-        return Place(self.visible_at, self.job_id)
+    def cursor(self) -> QueueCursor:
+        return QueueCursor(self.visible_at, self.job_id)
 
     @property
     def attempts(self) -> int:
         """How often it was claimed; 0 where that can't be told."""
-        value = get(self.fields["attempts"]) if "attempts" in self.fields else 0
-        return value if type(value) is int and 0 <= value < INT64_MAX else 0
+        return self._count("attempts")
+
+    @property
+    def hand_backs(self) -> int:
+        """How often it was handed back because the database failed; 0 where that can't be told."""
+        return self._count("handBacks")
 
     @property
     def was_claimed(self) -> bool:
@@ -56,20 +64,28 @@ class Ticket:
 
     @property
     def is_suspect(self) -> bool:
-        """True if the worker that began it has neither settled it nor handed it back: this job may have ended it."""
-        return self.was_claimed and self.attempts > 0
+        """True if this job may harm the jobs beside it.
+
+        Either the worker that began it has neither settled it nor handed it back, so the job may have ended that
+        worker; or the database has failed under it again and again.
+        """
+        return self.hand_backs >= HAND_BACKS_MAX or (self.was_claimed and self.attempts > 0)
 
     @property
     def is_newer_version(self) -> bool:
         version = get(self.fields["v"]) if "v" in self.fields else None
         return type(version) is int and version > JOB_VERSION
 
+    def _count(self, name: str) -> int:
+        value = get(self.fields[name]) if name in self.fields else 0
+        return value if type(value) is int and 0 <= value < INT64_MAX else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A job that is ours until the lease ends; `update_time_ns` guards whatever ends it."""
 
-    ticket: Ticket
+    due_job: DueJob
     token: str
     attempts: int
     started_at: datetime
@@ -78,7 +94,7 @@ class Claim:
 
 def parse_job(claim: Claim) -> Job:
     """The job of a claim. Raises UnreadableJobError that names the field."""
-    fields = get_fields(claim.ticket.fields)
+    fields = get_fields(claim.due_job.fields)
     run_id = _expected(fields, "runId", str)
     day = parse_date(run_id)
     if day is None:
@@ -87,15 +103,15 @@ def parse_job(claim: Claim) -> Job:
         raise UnreadableJobError(f"v: {fields.get('v')!r} is not {JOB_VERSION}")
     user_ids = _users_of(fields)
     return Job(
-        job_id=claim.ticket.job_id,
-        root_id=_expected(fields, "rootId", str, claim.ticket.job_id),
+        job_id=claim.due_job.job_id,
+        root_id=_expected(fields, "rootId", str, claim.due_job.job_id),
         run_id=run_id,
         day=day,
         scheduled_for=_expected(fields, "scheduledFor", datetime),
         user_ids=user_ids,
         max_attempts=_expected(fields, "maxAttempts", int),
         created_at=_expected(fields, "createdAt", datetime),
-        visible_at=claim.ticket.visible_at,
+        visible_at=claim.due_job.visible_at,
         status=JobStatus.PROCESSING,
         attempts=claim.attempts,
         started_at=claim.started_at,
@@ -103,26 +119,29 @@ def parse_job(claim: Claim) -> Job:
         snapshots=_snapshots(_expected(fields, "snapshots", str, "[]"), len(user_ids)),
         due_at=_expected(fields, "dueAt", datetime, _expected(fields, "scheduledFor", datetime)),
         chain_id=_expected(fields, "chainId", str, ""),
+        hand_backs=claim.due_job.hand_backs,
         earlier=_earlier(fields),
+        generation=_expected(fields, "generation", int, 0),
+        mends=_mends(_expected(fields, "mends", str, "[]")),
     )
 
 
 def unreadable_job(claim: Claim, today: date) -> Job:
     """A stand-in for a job that can't be parsed, good for failing it: of the run and the users it names, as far as
     they can be read, else of today's run and of nobody."""
-    fields = get_fields(claim.ticket.fields)
+    fields = get_fields(claim.due_job.fields)
     run_id, user_ids = fields.get("runId"), fields.get("remaining", fields.get("userIds"))
     day = (parse_date(run_id) if isinstance(run_id, str) else None) or today
     return Job(
-        job_id=claim.ticket.job_id,
-        root_id=claim.ticket.job_id,
+        job_id=claim.due_job.job_id,
+        root_id=claim.due_job.job_id,
         run_id=day.isoformat(),
         day=day,
-        scheduled_for=claim.ticket.visible_at,
-        user_ids=tuple(filter(_is_user_id, user_ids)) if isinstance(user_ids, list) else (),
+        scheduled_for=claim.due_job.visible_at,
+        user_ids=_first_user_ids(user_ids) if isinstance(user_ids, list) else (),
         max_attempts=claim.attempts,
-        created_at=claim.ticket.visible_at,
-        visible_at=claim.ticket.visible_at,
+        created_at=claim.due_job.visible_at,
+        visible_at=claim.due_job.visible_at,
         attempts=claim.attempts,
         earlier=_earlier(fields),
     )
@@ -139,21 +158,36 @@ def _is_user_id(value: object) -> bool:
     return isinstance(value, str) and is_document_id(value)
 
 
+def _first_user_ids(values: list[Any]) -> tuple[str, ...]:
+    """As many of them as the document of a settled job has room for."""
+    sizes = accumulate(len(user_id.encode()) for user_id in filter(_is_user_id, values))
+    named = takewhile(lambda pair: pair[1] <= NAMED_BYTES_MAX, zip(filter(_is_user_id, values), sizes, strict=True))
+    return tuple(user_id for user_id, _ in islice(named, JOB_USERS_MAX))
+
+
+def has_too_many_users(document_fields: Any) -> bool:
+    """True for a job document that would outgrow its limit with the receipts of all its users."""
+    return "userIds" in document_fields and len(document_fields["userIds"].array_value.values) > JOB_USERS_MAX
+
+
 def _users_of(fields: Mapping[str, Any]) -> tuple[str, ...]:
     """Whom the job is about; of a requeued one, who remains to be done."""
     name = "remaining" if "remaining" in fields else "userIds"
     user_ids = tuple(_expected(fields, name, list))
+    if len(user_ids) > JOB_USERS_MAX:
+        rest = "the next scan finds those that are not named here"
+        raise UnreadableJobError(f"{name}: {len(user_ids)} users; a job has at most {JOB_USERS_MAX}; {rest}")
     if not all(map(_is_user_id, user_ids)):
         raise UnreadableJobError(f"{name}: not all of them are document ids")
     return user_ids
 
 
-def _earlier(fields: Mapping[str, Any]) -> Earlier:
+def _earlier(fields: Mapping[str, Any]) -> RequeueCarryover:
     """What a requeued job brings along; nothing, for any other."""
     if "requeues" not in fields:
-        return Earlier()
+        return RequeueCarryover()
     kept, retry_job_id = fields.get("kept"), fields.get("retryJobId")
-    return Earlier(
+    return RequeueCarryover(
         receipts=tuple(receipt for receipt in kept if isinstance(receipt, dict)) if isinstance(kept, list) else (),
         figures={name: value for name in NAMES if type(value := fields.get(name)) is int},
         retry_job_id=retry_job_id if isinstance(retry_job_id, str) else None,
@@ -167,7 +201,7 @@ def _expected(fields: Mapping[str, Any], name: str, kind: type[T], default: T | 
     raise UnreadableJobError(f"{name}: a {kind.__name__} is expected, not {type(value).__name__}")
 
 
-def _snapshots(text: str, users: int) -> tuple[Snapshot, ...]:
+def _snapshots(text: str, users: int) -> tuple[Snapshot | None, ...]:
     try:
         snapshots = unpack_snapshots(text)
     except (ValueError, TypeError, KeyError) as exc:
@@ -177,8 +211,15 @@ def _snapshots(text: str, users: int) -> tuple[Snapshot, ...]:
     return snapshots
 
 
-def encode_job(job: Job, snapshots: str) -> dict[str, Any]:
-    """The fields of a new job's document."""
+def _mends(text: str) -> tuple[Mend, ...]:
+    try:
+        return unpack_mends(text)
+    except ValueError as exc:
+        raise UnreadableJobError("mends: not the array a builder writes") from exc
+
+
+def encode_job(job: Job, snapshots: str, mends: str) -> dict[str, Any]:
+    """The fields of a new job's document. `snapshots`, `mends`: as JSON; empty: there are none."""
     return {
         "v": JOB_VERSION,
         "status": job.status.value,
@@ -193,6 +234,9 @@ def encode_job(job: Job, snapshots: str) -> dict[str, Any]:
         "fingerprint": job.fingerprint,
         "snapshots": snapshots,
         "errors": [],
-        **({} if job.due_at in (None, job.scheduled_for) else {"dueAt": job.due_at}),
+        **({"generation": job.generation} if job.generation else {}),
+        **({"mends": mends} if mends else {}),
+        "dueAt": job.due_at or job.scheduled_for,
         **({"chainId": job.chain_id} if job.chain_id else {}),
+        **({"handBacks": job.hand_backs} if job.hand_backs else {}),
     }

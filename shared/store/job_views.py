@@ -9,8 +9,8 @@ from typing import Any
 
 from google.cloud.firestore_v1.types import query
 
-from shared.core.figures import Requeued
-from shared.core.jobs import JobStatus
+from shared.core.figures import RequeuePlan
+from shared.core.jobs import REQUEUE_MARK, JobStatus
 from shared.store.rollups import RollupStore
 from shared.store.values import WritePb, get_fields, nanoseconds, put_fields, put_nanoseconds, put_time
 from shared.store.wire import Wire
@@ -18,6 +18,8 @@ from shared.store.wire import Wire
 StructuredQueryPb = query.StructuredQuery.pb()
 ASCENDING = query.StructuredQuery.Direction.ASCENDING.value
 DESCENDING = query.StructuredQuery.Direction.DESCENDING.value
+
+INDEXED_BYTES_MAX = 1500  # a longer text, or one of this length, can't be asked for in a query
 
 # What a list of jobs shows of each, in fields of the document.
 SUMMARY = (
@@ -56,17 +58,17 @@ class JobViews:
         return self._wire.count(self._wire.documents, self._of_run(run_id, status), up_to)
 
     def waiting_since(self, now: datetime) -> datetime | None:
-        """Since when the job that has been due longest is visible; None if no job is due."""
+        """Since when the job that has been due longest waits, whoever has it at the moment; None if no job is due."""
         wanted = self._query()
         condition = wanted.where.field_filter
-        condition.field.field_path = "visibleAt"
+        condition.field.field_path = "dueAt"
         condition.op = query.StructuredQuery.FieldFilter.Operator.LESS_THAN_OR_EQUAL.value
         put_time(condition.value.timestamp_value, now)
-        wanted.select.fields.add().field_path = "visibleAt"
-        _order_by(wanted, "visibleAt")
+        wanted.select.fields.add().field_path = "dueAt"
+        _order_by(wanted, "dueAt")
         wanted.limit.value = 1
         found = self._documents(wanted)
-        return found[0].fields["visibleAt"] if found else None
+        return found[0].fields["dueAt"] if found else None
 
     def failed(self, run_id: str, limit: int, after: str | None = None) -> list[JobDocument]:
         """The run's dead letters in order of id, after that id."""
@@ -89,7 +91,12 @@ class JobViews:
         return self._documents(wanted)
 
     def about(self, user_id: str, from_day: date, before_day: date, limit: int) -> list[JobDocument]:
-        """Jobs of runs in [from_day, before_day) that name the user, oldest first. Their ids begin with the day."""
+        """Jobs of runs in [from_day, before_day) that name the user, oldest first. Their ids begin with the day.
+
+        A user whose id is as long as an id can be is not found: Firestore's indexes hold no value of that length.
+        """
+        if len(user_id.encode()) >= INDEXED_BYTES_MAX:
+            return []
         wanted = self._query()
         condition = wanted.where.field_filter
         condition.field.field_path = "userIds"
@@ -109,23 +116,24 @@ class JobViews:
         document = self._wire.get(self._name(job_id))
         return None if document is None else _job_document(document)
 
-    def requeue(self, failed: JobDocument, requeued: Requeued, run_id: str, now: datetime) -> None:
+    def requeue(self, failed: JobDocument, requeued: RequeuePlan, run_id: str, now: datetime) -> None:
         """Send a dead letter back, for those who failed alone. Raises ConflictError if somebody was first."""
         fields = failed.fields
         number = fields.get("requeues", 0) + 1
         back = {
             "status": JobStatus.PENDING.value,
             "visibleAt": now,
+            "dueAt": now,
             "attempts": 0,
             "requeues": number,
-            "chainId": f"{failed.job_id}-requeue{number}",
+            "chainId": f"{failed.job_id}{REQUEUE_MARK}{number}",
             "kept": list(requeued.receipts),
             "failedUsers": 0,
             "lateUsers": fields.get("lateUsers", 0) - len(requeued.user_ids),
             "errors": [],
             **({"remaining": list(requeued.user_ids)} if requeued.user_ids else {}),
         }
-        gone = ("completedAt", "expireAt", "receipts")
+        gone = ("completedAt", "expireAt", "receipts", "handBacks")
         rollup = RollupStore(self._wire, self._prefix).write(run_id, failed.job_id, requeued.taken_back)
         write = WritePb()
         write.update.name = self._name(failed.job_id)

@@ -1,4 +1,8 @@
-"""Jobs: the queue in Firestore. A job waits as long as it has `visibleAt`; the claim moves that past the lease."""
+"""Jobs: the queue in Firestore.
+
+A job waits as long as it has `visibleAt`; the claim moves that past the lease. An open job has `dueAt` as well: since
+when the first of its users waits. Neither claims nor retries move it, so the oldest one is how far the queue lags.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from google.cloud.firestore_v1.types import query
 from shared.core.errors import ConflictError
 from shared.core.figures import added
 from shared.core.jobs import Job, JobStatus, Settlement
-from shared.store.job_documents import Claim, Place, Ticket, encode_job
+from shared.store.job_documents import Claim, DueJob, QueueCursor, encode_job, has_too_many_users
 from shared.store.rollups import RollupStore
 from shared.store.values import WritePb, get_fields, get_time, nanoseconds, put_fields, put_nanoseconds, put_time
 from shared.store.wire import Wire
@@ -29,7 +33,7 @@ class JobStore:
         self._retention = retention
         self._collection_id = f"{prefix}_jobs"
 
-    def due(self, now: datetime, limit: int, after: Place | None = None) -> list[Ticket]:
+    def due(self, now: datetime, limit: int, after: QueueCursor | None = None) -> list[DueJob]:
         """Jobs that are visible at `now`, longest visible first; those after a place, to look further."""
         wanted = StructuredQueryPb()
         wanted.from_.add().collection_id = self._collection_id
@@ -45,29 +49,29 @@ class JobStore:
             put_time(wanted.start_at.values.add().timestamp_value, after.visible_at)
             wanted.start_at.values.add().reference_value = self._name(after.job_id)
         wanted.limit.value = limit
-        return self._wire.run_query(self._wire.documents, wanted, _ticket)
+        return self._wire.run_query(self._wire.documents, wanted, _due_job)
 
-    def claim(self, tickets: Sequence[Ticket], token: str, now: datetime, lease: timedelta) -> list[Claim]:
+    def claim(self, due_jobs: Sequence[DueJob], token: str, now: datetime, lease: timedelta) -> list[Claim]:
         """Claim jobs, each for itself; those lost to another worker are left out. The attempt is counted here."""
-        answers = self._wire.batch_write([self._claim_write(ticket, token, now, lease) for ticket in tickets])
+        answers = self._wire.batch_write([self._claim_write(due_job, token, now, lease) for due_job in due_jobs])
         claims, lost = [], []
-        for ticket, answer in zip(tickets, answers, strict=True):
+        for due_job, answer in zip(due_jobs, answers, strict=True):
             if answer.code == 0:
-                claims.append(Claim(ticket, token, ticket.attempts + 1, now, answer.update_time_ns))
+                claims.append(Claim(due_job, token, due_job.attempts + 1, now, answer.update_time_ns))
             elif answer.retried:
-                lost.append(ticket)
-        return claims + self.claimed_unheard(lost, token, now)
+                lost.append(due_job)
+        return claims + self.find_own_claims(lost, token, now)
 
-    def claimed_unheard(self, tickets: Sequence[Ticket], token: str, now: datetime) -> list[Claim]:
+    def find_own_claims(self, due_jobs: Sequence[DueJob], token: str, now: datetime) -> list[Claim]:
         """Those of the jobs that we claimed in a try whose reply was lost: they carry our token."""
-        if not tickets:
+        if not due_jobs:
             return []
-        found = self._wire.batch_get([self._name(ticket.job_id) for ticket in tickets], ["leaseToken"])
+        found = self._wire.batch_get([self._name(due_job.job_id) for due_job in due_jobs], ["leaseToken"])
         claims = []
-        for ticket in tickets:
-            document = found.get(self._name(ticket.job_id))
+        for due_job in due_jobs:
+            document = found.get(self._name(due_job.job_id))
             if document is not None and document.fields["leaseToken"].string_value == token:
-                claims.append(Claim(ticket, token, ticket.attempts + 1, now, nanoseconds(document.update_time)))
+                claims.append(Claim(due_job, token, due_job.attempts + 1, now, nanoseconds(document.update_time)))
         return claims
 
     def settle(
@@ -87,36 +91,41 @@ class JobStore:
             "errors": settlement.errors,
             "retryJobId": job.earlier.retry_job_id if retry is None else retry.job_id,
             **added(job.earlier.figures, figures),
+            **({"userIds": job.user_ids} if has_too_many_users(claim.due_job.fields) else {}),
         }
-        gone = ("visibleAt", "snapshots", "remaining", "kept")
-        writes = [self._update(claim.ticket.job_id, ended, claim.update_time_ns, gone)]
-        if retry is not None:
-            writes.append(self.create_write(retry, "[]"))
+        gone = ("visibleAt", "dueAt", "snapshots", "mends", "remaining", "kept")
+        writes = [self._update(claim.due_job.job_id, ended, claim.update_time_ns, gone)]
+        writes += [self.create_write(new_job) for new_job in settlement.new_jobs]
         writes.append(RollupStore(self._wire, self._prefix).write(job.run_id, job.job_id, increments))
         self._commit_ours(writes, claim, settled=True)
 
-    def hand_back(self, claim: Claim, visible_at: datetime) -> None:
-        """Give up a claim as if it had not been made: the attempt does not count."""
-        fields = {"status": JobStatus.PENDING.value, "attempts": claim.attempts - 1, "visibleAt": visible_at}
-        self._commit_ours([self._update(claim.ticket.job_id, fields, claim.update_time_ns)], claim, settled=False)
+    def release(self, claim: Claim, visible_at: datetime, *, database_failed: bool = False) -> None:
+        """Give up a claim as if it had not been made: the attempt does not count.
 
-    def create_write(self, job: Job, snapshots: str) -> Any:
+        `database_failed`: the job was begun, and the database failed. How often it did is counted.
+        """
+        fields = {"status": JobStatus.PENDING.value, "attempts": claim.attempts - 1, "visibleAt": visible_at}
+        if database_failed:
+            fields["handBacks"] = claim.due_job.hand_backs + 1
+        self._commit_ours([self._update(claim.due_job.job_id, fields, claim.update_time_ns)], claim, settled=False)
+
+    def create_write(self, job: Job, snapshots: str = "[]", mends: str = "") -> Any:
         """The write that creates a job, and fails where it is there already."""
         message = WritePb()
         message.update.name = self._name(job.job_id)
-        put_fields(message.update.fields, encode_job(job, snapshots))
+        put_fields(message.update.fields, encode_job(job, snapshots, mends))
         message.current_document.exists = False
         return message
 
-    def _claim_write(self, ticket: Ticket, token: str, now: datetime, lease: timedelta) -> Any:
+    def _claim_write(self, due_job: DueJob, token: str, now: datetime, lease: timedelta) -> Any:
         fields = {
             "status": JobStatus.PROCESSING.value,
-            "attempts": ticket.attempts + 1,
+            "attempts": due_job.attempts + 1,
             "startedAt": now,
             "visibleAt": now + lease,
             "leaseToken": token,
         }
-        return self._update(ticket.job_id, fields, ticket.update_time_ns)
+        return self._update(due_job.job_id, fields, due_job.update_time_ns)
 
     def _commit_ours(self, writes: Sequence[Any], claim: Claim, *, settled: bool) -> None:
         try:
@@ -126,7 +135,7 @@ class JobStore:
                 raise
 
     def _landed(self, claim: Claim, *, settled: bool) -> bool:
-        document = self._wire.get(self._name(claim.ticket.job_id))
+        document = self._wire.get(self._name(claim.due_job.job_id))
         fields = {} if document is None else get_fields(document.fields)
         return fields.get("leaseToken") == claim.token and (fields.get("completedAt") is not None) is settled
 
@@ -142,8 +151,8 @@ class JobStore:
         return f"{self._wire.documents}/{self._collection_id}/{job_id}"
 
 
-def _ticket(document: Any) -> Ticket:
-    return Ticket(
+def _due_job(document: Any) -> DueJob:
+    return DueJob(
         document.name.rpartition("/")[2],
         document.fields,
         nanoseconds(document.update_time),

@@ -27,12 +27,12 @@ class RollupStore:
         self._wire = wire
         self._runs = f"{wire.documents}/{prefix}_runs"
 
-    def total(self, run_id: str) -> Rollup:
-        """What the run's shards add up to. Costs a read a shard, one at least."""
+    def total(self, run_id: str, read_time_ns: int | None = None) -> Rollup:
+        """What the run's shards add up to, now or at a moment. Costs a read a shard, one at least."""
         wanted = StructuredQueryPb()
         wanted.from_.add().collection_id = "rollups"
         wanted.limit.value = SHARDS
-        found = self._wire.run_query(f"{self._runs}/{run_id}", wanted, lambda document: get_fields(document.fields))
+        found = self._wire.run_query(f"{self._runs}/{run_id}", wanted, _fields_of, read_time_ns)
         return Rollup.of(found)
 
     def write(self, run_id: str, job_id: str, increments: Mapping[str, int]) -> Any:
@@ -46,3 +46,7 @@ class RollupStore:
                 transform.field_path = path
                 put(transform.increment, amount)
         return message
+
+
+def _fields_of(document: Any) -> dict[str, Any]:
+    return get_fields(document.fields)

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from google.cloud.firestore_v1.types import query
-
 from shared import logs
 from shared.core.errors import ConflictError, UnreadableRunError
-from shared.core.packing import Place
-from shared.core.runs import Billed, Cursor, LastFull, Mark, Run, RunStatus, Scan, ScanCounts
+from shared.core.packing import SlotPosition
+from shared.core.proof import Proof
+from shared.core.ranges import Cursor, RangeName
+from shared.core.runs import Billed, FlushCheckpoint, LastFull, Run, RunStatus, Scan, ScanCounts
 from shared.core.service_level import DayServed, Served
-from shared.store.values import WritePb, get_fields, nanoseconds, put_fields, put_nanoseconds
+from shared.store.messages import add_filters, add_order, guard, new_query, new_write
+from shared.store.values import get_fields, nanoseconds
 from shared.store.wire import Wire
-
-StructuredQueryPb = query.StructuredQuery.pb()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +40,9 @@ class RunStore:
 
     def latest_before(self, run_id: str) -> StoredRun | None:
         """The last run of an earlier day; None also if it can't be read: a new day does not wait for its correction."""
-        wanted = StructuredQueryPb()
-        wanted.from_.add().collection_id = self._collection_id
-        condition = wanted.where.field_filter
-        condition.field.field_path = "runId"
-        condition.op = query.StructuredQuery.FieldFilter.Operator.LESS_THAN.value
-        condition.value.string_value = run_id
-        order = wanted.order_by.add()
-        order.field.field_path = "runId"
-        order.direction = query.StructuredQuery.Direction.DESCENDING.value
-        wanted.limit.value = 1
+        wanted = new_query(self._collection_id, 1)
+        add_filters(wanted, [("runId", "<", run_id)])
+        add_order(wanted, "runId", descending=True)
         try:
             found = self._wire.run_query(self._wire.documents, wanted, _stored)
         except UnreadableRunError as exc:
@@ -75,14 +67,7 @@ class RunStore:
         return self._write(stored.run.superseded(), stored.update_time_ns)
 
     def _write(self, run: Run, update_time_ns: int | None) -> Any:
-        message = WritePb()
-        message.update.name = self._name(run.run_id)
-        put_fields(message.update.fields, _encode(run))
-        if update_time_ns is None:
-            message.current_document.exists = False
-        else:
-            put_nanoseconds(message.current_document.update_time, update_time_ns)
-        return message
+        return guard(new_write(self._name(run.run_id), _encode(run)), update_time_ns)
 
     def _name(self, run_id: str) -> str:
         return f"{self._wire.documents}/{self._collection_id}/{run_id}"
@@ -93,25 +78,25 @@ def _encode(run: Run) -> dict[str, Any]:
     return {
         "runId": run.run_id,
         "scan": run.scan.value,
+        "scanReason": run.scan_reason,
         "status": run.status.value,
         "cursor": None if run.cursor is None else str(run.cursor),
         "wrapUntil": run.wrap_until,
-        "wrapped": run.wrapped,
         "marks": [
             {
-                "until": str(mark.until),
-                "wrapped": mark.wrapped,
-                "slot": mark.place.slot,
-                "userId": mark.place.user_id,
-                "spread": mark.spread,
+                "until": str(checkpoint.until),
+                "slot": checkpoint.position.slot,
+                "userId": checkpoint.position.user_id,
+                "spread": checkpoint.spread,
             }
-            for mark in run.marks
+            for checkpoint in run.checkpoints
         ],
         "scannedUsers": run.counts.scanned,
         "queuedUsers": run.counts.queued,
         "skippedUsers": run.counts.skipped,
         "failedUsers": run.counts.failed,
         "jobsCreated": run.counts.jobs_created,
+        "adoptedUsers": run.counts.adopted,
         "errors": list(run.errors),
         "errorsTotal": run.errors_total,
         "leaseUntil": run.lease_until,
@@ -129,10 +114,40 @@ def _encode(run: Run) -> dict[str, Any]:
             {"runId": entry.day.isoformat(), "onTimeUsers": entry.served.on_time, "lateUsers": entry.served.late}
             for entry in run.history
         ],
+        "generation": run.generation,
+        "completedGeneration": run.completed_generation,
+        "readTimeNs": run.read_time_ns,
+        "proof": None if run.proof is None else _encode_proof(run.proof),
+        "namedUsers": run.named,
+        "namesFrom": None if run.names_from is None else {"runId": run.names_from[0], "generation": run.names_from[1]},
+        "adoptsMarked": run.adopts_marked,
+        "rescanRequested": run.rescan_requested,
+        "failedBefore": run.failed_before,
         "lastFull": None
         if last_full is None
         else {"runId": last_full.day.isoformat(), "fingerprint": last_full.fingerprint},
     }
+
+
+def _encode_proof(proof: Proof) -> dict[str, Any]:
+    return {"differences": proof.differences, "triedAt": proof.tried_at, "unavailable": proof.unavailable}
+
+
+def _decode_proof(fields: Mapping[str, Any] | None) -> Proof | None:
+    if fields is None:
+        return None
+    return Proof(tuple(fields["differences"]), fields["triedAt"], fields["unavailable"])
+
+
+def _decode_cursor(fields: Mapping[str, Any]) -> Cursor | None:
+    cursor = Cursor.parse(fields["cursor"])
+    if cursor is not None and fields.get("wrapped") is True:  # as an earlier version wrote it
+        return Cursor(cursor.user_id, RangeName.WRAPPED)
+    return cursor
+
+
+def _decode_names_from(fields: Mapping[str, Any] | None) -> tuple[str, int] | None:
+    return None if fields is None else (fields["runId"], fields["generation"])
 
 
 def _stored(document: Any) -> StoredRun:
@@ -153,16 +168,17 @@ def _decode(fields: Mapping[str, Any]) -> Run:
         scan=Scan(fields["scan"]),
         created_at=fields["createdAt"],
         status=RunStatus(fields["status"]),
-        cursor=Cursor.parse(fields["cursor"]),
+        scan_reason=fields.get("scanReason", ""),
+        cursor=_decode_cursor(fields),
         wrap_until=fields["wrapUntil"],
-        wrapped=fields["wrapped"],
-        marks=tuple(map(_decode_mark, fields.get("marks", ()))),
+        checkpoints=tuple(map(_decode_checkpoint, fields.get("marks", ()))),
         counts=ScanCounts(
             fields["scannedUsers"],
             fields["queuedUsers"],
             fields["skippedUsers"],
             fields["failedUsers"],
             fields["jobsCreated"],
+            fields.get("adoptedUsers", 0),
         ),
         errors=tuple(fields["errors"]),
         errors_total=fields["errorsTotal"],
@@ -179,14 +195,23 @@ def _decode(fields: Mapping[str, Any]) -> Run:
             DayServed(date.fromisoformat(entry["runId"]), Served(entry["onTimeUsers"], entry["lateUsers"]))
             for entry in fields.get("history", ())
         ),
+        generation=fields.get("generation", 0),
+        completed_generation=fields.get("completedGeneration"),
+        read_time_ns=fields.get("readTimeNs"),
+        proof=_decode_proof(fields.get("proof")),
+        named=fields.get("namedUsers", 0),
+        names_from=_decode_names_from(fields.get("namesFrom")),
+        adopts_marked=fields.get("adoptsMarked", False),
+        rescan_requested=fields.get("rescanRequested", False),
+        failed_before=fields.get("failedBefore", 0),
         last_full=None
         if last_full is None
         else LastFull(date.fromisoformat(last_full["runId"]), last_full["fingerprint"]),
     )
 
 
-def _decode_mark(fields: Mapping[str, Any]) -> Mark:
+def _decode_checkpoint(fields: Mapping[str, Any]) -> FlushCheckpoint:
     until = Cursor.parse(fields["until"])
     if until is None:
-        raise ValueError("a mark without its cursor")
-    return Mark(until, fields["wrapped"], Place(fields["slot"], fields["userId"]), fields["spread"])
+        raise ValueError("a checkpoint without its cursor")
+    return FlushCheckpoint(until, SlotPosition(fields["slot"], fields["userId"]), fields["spread"])

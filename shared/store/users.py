@@ -2,63 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
-from functools import lru_cache
-from typing import Any, TypeVar
-
-from google.cloud.firestore_v1.types import query
+from functools import lru_cache, partial
+from typing import Any, Protocol, TypeVar
 
 from shared.core.decision import Grant
 from shared.core.errors import RejectedError, StoreError
-from shared.core.runs import Cursor
-from shared.core.users import ABSENT, RawUser
-from shared.store.values import WritePb, field_path, get, get_time, nanoseconds, put, put_nanoseconds, put_time
-from shared.store.wire import FaultError, Wire
+from shared.core.ranges import Cursor, OrderBy, RangeName, ScanRange
+from shared.core.users import ABSENT, BadParent, RawUser, stamp_of
+from shared.store.messages import DOCUMENT_ID, add_order, guard, new_query, new_write
+from shared.store.values import (
+    Reference,
+    WritePb,
+    field_path,
+    get,
+    get_time,
+    nanoseconds,
+    put,
+    put_nanoseconds,
+    put_time,
+)
+from shared.store.wire import PASSING_CODES, FaultError, Wire
 
-StructuredQueryPb = query.StructuredQuery.pb()
-ASCENDING = query.StructuredQuery.Direction.ASCENDING.value
 WRITES_MAX = 500  # of one BatchWrite
 READS_MAX = 500  # of one BatchGetDocuments
 
 T = TypeVar("T")
 R = TypeVar("R")
+T_contra = TypeVar("T_contra", contravariant=True)
+R_co = TypeVar("R_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
 class UserFields:
-    """Where the app keeps what we need; paths of nested names."""
+    """Where the app keeps what we need; paths of nested names. `purchased`: None where no credits are sold."""
 
     collection: str
     balance: tuple[str, ...]
     plan: tuple[str, ...]
     stamp: tuple[str, ...]
+    created_at: tuple[str, ...] = ("createdAt",)
+    purchased: tuple[str, ...] | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with the collection and with every field's name."""
+        described = repr((self.collection, self.balance, self.plan, self.stamp, self.created_at, self.purchased))
+        return hashlib.blake2b(described.encode(), digest_size=8).hexdigest()
+
+    @property
+    def due_on(self) -> str:
+        """The field path of the stamp's `dueOn`."""
+        return field_path((*self.stamp, "dueOn"))
 
     @property
     def read(self) -> list[str]:
-        return [field_path(self.balance), field_path(self.plan), "createdAt", field_path(self.stamp)]
+        """The top-level fields a read asks for.
+
+        Asked for a nested field, Firestore leaves out a parent that is no map: a text there would look like nothing,
+        and a write would put a map in its place. So a nested field comes with all that stands beside it.
+        """
+        paths = [self.balance, self.plan, self.created_at, self.stamp, self.purchased]
+        return [field_path(path[:1]) for path in dict.fromkeys(path[:1] for path in paths if path is not None)]
 
     @lru_cache(maxsize=1024)  # noqa: B019 (a few settings, a few plans)
-    def written(self, plan: str, *, anchored: bool, adopting: bool) -> tuple[str, ...]:
+    def written(self, plan: str, *, anchored: bool, adopting: bool, selling: bool) -> tuple[str, ...]:
         """The field paths one write changes: of the stamp leaf by leaf, so that other plans' periods stand."""
         names = [("plan",), ("periods", plan), ("dueOn",), ("nextAt",)]
         if anchored:
             names.append(("anchor",))
         if adopting:
-            return tuple(field_path((*self.stamp, *name)) for name in names)
+            return tuple(field_path((*self.stamp, *name)) for name in [*names, ("adopt",)])
         names += [("before",), ("granted",), ("refreshedAt",), ("jobId",)]
-        return (field_path(self.balance), *(field_path((*self.stamp, *name)) for name in names))
+        bought = [field_path(self.purchased)] if selling and self.purchased is not None else []
+        return (field_path(self.balance), *bought, *(field_path((*self.stamp, *name)) for name in names))
 
 
 @dataclass(frozen=True, slots=True)
 class UserDocument:
-    """A user as read, unchecked."""
+    """A user as read, unchecked. `order_value`: of a range, what stands in its cursor beside the id."""
 
     user_id: str
     raw: RawUser
     update_time_ns: int
+    order_value: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +105,15 @@ class StampWrite:
     refreshed_at: datetime
     next_at: datetime
     adopting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StampFieldsWrite:
+    """One guarded write of some fields of the stamp, and nothing beside them. None takes a field away."""
+
+    user_id: str
+    update_time_ns: int
+    fields: Mapping[str, Any]
 
 
 class WriteStatus(StrEnum):
@@ -94,7 +136,7 @@ _STATUSES = {
     0: WriteStatus.WRITTEN,
     5: WriteStatus.CHANGED,
     9: WriteStatus.CHANGED,
-    **dict.fromkeys((1, 2, 4, 8, 10, 13, 14, 15), WriteStatus.TRANSIENT),
+    **dict.fromkeys(PASSING_CODES, WriteStatus.TRANSIENT),
 }
 
 
@@ -109,33 +151,57 @@ class UserStore:
         self._prefix = f"{self._parent}/{self._collection_id}/"
         self._templates: dict[Hashable, Any] = {}  # as many as a job has plans and anchors
 
-    def page(self, after: Cursor | None, until: str | None, limit: int) -> list[UserDocument]:
-        """The next users in order of id: those after the cursor, up to and including `until`."""
-        wanted = self._query(limit)
-        self._order_by(wanted, "__name__")
-        if after is not None:
-            wanted.start_at.values.add().reference_value = self._prefix + after.user_id
-            wanted.start_at.before = False
-        if until is not None:
-            wanted.end_at.values.add().reference_value = self._prefix + until
-            wanted.end_at.before = False
-        return self._run(wanted)
+    def page(self, after: str | None, limit: int) -> list[UserDocument]:
+        """The next users in order of id, after that id."""
+        return self.range_page(
+            ScanRange(RangeName.EVERYBODY, OrderBy.ID), None if after is None else Cursor(after), limit, None
+        )
 
-    def due_page(self, today: date, after: Cursor | None, limit: int) -> list[UserDocument]:
-        """The next users whose dueOn is `today` or before, in order of dueOn, then id."""
-        wanted = self._query(limit)
-        due_on = field_path((*self._fields.stamp, "dueOn"))
-        self._order_by(wanted, due_on)
-        self._order_by(wanted, "__name__")
-        condition = wanted.where.field_filter
-        condition.field.field_path = due_on
-        condition.op = query.StructuredQuery.FieldFilter.Operator.LESS_THAN_OR_EQUAL.value
-        condition.value.string_value = today.isoformat()
-        if after is not None and after.due_on is not None:
-            wanted.start_at.values.add().string_value = after.due_on
-            wanted.start_at.values.add().reference_value = self._prefix + after.user_id
-            wanted.start_at.before = False
-        return self._run(wanted)
+    def range_page(
+        self, each: ScanRange, after: Cursor | None, limit: int, read_time_ns: int | None
+    ) -> list[UserDocument]:
+        """The next users of a range after the cursor, as they were at a moment (None: now)."""
+        path = self._order_path(each.order_by)
+        wanted = new_query(self._collection_id, limit, self._fields.read)
+        for ordered in dict.fromkeys((path, DOCUMENT_ID)):
+            add_order(wanted, ordered)
+        if each.start is not None:
+            put(wanted.start_at.values.add(), self._bound(each, each.start.value))
+            wanted.start_at.before = each.start.inclusive
+        if each.end is not None:
+            put(wanted.end_at.values.add(), self._bound(each, each.end.value))
+            wanted.end_at.before = not each.end.inclusive
+        if after is not None:
+            self._start_after(wanted, each, after)
+        return self._wire.run_query(
+            self._parent, wanted, lambda document: self._user_of_range(document, each), read_time_ns
+        )
+
+    def count_all(self, up_to: int, read_time_ns: int) -> int:
+        """How many documents the collection holds, with a balance or without; no more than `up_to` are counted."""
+        return self._wire.count(self._parent, new_query(self._collection_id), up_to, read_time_ns)
+
+    def count_balances(self, read_time_ns: int) -> int:
+        """How many documents have a balance, of any type."""
+        return self._count_ordered(OrderBy.BALANCE, read_time_ns)
+
+    def count_due_ons(self, read_time_ns: int) -> int:
+        """How many documents have a stamp with a `dueOn`, of any type."""
+        return self._count_ordered(OrderBy.DUE_ON, read_time_ns)
+
+    def _count_ordered(self, order_by: OrderBy, read_time_ns: int) -> int:
+        wanted = new_query(self._collection_id)
+        add_order(wanted, self._order_path(order_by))
+        return self._wire.count(self._parent, wanted, None, read_time_ns)
+
+    def read_at(self, user_ids: Sequence[str], read_time_ns: int) -> list[UserDocument]:
+        """Users by id, as they were at a moment; missing ones are left out."""
+        found: list[UserDocument] = []
+        for chunk in _chunks(user_ids, READS_MAX):
+            names = [self._prefix + user_id for user_id in chunk]
+            documents = self._wire.batch_get(names, self._fields.read, read_time_ns)
+            found += map(self._named, documents.values())
+        return found
 
     def read(self, user_ids: Sequence[str]) -> dict[str, UserDocument | StoreError]:
         """Users by id; missing ones are left out, one whose read the database rejects has its error."""
@@ -145,15 +211,28 @@ class UserStore:
             found |= {user_id: outcome for user_id, outcome in answers if outcome is not None}
         return found
 
-    def write(self, writes: Sequence[StampWrite]) -> list[WriteResult]:
-        """Make the guarded writes, each for itself; one result a write, in order."""
+    def write(self, writes: Sequence[StampWrite], part_of: int | None = None) -> list[WriteResult]:
+        """Make the guarded writes, each for itself; one result a write, in order.
+
+        `part_of`: of how many users these are the rest. Raises SystemFailureError if most of them are refused for a
+        passing reason, which is the database's own state.
+        """
         results: list[WriteResult] = []
         for chunk in _chunks(writes, WRITES_MAX):
-            for _, outcome in _bisected(chunk, self._write_chunk):
+            whole = max(len(chunk), part_of or 0)
+            for _, outcome in _bisected(chunk, partial(self._write_chunk, part_of=whole)):
                 results.append(_rejection(outcome) if isinstance(outcome, StoreError) else outcome)
         return results
 
-    def told_of(self, document: Any) -> UserDocument | None:
+    def write_stamp_fields(self, writes: Sequence[StampFieldsWrite]) -> list[WriteResult]:
+        """Make guarded writes of some fields of the stamp, each for itself; one result a write, in order."""
+        results: list[WriteResult] = []
+        for chunk in _chunks(writes, WRITES_MAX):
+            for _, outcome in _bisected(chunk, self._write_stamp_fields_chunk):
+                results.append(_rejection(outcome) if isinstance(outcome, StoreError) else outcome)
+        return results
+
+    def from_event(self, document: Any) -> UserDocument | None:
         """A user as an event tells of it; None if the document is in another collection."""
         collection, _, user_id = document.name.partition("/documents/")[2].rpartition("/")
         return self._user(document, user_id) if user_id and collection == self._fields.collection else None
@@ -167,7 +246,9 @@ class UserStore:
         self._stamp(user, "paused", paused)
 
     def _stamp(self, user: UserDocument, name: str, value: Any) -> None:
-        """Write one field of the stamp, and nothing beside it."""
+        """Write one field of the stamp, and nothing beside it. Raises RejectedError where the stamp is no map."""
+        if stamp_of(user.raw) is None:
+            raise RejectedError(f"{user.user_id}: the stamp, or a parent of it, is no map; it must not be replaced")
         path = (*self._fields.stamp, name)
         message = WritePb()
         message.update.name = self._prefix + user.user_id
@@ -176,14 +257,31 @@ class UserStore:
         put_nanoseconds(message.current_document.update_time, user.update_time_ns)
         self._wire.commit([message])
 
-    def _read_chunk(self, user_ids: Sequence[str]) -> list[UserDocument | None]:
-        found = self._wire.batch_get([self._prefix + user_id for user_id in user_ids], self._fields.read)
+    def _read_chunk(self, user_ids: Sequence[str], *, faults_retried: bool) -> list[UserDocument | None]:
+        names = [self._prefix + user_id for user_id in user_ids]
+        found = self._wire.batch_get(names, self._fields.read, faults_retried=faults_retried)
         documents = [found.get(self._prefix + user_id) for user_id in user_ids]
         return [None if document is None else self._named(document) for document in documents]
 
-    def _write_chunk(self, writes: Sequence[StampWrite]) -> list[WriteResult]:
-        answers = self._wire.batch_write([self._encode(write) for write in writes])
+    def _write_chunk(self, writes: Sequence[StampWrite], *, part_of: int, faults_retried: bool) -> list[WriteResult]:
+        encoded = [self._encode(write) for write in writes]
+        answers = self._wire.batch_write(encoded, part_of=part_of, faults_retried=faults_retried)
         return [WriteResult(_STATUSES.get(answer.code, WriteStatus.REJECTED), answer.message) for answer in answers]
+
+    def _write_stamp_fields_chunk(
+        self, writes: Sequence[StampFieldsWrite], *, faults_retried: bool
+    ) -> list[WriteResult]:
+        encoded = [self._encode_stamp_fields(write) for write in writes]
+        answers = self._wire.batch_write(encoded, faults_retried=faults_retried)
+        return [WriteResult(_STATUSES.get(answer.code, WriteStatus.REJECTED), answer.message) for answer in answers]
+
+    def _encode_stamp_fields(self, write: StampFieldsWrite) -> Any:
+        mask = [field_path((*self._fields.stamp, name)) for name in write.fields]
+        message = new_write(self._prefix + write.user_id, {}, mask)
+        for name, value in write.fields.items():
+            if value is not None:
+                put(_at(message.update.fields, (*self._fields.stamp, name)), value)
+        return guard(message, write.update_time_ns)
 
     def _encode(self, write: StampWrite) -> Any:
         """The Write message: a copy of what it shares with others of its job, and what is this user's own."""
@@ -197,11 +295,14 @@ class UserStore:
             put(stamp["before"], write.grant.before)
             put(stamp["granted"], write.grant.granted)
             put(_at(message.update.fields, self._fields.balance), write.grant.after)
+            if write.grant.purchased is not None and self._fields.purchased is not None:
+                put(_at(message.update.fields, self._fields.purchased), write.grant.purchased)
         return message
 
     def _template(self, write: StampWrite) -> Any:
         grant = write.grant
-        key = (grant.plan, grant.period, grant.anchor, write.job_id, write.refreshed_at, write.adopting)
+        form = (grant.when_low, grant.purchased is None, write.adopting)
+        key = (grant.plan, grant.period, grant.anchor, write.job_id, write.refreshed_at, form)
         template = self._templates.get(key)
         if template is None:
             template = self._templates[key] = self._encode_shared(write)
@@ -213,32 +314,49 @@ class UserStore:
         stamp = _at(message.update.fields, self._fields.stamp).map_value.fields
         stamp["plan"].string_value = grant.plan
         stamp["periods"].map_value.fields[grant.plan].string_value = grant.period.start.isoformat()
-        stamp["dueOn"].string_value = grant.period.end.isoformat()
+        stamp["dueOn"].string_value = grant.due_on
         if grant.anchor is not None:
             stamp["anchor"].string_value = grant.anchor.isoformat()
         if not write.adopting:
             put_time(stamp["refreshedAt"].timestamp_value, write.refreshed_at)
             stamp["jobId"].string_value = write.job_id
-        mask = self._fields.written(grant.plan, anchored=grant.anchor is not None, adopting=write.adopting)
+        anchored, selling = grant.anchor is not None, grant.purchased is not None
+        mask = self._fields.written(grant.plan, anchored=anchored, adopting=write.adopting, selling=selling)
         message.update_mask.field_paths.extend(mask)
         return message
 
-    def _query(self, limit: int) -> Any:
-        wanted = StructuredQueryPb()
-        wanted.from_.add().collection_id = self._collection_id
-        for path in self._fields.read:
-            wanted.select.fields.add().field_path = path
-        wanted.limit.value = limit
-        return wanted
+    def _order_path(self, order_by: OrderBy) -> str:
+        match order_by:
+            case OrderBy.ID:
+                return DOCUMENT_ID
+            case OrderBy.DUE_ON:
+                return self._fields.due_on
+            case OrderBy.BALANCE:
+                return field_path(self._fields.balance)
 
-    @staticmethod
-    def _order_by(wanted: Any, path: str) -> None:
-        order = wanted.order_by.add()
-        order.field.field_path = path
-        order.direction = ASCENDING
+    def _bound(self, each: ScanRange, value: Any) -> Any:
+        return Reference(f"{self._prefix}{value}") if each.order_by is OrderBy.ID else value
 
-    def _run(self, wanted: Any) -> list[UserDocument]:
-        return self._wire.run_query(self._parent, wanted, self._named)
+    def _start_after(self, wanted: Any, each: ScanRange, after: Cursor) -> None:
+        """Begin behind the cursor, which lies in the range."""
+        del wanted.start_at.values[:]
+        if each.order_by is not OrderBy.ID:
+            value = wanted.start_at.values.add()
+            if each.is_odd:
+                value.ParseFromString(base64.b64decode(after.value))
+            else:
+                put(value, json.loads(after.value))
+        wanted.start_at.values.add().reference_value = self._prefix + after.user_id
+        wanted.start_at.before = False
+
+    def _user_of_range(self, document: Any, each: ScanRange) -> UserDocument:
+        user = self._named(document)
+        if each.order_by is OrderBy.ID:
+            return user
+        path = (*self._fields.stamp, "dueOn") if each.order_by is OrderBy.DUE_ON else self._fields.balance
+        value = _at(document.fields, path)
+        text = base64.b64encode(value.SerializeToString()).decode() if each.is_odd else json.dumps(get(value))
+        return replace(user, order_value=text)
 
     def _named(self, document: Any) -> UserDocument:
         return self._user(document, document.name[len(self._prefix) :])
@@ -248,9 +366,10 @@ class UserStore:
         raw = RawUser(
             _value_at(fields, self._fields.balance),
             _value_at(fields, self._fields.plan),
-            _value_at(fields, ("createdAt",)),
+            _value_at(fields, self._fields.created_at),
             _value_at(fields, self._fields.stamp),
             get_time(document.create_time),
+            ABSENT if self._fields.purchased is None else _value_at(fields, self._fields.purchased),
         )
         return UserDocument(user_id, raw, nanoseconds(document.update_time))
 
@@ -263,10 +382,12 @@ def _at(fields: Any, path: tuple[str, ...]) -> Any:
 
 
 def _value_at(fields: Any, path: tuple[str, ...]) -> Any:
-    """The Python value at a path; ABSENT where it, or a map on the way, is not there."""
-    for name in path[:-1]:
-        if name not in fields:
+    """The Python value at a path; ABSENT where it, or a map on the way, is not there or null; else a BadParent."""
+    for depth, name in enumerate(path[:-1], 1):
+        if name not in fields or fields[name].WhichOneof("value_type") == "null_value":
             return ABSENT
+        if fields[name].WhichOneof("value_type") != "map_value":
+            return BadParent(".".join(path[:depth]), get(fields[name]))
         fields = fields[name].map_value.fields
     return get(fields[path[-1]]) if path[-1] in fields else ABSENT
 
@@ -276,8 +397,20 @@ def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield items[start : start + size]
 
 
-def _bisected(items: Sequence[T], call: Callable[[Sequence[T]], Sequence[R]]) -> Iterator[tuple[T, R | StoreError]]:
-    """Call with all items; where the whole is rejected, halve it until the culprit stands alone with its error."""
+class _Call(Protocol[T_contra, R_co]):
+    def __call__(self, items: Sequence[T_contra], /, *, faults_retried: bool) -> Sequence[R_co]: ...
+
+
+def _bisected(items: Sequence[T], call: _Call[T, R]) -> Iterator[tuple[T, R | StoreError]]:
+    """Call with all items; where the whole is rejected, halve it until the culprit stands alone with its error.
+
+    Only an item that was alone from the start is tried again after a fault. Tries and waits at each step of the
+    halving would add up to minutes.
+    """
+    yield from _halved(items, partial(call, faults_retried=len(items) == 1))
+
+
+def _halved(items: Sequence[T], call: Callable[[Sequence[T]], Sequence[R]]) -> Iterator[tuple[T, R | StoreError]]:
     try:
         yield from zip(items, call(items), strict=True)
     except (RejectedError, FaultError) as exc:
@@ -285,8 +418,8 @@ def _bisected(items: Sequence[T], call: Callable[[Sequence[T]], Sequence[R]]) ->
             yield items[0], exc
             return
         middle = len(items) // 2
-        yield from _bisected(items[:middle], call)
-        yield from _bisected(items[middle:], call)
+        yield from _halved(items[:middle], call)
+        yield from _halved(items[middle:], call)
 
 
 def _rejection(exc: StoreError) -> WriteResult:

@@ -17,8 +17,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SIMPLE_NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 
 
+class Reference(str):
+    """The name of a document, as a value."""
+
+    __slots__ = ()
+
+
 def put(value: Any, python: Any) -> None:  # noqa: C901 (one case a type)
-    """Set a Value message from None, a bool, int, float, str, bytes, datetime, list, tuple or mapping."""
+    """Set a Value message from None, a bool, int, float, str, Reference, bytes, datetime, list, tuple or mapping."""
     match python:
         case None:
             value.null_value = 0
@@ -28,6 +34,8 @@ def put(value: Any, python: Any) -> None:  # noqa: C901 (one case a type)
             value.integer_value = python
         case float():
             value.double_value = python
+        case Reference():
+            value.reference_value = python
         case str():
             value.string_value = python
         case bytes():

@@ -27,7 +27,7 @@ from shared.core.errors import (
 from shared.store.breaker import Breaker
 from shared.store.budget import Budget
 from shared.store.cost import Cost
-from shared.store.values import nanoseconds
+from shared.store.values import nanoseconds, put_nanoseconds
 
 T = TypeVar("T")
 
@@ -44,6 +44,12 @@ BatchGetPb = firestore.BatchGetDocumentsRequest.pb()
 
 COUNTED_A_READ = 1000  # index entries that a count is billed one read for
 
+# A connection whose packets are dropped on the way says nothing. Instances idle between calls, so that is an ordinary
+# case. A ping without an answer ends such a connection, and the next try opens another. Pings go out only while a call
+# waits, every 30 s at most, as in the official client: servers end connections that ping more often.
+KEEPALIVE_MS = 30_000
+PING_TIMEOUT_MS = 5_000
+
 CHANNEL_OPTIONS = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
@@ -52,6 +58,10 @@ CHANNEL_OPTIONS = [
     # After an outage connect again within seconds; left alone, the wait grows to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2000),
+    ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+    ("grpc.keepalive_timeout_ms", PING_TIMEOUT_MS),
+    ("grpc.http2.ping_timeout_ms", PING_TIMEOUT_MS),  # else a minute, whatever the line before says
+    ("grpc.keepalive_permit_without_calls", 0),
 ]
 
 
@@ -63,6 +73,13 @@ class FaultError(TransientError):
     """The database broke on this very request; a part of it may go through."""
 
 
+class OverloadError(TransientError):
+    """The database refused most writes of a call one by one, each for a passing reason: that is its own state."""
+
+
+# google.rpc.Codes with which a write is refused for a passing reason.
+PASSING_CODES = frozenset({1, 2, 4, 8, 10, 13, 14, 15})
+
 # What a Commit answers where a precondition does not hold, or its document is gone.
 _CONFLICTS = (exceptions.FailedPrecondition, exceptions.AlreadyExists, exceptions.NotFound)
 
@@ -73,25 +90,25 @@ _TRANSLATIONS: list[tuple[tuple[type[Exception], ...], Callable[[str], StoreErro
     ((exceptions.InternalServerError, exceptions.Unknown, exceptions.DataLoss), FaultError),
     (
         (exceptions.Unauthorized, exceptions.Forbidden, exceptions.NotFound, exceptions.MethodNotImplemented),
-        lambda told: SystemFailureError(f"{told}; check project, database and the service account's roles"),
+        lambda message: SystemFailureError(f"{message}; check project, database and the service account's roles"),
     ),
     (
         (exceptions.FailedPrecondition,),  # of a query: its index is missing, or still being built
-        lambda told: SystemFailureError(f"{told}; deploy firestore.indexes.json, or wait until it is built"),
+        lambda message: SystemFailureError(f"{message}; deploy firestore.indexes.json, or wait until it is built"),
     ),
-    ((GoogleAuthError,), lambda told: SystemFailureError(f"{told}; check the credentials")),
+    ((GoogleAuthError,), lambda message: SystemFailureError(f"{message}; check the credentials")),
 ]
 
 
 def translate(exc: Exception, rpc: str) -> StoreError:
     """The domain error for what the client library raised."""
-    told = f"{rpc}: {getattr(exc, 'message', None) or exc.__class__.__name__}"[:300]
+    message = f"{rpc}: {getattr(exc, 'message', None) or exc.__class__.__name__}"[:300]
     if isinstance(exc, _CONFLICTS) and rpc == "Commit":
-        return ConflictError(told)
+        return ConflictError(message)
     for kinds, error in _TRANSLATIONS:
         if isinstance(exc, kinds):
-            return error(told)
-    return TransientError(told)
+            return error(message)
+    return TransientError(message)
 
 
 def open_client(emulator_host: str | None) -> FirestoreClient:
@@ -138,12 +155,15 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """One call's use of the connection: its cost and its time budget. `insists`: it calls through an open breaker."""
+    """One call's use of the connection: its cost and its time budget.
+
+    `bypasses_breaker`: it makes calls even while the circuit breaker is open.
+    """
 
     connection: Connection
     budget: Budget
     cost: Cost
-    insists: bool = False
+    bypasses_breaker: bool = False
 
     def within(self, budget: Budget) -> Wire:
         return replace(self, budget=budget)
@@ -151,9 +171,9 @@ class Wire:
     def charging(self, cost: Cost) -> Wire:
         return replace(self, cost=cost)
 
-    def insisting(self) -> Wire:
+    def bypassing_breaker(self) -> Wire:
         """For what was begun and has to be ended: settling a job, handing back a claim, releasing a lease."""
-        return replace(self, insists=True)
+        return replace(self, bypasses_breaker=True)
 
     @property
     def documents(self) -> str:
@@ -167,12 +187,16 @@ class Wire:
         seconds = random.uniform(0, min(WAIT_SECONDS_MAX, seconds_first * 2 ** (tries - 1)))  # noqa: S311 (jitter)
         time.sleep(min(seconds, self.budget.remaining_seconds))
 
-    def run_query(self, parent: str, query: Any, taken: Callable[[Any], T]) -> list[T]:
+    def run_query(self, parent: str, query: Any, taken: Callable[[Any], T], read_time_ns: int | None = None) -> list[T]:
         """What is `taken` of each document that a StructuredQuery finds. Billed: one read each, at least one.
 
-        It is taken as the documents arrive, because their messages hold several times the memory.
+        It is taken as the documents arrive, because their messages hold several times the memory. `read_time_ns`: the
+        moment, by the database's clock, at which documents are read; None: now.
         """
-        request = firestore.RunQueryRequest.wrap(RunQueryPb(parent=parent, structured_query=query))
+        pb = RunQueryPb(parent=parent, structured_query=query)
+        if read_time_ns is not None:
+            put_nanoseconds(pb.read_time, read_time_ns)
+        request = firestore.RunQueryRequest.wrap(pb)
 
         def read(**kwargs: Any) -> list[T]:
             answers = map(firestore.RunQueryResponse.pb, self.connection.client.run_query(**kwargs))
@@ -182,12 +206,19 @@ class Wire:
         self.cost.add(reads=max(1, len(found)))
         return found
 
-    def count(self, parent: str, query: Any, up_to: int) -> int:
-        """How many documents a StructuredQuery finds, at most `up_to`. Billed: one read a thousand, at least one."""
+    def count(self, parent: str, query: Any, up_to: int | None, read_time_ns: int | None = None) -> int:
+        """How many documents a StructuredQuery finds; at most `up_to`, unless that is None.
+
+        Billed: one read a thousand, at least one. `read_time_ns`: as of run_query.
+        """
         pb = AggregationPb(parent=parent)
         pb.structured_aggregation_query.structured_query.CopyFrom(query)
         aggregation = pb.structured_aggregation_query.aggregations.add(alias="found")
-        aggregation.count.up_to.value = up_to
+        aggregation.count.SetInParent()
+        if up_to is not None:
+            aggregation.count.up_to.value = up_to
+        if read_time_ns is not None:
+            put_nanoseconds(pb.read_time, read_time_ns)
         request = firestore.RunAggregationQueryRequest.wrap(pb)
         responses = self._stream("RunAggregationQuery", self.connection.client.run_aggregation_query, request)
         answers = map(firestore.RunAggregationQueryResponse.pb, responses)
@@ -195,30 +226,64 @@ class Wire:
         self.cost.add(reads=max(1, -(-found // COUNTED_A_READ)))
         return int(found)
 
-    def batch_get(self, names: Sequence[str], fields: Sequence[str]) -> dict[str, Any]:
+    def batch_get(
+        self,
+        names: Sequence[str],
+        fields: Sequence[str],
+        read_time_ns: int | None = None,
+        *,
+        faults_retried: bool = True,
+    ) -> dict[str, Any]:
         """Documents by name, the given fields only (all, if none is given); missing ones are left out.
 
-        Billed: one read a name, found or not.
+        Billed: one read a name, found or not. `read_time_ns`: as of run_query. `faults_retried`: False where the
+        caller makes smaller requests of one that the database breaks on.
         """
+        return self.batch_get_timed(names, fields, read_time_ns, faults_retried=faults_retried)[0]
+
+    def batch_get_timed(
+        self,
+        names: Sequence[str],
+        fields: Sequence[str],
+        read_time_ns: int | None = None,
+        *,
+        faults_retried: bool = True,
+    ) -> tuple[dict[str, Any], int]:
+        """The same, and the moment (ns, by the database's clock) at which they were read."""
         pb = BatchGetPb(database=self.connection.database, documents=names)
         if fields:
             pb.mask.field_paths.extend(fields)
+        if read_time_ns is not None:
+            put_nanoseconds(pb.read_time, read_time_ns)
         request = firestore.BatchGetDocumentsRequest.wrap(pb)
-        responses = self._stream("BatchGetDocuments", self.connection.client.batch_get_documents, request)
+        method = self.connection.client.batch_get_documents
+        responses = self._stream("BatchGetDocuments", method, request, faults_retried=faults_retried)
         self.cost.add(reads=len(names))
-        answers = map(firestore.BatchGetDocumentsResponse.pb, responses)
-        return {pb.found.name: pb.found for pb in answers if pb.HasField("found")}
+        answers = list(map(firestore.BatchGetDocumentsResponse.pb, responses))
+        found = {pb.found.name: pb.found for pb in answers if pb.HasField("found")}
+        return found, nanoseconds(answers[-1].read_time)
 
     def get(self, name: str) -> Any | None:
         """One whole document, or None. Billed: one read."""
         return self.batch_get([name], ()).get(name)
 
-    def batch_write(self, writes: Sequence[Any]) -> list[Written]:
-        """Writes that succeed or fail one by one. Billed: those that succeed."""
+    def batch_write(
+        self, writes: Sequence[Any], *, part_of: int | None = None, faults_retried: bool = True
+    ) -> list[Written]:
+        """Writes that succeed or fail one by one. Billed: those that succeed.
+
+        `part_of`: how many writes there were at first, if these are only the rest of them. When more than half of so
+        many are refused for a passing reason, the whole call counts as failed. `faults_retried`: see batch_get.
+        """
         request = firestore.BatchWriteRequest.wrap(BatchWritePb(database=self.connection.database, writes=writes))
-        answer, tries = self._call("BatchWrite", self.connection.client.batch_write, request, WRITE_SECONDS_MAX)
-        response = firestore.BatchWriteResponse.pb(answer)
-        self.cost.add(writes=sum(status.code == 0 for status in response.status))
+
+        def write(**kwargs: Any) -> Any:
+            response = firestore.BatchWriteResponse.pb(self.connection.client.batch_write(**kwargs))
+            self.cost.add(writes=sum(status.code == 0 for status in response.status))
+            _check_load(response.status, part_of or len(writes))
+            return response
+
+        response, tries = self._call("BatchWrite", write, request, WRITE_SECONDS_MAX, faults_retried=faults_retried)
         return [
             Written(status.code, status.message, nanoseconds(result.update_time), retried=tries > 1)
             for status, result in zip(response.status, response.write_results, strict=True)
@@ -227,18 +292,31 @@ class Wire:
     def commit(self, writes: Sequence[Any]) -> list[int]:
         """All writes or none; the update times (ns). Raises ConflictError when a precondition does not hold."""
         request = firestore.CommitRequest.wrap(CommitPb(database=self.connection.database, writes=writes))
-        answer, _ = self._call("Commit", self.connection.client.commit, request, WRITE_SECONDS_MAX)
+        try:
+            answer, _ = self._call("Commit", self.connection.client.commit, request, WRITE_SECONDS_MAX)
+        except ConflictError as exc:
+            if any(write.HasField("current_document") for write in writes):
+                raise
+            raise SystemFailureError(
+                f"{exc}; nothing was required of any document: check project and database"
+            ) from exc
         self.cost.add(writes=len(writes))
         return [nanoseconds(result.update_time) for result in firestore.CommitResponse.pb(answer).write_results]
 
-    def _stream(self, rpc: str, method: Callable[..., Iterable[Any]], request: Any) -> list[Any]:
-        responses, _ = self._call(rpc, lambda **kwargs: list(method(**kwargs)), request, READ_SECONDS_MAX)
+    def _stream(
+        self, rpc: str, method: Callable[..., Iterable[Any]], request: Any, *, faults_retried: bool = True
+    ) -> list[Any]:
+        responses, _ = self._call(
+            rpc, lambda **kwargs: list(method(**kwargs)), request, READ_SECONDS_MAX, faults_retried=faults_retried
+        )
         return responses
 
-    def _call(self, rpc: str, method: Callable[..., T], request: Any, seconds_max: float) -> tuple[T, int]:
+    def _call(
+        self, rpc: str, method: Callable[..., T], request: Any, seconds_max: float, *, faults_retried: bool = True
+    ) -> tuple[T, int]:
         """Make one call with its retries: the answer, and how many tries it took. The breaker hears how it ended."""
-        breaker, retrying = self.connection.breaker, self._retrying()
-        if not self.insists:
+        breaker, retrying = self.connection.breaker, self._retrying(faults_retried=faults_retried)
+        if not self.bypasses_breaker:
             breaker.before_call()
         try:
             answer = retrying(self._try_once, rpc, method, request, seconds_max)
@@ -274,10 +352,19 @@ class Wire:
         except (exceptions.GoogleAPICallError, GoogleAuthError) as exc:
             raise translate(exc, rpc) from exc
 
-    def _retrying(self) -> Retrying:
+    def _retrying(self, *, faults_retried: bool) -> Retrying:
+        final = () if faults_retried else (FaultError,)
         return Retrying(
             stop=stop_after_attempt(TRIES_MAX) | stop_before_delay(self.budget.remaining_seconds),
             wait=wait_random_exponential(multiplier=1, max=WAIT_SECONDS_MAX),
-            retry=retry_if_exception(lambda exc: isinstance(exc, TransientError)),
+            retry=retry_if_exception(lambda exc: isinstance(exc, TransientError) and not isinstance(exc, final)),
             reraise=True,
         )
+
+
+def _check_load(statuses: Sequence[Any], writes: int) -> None:
+    """Raises OverloadError if more than half of so many writes were refused for a passing reason."""
+    refused = [status for status in statuses if status.code in PASSING_CODES]
+    if 2 * len(refused) > writes:
+        message = f"{len(refused)} of {writes} writes were refused for a passing reason"
+        raise OverloadError(f"BatchWrite: {message}; the first: {refused[0].message[:200]}")

@@ -1,4 +1,4 @@
-"""Doors to knock on: one of the real Auth emulator, one of production with Google on loopback."""
+"""Doors for the tests: one with the real Auth emulator, one as in production with Google on loopback."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ FIRESTORE = {"FIRESTORE_EMULATOR_HOST": "127.0.0.1:8085"}
 
 @pytest.fixture
 def emulated(auth, monkeypatch):
-    """Asks the emulator."""
+    """A door that asks the Auth emulator."""
     environ = {"FIREBASE_AUTH_EMULATOR_HOST": auth.host, "GOOGLE_CLOUD_PROJECT": auth.project}
     return door(monkeypatch, {**FIRESTORE, "CREDIT_REFRESH_AUTH": "on", **environ})
 
 
 @pytest.fixture
 def cloud(tmp_path):
-    """What production asks."""
+    """The stand-in for Google that production asks."""
     with google(tmp_path) as found:
         found.user("ann")
         yield found
@@ -30,7 +30,7 @@ def cloud(tmp_path):
 
 @pytest.fixture
 def production(cloud, monkeypatch):
-    """Asks Google, with the defaults of a deployment."""
+    """A door that asks Google, with a deployment's defaults."""
     for name in ("FIREBASE_AUTH_EMULATOR_HOST", "FIRESTORE_EMULATOR_HOST", "HTTPS_PROXY", "no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     return door(monkeypatch, {"GOOGLE_CLOUD_PROJECT": PROJECT, **cloud.environ()})

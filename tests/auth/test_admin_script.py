@@ -81,6 +81,55 @@ def test_the_list_is_of_those_who_get_in(auth, script):
     assert script("list", elsewhere.project).stdout == "ann\tann@example.com\n"
 
 
+def test_an_address_that_nobody_verified_becomes_no_admin(auth, script):
+    """By address or uid: anybody can sign up with the address of a future admin."""
+    stranger = auth.create_user(verified=False)
+
+    for name in (stranger.email, stranger.uid):
+        ended = script("grant", auth.project, name)
+
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert f"{stranger.email} ({stranger.uid}) has not verified the address" in ended.stderr
+        assert f"grant PROJECT_ID {stranger.uid} --unverified" in ended.stderr
+    assert auth.claims(stranger) == {}
+
+
+def test_an_unverified_account_is_named_by_its_uid(auth, script, emulated):
+    """By its address it is refused even then; and it gets in no sooner than the address is verified."""
+    user = auth.create_user(verified=False)
+
+    by_address = script("grant", auth.project, user.email, "--unverified")
+    by_uid = script("grant", auth.project, user.uid, "--unverified")
+
+    assert (by_address.returncode, by_uid.returncode) == (1, 0)
+    assert by_uid.stdout == (
+        f"{user.email} ({user.uid}) is an admin, once signed in again and the address is verified.\n"
+    )
+    assert emulated.knock(auth.sign_in(user)).status_code == 403
+    auth.verify(user)
+    assert emulated.knock(auth.sign_in(user)).status_code == 200
+
+
+def test_an_account_without_address_is_granted_by_uid_and_said_so(auth, script):
+    """There is nothing to verify; whoever runs the script has to say that they know whose it is."""
+    user = auth.create_user_without_address()
+
+    refused = script("grant", auth.project, user.uid)
+    granted = script("grant", auth.project, user.uid, "--unverified")
+
+    assert refused.returncode == 1
+    assert f"{user.uid} has no e-mail address" in refused.stderr
+    assert (granted.returncode, granted.stdout) == (0, f"{user.uid} is an admin, once signed in again.\n")
+
+
+def test_the_list_says_who_can_not_get_in_yet(auth, script):
+    """For want of a verified address."""
+    elsewhere = FirebaseAuth(auth.host, f"demo-list-{time.time_ns()}")
+    elsewhere.create_user("ann", {"admin": True}, verified=False)
+
+    assert script("list", elsewhere.project).stdout == "ann\tann@example.com  unverified\n"
+
+
 @pytest.mark.parametrize("name", ["nobody@example.com", "nobody"])
 def test_a_user_that_is_not_there_is_named(auth, script, name):
     """With what to do."""

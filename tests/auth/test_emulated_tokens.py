@@ -67,6 +67,25 @@ def test_whoever_is_no_admin_is_told_so(auth, emulated, claims):
     assert (answer.status_code, code(answer)) == (403, "not_admin")
 
 
+def test_the_claim_with_an_address_that_nobody_verified_is_refused(auth, emulated):
+    """Its owner verifies it, signs in again, and gets in."""
+    admin = auth.create_user(claims={"admin": True}, verified=False)
+
+    refused = emulated.knock(auth.sign_in(admin))
+    auth.verify(admin)
+
+    assert (refused.status_code, code(refused)) == (403, "address_not_verified")
+    assert emulated.knock(auth.sign_in(admin)).status_code == 200
+
+
+def test_a_stranger_who_signs_up_with_the_address_of_an_admin_is_kept_out(auth, emulated):
+    """Also if somebody has made that account an admin by other means."""
+    stranger = auth.sign_up()
+    auth.set_claims(stranger, {"admin": True})
+
+    assert emulated.knock(auth.sign_in(stranger)).status_code == 403
+
+
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic YTpi", "Token x", "owner", "Bearerx y"])
 def test_without_a_token_nobody_gets_in(emulated, header):
     """And is told how to send one."""

@@ -39,6 +39,14 @@ def test_an_admin_gets_in(cloud, production):
     assert cloud.asked.count(LOOKUP) == 3
 
 
+@pytest.mark.parametrize("verified", [None, False, "true", 1])
+def test_an_address_has_to_be_verified(cloud, production, verified):
+    """Exactly true, as Firebase writes it."""
+    answer = production.knock(signed(claims(email_verified=verified), cloud.key))
+
+    assert (answer.status_code, code(answer)) == (403, "address_not_verified")
+
+
 def test_without_an_address_the_name_is_the_id(cloud, production):
     """Those who sign in by phone have none."""
     assert production.knock(signed(claims(email=None), cloud.key)).json["name"] == "ann"

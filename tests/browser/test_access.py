@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from flask import jsonify
@@ -75,7 +76,7 @@ def test_the_focus_goes_to_the_heading_when_its_row_is_gone(page, stub):
 
     expect(page.get_by_role("dialog")).to_be_hidden()
     expect(page.locator("#failures-title")).to_be_focused()
-    expect(page.get_by_role("status").filter(has_text="Requeued 1 job with 2 users.")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="RequeuePlan 1 job with 2 users.")).to_be_visible()
 
 
 def test_the_first_tab_leads_past_the_header(page, stub):
@@ -146,7 +147,7 @@ def test_what_is_unchanged_is_not_read_aloud_again(page, stub):
 def test_every_text_stands_out_from_its_ground(page, stub, options, tone):
     """A contrast of 4.5 at least (WCAG AA), in light and dark, in each state."""
     reasons = [{"code": "queue_lag", "message": "the oldest due job has waited for 3 h"}]
-    changes = {
+    changes: dict[str, dict[str, Any]] = {
         "good": {},
         "bad": {"health": {"status": "unhealthy", "reasons": reasons}},
         "paused": {"paused": True},

@@ -177,7 +177,7 @@ def test_a_failed_job_is_shown_with_its_reason_requeued_and_gone(page, world, mo
     for job_id in failed:
         page.get_by_role("button", name=f"Requeue job {job_id}", exact=True).click()
         confirm(page, "Requeue", "the documents are mended")
-        expect(page.locator("#notice")).to_contain_text("Requeued 1 job with")
+        expect(page.locator("#notice")).to_contain_text("RequeuePlan 1 job with")
     expect(page.locator("#failures")).not_to_contain_text("bad balance")
     expect(page.locator("#activity")).to_contain_text("(the documents are mended)")
 
@@ -196,7 +196,7 @@ def test_all_failed_jobs_of_the_run_go_back_at_once(page, world, monitor):
     page.get_by_role("button", name="Requeue all failed").click()
     confirm(page, "Requeue")
 
-    expect(page.locator("#notice")).to_contain_text(f"Requeued {len(failed)} job")
+    expect(page.locator("#notice")).to_contain_text(f"RequeuePlan {len(failed)} job")
     expect(page.locator("#failures")).not_to_contain_text("bad balance")
     expect(page.get_by_role("button", name="Requeue all failed")).to_be_hidden()
     assert world.work(LATER).tally.refreshed > 0

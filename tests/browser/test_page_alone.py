@@ -368,7 +368,7 @@ def test_all_failed_jobs_are_requeued_however_many_calls_it_takes(page, stub):
     page.get_by_role("button", name="Requeue all failed").click()
     page.get_by_role("dialog").get_by_role("button", name="Requeue").click()
 
-    expect(page.locator("#notice")).to_have_text("Requeued 150 jobs with 210 users.")
+    expect(page.locator("#notice")).to_have_text("RequeuePlan 150 jobs with 210 users.")
     posts = [call.body for call in stub.calls if call.method == "POST"]
     assert posts == [{"action": "requeue", "runId": "2026-11-22"}] * 3
 
@@ -472,3 +472,16 @@ def test_what_is_unfolded_or_has_the_focus_stays_so_when_figures_change(page, st
     expect(page.locator("#failures details")).to_have_attribute("open", "")
     expect(page.get_by_role("button", name=re.compile("Requeue job"))).to_be_focused()
     assert page.evaluate("held.isConnected") is False
+
+
+def test_every_call_goes_to_the_page_s_own_host(page, stub):
+    """Also from a path that is an address on another host if it stands alone: the token would be sent there."""
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    origin = f"http://127.0.0.1:{stub.port}"
+
+    page.goto(f"{origin}//evil.example/x")
+    expect(page.locator("#status strong")).to_be_visible()
+
+    assert {url[: len(origin) + 1] for url in asked} == {f"{origin}/"}
+    assert stub.calls

@@ -585,7 +585,7 @@ def _field(fake: FakeGoogle, _: Call, name: str) -> Resource:
 @route("PATCH", r"/v1/(projects/[^/]+/databases/[^/]+)/collectionGroups/([^/]+)/fields/([^/]+)")
 def _update_field(fake: FakeGoogle, call: Call, database: str, group: str, path: str) -> Resource:
     name = f"{database}/collectionGroups/{group}/fields/{path}"
-    mask = call.query.get("updateMask")
+    mask = call.query.get("updateMask", "")
     refuse(mask not in ("indexConfig", "ttlConfig"), f"mask {mask}")
     refuse(mask == "ttlConfig" and path == "*", "Updating ttl other than single field level is not supported")
     no_exemptions = fake.edition == "ENTERPRISE" and mask != "ttlConfig"

@@ -119,7 +119,7 @@ def test_the_steps_change_what_a_deployment_changes(story):
     assert {step: len(story.changes[step]) for step in STEPS} == {
         "10-apis": 1,
         "20-accounts": 4 + 7,
-        "30-indexes": 11 + 1,
+        "30-indexes": 12 + 1,
         "40-metrics": 10,
         "50-functions": 5,
         "60-invokers": 5,

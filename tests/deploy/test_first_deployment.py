@@ -12,7 +12,7 @@ from datetime import timedelta
 import pytest
 
 from deploy.table import read_functions
-from shared.timetable import read_timetable
+from shared.monitor.timetable import read_timetable
 from tests.deploy.project import PROJECT, REGION, ROOT
 
 PLACE = f"projects/{PROJECT}/locations/{REGION}"

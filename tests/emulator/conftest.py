@@ -1,4 +1,4 @@
-"""Every query of every test here is held against firestore.indexes.json: the emulator would let any pass."""
+"""Every query of these tests is checked against firestore.indexes.json, because the emulator serves any query."""
 
 from __future__ import annotations
 

@@ -1,19 +1,23 @@
-"""The builder against the real emulator: everyone once, resumable, alone, bounded."""
+"""The builder against the real emulator: each user once, resumable, one builder at a time, bounded."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 import grpc
 import pytest
 
-import shared.services.build
 from shared.core.errors import SystemFailureError
-from shared.core.packing import Bounds, Packer
-from shared.core.runs import Cursor
+from shared.core.packing import FlushLimits, Packer
+from shared.core.ranges import Cursor
+from shared.core.runs import ScanRequest
+from shared.core.scan_choice import CHANGED
+from shared.services.build import Builder, build
+from shared.services.find import UserFinder
+from shared.services.limits import Limits
+from shared.services.reports import BuildReport
 from shared.settings import Settings
 from tests.support.faults import Mode, ProcessEnded, WireError, nth
 from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
@@ -62,16 +66,15 @@ def test_a_completed_run_costs_one_read():
     world.build()
     context = world.context(NOON)
 
-    report = shared.services.build.build(context, shared.services.build.ScanRequest.AUTO, 60)
+    report = build(context, ScanRequest.AUTO, 60)
 
     assert report.status == "completed"
     assert (context.wire.cost.reads, context.wire.cost.writes) == (1, 0)
 
 
-def test_resumes_where_its_budget_ended(monkeypatch):
-    """A builder out of time checkpoints; the next call goes on behind it, and nobody is lost or doubled."""
-    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 20)
-    world = World()
+def test_resumes_where_its_budget_ended():
+    """A builder whose time is up saves its progress. The next call goes on there; no user is lost or doubled."""
+    world = World(limits=Limits(page_users=20))
     users = population(110)
     world.users(users)
     reports = []
@@ -86,7 +89,7 @@ def test_resumes_where_its_budget_ended(monkeypatch):
 
 
 def test_two_builders_at_once_scan_once_between_them():
-    """The run document is leased before the scan: of two builders at once one scans and one goes home."""
+    """A builder leases the run document before it scans, so of two builders at once only one scans."""
     world = World()
     users = population(300)
     world.users(users)
@@ -122,31 +125,30 @@ def test_a_leased_run_is_left_alone_until_the_lease_ends():
 
 
 def test_a_builder_that_lost_its_lease_can_not_flush(monkeypatch):
-    """The flush is guarded by the run document: who was overtaken adds no job."""
+    """A flush is guarded by the run document, so a builder that was overtaken adds no job."""
     world = World()
     users = population(30)
     world.users(users)
     take = Packer.take
-    overtaken = []
+    overtaken: list[BuildReport | None] = []
 
     def overtake(packer):
         if not overtaken:
-            overtaken.append(True)
-            overtaken.append(world.build(MIDNIGHT + timedelta(minutes=10)))
+            overtaken.append(None)
+            overtaken[0] = world.build(MIDNIGHT + timedelta(minutes=10))
         return take(packer)
 
     monkeypatch.setattr(Packer, "take", overtake)
     slow = world.build(MIDNIGHT)
 
     assert (slow.status, slow.counts.queued) == ("in_progress", 0)
-    assert overtaken[1].counts.queued == 30
+    assert overtaken[0].counts.queued == 30
     assert queued(world) == Counter(dict.fromkeys(users, 1))
 
 
-def test_flushes_by_size_and_never_loses_what_was_scanned(monkeypatch):
-    """With a flush every few jobs the run has many checkpoints and every user still one job."""
-    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=Bounds(flush_jobs=5)))
-    world = World(job_size=10)
+def test_flushes_by_size_and_never_loses_what_was_scanned():
+    """With a flush every few jobs there are many checkpoints, and each user is still in one job."""
+    world = World(limits=Limits(flush=FlushLimits(flush_jobs=5)), job_size=10)
     users = population(300)
     world.users(users)
 
@@ -157,11 +159,9 @@ def test_flushes_by_size_and_never_loses_what_was_scanned(monkeypatch):
     assert queued(world) == Counter(dict.fromkeys(users, 1))
 
 
-def test_a_flush_of_several_commits_is_one_checkpoint(monkeypatch):
-    """Jobs hold users from all over the scan, however many commits it takes to create them."""
-    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 50)
-    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=Bounds(commit_jobs=1)))
-    world = World(job_size=100)
+def test_a_flush_of_several_commits_is_one_checkpoint():
+    """Jobs hold users from the whole scan, even if several commits are needed to create them."""
+    world = World(limits=Limits(page_users=50, flush=FlushLimits(commit_jobs=1)), job_size=100)
     users = population(320)
     world.users(users)
 
@@ -174,11 +174,9 @@ def test_a_flush_of_several_commits_is_one_checkpoint(monkeypatch):
 
 @pytest.mark.parametrize("scan", ["all", "due"])
 @pytest.mark.parametrize("commits", range(2, 6))
-def test_a_flush_broken_off_is_gone_on_with(monkeypatch, scan, commits):
-    """Whom its commits have reached is passed over by the next builder, even if that stops after every page."""
-    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 20)
-    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=Bounds(commit_jobs=2)))
-    world = World(job_size=5)
+def test_a_flush_broken_off_is_gone_on_with(scan, commits):
+    """The next builder passes over users in the commits that landed, even if it stops after every page."""
+    world = World(limits=Limits(page_users=20, flush=FlushLimits(commit_jobs=2)), job_size=5)
     users = population(60) | {"__id7__": {"credits": 1, "plan": "adder"}, "bad": {"credits": "x"}}
     world.users(users)
     yesterday = {"periods": {"adder": "2026-11-20"}, "plan": "adder", "dueOn": "2026-11-21"}
@@ -199,11 +197,9 @@ def test_a_flush_broken_off_is_gone_on_with(monkeypatch, scan, commits):
 
 
 @pytest.mark.parametrize("commits", range(2, 9))
-def test_a_wrapped_scan_broken_off_in_a_flush_is_gone_on_with(monkeypatch, commits):
-    """On either side of the wrap, and between the two."""
-    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 20)
-    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=Bounds(commit_jobs=2)))
-    world = World(job_size=5)
+def test_a_wrapped_scan_broken_off_in_a_flush_is_gone_on_with(commits):
+    """This holds before the wrap, after it, and between the two."""
+    world = World(limits=Limits(page_users=20, flush=FlushLimits(commit_jobs=2)), job_size=5)
     users = population(60)
     world.users(users)
     world.build_a_page(MIDNIGHT)
@@ -217,10 +213,9 @@ def test_a_wrapped_scan_broken_off_in_a_flush_is_gone_on_with(monkeypatch, commi
     assert Counter(user_id for job in today for user_id in job["userIds"]) == Counter(dict.fromkeys(users, 1))
 
 
-def test_a_mark_counts_for_the_slots_it_was_made_for(monkeypatch):
-    """With wider slots users have other places: those in jobs are queued again, and nobody is left out."""
-    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=Bounds(commit_jobs=1)))
-    world = World(slot_seconds=3600)
+def test_a_mark_counts_for_the_slots_it_was_made_for():
+    """With wider slots users have other positions. Users in jobs are queued again, and no user is left out."""
+    world = World(limits=Limits(flush=FlushLimits(commit_jobs=1)), slot_seconds=3600)
     users = population(60)
     world.users(users)
     with world.faulty(nth("Commit", 8, Mode.ENDED)), pytest.raises(ProcessEnded):
@@ -235,18 +230,18 @@ def test_a_mark_counts_for_the_slots_it_was_made_for(monkeypatch):
 
 
 def test_a_scan_goes_in_the_order_of_cursors():
-    """What is behind a cursor can be told without asking the database, whatever the ids are like."""
+    """Cursors compare like Firestore orders users, for ids of any kind."""
     world = World()
     names = ["a", "a!", "a-b", "ab", "B", "ü", "數", "\uffee", "😀", "__id7__", "__id10__", "__id9__", "_", "__a", "~"]
     world.users({name: {"credits": 1} for name in names})
 
-    found = [document.user_id for document in world.context(MIDNIGHT).users().page(None, None, 100)]
+    found = [document.user_id for document in world.context(MIDNIGHT).users().page(None, 100)]
 
     assert found == sorted(names, key=lambda name: Cursor(name).order)
 
 
 def test_job_size_one_gives_one_job_per_user():
-    """JOB_SIZE=1 runs through the same code, hundreds of jobs to a flush."""
+    """JOB_SIZE=1 uses the same code, with hundreds of jobs in a flush."""
     world = World(job_size=1)
     users = population(500)
     world.users(users)
@@ -258,10 +253,9 @@ def test_job_size_one_gives_one_job_per_user():
     assert (worked.claimed, worked.tally.refreshed) == (500, 500)
 
 
-def test_a_new_day_supersedes_an_unfinished_run_and_wraps_around(monkeypatch):
-    """The next day's scan begins where yesterday's stopped, and comes round to the users before it."""
-    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 20)
-    world = World()
+def test_a_new_day_supersedes_an_unfinished_run_and_wraps_around():
+    """The next day's scan begins where yesterday's stopped, and then scans the users before that place."""
+    world = World(limits=Limits(page_users=20))
     users = population(100)
     world.users(users)
     world.build_a_page()
@@ -275,10 +269,9 @@ def test_a_new_day_supersedes_an_unfinished_run_and_wraps_around(monkeypatch):
     assert Counter(user_id for job in today for user_id in job["userIds"]) == Counter(dict.fromkeys(users, 1))
 
 
-def test_a_wrapped_scan_resumes_on_either_side_of_the_wrap(monkeypatch):
-    """Stopped after every page, before and after the wrap, the scan still reads everybody once."""
-    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 20)
-    world = World()
+def test_a_wrapped_scan_resumes_on_either_side_of_the_wrap():
+    """A scan that is stopped after every page, before and after the wrap, still reads each user once."""
+    world = World(limits=Limits(page_users=20))
     users = population(100)
     world.users(users)
 
@@ -301,16 +294,15 @@ def test_due_reads_only_those_whose_day_has_come():
     world.day(MIDNIGHT + DAY)
 
     context = world.context(MIDNIGHT + 2 * DAY)
-    report = shared.services.build.build(context, shared.services.build.ScanRequest.DUE, 60)
+    report = build(context, ScanRequest.DUE, 60)
 
     assert (report.counts.scanned, report.counts.queued) == (20, 20)
-    assert context.wire.cost.reads < 40  # of which some for the run, the switch and the roll-ups of the days before
+    assert context.wire.cost.reads < 40  # including the run, the pause switch and the roll-ups of earlier days
 
 
-def test_due_pages_through_equal_days(monkeypatch):
-    """Many users share one dueOn; the cursor goes on inside that day, from call to call."""
-    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 7)
-    world = World()
+def test_due_pages_through_equal_days():
+    """Many users share one dueOn. The cursor goes on within that day from call to call."""
+    world = World(limits=Limits(page_users=7))
     users = population(40)
     world.users(users)
     world.day()
@@ -336,7 +328,7 @@ def test_auto_reads_everybody_first_then_the_due_then_everybody_weekly():
 
 
 def test_auto_reads_everybody_when_plans_change():
-    """A new allowance reaches users whose dueOn has not come."""
+    """After a change of plans, users whose dueOn has not come are read too."""
     world = World()
     world.users(population(5))
     world.build(MIDNIGHT, "auto")
@@ -350,7 +342,7 @@ def test_auto_reads_everybody_when_plans_change():
 
 
 def test_an_all_scan_reopens_a_run_completed_as_due():
-    """Asked for everybody after a `due` run of the same day, the builder reads those the first scan could not see."""
+    """When `all` is asked for after a `due` run of the same day, users that the first scan could not find are read."""
     world = World()
     world.build(MIDNIGHT, "due")
     world.users(population(5))
@@ -364,7 +356,7 @@ def test_an_all_scan_reopens_a_run_completed_as_due():
 
 
 def test_plans_deployed_after_a_due_scan_are_reason_for_another_the_same_day():
-    """`auto` on a day that is complete reads everybody all the same, once."""
+    """Plans that change on a completed day make `auto` read everybody once more."""
     world = World()
     world.users(population(5))
     world.build(MIDNIGHT - DAY, "auto")
@@ -380,7 +372,7 @@ def test_plans_deployed_after_a_due_scan_are_reason_for_another_the_same_day():
 
 @pytest.mark.parametrize("fields", [{"runId": "2026-11-21"}, {"runId": "2026-11-21", "status": "unheard of"}], ids=str)
 def test_a_day_does_not_wait_for_a_run_before_it_that_can_not_be_read(fields):
-    """It begins as if there had been none: `auto` reads everybody."""
+    """The new day begins as if there had been no run before, so `auto` reads everybody."""
     world = World()
     world.users(population(5))
     world.put("credit_refresh_runs/2026-11-21", fields)
@@ -391,7 +383,7 @@ def test_a_day_does_not_wait_for_a_run_before_it_that_can_not_be_read(fields):
 
 
 def test_adopting_stamps_everybody_and_grants_nothing():
-    """After `adopt` balances are as they were, and the first grant comes with the next period."""
+    """After `adopt` balances are unchanged. The first grant comes with the next period."""
     world = World()
     users = population(12) | {"p1": {"credits": 3, "plan": "pro", "createdAt": datetime(2026, 1, 31, tzinfo=UTC)}}
     world.users(users | {"bad": {"credits": "x"}})
@@ -414,10 +406,9 @@ def test_adopting_stamps_everybody_and_grants_nothing():
     assert (world.run("2026-11-23")["scan"], tomorrow.counts.queued) == ("due", 12)
 
 
-def test_an_unfinished_adoption_is_finished_before_anybody_is_granted(monkeypatch):
-    """A scheduled `auto` or `all` that meets a half-done adoption goes on adopting."""
-    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 5)
-    world = World()
+def test_an_unfinished_adoption_is_finished_before_anybody_is_granted():
+    """A scheduled `auto` or `all` call first finishes an adoption that was left unfinished."""
+    world = World(limits=Limits(page_users=5))
     users = population(12)
     world.users(users)
     world.build_a_page(MIDNIGHT, "adopt")
@@ -444,7 +435,7 @@ def test_a_preview_counts_and_writes_nothing(scan):
 
 
 def test_a_paused_system_builds_nothing():
-    """Paused, the builder says so; resumed, it goes on."""
+    """A paused builder says so. After the resume it goes on."""
     world = World()
     world.users(population(5))
     world.pause()
@@ -458,7 +449,7 @@ def test_a_paused_system_builds_nothing():
 
 
 def test_bad_users_are_named_on_the_run_and_queued_nowhere():
-    """What the builder finds wrong stands on the run, by user and code."""
+    """The run document names each failing user with a code."""
     world = World()
     world.users({"good": {"credits": 1}, "bad": {"credits": "x"}, "none": {"name": "no balance"}})
 
@@ -470,10 +461,9 @@ def test_bad_users_are_named_on_the_run_and_queued_nowhere():
     assert queued(world) == Counter({"good": 1})
 
 
-def test_an_adoption_unfinished_at_midnight_goes_on_and_then_the_due_are_found(monkeypatch):
-    """The next day's tick adopts the rest; the one after queues those adopted the day before, and only them."""
-    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 5)
-    world = World()
+def test_an_adoption_unfinished_at_midnight_goes_on_and_then_the_due_are_found():
+    """The next day's first call adopts the rest. The call after it queues only those adopted the day before."""
+    world = World(limits=Limits(page_users=5))
     world.users(population(12))
     world.build_a_page(MIDNIGHT, "adopt")
 
@@ -486,21 +476,19 @@ def test_an_adoption_unfinished_at_midnight_goes_on_and_then_the_due_are_found(m
 
 
 def test_a_run_paused_in_the_middle_says_so(monkeypatch):
-    """The switch is looked at with every flush; what was scanned by then is kept."""
-    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 20)
-    monkeypatch.setattr(shared.services.build, "Packer", partial(Packer, bounds=Bounds(flush_jobs=3)))
-    world = World(job_size=5)
+    """The pause switch is read at every flush. Users scanned by then are kept."""
+    world = World(limits=Limits(page_users=20, flush=FlushLimits(flush_jobs=3)), job_size=5)
     users = population(100)
     world.users(users)
-    queue = shared.services.build.Builder._queue
+    take = Builder._take
 
     def pausing(builder, page):
         world.pause()
-        queue(builder, page)
+        take(builder, page)
 
-    monkeypatch.setattr(shared.services.build.Builder, "_queue", pausing)
+    monkeypatch.setattr(Builder, "_take", pausing)
     paused = world.build()
-    monkeypatch.setattr(shared.services.build.Builder, "_queue", queue)
+    monkeypatch.setattr(Builder, "_take", take)
     world.pause(paused=False)
     resumed = world.build()
 
@@ -510,7 +498,7 @@ def test_a_run_paused_in_the_middle_says_so(monkeypatch):
 
 
 def test_a_run_deleted_to_be_scanned_again_makes_jobs_of_its_own():
-    """The new run's jobs don't meet the ids of the old one's; users are granted once all the same."""
+    """The new run's jobs have other ids than the old ones, and users are still granted once."""
     world = World()
     users = population(20)
     world.users(users)
@@ -524,8 +512,8 @@ def test_a_run_deleted_to_be_scanned_again_makes_jobs_of_its_own():
     assert (worked.tally.refreshed, worked.tally.skipped) == (20, 20)
 
 
-def test_a_scan_counts_for_the_plans_it_began_under():
-    """Plans deployed in the middle of a full scan are reason for another the next day."""
+def test_plans_deployed_in_the_middle_of_a_scan_have_it_begin_again():
+    """Everybody is read again, under the new plans, on the same day."""
     world = World()
     world.users(population(5))
     world.build(MIDNIGHT, "auto")
@@ -534,28 +522,28 @@ def test_a_scan_counts_for_the_plans_it_began_under():
         plans='default_plan = "adder"\n[plans.adder]\nallowance = 9\nperiod = "day"\npolicy = "reset"'
     ).plans
 
-    world.build(NOON, "auto")
-    world.build(MIDNIGHT + DAY, "auto")
+    report = world.build(NOON, "auto")
 
-    assert world.run("2026-11-23")["scan"] == "all"
+    run = world.run()
+    assert (report.scan, report.scan_reason, report.counts.scanned) == ("all", CHANGED, 5)
+    assert (run["generation"], run["completedGeneration"], run["scannedUsers"]) == (1, 1, 5)
 
 
 def test_what_was_scanned_before_an_outage_is_kept(monkeypatch):
     """A page that can't be read ends the call; the pages before it are not read again."""
-    monkeypatch.setattr(shared.services.build, "PAGE_SIZE", 10)
-    world = World()
+    world = World(limits=Limits(page_users=10))
     users = population(50)
     world.users(users)
-    page = shared.services.build.Builder._page
+    read = UserFinder._read
     calls = []
 
-    def failing(builder, after, until):
+    def failing(finder, each, after, *, more):
         calls.append(after)
         if len(calls) == 4:
             raise SystemFailureError("the database is gone")
-        return page(builder, after, until)
+        return read(finder, each, after, more=more)
 
-    monkeypatch.setattr(shared.services.build.Builder, "_page", failing)
+    monkeypatch.setattr(UserFinder, "_read", failing)
     with pytest.raises(SystemFailureError):
         world.build()
     kept = queued(world)
@@ -567,7 +555,7 @@ def test_what_was_scanned_before_an_outage_is_kept(monkeypatch):
 
 
 def test_users_that_can_not_be_adopted_now_are_not_passed_over():
-    """Passed over, they would be granted the next day: the call fails, and the next goes on from there."""
+    """Passed over, they would be granted the next day. So the call fails, and the next call goes on there."""
     world = World()
     users = population(12)
     world.users(users)

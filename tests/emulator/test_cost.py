@@ -1,4 +1,4 @@
-"""What a refreshed user costs, counted on the wire between the functions and the emulator."""
+"""The cost of a refreshed user, counted on the wire between the functions and the emulator."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def day(tmp_path_factory):
     logs = tmp_path_factory.mktemp("cost")
     world = World(slot_seconds=SLOT_SECONDS)
     world.users(population(USERS, plan="free"))
-    with billing(world.settings.emulator_host) as (host, bill):
+    with billing(str(world.settings.emulator_host)) as (host, bill):
         environ = {
             "FIRESTORE_EMULATOR_HOST": host,
             "GOOGLE_CLOUD_PROJECT": world.settings.project,
@@ -37,7 +37,7 @@ def day(tmp_path_factory):
 
 
 def test_everybody_is_refreshed_and_a_fifth_is_read_again(day):
-    """The figures below are of a day on which everything was done."""
+    """The figures below are from a day that was completed."""
     _, _, built, worked = day
 
     assert (built["status"], built["queuedUsers"]) == ("completed", USERS)
@@ -56,7 +56,7 @@ def test_a_user_costs_at_most_a_read_and_a_quarter_and_a_write(day):
 
 
 def test_the_functions_own_figures_agree(day):
-    """What builder and worker report as their cost is what passed over the wire, to within 1%."""
+    """The cost that builder and worker report equals what passed over the wire, to within 1%."""
     _, bill, built, worked = day
 
     assert built["reads"] + worked["reads"] == pytest.approx(bill.reads, rel=0.01)
@@ -64,7 +64,7 @@ def test_the_functions_own_figures_agree(day):
 
 
 def test_the_roll_up_holds_the_workers_cost(day):
-    """What settled jobs say they cost leaves out the queries that found no job, looks at the switch, a heartbeat."""
+    """The roll-up has the cost of settled jobs. Empty queries, the pause switch and the heartbeat are not in it."""
     world, _, _, worked = day
     rollup = world.rollup()
 

@@ -1,4 +1,4 @@
-"""The direct refresh against the real emulator: a page, or the users named, now."""
+"""The direct refresh against the real emulator: a page, or the users named."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
 
 
 def test_a_chain_of_pages_refreshes_everybody_once():
-    """Page behind page in order of id, each user exactly once."""
+    """The pages follow in order of id, with each user exactly once."""
     world = World()
     users = population(55)
     world.users(users)
     reports = [world.page(size=20)]
     while reports[-1].has_more:
-        reports.append(world.page(reports[-1].after.user_id, size=20))
+        reports.append(world.page(reports[-1].after, size=20))
 
     assert [report.total for report in reports] == [20, 20, 15]
     assert {user["credits"] for user in world.all("users").values()} == {15}
 
 
 def test_a_page_that_ends_with_the_last_user_leads_to_an_empty_one():
-    """A full last page can't know it is the last; the empty page behind it ends the chain."""
+    """A full page can't know that it is the last. The empty page after it ends the chain."""
     world = World()
     world.users(population(20))
 
     full = world.page(size=20)
-    empty = world.page(full.after.user_id, size=20)
+    empty = world.page(full.after, size=20)
 
     assert (full.has_more, empty.has_more, empty.total) == (True, False, 0)
 
 
 def test_named_users_are_refreshed_once_however_often_named():
-    """Duplicates are one user; a missing one is skipped; the rest of the population is untouched."""
+    """A user named twice counts once. A missing user is skipped. Other users stay unchanged."""
     world = World()
     world.users(population(5))
 
@@ -43,7 +43,7 @@ def test_named_users_are_refreshed_once_however_often_named():
 
 
 def test_refreshing_again_in_the_same_period_grants_nothing():
-    """Queue and direct refresh share the stamp: whoever comes second skips."""
+    """Queue and direct refresh use the same stamp, so the second one skips."""
     world = World()
     world.users(population(3))
     world.refresh("user00000")
@@ -57,7 +57,7 @@ def test_refreshing_again_in_the_same_period_grants_nothing():
 
 
 def test_a_lost_reply_is_recognised_as_our_own():
-    """The write landed and its reply was lost: the second try reads the stamp and reports one grant."""
+    """When the write lands and its reply is lost, the second try reads the stamp and reports one grant."""
     world = World()
     world.users({"ann": {"credits": 1.5, "plan": "adder"}})
     with world.faulty(on("BatchWrite", Mode.LOST)):
@@ -68,7 +68,7 @@ def test_a_lost_reply_is_recognised_as_our_own():
 
 
 def test_a_pause_of_the_queue_does_not_stop_a_direct_refresh():
-    """Pausing is for builder and worker; who calls for a user by name gets it."""
+    """A pause holds builder and worker. A direct refresh still works."""
     world = World()
     world.users(population(1))
     world.pause()

@@ -21,11 +21,14 @@ ANSWERS = {
     "credit_refresh": {"totalUsers", "batchNumber", "cursor", "hasMore"} | TALLY | TIMES,
     "credit_refresh_queue": {
         "runId",
+        "scan",
+        "scanReason",
         "status",
         "scannedUsers",
         "queuedUsers",
         "skippedUsers",
         "failedUsers",
+        "adoptedUsers",
         "jobsCreated",
         "cursor",
         "hasMore",
@@ -86,6 +89,18 @@ def test_pages_are_chained_by_an_opaque_cursor(servers):
 def test_an_empty_body_is_an_empty_object(servers, body):
     """Cloud Scheduler may send no body at all."""
     assert servers["credit_refresh_worker"].request("POST", body).status == 200
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"userIds": null}', b'{"asOf": "2026-11-22T12:00:00Z"}'])
+def test_a_direct_call_that_names_nobody_is_refused(servers, world, body):
+    """`JSON.stringify({userIds: undefined})` is an empty object: nobody meant a page of all users."""
+    world.users({"untouched": {"credits": 1}})
+
+    reply = servers["credit_refresh"].request("POST", body)
+
+    assert (reply.status, reply.json["error"]["code"], reply.json["error"]["field"]) == (400, "invalid_value", None)
+    assert "userIds" in reply.json["error"]["message"]
+    assert world.user("untouched")["credits"] == 1
 
 
 @pytest.mark.parametrize(
@@ -160,6 +175,27 @@ def test_a_wrong_method_is_refused(servers, method):
     reply = servers["credit_refresh_queue"].request(method)
 
     assert (reply.status, reply.json["error"]["code"], reply.headers["Allow"]) == (405, "method_not_allowed", "POST")
+
+
+@pytest.mark.parametrize(
+    ("target", "method", "path", "status"),
+    [
+        ("credit_refresh_worker", "POST", "/", 200),
+        ("credit_refresh_worker", "PUT", "/", 405),
+        ("credit_refresh", "POST", "/any/path", 400),
+        ("credit_refresh_queue", "POST", "//evil.example/x", 404),
+        ("credit_refresh_queue", "POST", "//", 404),
+    ],
+)
+def test_no_answer_is_kept_or_guessed_at(servers, target, method, path, status):
+    """Data or error: `no-store` and `nosniff`. A path with two slashes in front is nobody's."""
+    reply = servers[target].request(method, b'{"batchSize": 0}' if status == 400 else b"", path)
+
+    assert (reply.status, reply.headers.get("Cache-Control"), reply.headers.get("X-Content-Type-Options")) == (
+        status,
+        "no-store",
+        "nosniff",
+    )
 
 
 def test_logs_are_json_with_action_trace_and_context(servers, world):

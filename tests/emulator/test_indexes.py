@@ -1,6 +1,6 @@
 """Every query the code makes is served by firestore.indexes.json or by an automatic index.
 
-conftest.py holds the queries of all tests in this folder against the file; here it is shown that this bites.
+conftest.py checks the queries of all tests in this folder against the file. These tests show that the check works.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def table() -> dict:
 
 
 def without(group: str, path: str) -> Indexes:
-    """The file without one override."""
+    """The index file without one override."""
     overrides = [
         each for each in table()["fieldOverrides"] if (each["collectionGroup"], each["fieldPath"]) != (group, path)
     ]
@@ -32,7 +32,7 @@ def without(group: str, path: str) -> Indexes:
 
 
 def two_days() -> None:
-    """All scans, the worker, a page and a preview."""
+    """Run all scans, the worker, a page and a preview."""
     world = World(job_size=5)
     world.users(population(12))
     world.day()
@@ -45,7 +45,7 @@ def two_days() -> None:
 
 
 def test_two_days_make_queries_and_all_of_them_are_served():
-    """On users by id and by date, on jobs by time, on runs by day."""
+    """There are queries of users by id and by date, of jobs by time, of runs by day."""
     seen: set[Shape] = set()
     with watched(deployed(), seen):
         two_days()
@@ -57,7 +57,7 @@ def test_two_days_make_queries_and_all_of_them_are_served():
 
 @pytest.mark.parametrize(("group", "path"), [(JOBS, "visibleAt"), (USERS, "creditRefresh.dueOn")])
 def test_an_index_left_out_of_the_file_is_missed(group, path):
-    """Each one is there because a query needs it."""
+    """Each index is in the file because a query needs it."""
     with (
         watched(without(group, path), set()),
         pytest.raises(AssertionError, match=f"lacks an index of {group}: {path}"),
@@ -96,7 +96,7 @@ def shape(group=JOBS, equal=(), contains=(), orders=()) -> Shape:
     ],
 )
 def test_what_indexes_serve(asked, served):
-    """Equality by any of a field's indexes, an order by that very one, a mixture by a composite one alone."""
+    """Any index of a field serves equality, only that order's index serves an order, only a composite one a mixture."""
     overrides = {"*": [], "up": ["ASCENDING"], "down": ["DESCENDING"], "map": [], "map.open": ["ASCENDING"]}
     indexes = Indexes(
         {
@@ -118,7 +118,7 @@ def test_what_indexes_serve(asked, served):
 
 
 def test_a_query_s_filters_are_told_apart():
-    """Equality, ranges, arrays and null, under one `and`."""
+    """Filters under one `and` are told apart: equality, ranges, arrays and null."""
     asked = query.StructuredQuery.pb()()
     asked.from_.add().collection_id = JOBS
     operators = query.StructuredQuery.FieldFilter.Operator

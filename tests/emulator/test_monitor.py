@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 
 import grpc
@@ -11,9 +11,9 @@ import pytest
 
 from shared.core.errors import ConflictError, NotFoundError, NotPossibleError
 from shared.core.figures import DURATION_RATIO
-from shared.services import steer
-from shared.services.steer import Operator
-from shared.services.watch import check_health
+from shared.monitor import operator_actions
+from shared.monitor.operator_actions import Operator
+from shared.monitor.overview import check_health
 from tests.support.faults import Mode, ProcessEnded, WireError, nth, on, on_user
 from tests.support.invariants import assert_granted_once, assert_settled
 from tests.support.monitor import scanned, shown, story, view
@@ -248,6 +248,55 @@ def test_older_receipts_come_by_thirty_days():
     assert recent["hasMore"]
 
 
+def receipts_of(user_id: str, day: str, hours: list[float]) -> dict:
+    """Settled jobs of that day for one user, by path. Their ids are in no order of time, as those of real jobs."""
+    start = datetime.fromisoformat(f"{day}T00:00:00+00:00")
+    return {
+        f"credit_refresh_jobs/{day}-{(n * 7919) % 65536:04x}-{n}": {
+            "v": 1,
+            "runId": day,
+            "status": "completed",
+            "userIds": [user_id],
+            "completedAt": start + hour * HOUR,
+            "receipts": [{"userId": user_id, "outcome": "refreshed", "before": 0, "after": n}],
+        }
+        for n, hour in enumerate(hours)
+    }
+
+
+def test_of_more_receipts_than_are_shown_it_is_the_newest_that_are():
+    """Five a day for thirty days: a hundred of them, and the others after those."""
+    world = World()
+    world.users({"ann": {"credits": 5}})
+    days = [(MIDNIGHT + n * DAY).date().isoformat() for n in range(30)]
+    for day in days:
+        world.put_all(receipts_of("ann", day, [1, 2, 3, 4, 5]))
+
+    told = story(world, "ann", MIDNIGHT + 29 * DAY + 20 * HOUR)
+    older = story(world, "ann", MIDNIGHT + 29 * DAY + 20 * HOUR, before=told["receiptsFrom"])
+
+    assert len(told["receipts"]) == 100
+    assert [receipt["runId"] for receipt in told["receipts"]] == [day for day in reversed(days[10:]) for _ in range(5)]
+    assert [receipt["after"] for receipt in told["receipts"][:5]] == [4, 3, 2, 1, 0]
+    assert told["hasMore"]
+    assert len({receipt["jobId"] for receipt in (*told["receipts"], *older["receipts"])}) == 150
+
+
+def test_of_a_day_with_more_receipts_than_are_shown_it_is_the_newest_that_are():
+    """An app may call for one user all day long."""
+    world = World()
+    world.users({"ann": {"credits": 5}})
+    hours = [n / 10 for n in range(150)]
+    world.put_all(receipts_of("ann", "2026-11-22", hours))
+    world.put_all(receipts_of("ann", "2026-11-21", [1]))
+
+    told = story(world, "ann", MIDNIGHT + 20 * HOUR)
+
+    assert [receipt["after"] for receipt in told["receipts"]] == list(reversed(range(50, 150)))
+    assert told["receiptsFrom"] == "2026-11-22"
+    assert told["hasMore"]
+
+
 @pytest.mark.parametrize(
     ("document", "told"),
     [
@@ -255,7 +304,7 @@ def test_older_receipts_come_by_thirty_days():
         ({"credits": 5, "plan": "gone"}, {"balance": 5, "problem": "unknown_plan"}),
         ({"credits": 5, "creditRefresh": "x"}, {"balance": 5, "problem": "bad_stamp", "stamp": None}),
         ({"plan": "free"}, {"balance": None, "problem": None, "decision": None}),
-        ({"credits": 5, "creditRefresh": {"paused": True}}, {"paused": True, "problem": None}),
+        ({"credits": 5, "creditRefresh": {"paused": True, "dueOn": TODAY}}, {"paused": True, "problem": None}),
     ],
 )
 def test_a_story_of_an_odd_user_says_what_is_odd(document, told):
@@ -311,7 +360,7 @@ def test_each_ailment_has_its_code():
         world.work(MIDNIGHT + 3 * HOUR)
     assert reasons(world, MIDNIGHT + 3 * HOUR) == {"dead_letters"}
     assert reasons(world, MIDNIGHT + 3 * HOUR + timedelta(minutes=16)) == {"dead_letters", "no_worker_heartbeat"}
-    steer.requeue_run(world.context(MIDNIGHT + 4 * HOUR), EVE, TODAY)
+    operator_actions.requeue_run(world.context(MIDNIGHT + 4 * HOUR), EVE, TODAY)
     world.work(MIDNIGHT + 4 * HOUR)
     assert reasons(world, MIDNIGHT + 4 * HOUR) == set()
 
@@ -353,9 +402,9 @@ def test_pausing_holds_builder_and_worker_and_is_noted_once():
     world = World()
     world.users(population(5))
 
-    changed = [steer.pause(world.context(NOON), EVE, paused=True) for _ in range(2)]
+    changed = [operator_actions.pause(world.context(NOON), EVE, paused=True) for _ in range(2)]
     held = (world.build(NOON).status, world.work(NOON).claimed)
-    changed += [steer.pause(world.context(NOON), EVE, paused=False) for _ in range(2)]
+    changed += [operator_actions.pause(world.context(NOON), EVE, paused=False) for _ in range(2)]
 
     assert changed == [True, False, True, False]
     assert held == ("paused", 0)
@@ -395,7 +444,7 @@ def test_a_requeued_job_settles_those_who_failed_alone():
     before = world.jobs()[job_id]["receipts"]
     corrected(world)
 
-    done = steer.requeue_job(world.context(NOON + HOUR), EVE, job_id)
+    done = operator_actions.requeue_job(world.context(NOON + HOUR), EVE, job_id)
     between = (shown(view(world, NOON + HOUR)), scanned(world, TODAY))
     report = world.work(NOON + HOUR)
 
@@ -420,9 +469,9 @@ def test_requeueing_twice_is_requeueing_once():
     corrected(world)
     context = world.context(NOON + HOUR)
 
-    requeued = [steer.requeue_job(context, EVE, job_id).jobs for _ in range(2)]
+    requeued = [operator_actions.requeue_job(context, EVE, job_id).jobs for _ in range(2)]
     world.work(NOON + HOUR)
-    requeued.append(steer.requeue_job(context, EVE, job_id).jobs)
+    requeued.append(operator_actions.requeue_job(context, EVE, job_id).jobs)
 
     assert requeued == [1, 0, 0]
     assert world.rollup()["failedJobs"] == 0
@@ -437,11 +486,11 @@ def test_a_job_may_fail_and_be_requeued_again_and_again():
     corrected(world)
     for _ in range(2):
         now += HOUR
-        assert steer.requeue_run(world.context(now), EVE, TODAY).jobs >= 1
+        assert operator_actions.requeue_run(world.context(now), EVE, TODAY).jobs >= 1
         with world.faulty(on_user("user00003", flaky)):
             world.work(now)
             world.work(now := now + HOUR)
-    assert steer.requeue_run(world.context(now), EVE, TODAY).jobs == 1
+    assert operator_actions.requeue_run(world.context(now), EVE, TODAY).jobs == 1
     world.work(now + HOUR)
 
     retry_id = f"{job_id}-requeue1-attempt2"
@@ -452,7 +501,7 @@ def test_a_job_may_fail_and_be_requeued_again_and_again():
 
 def test_a_whole_run_is_requeued_page_by_page(monkeypatch):
     """However many dead letters there are."""
-    monkeypatch.setattr(steer, "PAGE_SIZE", 4)
+    monkeypatch.setattr(operator_actions, "PAGE_SIZE", 4)
     world = World(job_size=1, slot_seconds=86_400)
     users = population(11)
     world.users(users)
@@ -463,7 +512,7 @@ def test_a_whole_run_is_requeued_page_by_page(monkeypatch):
     for user_id in users:
         world.update(f"users/{user_id}", credits=5)
 
-    done = steer.requeue_run(world.context(NOON), EVE, TODAY)
+    done = operator_actions.requeue_run(world.context(NOON), EVE, TODAY)
 
     assert (done.jobs, done.users, done.has_more) == (11, 11, False)
     assert world.work(NOON).tally.refreshed == 11
@@ -472,8 +521,8 @@ def test_a_whole_run_is_requeued_page_by_page(monkeypatch):
 
 def test_requeueing_stops_when_its_time_is_up(monkeypatch):
     """And says that there is more."""
-    monkeypatch.setattr(steer, "PAGE_SIZE", 2)
-    monkeypatch.setattr(steer, "LAST_SECONDS", 1000)
+    monkeypatch.setattr(operator_actions, "PAGE_SIZE", 2)
+    monkeypatch.setattr(operator_actions, "LAST_SECONDS", 1000)
     world = World(job_size=1, slot_seconds=86_400)
     world.users(population(5))
     world.build()
@@ -481,7 +530,7 @@ def test_requeueing_stops_when_its_time_is_up(monkeypatch):
         world.update(f"users/user{n:05d}", credits="x")
     world.work(NOON)
 
-    done = steer.requeue_run(world.context(NOON), EVE, TODAY)
+    done = operator_actions.requeue_run(world.context(NOON), EVE, TODAY)
 
     assert (done.jobs, done.has_more) == (2, True)
 
@@ -497,7 +546,7 @@ def test_an_unreadable_job_that_was_corrected_can_be_requeued():
     world.work(NOON)
     assert view(world, NOON)["errorsByCode"] == {"unreadable_job": 4}
 
-    steer.requeue_job(world.context(NOON), EVE, job_id)
+    operator_actions.requeue_job(world.context(NOON), EVE, job_id)
     world.work(NOON)
 
     assert_granted_once(world, users, 10)
@@ -512,7 +561,7 @@ def test_a_requeue_survives_the_wire(mode):
     corrected(world)
 
     with world.faulty(on("Commit", mode)):
-        done = steer.requeue_job(world.context(NOON), EVE, job_id)
+        done = operator_actions.requeue_job(world.context(NOON), EVE, job_id)
     world.work(NOON)
 
     assert done.jobs == 1
@@ -529,7 +578,7 @@ def test_two_operators_requeue_a_job_once():
 
     def ask():
         barrier.wait()
-        results.append(steer.requeue_job(world.context(NOON), EVE, job_id).jobs)
+        results.append(operator_actions.requeue_job(world.context(NOON), EVE, job_id).jobs)
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
@@ -549,12 +598,12 @@ def test_a_rescan_finds_who_was_missed_and_grants_nobody_twice():
     world.day()
     world.users({"late": {"credits": 5, "plan": "adder"}})
 
-    first, run = steer.rescan(world.context(EVENING), EVE, date(2026, 11, 22))
-    second, _ = steer.rescan(world.context(EVENING), EVE, date(2026, 11, 22))
+    first, run = operator_actions.rescan(world.context(EVENING), EVE, date(2026, 11, 22))
+    second, _ = operator_actions.rescan(world.context(EVENING), EVE, date(2026, 11, 22))
     world.build(EVENING, scan="auto")
     world.work(EVENING)
 
-    assert (first, run.status, second) == (True, "in_progress", False)
+    assert (first, run.rescan_requested, second) == (True, True, False)
     assert_granted_once(world, users | {"late": {"credits": 5}}, 10)
     assert shown(view(world, EVENING)) == scanned(world, TODAY)
 
@@ -565,16 +614,16 @@ def test_only_today_s_run_is_scanned_again():
     world.build(MIDNIGHT)
 
     with pytest.raises(NotPossibleError, match="only today's run"):
-        steer.rescan(world.context(TOMORROW), EVE, date(2026, 11, 22))
+        operator_actions.rescan(world.context(TOMORROW), EVE, date(2026, 11, 22))
     with pytest.raises(NotFoundError, match="no run of that day"):
-        steer.rescan(world.context(TOMORROW), EVE, date(2026, 11, 23))
+        operator_actions.rescan(world.context(TOMORROW), EVE, date(2026, 11, 23))
 
 
 def test_a_paused_user_is_left_out_until_resumed():
     """Nothing else of the document is touched, and the second pull changes nothing."""
     world = World()
     world.users({"ann": {"credits": 5, "plan": "adder", "name": "Ann"}, "bob": {"credits": 5, "plan": "adder"}})
-    ask = partial(steer.pause_user, world.context(NOON), EVE, "ann")
+    ask = partial(operator_actions.pause_user, world.context(NOON), EVE, "ann")
 
     changed = [ask(paused=True), ask(paused=True)]
     world.day()
@@ -583,7 +632,7 @@ def test_a_paused_user_is_left_out_until_resumed():
     world.refresh("ann")
 
     assert changed == [True, False, True, False]
-    assert paused == {"credits": 5, "plan": "adder", "name": "Ann", "creditRefresh": {"paused": True}}
+    assert paused == {"credits": 5, "plan": "adder", "name": "Ann", "creditRefresh": {"paused": True, "dueOn": TODAY}}
     assert (world.user("ann")["credits"], world.user("bob")["credits"]) == (15, 15)
 
 
@@ -593,9 +642,9 @@ def test_a_user_with_a_bad_stamp_is_not_paused_over_it():
     world.users({"ann": {"credits": 5, "creditRefresh": "mine"}})
 
     with pytest.raises(NotPossibleError, match="not a map"):
-        steer.pause_user(world.context(NOON), EVE, "ann", paused=True)
+        operator_actions.pause_user(world.context(NOON), EVE, "ann", paused=True)
     with pytest.raises(NotFoundError, match="no such user"):
-        steer.pause_user(world.context(NOON), EVE, "bob", paused=True)
+        operator_actions.pause_user(world.context(NOON), EVE, "bob", paused=True)
     assert world.user("ann") == {"credits": 5, "creditRefresh": "mine"}
 
 
@@ -609,14 +658,14 @@ def test_a_note_that_can_t_be_made_does_not_undo_what_was_done(monkeypatch):
 
     monkeypatch.setattr("shared.store.control.ControlStore.note", refuse)
 
-    assert steer.refresh(world.context(NOON), EVE, ["ann"]).tally.refreshed == 1
+    assert operator_actions.refresh(world.context(NOON), EVE, ["ann"]).tally.refreshed == 1
 
 
 def test_the_activity_is_bounded():
     """Fifty entries are kept, the newest first."""
     world = World()
     for n in range(60):
-        steer.pause(world.context(NOON + timedelta(seconds=n)), EVE, paused=n % 2 == 0)
+        operator_actions.pause(world.context(NOON + timedelta(seconds=n)), EVE, paused=n % 2 == 0)
 
     entries = world.get("credit_refresh_control/activity")["entries"]
 

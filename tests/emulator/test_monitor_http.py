@@ -123,6 +123,14 @@ def test_one_user_s_story(monitor):
         ({"before": "2026-11-22"}, 400, "invalid_value", None),
         ({"limit": "5"}, 400, "unknown_field", "limit"),
         ({"asOf": "now"}, 400, "invalid_value", "asOf"),
+        ({"runId": "9999-12-31"}, 400, "invalid_value", "runId"),
+        ({"runId": "0001-01-01"}, 400, "invalid_value", "runId"),
+        ({"runId": "1969-12-31"}, 400, "invalid_value", "runId"),
+        ({"userId": "user2", "before": "0001-01-02"}, 400, "invalid_value", "before"),
+        ({"userId": "user2", "before": "3000-01-01"}, 400, "invalid_value", "before"),
+        ({"userId": "u" * 1500}, 404, "user_not_found", "userId"),
+        ({"userId": "ü" * 750}, 404, "user_not_found", "userId"),
+        ({"userId": "u" * 1501}, 400, "invalid_value", "userId"),
         ({"asset": "../settings.py"}, 404, "not_found", "asset"),
     ],
 )
@@ -130,8 +138,15 @@ def test_a_bad_query_is_refused_by_name(monitor, query, status, code, field):
     """In the one form of every error."""
     reply = get(monitor, **query)
 
-    assert reply.status == status
+    assert reply.status == status, reply.body
     assert (reply.json["error"]["code"], reply.json["error"]["field"]) == (code, field)
+
+
+@pytest.mark.parametrize("day", ["1970-01-01", "2999-12-31"])
+def test_any_day_of_a_thousand_years_can_be_asked_for(monitor, day):
+    """The first and the last of them."""
+    for query in ({"runId": day}, {"userId": "user2", "before": day}):
+        assert get(monitor, **query).status == 200
 
 
 @pytest.mark.parametrize(
@@ -147,6 +162,9 @@ def test_a_bad_query_is_refused_by_name(monitor, query, status, code, field):
         ({"action": "requeue", "runId": "2026-13-01"}, 400, "runId"),
         ({"action": "rescan"}, 400, None),
         ({"action": "rescan", "runId": "2020-01-01"}, 404, "runId"),
+        ({"action": "rescan", "runId": "9999-12-31"}, 400, "runId"),
+        ({"action": "requeue", "jobId": "j" * 1500}, 404, "jobId"),
+        ({"action": "pause", "userId": "u" * 1500}, 404, "userId"),
         ({"action": "refresh"}, 400, None),
         ({"action": "refresh", "userIds": []}, 400, "userIds"),
         ({"action": "refresh", "userIds": ["u"] * 1001}, 400, "userIds"),
@@ -177,6 +195,13 @@ def test_an_action_of_another_site_s_page_is_refused(monitor):
         assert (reply.status, reply.json["error"]["code"]) == (403, "cross_site")
 
 
+def test_a_site_whose_name_leads_here_gets_nothing(monitor):
+    """Nobody is asked who they are: so the browser of whoever works here must not be used by it."""
+    for method, body in (("GET", None), ("POST", b'{"action": "pause"}')):
+        reply = monitor.request(method, body, Host="evil.example:8080")
+        assert (reply.status, reply.json["error"]["code"]) == (403, "not_local")
+
+
 def test_actions_do_what_they_say_and_are_logged_with_who_and_why(monitor):
     """Pause, resume, requeue, rescan, refresh; and once more changes nothing."""
     told = [
@@ -202,6 +227,15 @@ def test_actions_do_what_they_say_and_are_logged_with_who_and_why(monitor):
     assert shown.count("requeue") == 1
 
 
+def test_whose_story_was_read_by_whom_is_logged(monitor):
+    """Also where there is no such user."""
+    get(monitor, userId="user2", asOf=NOON)
+    get(monitor, userId="nobody-at-all", asOf=NOON)
+
+    read = [(line["actor"], line["userId"]) for line in monitor.lines() if line.get("action") == "story_read"]
+    assert read[-2:] == [("local", "user2"), ("local", "nobody-at-all")]
+
+
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
 def test_a_wrong_method_is_refused(monitor, method):
     """405, with those that are allowed."""
@@ -212,6 +246,40 @@ def test_a_wrong_method_is_refused(monitor, method):
         "method_not_allowed",
         "GET, HEAD, POST",
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/", 200),
+        ("/?userId=user2", 200),
+        ("/?userId=nobody", 404),
+        ("/?runId=yesterday", 400),
+        ("/?asset=nothing", 404),
+        ("/health", 503),
+        ("//evil.example/x", 404),
+        ("//evil.example/health", 404),
+        ("//evil.example/embed.js", 404),
+        ("//?asset=monitor.js", 404),
+    ],
+)
+@pytest.mark.parametrize("accept", ["application/json", "text/html"])
+def test_no_data_and_no_error_is_kept_or_guessed_at(monitor, path, status, accept):
+    """`no-store` and `nosniff`; a path that a browser could take for another host's serves nothing."""
+    reply = monitor.request("GET", path=path, Accept=accept)
+
+    if not reply.headers["Content-Type"].startswith("text/html"):
+        assert (reply.status, reply.headers.get("Cache-Control")) == (status, "no-store")
+    assert reply.headers.get("X-Content-Type-Options") == "nosniff"
+    assert reply.status == status or accept == "text/html"
+
+
+@pytest.mark.parametrize("path", ["//evil.example/x", "//evil.example", "///x"])
+def test_the_page_is_not_served_where_its_address_names_another_host(monitor, path):
+    """There the page would send the admin's token to that host."""
+    reply = monitor.request("GET", path=path, Accept="text/html")
+
+    assert (reply.status, reply.json["error"]["code"]) == (404, "not_found")
 
 
 def test_html_is_for_those_who_ask_for_it(monitor):

@@ -1,4 +1,4 @@
-"""Spans: off, or sent to the collector that is configured."""
+"""Spans: off by default, or sent to the configured collector."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SPAN = "b7ad6b7169203331"
 
 @contextmanager
 def collector(received: list):
-    """An OTLP/HTTP collector that keeps what it is sent."""
+    """An OTLP/HTTP collector that keeps what it receives."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
@@ -39,7 +39,7 @@ def collector(received: list):
 
 
 def test_a_call_is_a_span_of_its_caller_s_trace(tmp_path):
-    """Named after the function, and sent by the time the answer is."""
+    """The span has the function's name and is sent before the answer."""
     received = []
     project = World().settings.project
     with (
@@ -53,7 +53,7 @@ def test_a_call_is_a_span_of_its_caller_s_trace(tmp_path):
             K_SERVICE="credit-refresh-worker",
         ) as worker,
     ):
-        received.clear()  # of the request that asked whether it is up
+        received.clear()  # the request that checked whether the function is up
         reply = worker.request("POST", b"{}", traceparent=f"00-{TRACE}-{SPAN}-01")
 
     assert reply.status == 200
@@ -66,7 +66,7 @@ def test_a_call_is_a_span_of_its_caller_s_trace(tmp_path):
 
 
 def test_a_collector_that_is_gone_fails_no_call(tmp_path):
-    """Spans are lost then, and nothing else."""
+    """Only spans are lost then."""
     with server(
         "credit_refresh_worker",
         tmp_path / "log",

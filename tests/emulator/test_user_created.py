@@ -195,6 +195,25 @@ def test_an_event_of_an_update_is_dropped(world, trigger):
     assert world.user("updated") == {"credits": 3}
 
 
+def test_on_the_emulator_an_event_may_name_its_time(world, trigger):
+    """So that an app can be tried through days that have not come yet."""
+    world.users({"later": {"credits": 3}})
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+
+    assert deliver(trigger, payload(world, "users/later"), asof=tomorrow.isoformat()).status == 200
+    assert world.user("later")["creditRefresh"]["dueOn"] == tomorrow.date().isoformat()
+
+
+def test_a_time_that_is_none_has_the_event_dropped(world, trigger):
+    """As every event that can't be read."""
+    world.users({"odd": {"credits": 3}})
+
+    reply = deliver(trigger, payload(world, "users/odd"), asof="soon")
+
+    assert (reply.status, outcome(trigger)) == (200, "event_dropped")
+    assert world.user("odd") == {"credits": 3}
+
+
 def test_an_event_of_days_ago_is_dropped(world, trigger):
     """The day it is about is over, and a scan has been there."""
     world.users({"old": {"credits": 3}})

@@ -7,12 +7,14 @@ import threading
 import time
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import grpc
 import pytest
 
 from shared.core.errors import SystemFailureError
-from shared.services.work import Attempt, Worker, work
+from shared.services.attempt import Attempt
+from shared.services.work import Worker, work
 from shared.store.budget import Budget
 from shared.store.jobs import JobStore
 from shared.store.wire import Wire
@@ -260,7 +262,7 @@ def test_told_to_stop_before_it_begins_a_worker_claims_nothing():
     assert (report.claimed, report.has_more) == (0, True)
 
 
-def test_what_is_claimed_and_not_begun_is_handed_back_uncounted():
+def test_what_is_claimed_and_not_begun_is_handed_back_uncounted(monkeypatch):
     """Told to stop between the claim and the first write, the worker gives the job back as it was."""
     world = World()
     users = population(5)
@@ -270,12 +272,12 @@ def test_what_is_claimed_and_not_begun_is_handed_back_uncounted():
     worker = Worker(world.context(EVENING, stopping=stopping), 1000, 60)
     claim_all = worker._queue.claim
 
-    def claim_then_stop(tickets):
-        claims = claim_all(tickets)
+    def claim_then_stop(due_jobs):
+        claims = claim_all(due_jobs)
         stopping.set()
         return claims
 
-    worker._queue.claim = claim_then_stop
+    monkeypatch.setattr(worker._queue, "claim", claim_then_stop)
     report = worker.run()
     states = {(job["status"], job["attempts"], job["visibleAt"]) for job in world.jobs().values()}
     resumed = world.work()
@@ -500,9 +502,13 @@ def test_an_unreadable_job_fails_alone_at_the_head_of_the_queue():
     users = population(20)
     world.users(users)
     world.build()
-    for n, garbage in enumerate(
-        [{"v": 1}, {"v": "x", "runId": 7}, {"v": 1, "runId": "2026-11-22", "userIds": "all"}, {}]
-    ):
+    unreadable: list[dict[str, Any]] = [
+        {"v": 1},
+        {"v": "x", "runId": 7},
+        {"v": 1, "runId": "2026-11-22", "userIds": "all"},
+        {},
+    ]
+    for n, garbage in enumerate(unreadable):
         world.put(f"credit_refresh_jobs/0-garbage-{n}", {**garbage, "visibleAt": MIDNIGHT - DAY})
 
     report = world.work()
@@ -511,6 +517,27 @@ def test_an_unreadable_job_fails_alone_at_the_head_of_the_queue():
     garbage = {job_id: job for job_id, job in world.jobs().items() if job_id.startswith("0-")}
     assert {job["status"] for job in garbage.values()} == {"failed"}
     assert {error["code"] for job in garbage.values() for error in job["errors"]} == {"unreadable_job"}
+    assert_granted_once(world, users, 10)
+
+
+@pytest.mark.parametrize("id_characters", [5, 40])
+def test_a_job_with_more_users_than_a_job_can_have_fails_and_is_named(id_characters):
+    """Its document would outgrow its limit with a receipt for each, and it would never be settled."""
+    world = World()
+    users = population(20)
+    world.users(users)
+    world.build()
+    job = next(iter(world.jobs().values()))
+    many = [f"{n:0{id_characters}d}" for n in range(20_000)]
+    world.put("credit_refresh_jobs/2026-11-22-0000-many", {**job, "userIds": many, "snapshots": "[]"})
+
+    first, second = world.work(), world.work()
+
+    assert (first.failed, first.tally.refreshed, second.claimed) == (1, 20, 0)
+    ended = world.jobs()["2026-11-22-0000-many"]
+    assert (ended["status"], ended["userIds"]) == ("failed", many[:500])
+    assert {error["code"] for error in ended["errors"]} == {"unreadable_job"}
+    assert "userIds: 20000 users; a job has at most 500" in ended["errors"][0]["error"]
     assert_granted_once(world, users, 10)
 
 
@@ -554,7 +581,7 @@ def test_an_overtaken_worker_counts_nothing_of_its_job():
     world.users(users)
     world.build()
     worker = Worker(world.context(EVENING), 1000, 60)
-    claims = worker._queue.claim(worker._queue.due(10))
+    claims = worker._queue.claim(worker._queue.find_due(10))
 
     overtaking = world.work(EVENING + timedelta(seconds=61))
     settled = worker._attempt(claims[0], Budget.of(60))
@@ -624,7 +651,7 @@ def test_an_unexpected_error_in_one_job_stops_no_other(monkeypatch):
     run = Attempt.run
 
     def failing(attempt):
-        if attempt._claim.ticket.job_id == unlucky:
+        if attempt._claim.due_job.job_id == unlucky:
             raise ZeroDivisionError
         return run(attempt)
 
@@ -656,7 +683,7 @@ def test_a_worker_that_has_lost_a_claim_still_finds_every_job():
     world.users(users)
     world.build()
     slow, quick = Worker(world.context(EVENING), 1000, 60), Worker(world.context(EVENING), 1000, 60)
-    same = slow._queue.due(4)
+    same = slow._queue.find_due(4)
     quick._queue.claim(same)
 
     assert slow._queue.claim(same) == []
@@ -674,9 +701,9 @@ def claimed_at_once(monkeypatch):
     tried = []
     claim = JobStore.claim
 
-    def watched(store, tickets, *args):
-        tried.append(len(tickets))
-        return claim(store, tickets, *args)
+    def watched(store, due_jobs, *args):
+        tried.append(len(due_jobs))
+        return claim(store, due_jobs, *args)
 
     monkeypatch.setattr(JobStore, "claim", watched)
     return tried
@@ -694,7 +721,7 @@ def test_a_race_costs_one_claim_and_not_a_handful(claimed_at_once):
     """Of a handful that another worker has taken meanwhile one job is tried for."""
     _, queue = crowded(20)
     slow, quick = queue(), queue()
-    same = slow.due(12)
+    same = slow.find_due(12)
     quick.claim(same)
     claimed_at_once.clear()
 
@@ -706,13 +733,13 @@ def test_a_handful_is_claimed_up_to_the_first_loss(claimed_at_once):
     """One, two, four at a time: who has lost one leaves the rest to whoever won it, and keeps what it has."""
     _, queue = crowded(20)
     slow, quick = queue(), queue()
-    same = slow.due(12)
+    same = slow.find_due(12)
     quick.claim(same[4:5])
     claimed_at_once.clear()
 
     claims = slow.claim(same)
 
-    assert [claim.ticket.job_id for claim in claims] == [ticket.job_id for ticket in (*same[:4], *same[5:7])]
+    assert [claim.due_job.job_id for claim in claims] == [due_job.job_id for due_job in (*same[:4], *same[5:7])]
     assert claimed_at_once == [1, 2, 4]
 
 
@@ -721,12 +748,12 @@ def test_a_worker_alone_takes_the_oldest_jobs_first():
     _, queue = crowded(60, slot_seconds=3600)
     alone = queue()
     seen = []
-    while tickets := alone.due(12):
-        seen += tickets
-        alone.claim(tickets)
+    while due_jobs := alone.find_due(12):
+        seen += due_jobs
+        alone.claim(due_jobs)
 
     assert len(seen) == 60
-    assert [ticket.place for ticket in seen] == sorted(ticket.place for ticket in seen)
+    assert [due_job.cursor for due_job in seen] == sorted(due_job.cursor for due_job in seen)
 
 
 @pytest.mark.parametrize("slot_seconds", [86_400, 3600])
@@ -735,11 +762,11 @@ def test_workers_that_know_they_are_not_alone_look_at_different_places(slot_seco
     _, queue = crowded(100, slot_seconds)
     first, *others = queues = [queue() for _ in range(8)]
     for each in others:
-        same = each.due(1)
+        same = each.find_due(1)
         first.claim(same)
         each.claim(same)
 
-    places = {each.due(1)[0].job_id for each in queues}
+    places = {each.find_due(1)[0].job_id for each in queues}
 
     assert len(places) >= 5
 
@@ -751,11 +778,11 @@ def test_the_wait_after_losses_grows_and_ends_with_a_claim_won(monkeypatch):
     _, queue = crowded(20)
     unlucky, other = queue(), queue()
     for _ in range(6):
-        tickets = unlucky.due(1)
-        other.claim(tickets)
-        unlucky.claim(tickets)
-    unlucky.claim(unlucky.due(1))
-    unlucky.due(1)
+        due_jobs = unlucky.find_due(1)
+        other.claim(due_jobs)
+        unlucky.claim(due_jobs)
+    unlucky.claim(unlucky.find_due(1))
+    unlucky.find_due(1)
 
     assert waits == [(losses, 0.4) for losses in (1, 2, 3, 3, 3, 3)]
 

@@ -1,4 +1,4 @@
-"""The last chance of a user ends in doubt: what landed is told as landed, what may be tried again is tried again."""
+"""Attempts with an unknown end: a grant that landed is reported as one, and a passing failure is retried."""
 
 from __future__ import annotations
 
@@ -6,22 +6,18 @@ from datetime import timedelta
 from typing import Any
 
 import grpc
-import pytest
 
-import shared.services.grant
+from shared.services.limits import Limits
 from tests.support.faults import Mode, WireError, nth
 from tests.support.invariants import assert_granted_once, assert_settled
 from tests.support.world import EVENING, NOON, World, population
 
-
-@pytest.fixture(autouse=True)
-def _one_round(monkeypatch) -> None:
-    monkeypatch.setattr(shared.services.grant, "ROUNDS_MAX", 1)
+ONE_ROUND = Limits(grant_rounds=1)
 
 
 def test_a_grant_that_landed_in_the_last_round_of_the_last_attempt_is_a_refresh():
-    """The reply is lost when there is neither a round nor an attempt left: the receipt says what the stamp says."""
-    world = World(slot_seconds=86_400, max_attempts=1)
+    """The reply is lost in the last round of the last attempt. The receipt is written from the stamp."""
+    world = World(limits=ONE_ROUND, slot_seconds=86_400, max_attempts=1)
     users = population(3)
     world.users(users)
     world.build()
@@ -34,8 +30,8 @@ def test_a_grant_that_landed_in_the_last_round_of_the_last_attempt_is_a_refresh(
 
 
 def test_a_direct_refresh_that_landed_in_its_last_round_is_a_refresh():
-    """Whoever called for the user is not told that it failed."""
-    world = World()
+    """The caller is not told that it failed."""
+    world = World(limits=ONE_ROUND)
     world.users(population(1))
     with world.faulty(nth("BatchWrite", 1, Mode.LOST)):
         report = world.refresh("user00000", now=NOON)
@@ -44,15 +40,14 @@ def test_a_direct_refresh_that_landed_in_its_last_round_is_a_refresh():
     assert world.user("user00000")["credits"] == 15
 
 
-def test_a_user_whose_read_breaks_the_database_is_tried_again(monkeypatch):
-    """A read that fails for now is no failure for good: its user leaves for a retry job, its neighbours go on."""
-    monkeypatch.setattr(shared.services.grant, "ROUNDS_MAX", 5)
+def test_a_user_whose_read_breaks_the_database_is_tried_again():
+    """A user whose read fails for a passing reason leaves for a retry job. The other users go on."""
     world = World(slot_seconds=86_400)
     users = population(4)
     world.users(users)
     world.build()
     for user_id in users:
-        world.update(f"users/{user_id}", seen=True)  # no snapshot stands: everybody has to be read
+        world.update(f"users/{user_id}", seen=True)  # no snapshot is valid, so each user must be read
 
     def spoil(_number: int, method: str, request: Any) -> WireError | None:
         reads = method == "BatchGetDocuments" and "users/user00002" in str(request)

@@ -1,4 +1,4 @@
-"""The circuit breaker around the store: opens after failed calls in a row, settles what was begun, closes again."""
+"""The circuit breaker around the store: it opens after failed calls in a row, lets begun work end, and closes again."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.support.world import EVENING, World, population
 
 
 def refused(_number, _method, _request):
-    """The database is down."""
+    """Refuses every call, as a database that is down."""
     return Mode.REFUSED
 
 
 def test_opens_after_failed_calls_in_a_row_and_then_calls_nothing():
-    """Each call is tried four times; after two failed calls the third is not made at all."""
+    """Each call is tried four times. After two failed calls the third is not made."""
     world = World(breaker_failures=2)
     with world.faulty(refused) as faults:
         for _ in range(2):
@@ -36,7 +36,7 @@ def test_opens_after_failed_calls_in_a_row_and_then_calls_nothing():
 
 
 def test_lets_one_call_through_after_its_time_and_closes():
-    """Half-open, the first call that succeeds closes the breaker."""
+    """The first call that succeeds closes a half-open breaker."""
     world = World(breaker_failures=1, breaker_reset_seconds=1)
     users = population(10)
     world.users(users)
@@ -54,7 +54,7 @@ def test_lets_one_call_through_after_its_time_and_closes():
 
 
 def test_what_was_begun_is_settled_and_what_was_claimed_handed_back():
-    """The breaker opens in the middle: no attempt is counted, nothing is lost, and the rest waits."""
+    """When the breaker opens in the middle of a call, no attempt is counted, nothing is lost, and the rest waits."""
     world = World(job_size=10, slot_seconds=86_400, breaker_failures=1)
     users = population(100)
     world.users(users)
@@ -81,7 +81,7 @@ def test_what_was_begun_is_settled_and_what_was_claimed_handed_back():
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL])
 def test_a_bad_user_never_counts(code):
-    """However often a user's write is refused on the way to standing alone, the breaker stays closed."""
+    """Requests that are refused while a bad user is being isolated don't open the breaker."""
     world = World(slot_seconds=86_400, breaker_failures=1)
     world.users(population(64))
     world.build()

@@ -100,12 +100,12 @@ def jobs_before_cursor(monkeypatch):
 
 def no_mark(monkeypatch):
     """(d) A flush of several commits does not say how far it has come."""
-    monkeypatch.setattr(Run, "marked", lambda run, _mark: run)
+    monkeypatch.setattr(Run, "with_checkpoint", lambda run, _checkpoint: run)
 
 
 def cursor_with_the_first_commit(monkeypatch):
     """(d) A flush of several commits moves the cursor with the first of them."""
-    monkeypatch.setattr(Run, "marked", lambda run, mark: run.advanced(mark.until, wrapped=mark.wrapped))
+    monkeypatch.setattr(Run, "with_checkpoint", lambda run, checkpoint: run.advanced(checkpoint.until))
 
 
 def retry_after_settling(monkeypatch):

@@ -1,4 +1,4 @@
-"""A bad day on the network: one call in six fails, and still everybody is granted exactly once."""
+"""Heavy faults: one call in six fails, and each user is still granted exactly once."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ BROKEN = WireError(grpc.StatusCode.INTERNAL)
 
 
 class Instance:
-    """A function's instance: its calls go over a connection of its own, which fails often."""
+    """A function's instance with a connection of its own that fails often."""
 
     def __init__(self, world: World, seed: int) -> None:
         self._world = world
@@ -57,7 +57,7 @@ class Instance:
         self.failed = 0
 
     def call(self, service: Callable[[Context], R], now: datetime) -> R | None:
-        """Call a service as Cloud Scheduler does: None if it failed, for it is called again at the next tick."""
+        """Call a service as Cloud Scheduler does. None if it failed: it is called again at the next tick."""
         over = Wire(self._connection, Budget.of(60), Cost())
         try:
             return service(Context(self._world.settings, self._world.plans, over, lambda: now, draw=self._world.draw))
@@ -68,7 +68,7 @@ class Instance:
 
 @pytest.mark.parametrize("tries", [4, 1])
 def test_everybody_is_granted_once_however_many_calls_fail(tries, monkeypatch):
-    """With the tries of production a call lives through its faults; with one alone each fault fails a whole call."""
+    """With as many tries as in production a call survives its faults. With one try each fault fails a whole call."""
     monkeypatch.setattr(wire, "WAIT_SECONDS_MAX", 0.01)
     monkeypatch.setattr(wire, "TRIES_MAX", tries)
     world = World(job_size=50, breaker_failures=1000, max_attempts=3 if tries > 1 else 12)
@@ -94,7 +94,7 @@ def test_everybody_is_granted_once_however_many_calls_fail(tries, monkeypatch):
 
 
 def test_a_small_day_lives_through_failures_upon_failures():
-    """Call after call of builder and worker fails at some moment; the sound ones at the end put it right."""
+    """Many calls of builder and worker fail at some moment. The calls without faults at the end complete the day."""
     seed = random.randrange(2**32)
     for number in range(seed, seed + SMALL_DAYS):
         drawn = random.Random(number)
@@ -117,7 +117,7 @@ def some_fault(drawn: random.Random) -> FaultPlan:
 
 
 def a_day_of_ticks(builder: Instance, *workers: Instance) -> list[WorkReport]:
-    """Builder and workers called side by side at every tick of the day, and the workers until nothing is due."""
+    """Call builder and workers side by side at every tick of the day, then workers until no job is due."""
     answers: list[WorkReport | None] = []
     with ThreadPoolExecutor(1 + len(workers)) as threads:
         for number in range(TICKS_MAX):

@@ -1,4 +1,4 @@
-"""The app beside us: signs users up, spends, changes plans; each write is booked the moment it is made."""
+"""The model's app: it signs users up, spends and changes plans. Each write is booked at once."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from tests.support.world import World
 
 @dataclass(frozen=True)
 class Look:
-    """A balance as the app read it, and the update time that guards what the app makes of it."""
+    """A balance that the app read, and the update time that guards the app's write."""
 
     credits: Number
     update_time_ns: int
 
 
 class App:
-    """Writes over a sound wire of its own."""
+    """The app writes over its own wire without faults."""
 
     def __init__(self, world: World, books: Books) -> None:
         self._world, self._books = world, books
 
     def sign_up(self, user_id: str, plan: str | None, credits_held: Number, created_at: datetime | None) -> None:
-        """Make a user, or make one again; without `createdAt` the document's create time is the sign-up."""
+        """Create a user, or create one again. Without `createdAt` the sign-up is the document's create time."""
         fields: dict[str, Any] = {"credits": credits_held, "name": user_id}
         if plan is not None:
             fields["plan"] = plan
@@ -50,7 +50,7 @@ class App:
         return Look(get(document.fields["credits"]), nanoseconds(document.update_time))
 
     def move(self, user_id: str, amount: Number, look: Look, *, increment: bool) -> bool:
-        """Give or take credits, as an absolute value or an increment, guarded; False if somebody was faster."""
+        """Give or take credits by a guarded absolute value or increment. False if the document changed in between."""
         message = self._message(user_id)
         if increment:
             message.update_mask.SetInParent()
@@ -77,7 +77,7 @@ class App:
             assert self.move(user_id, -amount, self.look(user_id), increment=increment)
 
     def change_plan(self, user_id: str, plan: str, due_on: date | None) -> None:
-        """Another plan; told with `due_on`, the next `due` scan sees it."""
+        """Change the plan. With `due_on` the next `due` scan finds the user."""
         stamp = {} if due_on is None else {"creditRefresh": {"dueOn": due_on.isoformat()}}
         mask = ["plan"] if due_on is None else ["plan", "creditRefresh.dueOn"]
         with self._books.lock:

@@ -1,7 +1,7 @@
-"""The books of the app beside us: what every user ought to hold, kept without any code of the system's.
+"""The model's books: what every user must have, kept without any code of the system.
 
-An account is one incarnation of a user document: whoever deletes a user and makes it again opens a new one. The app
-books what it spends; every grant that reaches the database is booked as it lands, and judged against the account.
+An account is one life of a user document: a user who is deleted and created again gets a new account. The app books
+what it spends. Each grant is booked when it reaches the database, and checked against the account.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dev.oracle import Number, Rules, granted, period_of
 
 @dataclass(frozen=True)
 class Landing:
-    """A write of ours on a user document that took effect. `credits` None: an adoption, which gives nothing."""
+    """A write of the system on a user document that took effect. `credits` None: an adoption, which grants nothing."""
 
     user_id: str
     plan: str
@@ -40,7 +40,7 @@ class Landing:
 
 @dataclass
 class Account:
-    """One incarnation of a user document as it ought to be. `touched`: the moment the app last changed who it is."""
+    """One life of a user document as it must be. `touched`: when the app last changed plan, pause or existence."""
 
     initial: Number
     plan: str | None
@@ -65,12 +65,12 @@ class Account:
 
 
 class Books:
-    """Every account by user, and what was found wrong with the grants that landed."""
+    """All accounts by user, and the faults of grants that landed."""
 
     def __init__(self, rules: Rules, zone: ZoneInfo) -> None:
         self.rules = rules
         self.zone = zone
-        self.lock = threading.RLock()  # held over each write on a user and its booking
+        self.lock = threading.RLock()  # held during each write on a user and its booking
         self.open: dict[str, Account] = {}
         self.closed: list[tuple[str, Account]] = []
         self.moment = 0
@@ -87,7 +87,7 @@ class Books:
         self.closed.append((user_id, self.open.pop(user_id)))
 
     def accounts(self) -> Iterator[tuple[str, Account]]:
-        """Every incarnation there is and was."""
+        """All accounts, past ones included."""
         yield from self.closed
         yield from self.open.items()
 
@@ -95,7 +95,7 @@ class Books:
         return [landing for _, account in self.accounts() for landing in account.landings]
 
     def period_due(self, account: Account, day: date) -> str | None:
-        """The start of the period the account ought to have been granted by the end of the day, if there is one."""
+        """The start of the period that must be granted by the end of the day, if there is one."""
         plan = self._plan(account)
         if account.paused or plan not in self.rules.plans:
             return None
@@ -107,7 +107,7 @@ class Books:
         return due is not None and account.periods.get(self._plan(account), "") < due
 
     def land(self, landing: Landing, days: Sequence[date]) -> None:
-        """Book a grant made on behalf of one of those days."""
+        """Book a grant that was made for one of these days."""
         account = self.open.get(landing.user_id)
         if account is None:
             self.wrong.append(f"{landing} wrote a user who is gone")
@@ -121,7 +121,7 @@ class Books:
             account.credits, account.job_id = landing.credits, landing.job_id
 
     def _faults(self, account: Account, landing: Landing, days: Sequence[date]) -> Iterator[str]:
-        """What is wrong with a grant, given the account as it was the moment before."""
+        """The faults of a grant, compared with the account just before it."""
         name = self._plan(account)
         if account.paused:
             yield "the user is paused"
@@ -152,7 +152,7 @@ class Books:
     # What must hold at any time
 
     def assert_kept(self, users: Mapping[str, Mapping[str, Any]]) -> None:
-        """The documents are what the books say, and no credit came from anywhere else."""
+        """The documents equal the books, and no credit came from anywhere else."""
         assert self.wrong == []
         found = {user_id: _as_booked(fields) for user_id, fields in users.items()}
         assert found == {user_id: _booked(account) for user_id, account in self.open.items()}
@@ -160,7 +160,7 @@ class Books:
             self._assert_conserved(user_id, account)
 
     def _assert_conserved(self, user_id: str, account: Account) -> None:
-        """On accumulating plans: what it began with, what the app moved, and one allowance for each period."""
+        """On accumulating plans a balance is the first one, what the app moved, and one allowance for each period."""
         given = [landing for landing in account.landings if landing.credits is not None]
         plans = {landing.plan: self.rules.plans[landing.plan] for landing in given}
         assert len(account.granted) == len(account.landings), user_id

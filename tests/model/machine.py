@@ -14,7 +14,6 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from functools import partial
 from typing import Any, ClassVar
 from unittest.mock import patch
 
@@ -30,18 +29,19 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-import shared.services.build
+import shared.services.find
 import shared.services.work
 from dev.emulator import clear
 from dev.oracle import Rules
 from shared.core.errors import NotFoundError, SystemFailureError
-from shared.core.packing import BOUNDS, Bounds, Packer
-from shared.core.runs import Cursor, ScanRequest
+from shared.core.packing import FLUSH_LIMITS, FlushLimits
+from shared.core.runs import ScanRequest
+from shared.monitor.operator_actions import Operator, requeue_run, rescan
 from shared.services.build import build
 from shared.services.context import Context
+from shared.services.limits import Limits
 from shared.services.refresh import refresh_named, refresh_page
 from shared.services.reports import BuildReport, PageReport, WorkReport
-from shared.services.steer import Operator, requeue_run, rescan
 from shared.services.work import work
 from shared.store import wire
 from shared.store.breaker import Breaker
@@ -177,19 +177,21 @@ class Days(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.resources = ExitStack()
-        self.world: World | None = None
+        self.world: Any = None  # a World, once deployed
 
     @initialize(
         began=st.sampled_from(BEGINNINGS),
         timezone=st.sampled_from(["UTC", "America/New_York", "Asia/Kolkata"]),
         job_size=st.sampled_from([1, 2, 300]),
-        bounds=st.sampled_from([Bounds(flush_jobs=1), Bounds(flush_jobs=4, commit_jobs=1), BOUNDS]),
+        bounds=st.sampled_from([FlushLimits(flush_jobs=1), FlushLimits(flush_jobs=4, commit_jobs=1), FLUSH_LIMITS]),
         users=st.lists(plans, min_size=2, max_size=7),
         rests_on_auto=st.booleans(),
     )
     def deploy(self, *, began, timezone, job_size, bounds, users, rests_on_auto):
         """A project, an app with a few users, and our functions deployed beside it."""
-        self.world = World(plans=PLANS, timezone=timezone, job_size=job_size, max_attempts=2)
+        self.world = World(
+            plans=PLANS, timezone=timezone, job_size=job_size, max_attempts=2, limits=Limits(page_users=2, flush=bounds)
+        )
         self.now = began
         rules = tomllib.loads(PLANS)
         self.books = Books(Rules(rules["plans"], rules["default_plan"]), self.world.settings.schedule.zone)
@@ -200,9 +202,9 @@ class Days(RuleBasedStateMachine):
         self.scans: dict[str, tuple[str, int]] = {}  # of runs: the scan, and the moment it began
         self.rescanned: set[str] = set()
         self.last: Callable[[], object] | None = None
-        self.cursor: Cursor | None = None
+        self.cursor: str | None = None
         self._open_wires()
-        self._patch(bounds)
+        self._patch()
         self.signed_up = self.rested = 0
         for plan in users:
             self._sign_up(plan, "b", created=False, credits_held=5)
@@ -215,17 +217,15 @@ class Days(RuleBasedStateMachine):
         self.connections = {id(each): self.world.connect(host, each) for each in wires}
         for connection in [*self.connections.values(), self.world.connection, self.world.admin.connection]:
             self.resources.callback(connection.client.transport.close)
-        self.resources.callback(clear, host, self.world.settings.project)
+        self.resources.callback(clear, host, str(self.world.settings.project))
 
-    def _patch(self, bounds: Bounds) -> None:
-        """Small pages and flushes, so that a few users make many checkpoints; no waiting between tries."""
+    def _patch(self) -> None:
+        """No waiting between tries; threads as the model runs them."""
         patches = [
             patch.object(wire, "WAIT_SECONDS_MAX", 0.001),
-            patch.object(shared.services.build, "PAGE_SIZE", 2),
-            patch.object(shared.services.build, "Packer", partial(Packer, bounds=bounds)),
         ]
         if self.pool is not None:
-            services = (shared.services.build, shared.services.work)
+            services = (shared.services.find, shared.services.work)
             patches += [patch.object(service, "ThreadPoolExecutor", self.pool) for service in services]
         for each in patches:
             self.resources.enter_context(each)
@@ -446,10 +446,10 @@ class Days(RuleBasedStateMachine):
         reports = [self._build(scan), self._build(scan)]
         assert [report and report.status for report in reports] == ["completed"] * 2
         self.now = self._midnight(self._today + DAY) - timedelta(minutes=1)
-        reports = [self._work()]
-        while reports[-1].claimed and len(reports) < CALLS_TO_REST_MAX:
-            reports.append(self._work())
-        assert not reports[-1].claimed
+        worked = [self._work()]
+        while worked[-1].claimed and len(worked) < CALLS_TO_REST_MAX:
+            worked.append(self._work())
+        assert not worked[-1].claimed
         self.now += timedelta(minutes=1)
 
     def _assert_nobody_is_forgotten(self) -> None:

@@ -1,6 +1,6 @@
-"""`make soak`: histories of the model with ever new seeds until the time is up, on threads as in production or without.
+"""`make soak`: histories of the model with new seeds until the time is up, with and without real threads.
 
-SOAK_SECONDS (an hour): no round is begun after that. MODEL_SEED: repeat the round of that seed, and nothing else.
+SOAK_SECONDS (default: an hour): no round begins after that time. MODEL_SEED: run only the round of that seed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ HISTORIES, STEPS = 20, 50  # a round: about a minute
 
 
 class DaysInThreads(Days):
-    """The services' lanes are threads. What fails here may not fail when it is repeated."""
+    """The services use real threads. A failure here may not happen again when it is repeated."""
 
     pool = None
 
@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def _round(chosen: int) -> None:
-    """On an emulator of its own, which would grow from round to round; on threads if the seed is odd."""
+    """Run a round on an emulator of its own, because an emulator grows from round to round. Odd seeds use threads."""
     with emulator() as host, patch.dict(os.environ, FIRESTORE_EMULATOR_HOST=host):
         run_histories(DaysInThreads if chosen % 2 else Days, chosen, HISTORIES, STEPS)
     counted = ", ".join(f"{Days.seen[what]:,} {what}" for what in ("histories", "grants", "calls that crashed"))

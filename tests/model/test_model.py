@@ -1,4 +1,4 @@
-"""Random histories of a deployment, each checked after every step and once more when it has come to rest."""
+"""Random histories of a deployment, checked after every step and after some healthy days at the end."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from tests.model.machine import Days, run_histories
 
 
-@pytest.mark.timeout(900)  # of which shrinking a failure may take most
+@pytest.mark.timeout(900)  # shrinking a failure may take most of it
 def test_no_history_grants_twice_or_forgets_anybody():
-    """Whatever is called, changed, paused, crashed or stalled in whatever order: exactly once per period."""
+    """For calls, changes, pauses, crashes and delays in any order: each user is granted exactly once per period."""
     chosen = int(os.environ.get("MODEL_SEED") or random.SystemRandom().randrange(2**32))
     print(f"MODEL_SEED={chosen}")
     Days.seen.clear()

@@ -13,7 +13,7 @@ from google.cloud.firestore_v1.types import firestore
 
 from shared.store.values import get_fields
 from tests.model.books import Landing
-from tests.support.faults import FaultPlan, Faults, Mode, WireError
+from tests.support.faults import FaultPlan, Faults, Mode, Refusal, WireError
 
 Aside = Callable[[], None]
 
@@ -103,7 +103,7 @@ class Watched(Faults):
             (_, aside), self.aside = self.aside, None
             return aside
 
-    def _fault(self, method: str, request: Any) -> Mode | WireError | None:
+    def _fault(self, method: str, request: Any) -> Mode | WireError | Refusal | None:
         fault = super()._fault(method, request)
         if fault is not None:
             self.failed(f"{fault.code().name if isinstance(fault, WireError) else fault} {method}")

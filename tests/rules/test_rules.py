@@ -37,6 +37,7 @@ def people(auth, owner):
         "owner": owner,
         "stranger": auth.create_user(),
         "admin": auth.create_admin(),
+        "unverified admin": auth.create_user(claims={"admin": True}, verified=False),
         "so-called admin": auth.create_user(claims={"admin": "true"}),
         "former admin": auth.create_user(claims={"admin": False}),
     }
@@ -84,6 +85,8 @@ GUARDED = [
     ("merge", {"credits": 51}),
     ("set", {"name": "Bea"}),
     ("set", {"credits": 51, "plan": "free"}),
+    ("update", {"purchased": 500}),
+    ("merge", {"purchased": 500, "name": "Bea"}),
     ("update", {"plan": "pro"}),
     ("update", {"plan": "$deleteField"}),
     ("update", {"plan": {"name": "pro"}}),
@@ -95,6 +98,7 @@ GUARDED = [
     ("update", {"creditRefresh.periods.free": "2020-01-01"}),
     ("update", {"creditRefresh.periods": "$deleteField"}),
     ("update", {"creditRefresh.anchor": "$serverTimestamp"}),
+    ("update", {"creditRefresh.override": {"plan": "free", "allowance": 1000}}),
     ("merge", {"creditRefresh": {"periods": {"free": "$deleteField"}}}),
     ("delete", None),
     ("recreate", {"name": "Ann"}),
@@ -106,6 +110,46 @@ GUARDED = [
 def test_a_user_does_not_touch_what_its_credits_hang_on(client, owner, op, data):
     """Not whole, not inside, not by a transform, not by replacing the document, not by coming back as new."""
     assert client.tries(owner, op, f"users/{owner.uid}", data) == DENIED
+
+
+NAME = {"stringValue": "Bea"}
+STAMP = {
+    "plan": {"stringValue": "free"},
+    "granted": {"integerValue": "7"},
+    "override": {"mapValue": {"fields": {"plan": {"stringValue": "free"}, "allowance": {"integerValue": "70"}}}},
+}
+FLOAT_OVERRIDE = {"mapValue": {"fields": {"plan": {"stringValue": "free"}, "allowance": {"doubleValue": 70}}}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "outcome"),
+    [
+        ({"name": NAME}, ALLOWED),
+        ({"credits": {"integerValue": "50"}, "name": NAME}, ALLOWED),
+        ({"credits": {"doubleValue": 50}}, DENIED),
+        ({"credits": {"doubleValue": 50}, "name": NAME}, DENIED),
+        ({"purchased": {"integerValue": "3"}}, DENIED),
+        ({"purchased": {"doubleValue": 2.5}}, ALLOWED),
+        ({"creditRefresh": {"mapValue": {"fields": STAMP}}}, ALLOWED),
+        ({"creditRefresh": {"mapValue": {"fields": {**STAMP, "granted": {"doubleValue": 7}}}}}, DENIED),
+        ({"creditRefresh": {"mapValue": {"fields": {**STAMP, "override": FLOAT_OVERRIDE}}}}, DENIED),
+    ],
+)
+def test_a_number_stays_whole(auth, database, rest, fields, outcome):
+    """The rules' own comparison takes 50 and 50.0 for the same; what is written as it was does no harm."""
+    stamp = {"plan": "free", "granted": 7, "override": {"plan": "free", "allowance": 70}}
+    user = auth.create_user()
+    database.create("users", [(user.uid, {"credits": 50, "purchased": 2.5, "plan": "free", "creditRefresh": stamp})])
+
+    assert outcome == rest.patches(user, f"users/{user.uid}", fields)
+
+
+def test_whoever_has_an_odd_stamp_still_writes_what_is_their_own(auth, client, database):
+    """A stamp that is no map is not theirs to mend."""
+    user = auth.create_user()
+    database.create("users", [(user.uid, {"credits": "x", "creditRefresh": "x"})])
+
+    assert client.tries(user, "update", f"users/{user.uid}", {"name": "Bea"}) == ALLOWED
 
 
 @pytest.mark.parametrize("who", ["nobody", "stranger", "admin"])
@@ -150,6 +194,7 @@ def test_nobody_creates_the_document_of_another(client, auth, people, who):
     ("who", "outcome"),
     [
         ("admin", ALLOWED),
+        ("unverified admin", DENIED),
         ("so-called admin", DENIED),
         ("former admin", DENIED),
         ("owner", DENIED),

@@ -1,6 +1,6 @@
-"""What the core promises, checked on small worlds: each check lives through a misfortune and then looks at everything.
+"""The promises of the core, checked on small worlds. Each check causes some trouble and then examines everything.
 
-The checks serve twice: sound code passes them whatever call fails, and code with a guard left out must not.
+They are used twice: the code must pass them, whatever call fails; code with a guard left out must fail them.
 """
 
 from __future__ import annotations
@@ -18,12 +18,10 @@ from unittest.mock import patch
 
 import grpc
 
-import shared.services.build
-import shared.services.grant
-import shared.services.work
 from shared.core.errors import SystemFailureError
-from shared.core.packing import Bounds, Packer
+from shared.core.packing import FlushLimits
 from shared.core.runs import ScanCounts
+from shared.services.limits import Limits
 from shared.services.reports import BuildReport, WorkReport
 from shared.services.work import Worker
 from shared.store import wire
@@ -36,17 +34,17 @@ from tests.support.world import MIDNIGHT, World, population
 R = TypeVar("R")
 
 WORKED_AT = MIDNIGHT + timedelta(hours=22)  # every slot has come
-LATER = timedelta(minutes=10)  # past every lease and every back-off
-CALLS_MAX = 12  # until everything has come to rest
-TRIES = 2  # of one call; two are enough for a first and a last one
+LATER = timedelta(minutes=10)  # after every lease and back-off
+CALLS_MAX = 12  # calls until nothing is left to do
+TRIES = 2  # tries of one call; two are enough to have a first and a last one
 ALLOWANCE = 10
 PERIODS = {"adder": "2026-11-22"}
-USERS = 6  # by threes into jobs, each in a commit of its own, and by two jobs into flushes: 0 1 2 and 3, then 4 5
-BOUNDS = Bounds(flush_jobs=2, commit_jobs=1)
+USERS = 6  # three to a job, one job to a commit, two jobs to a flush: 0 1 2 and 3, then 4 5
+FLUSH_LIMITS = FlushLimits(flush_jobs=2, commit_jobs=1)
 SPENDER, DELETED, PAUSED, BAD = "user00000", "user00001", "user00002", "user00003"
-SPOILED = "user00004"  # in the worker's first call the database breaks on its write
+SPOILED = "user00004"  # in the worker's first call the database fails on this user's write
 
-# The promises, by the words a check fails with.
+# The promises: the message with which a check fails.
 BALANCES = "balances are exact"
 STAMPS = "every grant is stamped"
 RECEIPTS = "one receipt a user"
@@ -61,7 +59,7 @@ ANSWERS = "answers add up to what was done"
 
 
 def hold(promise: str, expected: Any, actual: Any, *, about: object = "") -> None:
-    """Assert that both are equal; of mappings tell only what differs."""
+    """Assert that both are equal. For mappings the message shows only the differences."""
     if isinstance(expected, Mapping) and isinstance(actual, Mapping):
         names = {name for name in {*expected, *actual} if expected.get(name) != actual.get(name)}
         expected = {name: expected.get(name) for name in sorted(names)}
@@ -71,19 +69,17 @@ def hold(promise: str, expected: Any, actual: Any, *, about: object = "") -> Non
 
 @contextmanager
 def fine_grained(lanes: int = 1) -> Iterator[None]:
-    """Small pages, flushes and tries, so that a handful of users take the system through every kind of call."""
+    """Small pages, flushes and tries, so that a few users cause every kind of call."""
     with ExitStack() as stack:
-        stack.enter_context(patch.object(shared.services.build, "PAGE_SIZE", 3))
-        stack.enter_context(patch.object(shared.services.build, "Packer", partial(Packer, bounds=BOUNDS)))
-        stack.enter_context(patch.object(shared.services.grant, "ROUNDS_MAX", 2))
-        stack.enter_context(patch.object(shared.services.work, "LANES", lanes))
+        limits = Limits(page_users=3, flush=FLUSH_LIMITS, grant_rounds=2, lanes=lanes)
+        stack.enter_context(patch.object(World, "limits_default", limits))
         stack.enter_context(patch.object(wire, "TRIES_MAX", TRIES))
         yield
 
 
 @contextmanager
 def told(**circumstances: Any) -> Iterator[None]:
-    """Say under which circumstances a check failed."""
+    """Add the circumstances to the message of a failed check."""
     try:
         yield
     except BaseException as exc:
@@ -92,21 +88,21 @@ def told(**circumstances: Any) -> Iterator[None]:
 
 
 def no_fault(_number: int, _method: str, _request: Any) -> None:
-    """A sound wire."""
+    """A wire without faults."""
 
 
 @dataclass
 class Day:
-    """A day in a small world, whose calls may fail, and come again later, while the app goes on spending."""
+    """A day in a small world. Calls may fail and are repeated later, and the app goes on spending."""
 
     world: World = field(default_factory=lambda: World(job_size=3, slot_seconds=86_400))
     users: dict[str, dict[str, Any]] = field(default_factory=lambda: population(USERS))
-    outcomes: dict[str, str] = field(default_factory=dict)  # what the queue makes of a user, if it isn't refreshed
+    outcomes: dict[str, str] = field(default_factory=dict)  # the outcome of users who are not refreshed
     spent: Counter[str] = field(default_factory=Counter)
     built: list[BuildReport] = field(default_factory=list)
     worked: list[WorkReport] = field(default_factory=list)
-    died: set[str] = field(default_factory=set)  # the services of which a call gave no answer
-    calls: list[str] = field(default_factory=list)  # of the last call over a faulty wire, by method
+    died: set[str] = field(default_factory=set)  # the services that gave no answer to some call
+    calls: list[str] = field(default_factory=list)  # the calls of the last service call over a faulty wire, by method
 
     def __post_init__(self) -> None:
         self.world.users(self.users)
@@ -114,7 +110,7 @@ class Day:
     # What happens
 
     def attempt(self, service: str, call: Callable[[], R], plan: FaultPlan) -> list[R]:
-        """Make one call over a faulty wire: its answer, if it lives to give one."""
+        """Make one call over a faulty wire. Gives its answer, or None if it died."""
         with self.world.faulty(plan) as faults:
             try:
                 return [call()]
@@ -125,7 +121,7 @@ class Day:
                 self.calls = faults.calls
 
     def build(self, *plans: FaultPlan) -> None:
-        """A builder's call over each of these wires, and over a sound one until the run is complete."""
+        """A builder's call over each of these wires, then over a sound one until the run is complete."""
         for number, plan in enumerate(plans or [no_fault]):
             now = MIDNIGHT + number * LATER
             self.built += self.attempt("build", partial(self.world.build, now), plan)
@@ -136,7 +132,7 @@ class Day:
             self.built.append(self.world.build(MIDNIGHT + number * LATER))
 
     def work(self, *plans: FaultPlan) -> None:
-        """A worker's call over each of these wires, and over a sound one until there is no job left."""
+        """A worker's call over each of these wires, then over a sound one until no job is left."""
         for number, plan in enumerate(plans or [no_fault]):
             now = WORKED_AT + number * LATER
             self.worked += self.attempt("work", partial(self.world.work, now), plan)
@@ -152,7 +148,7 @@ class Day:
         self.spent[SPENDER] += 1
 
     def disturb(self) -> None:
-        """Between builder and worker one user is deleted, one paused, one turns bad."""
+        """Between builder and worker one user is deleted, one is paused, and one gets a bad balance."""
         self.world.delete(f"users/{DELETED}")
         self.world.update(f"users/{PAUSED}", creditRefresh={"paused": True})
         self.world.update(f"users/{BAD}", credits="ten")
@@ -161,7 +157,7 @@ class Day:
     # What must hold after it
 
     def check(self) -> None:
-        """Everything that is promised of a day that has come to rest."""
+        """Check every promise at the end of a day, when no job is open."""
         jobs, run, users = self.world.jobs(), self.world.run(), self.world.all("users")
         self._check_users(users)
         hold(AT_REST, set(), {job["status"] for job in jobs.values()} - {"completed", "failed"})
@@ -211,7 +207,7 @@ class Day:
         hold(ROLLUPS, scanned, {name: rollup.get(name, 0) for name in scanned})
 
     def _check_answers(self, jobs: dict[str, dict[str, Any]], run: dict[str, Any]) -> None:
-        """What a call did that died is told by nobody; the others together tell the rest, and nothing twice."""
+        """A call that died reports nothing. All other answers together report everything else, and nothing twice."""
         counts = sum((report.counts for report in self.built), ScanCounts())
         scanned = {name: run[name] for name in ("scannedUsers", "queuedUsers", "skippedUsers", "failedUsers")}
         answered = dict(zip(scanned, (counts.scanned, counts.queued, counts.skipped, counts.failed), strict=True))
@@ -243,7 +239,7 @@ class Day:
 
 
 def a_quiet_day() -> None:
-    """No call fails: everybody is granted once, but for those who are gone, paused or bad."""
+    """No call fails: each user is granted once, except those who are deleted, paused or bad."""
     day = Day()
     day.build()
     day.disturb()
@@ -252,7 +248,7 @@ def a_quiet_day() -> None:
 
 
 def what_is_spent_between_builder_and_worker_stays_spent() -> None:
-    """The snapshots of spenders are stale when the worker writes on them."""
+    """The snapshots of users who spent are out of date when the worker uses them."""
     day = Day()
     day.build()
     day.spend()
@@ -261,7 +257,7 @@ def what_is_spent_between_builder_and_worker_stays_spent() -> None:
 
 
 def a_lost_reply_grants_nothing_twice() -> None:
-    """The write lands, its reply does not come, and the call is tried again."""
+    """The write lands, its reply is lost, and the call is tried again."""
     day = Day()
     day.build()
     day.work(first_write_of("users", Mode.LOST))
@@ -269,7 +265,7 @@ def a_lost_reply_grants_nothing_twice() -> None:
 
 
 def a_worker_killed_before_settling_grants_nothing_twice() -> None:
-    """Its users are granted and its job is not settled: another worker begins it anew."""
+    """Its users are granted but its job is not settled, so another worker does the job again."""
     day = Day()
     day.build()
     day.work(nth("Commit", 2, Mode.ENDED))
@@ -277,7 +273,7 @@ def a_worker_killed_before_settling_grants_nothing_twice() -> None:
 
 
 def delivering_everything_again_grants_nothing() -> None:
-    """Builder, worker and direct refresh come again on a day that is done."""
+    """Builder, worker and direct refresh are called again when the day is done."""
     day = Day()
     day.build()
     day.work()
@@ -289,11 +285,11 @@ def delivering_everything_again_grants_nothing() -> None:
 
 
 def an_overtaken_worker_changes_nothing() -> None:
-    """A worker slower than its lease wakes up when another has done its jobs and the users have spent."""
+    """A worker that is slower than its lease goes on after another did its jobs and users spent."""
     day = Day()
     day.build()
     slow = Worker(day.world.context(WORKED_AT), 1000, 60)
-    claims = slow._queue.claim(slow._queue.due(10))
+    claims = slow._queue.claim(slow._queue.find_due(10))
     day.worked.append(day.world.work(WORKED_AT + LATER))
     day.spend()
     settled = [slow._attempt(claim, Budget.of(60)).settlement for claim in claims]
@@ -302,7 +298,7 @@ def an_overtaken_worker_changes_nothing() -> None:
 
 
 def racing_workers_share_the_jobs() -> None:
-    """Three workers at the same moment."""
+    """Three workers run at the same time."""
     day = Day()
     day.build()
     workers = [threading.Thread(target=lambda: day.worked.append(day.world.work(WORKED_AT))) for _ in range(3)]
@@ -314,7 +310,7 @@ def racing_workers_share_the_jobs() -> None:
 
 
 def a_job_that_kills_its_workers_becomes_a_dead_letter() -> None:
-    """However many workers come, after `max_attempts` deaths the job waits for a person."""
+    """After `max_attempts` workers have died, the job waits for a person."""
     world = World(slot_seconds=86_400, max_attempts=2)
     world.users(population(3))
     world.build()
@@ -336,14 +332,14 @@ def a_builder_dying_at_any_commit_loses_and_doubles_nobody() -> None:
 
 
 def a_worker_failing_at_any_commit_loses_and_doubles_nobody() -> None:
-    """The process ends at every Commit of the worker, or its reply is lost; one user has to be tried again."""
+    """At each Commit of the worker the process ends or the reply is lost. One user must be tried again."""
     for mode, number in at_every_commit(a_day_worked, (Mode.ENDED, Mode.ENDED_AFTER, Mode.LOST)):
         with told(mode=mode, commit=number):
             a_day_worked(Day(), nth("Commit", number, mode)).check()
 
 
 def a_day_worked(day: Day, plan: FaultPlan = no_fault) -> Day:
-    """A sound builder, a disturbed population, and a worker over a faulty wire, on which one user fails anyway."""
+    """A sound builder, a disturbed population, and a worker over a faulty wire on which one user always fails."""
     day.build()
     day.disturb()
     day.work(either(plan, on_user(SPOILED, WireError(grpc.StatusCode.INTERNAL))))
@@ -351,7 +347,7 @@ def a_day_worked(day: Day, plan: FaultPlan = no_fault) -> Day:
 
 
 def at_every_commit(live: Callable[[Day], Any], modes: Sequence[Mode]) -> Iterator[tuple[Mode, int]]:
-    """Every Commit that a call makes on a day like this, in every mode."""
+    """Each Commit that a call makes on such a day, in every mode."""
     day = Day()
     live(day)
     yield from itertools.product(modes, range(1, day.calls.count("Commit") + 1))

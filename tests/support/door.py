@@ -1,22 +1,24 @@
-"""A function that lets admins of one configuration in, as the monitor does, and says who came."""
+"""A function that admits admins like the monitor does, and answers who called."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from inspect import unwrap
 
 from flask import Flask, Request, Response, jsonify, request
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from shared.edge import auth, endpoint, instance
-from shared.edge.same_site import check_same_site
+from shared.edge import endpoint, instance
+from shared.monitor import auth
+from shared.monitor.same_site import check_same_site
 from shared.settings import read_settings
 
 
 @dataclass(frozen=True)
 class Door:
-    """Knock on it with a token, or with headers of your own."""
+    """Calls the function with a token or other headers."""
 
     client: FlaskClient
 
@@ -26,15 +28,15 @@ class Door:
 
 
 def door(monkeypatch, environ: Mapping[str, str]) -> Door:
-    """One as a new instance with that environment would have it."""
+    """A door as a new instance with that environment has it."""
     settings = read_settings(environ)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)  # firebase_admin reads its own
     monkeypatch.setattr(instance, "settings", lambda: settings)
-    monkeypatch.setattr(instance, "project", instance.once(instance.project.__wrapped__))
-    monkeypatch.setattr(auth, "_tokens", instance.once(auth._tokens.__wrapped__))
+    monkeypatch.setattr(instance, "project", instance.once(unwrap(instance.project)))
+    monkeypatch.setattr(auth, "_tokens", instance.once(unwrap(auth._tokens)))
     app = Flask("door")
-    app.add_url_rule("/", view_func=lambda: endpoint.guarded(_who)(request), methods=["POST"])
+    app.add_url_rule("/", view_func=lambda: endpoint.error_boundary(_who)(request), methods=["POST"])
     return Door(app.test_client())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,6 +14,9 @@ from typing import Any
 import grpc
 from google.cloud.firestore_v1.services.firestore import FirestoreClient
 from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
+from google.cloud.firestore_v1.types import firestore
+from google.cloud.firestore_v1.types import write as firestore_write
+from google.rpc import status_pb2
 
 from shared.store.wire import CHANNEL_OPTIONS
 
@@ -53,8 +56,49 @@ class WireError(grpc.RpcError):
         raise self
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """Refuses the writes of a BatchWrite that concern these users, each for itself; the others take effect."""
+
+    concerns: Callable[[str], bool]  # given a user's id
+    code: int  # a google.rpc.Code
+
+    def answer(self, continuation, details, request) -> Answer:
+        """What a database answers that refuses some writes: their status, and no update time."""
+        writes = list(request.writes)
+        refused = [self._refuses(write) for write in writes]
+        sound = [write for write, is_refused in zip(writes, refused, strict=True) if not is_refused]
+        answers: Iterator[tuple[Any, Any]] = iter(())
+        if sound:
+            response = continuation(details, type(request)(database=request.database, writes=sound)).result()
+            answers = zip(response.status, response.write_results, strict=True)
+        whole = firestore.BatchWriteResponse()
+        for is_refused in refused:
+            status, result = (self._status(), firestore_write.WriteResult()) if is_refused else next(answers)
+            whole.status.append(status)
+            whole.write_results.append(result)
+        return Answer(whole)
+
+    def _refuses(self, write) -> bool:
+        collection, _, user_id = write.update.name.rpartition("/")
+        return collection.endswith("/users") and self.concerns(user_id)
+
+    def _status(self):
+        return status_pb2.Status(code=self.code, message="refused by a test")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A call that is finished."""
+
+    response: Any
+
+    def result(self, timeout=None):  # noqa: ARG002 (as grpc calls it)
+        return self.response
+
+
 # Given the number of a call (from 1), its method and its request: what is to go wrong, if anything.
-FaultPlan = Callable[[int, str, Any], Mode | WireError | None]
+FaultPlan = Callable[[int, str, Any], Mode | WireError | Refusal | None]
 
 
 @dataclass
@@ -81,6 +125,8 @@ class Faults(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor
         fault = self._fault(details.method.rpartition("/")[2], request)
         if isinstance(fault, WireError):
             raise fault
+        if isinstance(fault, Refusal):
+            return fault.answer(continuation, details, request)
         if fault is Mode.REFUSED:
             raise WireError
         if fault is Mode.ENDED:
@@ -92,7 +138,7 @@ class Faults(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor
             take_effect(call)
         raise ProcessEnded if fault is Mode.ENDED_AFTER else WireError
 
-    def _fault(self, method: str, request: Any) -> Mode | WireError | None:
+    def _fault(self, method: str, request: Any) -> Mode | WireError | Refusal | None:
         with self._lock:
             if self.ended:
                 return Mode.ENDED
@@ -151,6 +197,16 @@ def on_user(user_id: str, fault: Mode | WireError) -> FaultPlan:
             return None
         names = [write.update.name for write in type(request).pb(request).writes]
         return fault if any(name.endswith(f"/users/{user_id}") for name in names) else None
+
+    return plan
+
+
+def refusing(code: int, *user_ids: str) -> FaultPlan:
+    """Refuse the writes of those users one by one; of all users, if none is named."""
+    refusal = Refusal(lambda user_id: not user_ids or user_id in user_ids, code)
+
+    def plan(_number: int, method: str, request: Any) -> Refusal | None:
+        return refusal if method == "BatchWrite" and "/users/" in str(request) else None
 
     return plan
 

@@ -49,11 +49,13 @@ class FirebaseAuth:
     host: str
     project: str = PROJECT
 
-    def create_user(self, uid: str | None = None, claims: Mapping[str, Any] | None = None) -> User:
+    def create_user(
+        self, uid: str | None = None, claims: Mapping[str, Any] | None = None, *, verified: bool = True
+    ) -> User:
         """An account with a password, and custom claims if any. Each has its own name, unless one is given."""
         uid = uid or f"user{next(_numbers)}"
         user = User(uid, f"{uid}@example.com")
-        self._admin("accounts", localId=uid, email=user.email, password=PASSWORD)
+        self._admin("accounts", localId=uid, email=user.email, password=PASSWORD, emailVerified=verified)
         if claims is not None:
             self.set_claims(user, claims)
         return user
@@ -65,6 +67,21 @@ class FirebaseAuth:
         """A fresh ID token, as the page gets it."""
         body = {"email": user.email, "password": PASSWORD, "returnSecureToken": True, "targetProjectId": self.project}
         return str(self._post("accounts:signInWithPassword", body)["idToken"])
+
+    def sign_up(self) -> User:
+        """An account as anybody can make one, with any address."""
+        email = f"stranger{next(_numbers)}@example.com"
+        made = self._post("accounts:signUp?key=any", {"email": email, "password": PASSWORD, "returnSecureToken": True})
+        return User(str(made["localId"]), email)
+
+    def create_user_without_address(self) -> User:
+        """As those who sign in by phone have it."""
+        uid = f"user{next(_numbers)}"
+        self._admin("accounts", localId=uid, phoneNumber=f"+1555{next(_numbers):07}")
+        return User(uid, "")
+
+    def verify(self, user: User) -> None:
+        self._admin("accounts:update", localId=user.uid, emailVerified=True)
 
     def set_claims(self, user: User, claims: Mapping[str, Any]) -> None:
         self._admin("accounts:update", localId=user.uid, customAttributes=json.dumps(claims))

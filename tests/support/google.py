@@ -98,6 +98,7 @@ def claims(**changes: Any) -> dict[str, Any]:
         "iat": now - 60,
         "exp": now + 3000,
         "email": "ann@example.com",
+        "email_verified": True,
         "admin": True,
     }
     return {name: value for name, value in {**good, **changes}.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Which queries Firestore's indexes serve: the emulator does not ask, production refuses.
+"""Which queries the deployed indexes serve. Production refuses all others; the emulator serves them.
 
 A query is looked at as it goes over the wire. It is served by a composite index of firestore.indexes.json, by one
 single-field index, or by several of them where it asks for equality alone. A single-field index exists unless the
@@ -29,7 +29,7 @@ Filters = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Shape:
-    """What an index has to serve: equal fields, fields an array of which contains something, orders in a row."""
+    """What an index must serve: fields tested for equality, array fields tested for an element, and the sort orders."""
 
     group: str
     equal: frozenset[str]
@@ -63,7 +63,7 @@ def _filters(where: Any) -> Iterator[tuple[str, str]]:
 
 
 class Indexes:
-    """What firestore.indexes.json says, and what is automatic."""
+    """The indexes of firestore.indexes.json and the automatic ones."""
 
     def __init__(self, table: dict[str, Any]) -> None:
         self._composites = [(each["collectionGroup"], _columns(each["fields"])) for each in table["indexes"]]
@@ -83,7 +83,7 @@ class Indexes:
         return self._overrides.get((group, "*"), AUTOMATIC)
 
     def missing(self, shape: Shape) -> str | None:
-        """What a query lacks; None if it is served."""
+        """The index that a query lacks; None if it is served."""
         sorted_by = [order for order in shape.orders if order[0] != NAME]
         if len(sorted_by) > 1 or (sorted_by and (shape.equal or shape.contains)):
             return None if self._has_composite(shape) else f"a composite index for {shape}"
@@ -115,7 +115,7 @@ def deployed() -> Indexes:
 
 @contextmanager
 def watched(indexes: Indexes, seen: set[Shape]) -> Iterator[None]:
-    """Inside, every query of this process is held against the indexes before it is sent; an AssertionError tells."""
+    """Inside, every query of this process is checked before it is sent. An AssertionError names a missing index."""
     run_query, aggregate = FirestoreClient.run_query, FirestoreClient.run_aggregation_query
 
     def look(structured: Any) -> None:

@@ -1,4 +1,4 @@
-"""What must hold whenever everything has come to rest."""
+"""Invariants: what must hold whenever no job is open."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.world import World
 
 
 def assert_settled(world: World) -> None:
-    """No job is open, and what the jobs say of themselves is what their receipts and the roll-ups add up to."""
+    """No job is open, and the jobs' own counts equal their receipts and add up to the roll-ups."""
     jobs = world.jobs()
     unsettled = {job_id: job["status"] for job_id, job in jobs.items() if job["status"] not in ("completed", "failed")}
     assert unsettled == {}
@@ -30,7 +30,7 @@ def assert_settled(world: World) -> None:
 
 
 def assert_granted_once(world: World, users: dict[str, dict], allowance: int, run_id: str = "2026-11-22") -> None:
-    """Every user holds its credits and one allowance, is stamped, and has exactly one receipt that says so."""
+    """Each user has its credits plus one allowance, a stamp, and exactly one receipt of that grant."""
     after = world.all("users")
     wrong = {
         user_id: (before["credits"], after[user_id]["credits"])

@@ -6,9 +6,9 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.edge.view_answers import story_answer, view_answer
-from shared.services.story import tell
-from shared.services.watch import watch
+from shared.monitor.answers import story_answer, view_answer
+from shared.monitor.overview import watch
+from shared.monitor.user_history import tell
 from tests.support.world import World
 
 

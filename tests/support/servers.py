@@ -1,4 +1,4 @@
-"""The functions as real processes under functions-framework, spoken to over HTTP."""
+"""The functions as real processes under functions-framework, called over HTTP."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ class Server:
                 return Reply(answer.code, dict(answer.headers), answer.read())
 
     def lines(self) -> list[dict[str, Any]]:
-        """Its log so far: our own lines are JSON objects."""
+        """The lines that it logged so far: those that are JSON objects are ours."""
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
 
 
 @contextmanager
-def server(target: str, log: Path, **environ: str) -> Iterator[Server]:
-    """Start one function, wait until it answers, and end it on leaving."""
+def server(target: str, log: Path, **environ: Any) -> Iterator[Server]:
+    """Start one function, wait until it answers, and end it when the block ends."""
     port = free_port()
     command = [sys.executable, "-m", "functions_framework", "--target", target, "--source", str(ROOT / "main.py")]
     with log.open("wb") as out:

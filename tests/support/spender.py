@@ -1,4 +1,4 @@
-"""The app beside us: it spends credits, guarded as an app should be, and remembers what it spent."""
+"""A stand-in for the app: it spends credits under a precondition and remembers what it spent."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Spender:
 
 
 def spend(world: World, user_id: str, credits_spent: int = 1) -> bool:
-    """Take credits from a user under the precondition of what was read; False if somebody was faster."""
+    """Take credits from a user, guarded by what was read. False if the document changed in between."""
     name = f"{world.admin.documents}/users/{user_id}"
     document = world.admin.get(name)
     message = WritePb()

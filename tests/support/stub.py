@@ -17,8 +17,8 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request
 
-from shared.edge.page import public_answer
 from shared.edge.requests import RequestError
+from shared.monitor.page import public_answer
 
 DAY = datetime(2026, 11, 22, tzinfo=UTC)
 OPEN = {"auth": "off", "apiKey": None, "authDomain": None, "projectId": "demo-page", "authEmulatorHost": None}

@@ -10,14 +10,15 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import patch
 
 from shared.core.figures import Rollup
 from shared.core.plans import PlanTable, parse_plans
-from shared.core.runs import Cursor, ScanRequest
+from shared.core.runs import ScanRequest
 from shared.services.build import build, preview
 from shared.services.context import Context
+from shared.services.limits import LIMITS, Limits
 from shared.services.refresh import refresh_named, refresh_page
 from shared.services.reports import BuildReport, PageReport, WorkReport
 from shared.services.work import work
@@ -26,7 +27,7 @@ from shared.store import wire
 from shared.store.breaker import Breaker
 from shared.store.budget import Budget
 from shared.store.cost import Cost
-from shared.store.users import ASCENDING, StructuredQueryPb
+from shared.store.messages import DOCUMENT_ID, add_order, new_query
 from shared.store.values import WritePb, get_fields, put_fields
 from shared.store.wire import Connection, Wire, open_client
 from tests.support.faults import FaultPlan, Faults
@@ -66,16 +67,21 @@ policy = "reset"
 class World:
     """Seeds users, runs builder and worker at given moments, and reads everything back."""
 
-    def __init__(self, host: str | None = None, plans: str = PLANS, **settings: Any) -> None:
+    limits_default: ClassVar[Limits] = LIMITS
+
+    def __init__(
+        self, host: str | None = None, plans: str = PLANS, limits: Limits | None = None, **settings: Any
+    ) -> None:
         self.settings = Settings(
             project=f"demo-{uuid.uuid4().hex[:12]}",
             emulator_host=host or os.environ["FIRESTORE_EMULATOR_HOST"],
-            **{"slot_seconds": 21_600, **settings},
+            **{"slot_seconds": 21_600, "full_scan_below": 0, **settings},
         )
         self.plans: PlanTable = parse_plans(plans)
         self.connection = self.connect(self.settings.emulator_host)
         self.admin = Wire(self.connect(os.environ["FIRESTORE_EMULATOR_HOST"]), Budget.of(3600), Cost())
         self.draw = random.Random(7).random
+        self.limits = limits or self.limits_default
 
     def connect(self, host: str | None, faults: Faults | None = None) -> Connection:
         database = f"projects/{self.settings.project}/databases/(default)"
@@ -96,7 +102,9 @@ class World:
 
     def context(self, now: datetime, seconds: float = 60, stopping: threading.Event | None = None) -> Context:
         wire = Wire(self.connection, Budget.of(seconds), Cost())
-        return Context(self.settings, self.plans, wire, lambda: now, stopping or threading.Event(), self.draw)
+        return Context(
+            self.settings, self.plans, wire, lambda: now, stopping or threading.Event(), self.draw, self.limits
+        )
 
     # The services
 
@@ -124,7 +132,7 @@ class World:
         return refresh_named(self.context(now), user_ids)
 
     def page(self, after: str | None = None, size: int = 300, now: datetime = NOON) -> PageReport:
-        return refresh_page(self.context(now), None if after is None else Cursor(after), size)
+        return refresh_page(self.context(now), after, size)
 
     # The documents
 
@@ -164,13 +172,10 @@ class World:
         last = ""
         parent = f"{self.admin.documents}/{under}".rstrip("/")
         while True:
-            wanted = StructuredQueryPb()
-            wanted.from_.add().collection_id = collection
-            order = wanted.order_by.add()
-            order.field.field_path, order.direction = "__name__", ASCENDING
+            wanted = new_query(collection, 1000)
+            add_order(wanted, DOCUMENT_ID)
             if last:
                 wanted.start_at.values.add().reference_value = last
-            wanted.limit.value = 1000
             page = self.admin.run_query(parent, wanted, lambda document: document)
             found |= {document.name.rpartition("/")[2]: get_fields(document.fields) for document in page}
             if len(page) < 1000:

@@ -1,4 +1,4 @@
-"""A monotonic clock that stands until it is told to go on."""
+"""A monotonic clock that stands still until a test moves it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The unit suite: pure, no emulator, no network. In CI the examples of the properties are the same on every run."""
+"""The unit suite: no emulator, no network. In CI every run draws the same examples for the properties."""
 
 from __future__ import annotations
 

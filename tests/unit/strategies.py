@@ -1,4 +1,4 @@
-"""What the properties draw from: balances, days, plans and users as they may be."""
+"""Hypothesis strategies: balances, days, plans and users."""
 
 from __future__ import annotations
 
@@ -7,8 +7,19 @@ from itertools import product
 
 from hypothesis import strategies as st
 
-from shared.core.plans import INT64_MAX, INT64_MIN, Anchor, PeriodKind, Plan, PlanTable, Policy
-from shared.core.users import User
+from shared.core.plans import (
+    INT64_MAX,
+    INT64_MIN,
+    Anchor,
+    OnPlanChange,
+    PeriodKind,
+    Plan,
+    PlanTable,
+    Policy,
+    WeekStart,
+    WhenFull,
+)
+from shared.core.users import Override, User
 
 PLAN_NAMES = ("basic", "free", "pro")
 
@@ -19,32 +30,61 @@ balances = st.one_of(whole_balances, fractional_balances, st.integers(-100, 5000
 days = st.dates(date(1980, 1, 1), date(2100, 12, 31))
 instants = st.datetimes(datetime(1980, 1, 1), datetime(2100, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001 (drawn in UTC)
 
+# Every period a plan may have: unit, anchor, and how many of them.
 PERIODS = [
-    (period, anchor)
-    for period, anchor in product(PeriodKind, Anchor)
-    if anchor is Anchor.CALENDAR or period in (PeriodKind.MONTH, PeriodKind.YEAR)
+    (period, anchor, every)
+    for period, anchor, every in product(PeriodKind, Anchor, (1, 2, 3, 7, 30, 366))
+    if (period, anchor) != (PeriodKind.DAY, Anchor.CALENDAR) or every == 1
 ]
 
 
 plan_names = st.sampled_from(PLAN_NAMES)
 allowances = st.integers(0, 5000)
+week_starts = st.sampled_from(WeekStart)
+changes = st.sampled_from(OnPlanChange)
 
 
 @st.composite
-def plans(draw, names=plan_names):
-    """Any plan a file may hold."""
-    period, anchor = draw(st.sampled_from(PERIODS))
+def plans(draw, names=plan_names, week_start=WeekStart.MONDAY, was=()):
+    """Any plan a file may hold, but for those that leave full users alone."""
+    period, anchor, every = draw(st.sampled_from(PERIODS))
     policy = draw(st.sampled_from(Policy))
     cap = draw(st.none() | st.integers(0, 10_000)) if policy is Policy.ACCUMULATE else None
-    return Plan(draw(names), draw(allowances), period, policy, anchor, cap)
+    carry = draw(st.integers(0, 3000)) if policy is Policy.RESET else 0
+    return Plan(
+        draw(names), draw(allowances), period, policy, anchor, cap, carry, every, was=was, week_start=week_start
+    )
 
 
 @st.composite
-def plan_tables(draw):
-    """Three plans, whatever they give."""
-    table = {name: draw(plans(st.just(name))) for name in PLAN_NAMES}
-    return PlanTable(table, draw(plan_names), "fingerprint")
+def skipping_plans(draw, names=plan_names):
+    """Plans that leave full users alone."""
+    return Plan(draw(names), draw(allowances), PeriodKind.DAY, Policy.TOP_UP, when_full=WhenFull.SKIP)
 
 
-# Users on any plan or none, granted before or not.
-users = st.builds(User, balances, st.none() | plan_names, st.dictionaries(plan_names, days), days)
+@st.composite
+def plan_tables(draw, on_plan_change=changes, *, skipping=False):
+    """Three plans, whatever they give; each has had another name before."""
+    week_start = draw(week_starts)
+    table = {name: draw(plans(st.just(name), week_start, (f"old-{name}",))) for name in PLAN_NAMES}
+    if skipping:
+        table["free"] = draw(skipping_plans(st.just("free")))
+    return PlanTable(table, draw(plan_names), "fingerprint", draw(on_plan_change))
+
+
+overrides = st.builds(
+    Override, plan_names, st.none() | allowances, st.none() | st.integers(0, 10_000), st.none() | days
+)
+bought = st.none() | st.integers(-50, 5000) | st.floats(-50, 5000)
+
+# Users on any plan or none, granted before or not, under present names and former ones, who bought credits or did not.
+some_plan = plan_names | plan_names.map("old-{}".format)
+users = st.builds(
+    User,
+    balances,
+    st.none() | some_plan,
+    st.dictionaries(some_plan, days),
+    days,
+    purchased=bought,
+    override=st.none() | overrides,
+)

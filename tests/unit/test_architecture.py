@@ -1,4 +1,4 @@
-"""The house: imports run one way, the pure part is pure, nobody else has our names, functions are short."""
+"""The architecture: imports run one way, the core is pure, no other package has our names, functions are short."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ RANKS = {
     "shared.core": 0,
     "shared.settings": 1,
     "shared.logs": 1,
-    "shared.timetable": 2,
     "shared.store": 2,
     "shared.services": 3,
     "shared.edge": 4,
-    "functions": 5,
-    "main": 6,
+    "shared.monitor": 5,
+    "functions": 6,
+    "main": 7,
 }
 PURE_IMPORTS = {*sys.stdlib_module_names, "dateutil"}
 CLOCKS = {"now", "utcnow", "today", "time", "time_ns"}
@@ -68,13 +68,18 @@ def room_of(module: str) -> str:
     return max((room for room in RANKS if f"{module}.".startswith(f"{room}.")), key=len)
 
 
+def reads_the_clock(module: str) -> bool:
+    """True for modules that may read the clock. The edge passes the time to all others."""
+    return module.startswith("shared.edge") or module == "shared.monitor.tokens"
+
+
 def is_ours(module: str) -> bool:
     return module.partition(".")[0] in {"shared", "functions", "main", "dev", "tests", "bench"}
 
 
 @pytest.mark.parametrize("module", SOURCES)
 def test_imports_run_one_way(module):
-    """main → functions → edge → services → store → settings → core, and never back; never tools or tests."""
+    """main → functions → monitor → edge → services → store → settings → core, and never back; never tools or tests."""
     room = room_of(module)
     ours = {name for name in imports_of(module) if is_ours(name)}
 
@@ -86,15 +91,15 @@ def test_imports_run_one_way(module):
 
 @pytest.mark.parametrize("module", PURE)
 def test_the_pure_part_imports_the_standard_library_and_dateutil_alone(module):
-    """No database, no HTTP, no framework: what decides can be tested with nothing but values."""
+    """The code that decides can be tested with plain values: it needs no database, HTTP or framework."""
     foreign = {name.partition(".")[0] for name in imports_of(module) if not is_ours(name)}
 
     assert foreign <= PURE_IMPORTS
 
 
-@pytest.mark.parametrize("module", [module for module in SOURCES if not module.startswith("shared.edge")])
-def test_only_the_edge_reads_the_clock(module):
-    """Time is an argument everywhere else; the monotonic clock, of budgets and durations, is none."""
+@pytest.mark.parametrize("module", [module for module in SOURCES if not reads_the_clock(module)])
+def test_time_is_an_argument(module):
+    """Only the edge and the check of a token's expiry read the clock. The monotonic clock is allowed everywhere."""
     reads = [
         f"{ast.unparse(node.func)}, line {node.lineno}"
         for node in ast.walk(tree_of(module))
@@ -109,12 +114,24 @@ def test_only_the_edge_reads_the_clock(module):
 
 @pytest.mark.parametrize("module", PURE)
 def test_the_pure_part_sleeps_draws_and_reads_nothing(module):
-    """Chance and waiting come in as arguments too."""
+    """Randomness and waiting are arguments too."""
     assert set(imports_of(module)).isdisjoint({"os", "random", "secrets", "socket", "subprocess", "threading", "time"})
 
 
+def test_only_the_monitor_function_imports_the_monitor():
+    """The engine works without its monitor, and the other functions start without it."""
+    importers = {
+        module
+        for module in SOURCES
+        for name in imports_of(module)
+        if f"{name}.".startswith("shared.monitor.") and not module.startswith("shared.monitor")
+    }
+
+    assert importers == {"functions.monitor"}
+
+
 def test_no_function_imports_another():
-    """Each is deployed by itself; what they share is in `shared`."""
+    """Each function is deployed by itself. What several need is in `shared`."""
     functions = [module for module in SOURCES if module.startswith("functions")]
 
     wrong = {
@@ -138,7 +155,7 @@ def entry_points() -> dict[str, str]:
 
 
 def test_main_imports_the_entry_points_and_nothing_else():
-    """It is the deployable surface: a docstring, imports of functions, and their names."""
+    """main.py holds a docstring, imports of functions, and their names."""
     docstring, *imports, exported = tree_of("main").body
 
     assert isinstance(docstring, ast.Expr)
@@ -150,7 +167,7 @@ def test_main_imports_the_entry_points_and_nothing_else():
 
 
 def test_entry_points_are_named_unlike_modules():
-    """A submodule would hide a function of its name."""
+    """A module with the name of a function would hide that function."""
     modules = {part for module in SOURCES for part in module.split(".")}
 
     assert modules.isdisjoint(entry_points())
@@ -163,19 +180,20 @@ def test_no_installed_distribution_has_our_names(name):
 
 
 @pytest.mark.parametrize(
-    "package", ["shared", "shared.core", "shared.store", "shared.services", "shared.edge", "functions"]
+    "package",
+    ["shared", "shared.core", "shared.store", "shared.services", "shared.edge", "shared.monitor", "functions"],
 )
 def test_every_package_is_a_regular_one(package):
-    """With an `__init__.py`: any regular package elsewhere on the path would win over a folder without."""
+    """Each has an `__init__.py`. Without it, a package of that name elsewhere on the path would be imported instead."""
     assert SOURCES[package].name == "__init__.py"
 
 
-def functions_of(module: str) -> Iterator[ast.FunctionDef]:
+def functions_of(module: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     return (node for node in ast.walk(tree_of(module)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
-def lines_of(function: ast.FunctionDef) -> int:
-    """From its name to its end, but for the docstring."""
+def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """The number of lines from `def` to the end, without the docstring."""
     first, *_ = function.body
     lines = (function.end_lineno or 0) - function.lineno + 1
     if ast.get_docstring(function) is None:
@@ -184,7 +202,7 @@ def lines_of(function: ast.FunctionDef) -> int:
 
 
 def test_functions_are_short():
-    """Half of them eight lines at most, all but a twentieth thirty."""
+    """The median is at most 8 lines, and 95% of the functions have at most 30."""
     lines = [lines_of(function) for module in SOURCES for function in functions_of(module)]
 
     assert len(lines) > 200
@@ -194,5 +212,5 @@ def test_functions_are_short():
 
 @pytest.mark.parametrize("module", SOURCES)
 def test_every_module_says_what_it_is_for(module):
-    """In its first line."""
+    """Its docstring begins with its one job."""
     assert ast.get_docstring(tree_of(module))

@@ -1,4 +1,4 @@
-"""Who gets in, as far as no token is looked at: open instances, missing tokens, other sites, what the page is told."""
+"""Access checks without a valid token: open instances, missing tokens, other sites, the page's settings."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import sys
 
 import pytest
 from flask import Flask
+from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
-from shared.edge import auth, instance
-from shared.edge.auth import Admin, admin_of, web_config
+from shared.edge import instance
 from shared.edge.endpoint import refused
 from shared.edge.requests import RequestError
-from shared.edge.same_site import check_same_site
+from shared.monitor import auth
+from shared.monitor.auth import Admin, admin_of, web_config
+from shared.monitor.same_site import check_same_site
 from shared.settings import BUNDLE, read_settings
 
 EMULATOR = {"FIRESTORE_EMULATOR_HOST": "localhost:8085"}
@@ -23,7 +25,7 @@ SERVICE = "credit-refresh-monitor-abc-uc.a.run.app"
 
 
 def request_of(method="POST", **headers):
-    return Request(EnvironBuilder(method=method, headers=headers).get_environ())
+    return Request(EnvironBuilder(method=method, headers=Headers(headers)).get_environ())
 
 
 def passes(request):
@@ -43,15 +45,47 @@ def with_environ(monkeypatch, environ):
 
 @pytest.mark.parametrize("environ", [EMULATOR, {"CREDIT_REFRESH_AUTH": "off", **EMULATOR}])
 def test_the_emulator_is_open_by_default(monkeypatch, environ):
-    """Whatever comes with the request."""
+    """No header can close it."""
     with_environ(monkeypatch, environ)
 
     assert admin_of(request_of(Authorization="Bearer x")) == Admin("local", "local")
 
 
+@pytest.mark.parametrize(
+    ("host", "outcome"),
+    [
+        ("localhost", True),
+        ("localhost:8080", True),
+        ("monitor.localhost:8080", True),
+        ("127.0.0.1:8080", True),
+        ("127.8.9.1", True),
+        ("[::1]:8080", True),
+        ("evil.example", False),
+        ("evil.example:8080", False),
+        ("localhost.evil.example", False),
+        ("127.0.0.1.evil.example", False),
+        ("192.168.1.5:8080", False),
+        ("0.0.0.0:8080", False),
+        ("[::ffff:7f00:1", False),
+        ("", False),
+    ],
+)
+def test_an_open_instance_answers_to_the_names_of_this_machine_alone(monkeypatch, host, outcome):
+    """A site whose name leads here reads what its own page is told, and acts by it."""
+    with_environ(monkeypatch, EMULATOR)
+
+    try:
+        admin = admin_of(request_of(Host=host))
+    except RequestError as exc:
+        assert (exc.status, exc.code) == (403, "not_local")  # noqa: PT017 (the only refusal there is)
+        admin = None
+
+    assert (admin is not None) is outcome
+
+
 @pytest.mark.parametrize("environ", [{}, {"CREDIT_REFRESH_AUTH": "on", **EMULATOR}])
 def test_elsewhere_a_token_is_asked_for(monkeypatch, environ):
-    """Also on the emulator, if it is told to."""
+    """The emulator asks for one too, where AUTH=on."""
     with_environ(monkeypatch, environ)
 
     with pytest.raises(RequestError, match="Authorization: Bearer") as raised:
@@ -61,10 +95,9 @@ def test_elsewhere_a_token_is_asked_for(monkeypatch, environ):
 
 
 def test_firebases_library_is_loaded_by_the_first_token_alone():
-    """It would make every function's cold start half a second longer."""
-    code = (
-        "import sys, main, shared.edge.auth; print([name for name in sys.modules if name.startswith('firebase_admin')])"
-    )
+    """Importing it at the start would make every function's cold start half a second longer."""
+    listing = "print([name for name in sys.modules if name.startswith('firebase_admin')])"
+    code = f"import sys, main, shared.monitor.auth; {listing}"
 
     ended = subprocess.run([sys.executable, "-c", code], cwd=BUNDLE, capture_output=True, text=True, check=True)
 
@@ -72,7 +105,7 @@ def test_firebases_library_is_loaded_by_the_first_token_alone():
 
 
 def test_a_401_says_which_scheme():
-    """As HTTP demands; other refusals don't."""
+    """HTTP requires WWW-Authenticate with a 401. Other refusals don't have it."""
     with Flask("any").app_context():
         answers = [refused(error) for error in (auth._unauthenticated(), RequestError(403, "any", "told"))]
 
@@ -108,15 +141,27 @@ def test_a_401_says_which_scheme():
         ({"Origin": f"https://{SITE}", "X-Forwarded-Host": SITE, "Sec-Fetch-Site": "cross-site"}, False),
         ({"Origin": f"https://{SERVICE}", "Sec-Fetch-Site": "same-origin"}, True),
         ({"Origin": "https://evil.example", "Sec-Fetch-Site": "same-origin"}, False),
+        ({"Origin": f"https://{SERVICE}", "X-Forwarded-Proto": "https"}, True),
+        ({"Origin": f"https://{SERVICE}:443", "X-Forwarded-Proto": "https,http"}, True),
+        ({"Origin": f"http://{SERVICE}", "X-Forwarded-Proto": "https"}, False),
+        ({"Origin": f"http://{SERVICE}:443", "X-Forwarded-Proto": "https"}, False),
+        ({"Origin": f"https://{SERVICE}", "X-Forwarded-Proto": "http"}, False),
+        ({"Origin": f"https://{SERVICE}:80"}, False),
+        ({"Origin": f"http://{SERVICE}:443"}, False),
+        ({"Origin": f"ftp://{SERVICE}"}, False),
+        ({"Origin": f"https://{SERVICE}:x"}, False),
+        ({"Origin": f"http://{SITE}", "X-Forwarded-Host": SITE, "X-Forwarded-Proto": "https"}, False),
+        ({"Origin": f"https://{SITE}", "X-Forwarded-Host": SITE, "X-Forwarded-Proto": "https"}, True),
+        ({"Origin": f"https://{SITE}:443", "X-Forwarded-Host": f"{SITE}:80"}, False),
     ],
 )
 def test_actions_come_from_programs_and_from_our_own_page(headers, outcome):
-    """At the service's own address, or behind Hosting at the site's."""
+    """Our page is served at the function's own address, or at the site's address behind Hosting."""
     assert outcome == passes(request_of(**{"Host": SERVICE, **headers}))
 
 
 def test_an_address_with_a_port_is_one():
-    """As `make dev` has it."""
+    """`make dev` serves at an address with a port."""
     headers = {"Host": "localhost:8080", "Origin": "http://localhost:8080"}
 
     assert passes(request_of(**headers))
@@ -125,7 +170,7 @@ def test_an_address_with_a_port_is_one():
 
 @pytest.mark.parametrize(("method", "outcome"), [("GET", True), ("HEAD", True), ("PUT", False), ("DELETE", False)])
 def test_what_changes_nothing_may_come_from_anywhere(method, outcome):
-    """The browser keeps the answer from the other site's page."""
+    """A GET changes nothing, and the browser does not let the other site read the answer."""
     assert outcome == passes(request_of(method, Origin="https://evil.example"))
 
 
@@ -148,7 +193,7 @@ def test_what_changes_nothing_may_come_from_anywhere(method, outcome):
     ],
 )
 def test_the_page_is_told_how_to_sign_in(environ, config):
-    """And nothing where nobody is asked."""
+    """Where no sign-in is needed, it gets no key and no domain."""
     names = ("auth", "apiKey", "authDomain", "projectId", "authEmulatorHost")
 
     assert dict(zip(names, config, strict=True)) == web_config(read_settings(environ))

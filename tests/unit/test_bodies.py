@@ -1,9 +1,10 @@
-"""Bodies: what each request of the contract may say, in strict types and ranges."""
+"""Request bodies: strict types and ranges of every field."""
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,14 +12,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shared.core.runs import ScanRequest
-from shared.edge.bodies import NAMED_USERS_MAX, Body, DirectBody, QueueBody, WorkerBody
+from shared.edge.bodies import AS_OF_EXPECTED, NAMED_USERS_MAX, Body, DirectBody, QueueBody, WorkerBody
 from shared.store.job_documents import is_document_id
 
 EVERY_BODY = [DirectBody, QueueBody, WorkerBody]
 MORNING = datetime(2026, 11, 22, 10, tzinfo=UTC)
 
 
-def read(kind: type[Body], fields: dict) -> Body:
+def read(kind: type[Body], fields: dict) -> Any:
     return kind.model_validate_json(json.dumps(fields))
 
 
@@ -31,7 +32,7 @@ def read(kind: type[Body], fields: dict) -> Body:
     ],
 )
 def test_an_empty_body_is_the_defaults(kind, defaults):
-    """Those of the contract, and no clock of its own."""
+    """Every field has the documented default, and `as_of` is not set."""
     assert {"as_of": None, **defaults} == read(kind, {}).model_dump()
 
 
@@ -54,14 +55,14 @@ def test_an_empty_body_is_the_defaults(kind, defaults):
     ],
 )
 def test_what_is_said_is_read(kind, fields, values):
-    """At both ends of each range; a user named twice is one."""
+    """Values at both ends of each range are accepted. A user named twice counts once."""
     body = read(kind, fields)
 
     assert values == {name: getattr(body, name) for name in values}
 
 
 # By field, whatever the body it is in.
-NOT_WHOLE = [None, True, "5", 5.0, 5.5, [], {}, float("nan"), float("inf")]
+NOT_WHOLE: list[object] = [None, True, "5", 5.0, 5.5, [], {}, float("nan"), float("inf")]
 REFUSED = [
     *[(DirectBody, "batchSize", value) for value in [0, -1, 1001, 10**30, *NOT_WHOLE]],
     *[(DirectBody, "cursor", value) for value in ["", "x" * 13_001, 5, True, [], {}]],
@@ -108,7 +109,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("kind", "field", "value"), REFUSED, ids=lambda value: str(value)[:30])
 def test_what_is_out_of_the_contract_is_refused(kind, field, value):
-    """A wrong type, a value out of range, an unknown key: the first problem is of that field."""
+    """For a wrong type, a value out of range or an unknown key, the first problem names that field."""
     with pytest.raises(ValidationError) as raised:
         read(kind, {field: value})
 
@@ -116,9 +117,26 @@ def test_what_is_out_of_the_contract_is_refused(kind, field, value):
 
 
 def test_a_page_and_named_users_exclude_each_other():
-    """One call does one or the other."""
+    """A call refreshes either a page or the named users."""
     with pytest.raises(ValidationError, match="userIds and cursor exclude each other"):
         read(DirectBody, {"userIds": ["ann"], "cursor": "x"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "outcome"),
+    [
+        ({}, False),
+        ({"userIds": None}, False),
+        ({"asOf": "2026-11-22T10:00:00Z"}, False),
+        ({"userIds": ["ann"]}, True),
+        ({"batchSize": 300}, True),
+        ({"cursor": None}, True),
+        ({"cursor": "x"}, True),
+    ],
+)
+def test_a_direct_call_says_whom_it_is_about(fields, outcome):
+    """Or that it is about a page of all users."""
+    assert read(DirectBody, fields).says_whom is outcome
 
 
 @pytest.mark.parametrize("kind", EVERY_BODY)
@@ -136,19 +154,19 @@ def test_a_page_and_named_users_exclude_each_other():
     ],
 )
 def test_a_clock_is_iso_8601_with_an_offset(kind, text, instant):
-    """In every body alike; null is as good as nothing."""
+    """The rule is the same in every body. null means no clock."""
     assert instant == read(kind, {"asOf": text}).as_of
 
 
 @given(st.text() | st.datetimes().map(datetime.isoformat))
 def test_a_clock_is_aware_or_refused(text):
-    """Whatever the text, no naive time and no year out of reach gets through; nor is the text repeated."""
+    """No text is accepted as a time without offset or a year out of range. The message does not repeat the text."""
     try:
         body = read(Body, {"asOf": text})
     except ValidationError as exc:
         (problem,) = exc.errors(include_input=False)
         assert problem["type"] in ("value_error", "timezone_aware", "json_invalid")
-        assert len(text) < 5 or text not in problem["msg"]
+        assert text in AS_OF_EXPECTED or text not in problem["msg"]
         return
 
     assert body.as_of is not None
@@ -158,10 +176,15 @@ def test_a_clock_is_aware_or_refused(text):
 
 @pytest.mark.parametrize(
     ("body", "seconds"),
-    [(DirectBody(), 60.0), (QueueBody(), 60.0), (WorkerBody(processTime=1500), 1.5), (QueueBody(processTime=1000), 1)],
+    [
+        (DirectBody(), 60.0),
+        (QueueBody(), 60.0),
+        (read(WorkerBody, {"processTime": 1500}), 1.5),
+        (read(QueueBody, {"processTime": 1000}), 1),
+    ],
 )
 def test_a_body_tells_its_time_budget(body, seconds):
-    """In seconds; a minute where the contract knows none."""
+    """The budget is in seconds. A body without `processTime` has a minute."""
     assert seconds == body.process_seconds
 
 
@@ -170,7 +193,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]))
 
 @given(st.lists(texts, min_size=1, max_size=10))
 def test_named_users_are_document_ids_each_once(user_ids):
-    """In the order they were named in, or none of them."""
+    """They keep their order. One bad id refuses the whole body."""
     try:
         body = read(DirectBody, {"userIds": user_ids})
     except ValidationError:
@@ -184,5 +207,5 @@ def test_named_users_are_document_ids_each_once(user_ids):
     ("user_id", "fits"), [("__id123__", True), ("__id__", False), ("__ann__", False), ("__a", True)]
 )
 def test_ids_that_came_from_datastore_are_ids(user_id, fits):
-    """Firestore reserves names between double underscores, but for the numbers of an import from Datastore."""
+    """Firestore reserves names between double underscores, except `__id123__`, which imports from Datastore use."""
     assert is_document_id(user_id) is fits

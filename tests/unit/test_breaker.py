@@ -15,7 +15,7 @@ from tests.unit.clock import Clock
 
 
 class Bench:
-    """A breaker of three failures and sixty seconds, its clock, and who was let through."""
+    """A breaker that opens after three failures for sixty seconds, its clock, and which calls were let through."""
 
     def __init__(self, failures_max: int = 3) -> None:
         self.clock = Clock()
@@ -69,18 +69,18 @@ class Bench:
     ],
 )
 def test_what_is_let_through(steps, answers):
-    """Closed, open, half-open: a call at a time, by what became of those before."""
+    """Each step depends on how the calls before it ended: the breaker is closed, open or half-open."""
     assert answers == Bench().play(steps)
 
 
 def test_a_single_failure_can_be_enough():
-    """With BREAKER_FAILURES=1."""
+    """BREAKER_FAILURES=1 opens it at the first failure."""
     assert Bench(failures_max=1).play("cf c ...... cs cf c") == "+-++-"
 
 
 @pytest.mark.parametrize(("waited", "seconds"), [(0, 60), (0.5, 60), (10, 50), (59.5, 1), (60, 1), (600, 1)])
 def test_the_error_says_when_to_come_again(waited, seconds):
-    """In whole seconds, at least one: while the one call is out nobody knows when it will be back."""
+    """The time is in whole seconds and at least one, also while the probing call has not returned yet."""
     bench = Bench()
     bench.play("fff")
     bench.clock.pass_by(waited)
@@ -97,7 +97,7 @@ def test_the_error_says_when_to_come_again(waited, seconds):
 
 
 def test_open_is_open_until_a_success():
-    """Half-open counts as open: the database has not shown that it is back."""
+    """Half-open counts as open, because the database has not answered yet."""
     bench = Bench()
 
     seen = [bench.breaker.is_open]
@@ -109,7 +109,7 @@ def test_open_is_open_until_a_success():
 
 
 def test_of_many_threads_one_probes():
-    """A breaker that is half-open lets a single call through, however many ask."""
+    """A half-open breaker lets one call through, even when many threads ask at once."""
     bench, together = Bench(), threading.Barrier(8)
     bench.play("fff ......")
 
@@ -132,7 +132,7 @@ def test_after_a_success_calls_are_made(steps):
 
 @given(st.text("cfsa.", max_size=60))
 def test_while_it_fails_calls_are_rare(steps):
-    """Without a success no more than one call a minute is made once it is open."""
+    """While nothing succeeds, an open breaker lets at most one call a minute through."""
     bench = Bench()
     bench.play(steps + "fff")
 
@@ -141,7 +141,7 @@ def test_while_it_fails_calls_are_rare(steps):
 
 @given(st.text("cfa.", max_size=80))
 def test_it_never_stays_shut(steps):
-    """Once the time has passed and no call is out, one is let through, whatever came before."""
+    """When its time has passed and no probing call is under way, the next call is let through."""
     bench = Bench()
     bench.play(steps)
 

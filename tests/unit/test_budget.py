@@ -1,4 +1,4 @@
-"""Budgets: spans on the monotonic clock that only ever get shorter, but for the last word."""
+"""Time budgets on the monotonic clock. A part never outlasts the whole, except in a grace period."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ seconds = st.integers(0, 10_000)
 
 
 def test_a_budget_runs_out():
-    """What remains gets less as time passes, and is never negative."""
+    """The remaining time shrinks as time passes and is never negative."""
     clock = Clock()
     budget = Budget.of(10, clock)
 
@@ -26,25 +26,25 @@ def test_a_budget_runs_out():
 
 @given(seconds, seconds, seconds)
 def test_a_part_never_outlives_the_whole(whole, passed, part):
-    """`at_most` ends after its seconds or with the budget, whichever is first."""
+    """`and_not_after` ends after its own seconds or with the other budget, whichever is first."""
     clock = Clock()
     budget = Budget.of(whole, clock)
     clock.pass_by(passed)
 
-    assert min(part, budget.remaining_seconds) == budget.at_most(part).remaining_seconds
+    assert min(part, budget.remaining_seconds) == Budget.of(part, clock).and_not_after(budget).remaining_seconds
 
 
 @given(seconds, seconds, st.integers(-100, 100))
-def test_a_last_word_is_counted_from_the_end(whole, passed, more):
-    """`longer_by` moves the end, also where it has passed; a negative one keeps a reserve."""
+def test_a_grace_period_is_counted_from_the_end(whole, passed, more):
+    """`shifted_by` moves the end, even one that has passed. A negative shift keeps a reserve."""
     clock = Clock()
-    longer = Budget.of(whole, clock).longer_by(more)
+    longer = Budget.of(whole, clock).shifted_by(more)
     clock.pass_by(passed)
 
     assert max(0, whole + more - passed) == longer.remaining_seconds
 
 
 def test_real_time_passes_by_itself():
-    """Without a clock of its own a budget runs on the process's."""
+    """By default a budget uses the process's own clock."""
     assert 0 < Budget.of(1000).remaining_seconds <= 1000
     assert Budget.of(-1).remaining_seconds == 0

@@ -1,4 +1,4 @@
-"""What a cold start does not pay for: modules of one function alone, and passes of the garbage collector."""
+"""Cold starts: they import no module that only another function needs, and run no garbage collection."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import pytest
 
 from shared.settings import BUNDLE
 
-# By whom each is needed, and when.
+# Each module with the function that needs it, and when.
 LEFT_TO_LATER = {
     "firebase_admin": "the monitor, once somebody signs in",
     "google.cloud.scheduler": "deployment",
     "google.events": "the event function, at its first event",
     "croniter": "the monitor",
-    "shared.edge.monitor": "the monitor",
-    "shared.edge.monitor_bodies": "the monitor",
+    "shared.monitor.api": "the monitor",
+    "shared.monitor.bodies": "the monitor",
     "shared.services.build": "the queue builder",
     "shared.services.refresh": "the direct refresh, and the monitor's",
-    "shared.services.steer": "the monitor",
-    "shared.services.watch": "the monitor",
+    "shared.monitor.operator_actions": "the monitor",
+    "shared.monitor.overview": "the monitor",
     "shared.services.work": "the worker",
 }
 OURS = [
@@ -32,7 +32,7 @@ OURS = [
 
 
 def told_by(code: str) -> str:
-    """What a fresh interpreter prints."""
+    """The output of a program in a fresh interpreter."""
     return subprocess.run(
         [sys.executable, "-c", code], cwd=BUNDLE, capture_output=True, text=True, timeout=60, check=True
     ).stdout
@@ -46,24 +46,24 @@ def imported() -> list[str]:
 
 @pytest.mark.parametrize("module", LEFT_TO_LATER)
 def test_main_leaves_to_later_what_one_function_needs(imported, module):
-    """Every function is an instance of its own, and starts without what the others need."""
+    """Each function has instances of its own, so it must not pay for imports that only others need."""
     assert [name for name in imported if f"{name}.".startswith(f"{module}.")] == []
 
 
 @pytest.mark.parametrize("module", LEFT_TO_LATER)
 def test_what_is_left_to_later_is_there(module):
-    """A name that is spelt wrong would keep nothing out."""
+    """The names in the list exist: the test above would not notice a misspelt one."""
     assert importlib.util.find_spec(module) is not None
 
 
 @pytest.mark.parametrize("module", OURS)
 def test_every_module_can_be_imported(module):
-    """A broken one that is imported late would stop no start: here it is found."""
+    """A broken module that is imported late would not stop a start, so it is found here."""
     importlib.import_module(module)
 
 
 def test_no_pass_of_the_collector_goes_over_what_is_imported():
-    """Neither while the libraries and most of ours are imported, nor ever after."""
+    """No collection runs during the imports, and imported objects are never examined later."""
     seen = told_by(
         "import gc, sys\n"
         "late = []\n"
@@ -76,7 +76,7 @@ def test_no_pass_of_the_collector_goes_over_what_is_imported():
 
 
 def test_the_collector_is_on_again_after_a_start_that_fails():
-    """Whoever catches that has it back."""
+    """When an import fails, the garbage collector is on again."""
     code = (
         "import gc\n"
         "from shared.cold_start import uncollected\n"

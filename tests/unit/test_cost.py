@@ -1,4 +1,4 @@
-"""Cost: what is read and written adds up, upwards and across threads."""
+"""Cost: reads and writes add up, from parts to the whole and across threads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_nothing_costs_nothing():
 
 @given(amounts)
 def test_what_a_part_costs_the_whole_costs_too(spent):
-    """A job's cost is its own and the call's; the call's is no job's."""
+    """What a job costs is also counted for the call. What the call costs is not counted for a job."""
     call = Cost()
     job = Cost(call)
     for of_job, reads, writes in spent:
@@ -31,7 +31,7 @@ def test_what_a_part_costs_the_whole_costs_too(spent):
 
 
 def test_threads_lose_nothing():
-    """Lanes add at the same time."""
+    """Several threads add at the same time, and no operation is missing."""
     call = Cost()
     jobs = [Cost(call) for _ in range(8)]
 

@@ -1,16 +1,17 @@
-"""The decision: once per plan and period, never a loss but by `reset`, and the same when asked again."""
+"""The decision: it grants once per plan and period, only `reset` lowers a balance, and repeating it changes nothing."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from shared.core.decision import Decision, Grant, Landed, Skip, SkipReason, decide
+from shared.core.decision import AlreadyApplied, Decision, Grant, Skip, SkipReason, decide
 from shared.core.errors import UserError
 from shared.core.periods import Period, period_of
 from shared.core.plans import INT64_MAX, Anchor, PeriodKind, Plan, PlanTable, Policy
@@ -35,15 +36,22 @@ def grant(plan: Plan, start: str, end: str, before: float, after: float, *, anch
     return Grant(plan.name, Period(date.fromisoformat(start), date.fromisoformat(end)), before, after, anchor)
 
 
-def granted(to: User, by: Grant, job_id: str) -> User:
-    """The user as the write of a grant leaves it."""
+def granted(to: User, by: Any, job_id: str) -> User:
+    """The user after the write of a grant."""
     return replace(
         to,
         balance=by.after,
+        purchased=by.purchased,
         periods={**to.periods, by.plan: by.period.start},
         anchor=by.anchor or to.anchor,
         last_grant=LastGrant(job_id, by.before, by.granted),
+        due_on=by.due_on,
     )
+
+
+def without_due_on(decision: Decision) -> Decision:
+    """For tests of what is granted or skipped, and why."""
+    return replace(decision, due_on=None) if isinstance(decision, Skip) else decision
 
 
 @pytest.mark.parametrize(
@@ -69,23 +77,23 @@ def granted(to: User, by: Grant, job_id: str) -> User:
         (user(0, "free", anchor=SUNDAY + ONE_DAY), grant(FREE, "2026-11-22", "2026-11-23", 0, 50)),
         (user(paused=True), Skip(SkipReason.PAUSED)),
         (user(paused=True, plan="gold"), Skip(SkipReason.PAUSED)),
-        (user(50, last_grant=LastGrant("job", 10, 40)), Landed(10, 50)),
-        (user(3, last_grant=LastGrant("job", 10, 40)), Landed(10, 50)),
-        (user(50, last_grant=LastGrant("job", -99.99, 149.99)), Landed(-99.99, 50)),  # not 50.000000000000014
-        (user(paused=True, last_grant=LastGrant("job", 10, 40)), Landed(10, 50)),
-        (user(plan="gold", last_grant=LastGrant("job", 10, 40)), Landed(10, 50)),
-        (user(plan="pro", last_grant=LastGrant("job", 0, 0)), Landed(0, 0)),
+        (user(50, last_grant=LastGrant("job", 10, 40)), AlreadyApplied(10, 50)),
+        (user(3, last_grant=LastGrant("job", 10, 40)), AlreadyApplied(10, 50)),
+        (user(50, last_grant=LastGrant("job", -99.99, 149.99)), AlreadyApplied(-99.99, 50)),  # not 50.000000000000014
+        (user(paused=True, last_grant=LastGrant("job", 10, 40)), AlreadyApplied(10, 50)),
+        (user(plan="gold", last_grant=LastGrant("job", 10, 40)), AlreadyApplied(10, 50)),
+        (user(plan="pro", last_grant=LastGrant("job", 0, 0)), AlreadyApplied(0, 0)),
         (user(last_grant=LastGrant("other", 10, 40)), grant(FREE, "2026-11-22", "2026-11-23", 10, 50)),
         (user(periods={"free": "2026-11-22"}, last_grant=LastGrant("other", 10, 40)), SKIPPED),
     ],
 )
 def test_what_is_to_be_done_for_a_user(who, decision):
-    """On a Sunday, by the job named `job`."""
-    assert decision == decide(who, PLANS, SUNDAY, "job")
+    """The day is a Sunday, and the job's id is `job`."""
+    assert decision == without_due_on(decide(who, PLANS, SUNDAY, "job"))
 
 
 def test_before_there_is_a_job_nothing_has_landed():
-    """The builder asks without a job: who was granted in an earlier period is due."""
+    """The builder decides without a job id. A user granted in an earlier period is due."""
     who = user(last_grant=LastGrant("", 10, 40))
 
     assert isinstance(decide(who, PLANS, SUNDAY, None), Grant)
@@ -104,7 +112,7 @@ def test_the_impossible_is_that_users_error(who, code):
 
 
 def test_a_full_balance_is_granted_nothing_and_stamped():
-    """So that it is not filled again when it is spent later in the period."""
+    """The stamp prevents a second grant in this period when the balance is spent later."""
     decision = decide(user(60), PLANS, SUNDAY, "job")
 
     assert isinstance(decision, Grant)
@@ -112,7 +120,7 @@ def test_a_full_balance_is_granted_nothing_and_stamped():
 
 
 def decided(who: User, plans: PlanTable, day: date, job_id: str | None = "job") -> Decision | None:
-    """The decision, None for a user who fails."""
+    """The decision; None for a user who fails."""
     try:
         return decide(who, plans, day, job_id)
     except UserError:
@@ -121,7 +129,7 @@ def decided(who: User, plans: PlanTable, day: date, job_id: str | None = "job") 
 
 @given(users, plan_tables(), days)
 def test_a_decision_never_lowers_a_balance_but_by_reset(who, plans, day):
-    """Whoever the user, whatever the plans, on any day."""
+    """This holds for any user, any plans and any day."""
     decision = decided(who, plans, day)
     assume(isinstance(decision, Grant))
 
@@ -131,7 +139,7 @@ def test_a_decision_never_lowers_a_balance_but_by_reset(who, plans, day):
 
 @given(users, plan_tables(), days)
 def test_a_grant_is_of_the_period_that_contains_the_day(who, plans, day):
-    """… on the user's plan, later than any period granted on it."""
+    """It is a period of the user's plan, and later than any that was granted on it."""
     decision = decided(who, plans, day)
     assume(isinstance(decision, Grant))
 
@@ -142,7 +150,7 @@ def test_a_grant_is_of_the_period_that_contains_the_day(who, plans, day):
 
 @given(users, plan_tables(), days, st.integers(-10, 5000))
 def test_deciding_twice_is_deciding_once(who, plans, day, left):
-    """Once granted there is nothing to do for any other job, however much was spent since."""
+    """After a grant, another job finds nothing to do, even when the user has spent since."""
     decision = decided(who, plans, day)
     assume(isinstance(decision, Grant))
 
@@ -154,36 +162,37 @@ def test_deciding_twice_is_deciding_once(who, plans, day, left):
 
 @given(users, plan_tables(), days, plan_names, days)
 def test_the_same_job_finds_that_it_has_landed(who, plans, day, plan, later):
-    """Whatever became of plan and pause since, and its receipt is the grant's, to the last digit."""
+    """Its receipt equals the grant exactly, even when the plan has changed or the user was paused since."""
     decision = decided(who, plans, day)
     assume(isinstance(decision, Grant))
 
     after = replace(granted(who, decision, "job"), plan=plan, paused=True)
 
-    assert Landed(decision.before, decision.after) == decide(after, plans, later, "job")
+    assert AlreadyApplied(decision.before, decision.after) == decide(after, plans, later, "job")
 
 
 @given(users, plan_tables(), days, st.integers(0, INT64_MAX))
 def test_of_a_spent_balance_the_receipt_is_the_stamps(who, plans, day, left):
-    """Whole credits are told exactly even when they are gone."""
-    who = replace(who, balance=round(who.balance))
+    """For whole credits the receipt is exact even after the user has spent some."""
+    bought = None if who.purchased is None else round(who.purchased)
+    who = replace(who, balance=round(who.balance), purchased=bought)
     decision = decided(who, plans, day)
     assume(isinstance(decision, Grant))
 
     after = replace(granted(who, decision, "job"), balance=left)
 
-    assert Landed(decision.before, decision.after) == decide(after, plans, day, "job")
+    assert AlreadyApplied(decision.before, decision.after) == decide(after, plans, day, "job")
 
 
 @given(users, plan_tables(), days)
 def test_who_is_paused_is_granted_nothing(who, plans, day):
-    """Whoever it is and whatever is due."""
-    assert Skip(SkipReason.PAUSED) == decide(replace(who, paused=True), plans, day, "job")
+    """This holds for any user and any plan."""
+    assert without_due_on(decide(replace(who, paused=True), plans, day, "job")) == Skip(SkipReason.PAUSED)
 
 
 @given(users, plan_tables(), days)
 def test_an_anchor_is_stamped_where_it_counts_and_only_there(who, plans, day):
-    """So that a plan that counts from sign-up goes on counting from the same day."""
+    """A sign-up plan must keep counting from the same day. Other plans stamp no anchor."""
     decision = decided(who, plans, day)
     assume(isinstance(decision, Grant))
 
@@ -195,7 +204,7 @@ steps = st.lists(st.tuples(plan_names | st.none(), st.integers(-3, 40), st.integ
 
 @given(users, plan_tables(), days, steps)
 def test_every_plan_is_granted_once_per_period(who, plans, day, steps):
-    """Through any sequence of plan switches, days (also a few back) and spending."""
+    """This holds through any sequence of plan changes, spending, and days, some of them going back."""
     grants: Counter[tuple[str, date]] = Counter()
     who = replace(who, balance=100)
     for number, (plan, passed, spent) in enumerate(steps):
@@ -211,7 +220,7 @@ def test_every_plan_is_granted_once_per_period(who, plans, day, steps):
 
 @given(plan_tables(), days, st.integers(0, 100), st.sampled_from(PLAN_NAMES))
 def test_a_daily_visit_grants_every_period_that_begins(plans, first, length, name):
-    """Nobody is left out: each period seen on the way is granted, on the first day it is seen."""
+    """With a visit every day, each period is granted on its first day."""
     who, plan = User(100, name, {}, first), plans.plans[name]
     seen, starts = [], set()
     for passed in range(length):
@@ -227,7 +236,7 @@ def test_a_daily_visit_grants_every_period_that_begins(plans, first, length, nam
 
 @given(plan_tables(), plan_names, days, st.integers(1, 3000))
 def test_missed_periods_are_granted_once(plans, name, day, missed):
-    """However long nobody came, there is one grant of the present period, then none."""
+    """After any number of missed periods there is one grant for the present period, then none."""
     who = User(0, name, {}, day)
     first = decide(who, plans, day, "first")
     assume(isinstance(first, Grant))
@@ -241,3 +250,33 @@ def test_missed_periods_are_granted_once(plans, name, day, missed):
         assert isinstance(decision, Grant)
         assert period_of(plans.plans[name], late, day) == decision.period
         assert decide(granted(who, decision, "late"), plans, late, "later") == SKIPPED
+
+
+@pytest.mark.parametrize(
+    ("who", "due_on"),
+    [
+        (user(periods={"free": "2026-11-22"}), "2026-11-23"),
+        (user(periods={"free": "2026-11-22"}, due_on="2026-11-23"), None),
+        (user(periods={"free": "2026-11-22"}, due_on="2026-11-22"), "2026-11-23"),
+        (user(periods={"free": "2026-11-22"}, due_on="9999-12-31"), "2026-11-23"),
+        (user(periods={"free": "2026-11-22"}, due_on=7), "2026-11-23"),
+        (user(periods={"free": "2026-11-25"}), "2026-11-26"),
+        (user(periods={"free": "9999-12-31"}), "9999-12-31"),
+        (user(plan="pro", periods={"pro": "2026-10-31"}), "2026-11-30"),
+        (user(plan="pro", anchor=date(2026, 12, 5)), "2026-12-05"),
+        (user(plan="pro", anchor=date(2026, 12, 5), due_on="2026-12-05"), None),
+        (user(paused=True), "2026-11-22"),
+        (user(paused=True, due_on="2026-11-20"), None),
+        (user(paused=True, due_on="2026-11-23"), "2026-11-22"),
+        (user(paused=True, due_on="nonsense"), "2026-11-22"),
+        (user(paused=True, plan="gold"), "2026-11-22"),
+        (user(paused=True, periods={"free": "2026-11-22"}), "2026-11-23"),
+        (user(paused=True, periods={"free": "2026-11-22"}, due_on="2026-11-23"), None),
+    ],
+)
+def test_who_has_nothing_to_get_is_told_when_to_be_looked_at_again(who, due_on):
+    """A right `dueOn` is left alone; any other is corrected. Pausing a user does not move it."""
+    decision = decide(who, PLANS, SUNDAY, "job")
+
+    assert isinstance(decision, Skip)
+    assert decision.due_on == due_on

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from enum import StrEnum
 
 import pytest
 
@@ -14,14 +15,16 @@ from shared.core.errors import (
     OutOfTimeError,
     SystemFailureError,
     UserError,
+    UserErrorCode,
 )
 
-EVERY_ERROR = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if kind.__module__ == errors.__name__]
+CLASSES = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if kind.__module__ == errors.__name__]
+EVERY_ERROR = [kind for kind in CLASSES if not issubclass(kind, StrEnum)]
 
 
 @pytest.mark.parametrize("kind", EVERY_ERROR)
 def test_every_error_has_the_one_base(kind):
-    """Whoever catches the base catches all that is raised on purpose; each says what it means."""
+    """Catching the base class catches every error that is raised on purpose. Each class says what it means."""
     assert issubclass(kind, CreditRefreshError)
     assert kind.__doc__
 
@@ -35,7 +38,7 @@ def test_a_configuration_error_names_every_problem():
 
 def test_a_user_error_has_a_code_and_a_message():
     """The code is for machines, the message for people."""
-    error = UserError("bad_plan", "the plan is a list")
+    error = UserError(UserErrorCode.BAD_PLAN, "the plan is a list")
 
     assert (error.code, str(error)) == ("bad_plan", "the plan is a list")
 
@@ -45,5 +48,11 @@ def test_a_user_error_has_a_code_and_a_message():
     [(SystemFailureError, "unavailable"), (BreakerOpenError, "breaker_open"), (OutOfTimeError, "out_of_time")],
 )
 def test_a_system_failure_says_when_to_come_again(kind, code):
-    """After a minute, unless it is told otherwise."""
+    """The default is a minute."""
     assert (code, 60, 7) == (kind("x").code, kind("x").retry_after_seconds, kind("x", 7).retry_after_seconds)
+
+
+@pytest.mark.parametrize("code", UserErrorCode)
+def test_a_code_is_written_and_read_as_plain_text(code):
+    """Documents, answers and logs hold the text, not the member's name."""
+    assert (f"{code}", code.value) == (code.name.lower(), code.name.lower())

@@ -1,4 +1,4 @@
-"""Figures: what a settled job adds to its run's roll-up, and what a requeue takes back."""
+"""Figures: what a settled job adds to its run's roll-up, and what a requeue subtracts again."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.decision import SkipReason
+from shared.core.errors import UserErrorCode
 from shared.core.figures import (
     DURATION_RATIO,
     NAMES,
@@ -23,7 +24,7 @@ from shared.core.figures import (
     requeued,
     rolled_up,
 )
-from shared.core.jobs import Earlier, Job, settle
+from shared.core.jobs import Job, RequeueCarryover, settle
 from shared.core.outcomes import Outcome
 
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
@@ -34,14 +35,14 @@ EFFORT = Effort(processing_ms=120, conflicts=2, reads=5, writes=9)
 REFRESHED = Outcome.refreshed("ann", 10, 50)
 SKIPPED = Outcome.skipped("bob", SkipReason.PAUSED)
 SUPERSEDED = Outcome.skipped("sue", SkipReason.SUPERSEDED)
-FAILED = Outcome.failed("cid", "bad_balance", "the balance is a text")
-AGAIN = Outcome.retry("dan", "contention", "the document keeps changing")
-NOBODY = Outcome.failed("", "unreadable_job", "no users")
+FAILED = Outcome.failed("cid", UserErrorCode.BAD_BALANCE, "the balance is a text")
+AGAIN = Outcome.retry("dan", UserErrorCode.CONTENTION, "the document keeps changing")
+NOBODY = Outcome.failed("", UserErrorCode.UNREADABLE_JOB, "no users")
 OUTCOMES = [REFRESHED, SKIPPED, SUPERSEDED, FAILED, AGAIN]
 
 
 def job(**fields) -> Job:
-    """A claimed job of this morning's ten o'clock slot."""
+    """A claimed job of the slot at ten o'clock."""
     told = {"job_id": "j", "root_id": "j", "run_id": "2026-11-22", "day": date(2026, 11, 22), "scheduled_for": SLOT}
     told |= {"user_ids": (), "max_attempts": 3, "created_at": MIDNIGHT, "visible_at": None, "attempts": 1}
     return Job(**{**told, **fields})
@@ -52,12 +53,12 @@ def settled(outcomes, ended_at=SLOT, **fields):
 
 
 def as_document(settlement, figures):
-    """The fields a settled job is stored with, as far as a requeue looks at them."""
+    """The fields of a settled job's document that a requeue reads."""
     return {"receipts": settlement.receipts, "errors": settlement.errors, **figures}
 
 
 def shards_of(*increments):
-    """What Firestore makes of increments by field path."""
+    """The document that Firestore makes from increments by field path."""
     shard: dict = {}
     for each in increments:
         for path, amount in each.items():
@@ -68,7 +69,7 @@ def shards_of(*increments):
 
 
 def test_a_job_s_figures():
-    """Users by outcome and by service, and what the attempt took."""
+    """They count users by outcome and by being on time, and what the attempt cost."""
     figures = figures_of(settled([REFRESHED, SKIPPED, FAILED, AGAIN]), EFFORT)
 
     assert figures == {
@@ -102,14 +103,14 @@ def test_a_job_s_figures():
     ],
 )
 def test_who_is_served_on_time(due_at, ended_at, outcomes, on_time, late):
-    """Refreshed within half an hour, inclusive; late are also those who failed or were left to a newer day."""
+    """On time is up to and including half an hour. Users who failed or were superseded count as late."""
     figures = figures_of(settled(outcomes, ended_at, due_at=due_at), EFFORT)
 
     assert (figures["onTimeUsers"], figures["lateUsers"]) == (on_time, late)
 
 
 def test_a_roll_up_s_increments():
-    """The figures, how the job ended, the hour, the class of its duration, and errors by code."""
+    """It adds the figures, how the job ended, the hour, the class of its duration, and errors by code."""
     settlement = settled([REFRESHED, FAILED, FAILED, AGAIN], SLOT + 90 * MINUTE)
     figures = figures_of(settlement, EFFORT)
 
@@ -125,7 +126,7 @@ def test_a_roll_up_s_increments():
 
 
 def test_a_requeue_takes_back_what_failed_and_nothing_else():
-    """After it the roll-up is what it would be had those users not been settled yet; time and cost were spent."""
+    """The roll-up is then as if those users had not been settled yet. Time and cost stay: they were spent."""
     settlement = settled(OUTCOMES, SLOT + 90 * MINUTE)
     figures = figures_of(settlement, EFFORT)
     without = settled([REFRESHED, SKIPPED, SUPERSEDED, AGAIN], SLOT + 90 * MINUTE)
@@ -142,9 +143,9 @@ def test_a_requeue_takes_back_what_failed_and_nothing_else():
 
 
 def test_a_requeued_job_s_receipts_and_figures_go_on():
-    """What stood before stands; what is settled now is added."""
+    """Receipts and figures from before the requeue are kept, and the new ones are added."""
     before = figures_of(settled([REFRESHED, FAILED]), EFFORT)
-    earlier = Earlier(receipts=(REFRESHED.as_receipt(),), figures={**before, "failedUsers": 0})
+    earlier = RequeueCarryover(receipts=(REFRESHED.as_receipt(),), figures={**before, "failedUsers": 0})
     again = settled([Outcome.refreshed("cid", 1, 50)], earlier=earlier)
 
     figures = added(earlier.figures, figures_of(again, EFFORT))
@@ -154,8 +155,8 @@ def test_a_requeued_job_s_receipts_and_figures_go_on():
 
 
 def test_a_retry_of_a_requeued_job_has_an_id_of_its_own():
-    """It can't meet a retry of the job's life before; and it brings nothing along."""
-    earlier = Earlier(receipts=(REFRESHED.as_receipt(),))
+    """Its id differs from that of any retry before the requeue, and it carries no receipts."""
+    earlier = RequeueCarryover(receipts=(REFRESHED.as_receipt(),))
     retry = settled([AGAIN], chain_id="j-requeue1", earlier=earlier).retry
 
     assert retry is not None
@@ -163,13 +164,13 @@ def test_a_retry_of_a_requeued_job_has_an_id_of_its_own():
         "j-requeue1-attempt2",
         "j",
         "j-requeue1",
-        Earlier(),
+        RequeueCarryover(),
     )
 
 
 @pytest.mark.parametrize("fields", [{}, {"receipts": []}, {"receipts": ["x", 7]}, {"errors": [{}]}])
 def test_a_failed_document_that_was_made_by_hand_can_be_requeued(fields):
-    """Without receipts nobody is known to be settled: all its users are tried."""
+    """Without receipts no user is known to be settled, so all users are tried."""
     assert requeued(fields, SLOT, MIDNIGHT).user_ids == ()
 
 
@@ -185,13 +186,13 @@ def test_a_failed_document_that_was_made_by_hand_can_be_requeued(fields):
     ],
 )
 def test_hours_since_the_day_began(instant, name):
-    """Half-open, bounded on both sides."""
+    """An hour contains its start and not its end. The number has a smallest and a largest value."""
     assert hour_name(instant, MIDNIGHT) == name
 
 
 @given(st.integers(0, 600_000))
 def test_a_duration_is_within_a_quarter_of_its_class_s_bound(milliseconds):
-    """Never above the bound, and never more than a quarter below it."""
+    """A duration is at most its class's bound, and at most a quarter below it."""
     bound = DURATION_RATIO ** int(duration_class(milliseconds)[1:])
 
     assert max(1, milliseconds) <= bound * (1 + 1e-9)
@@ -200,7 +201,7 @@ def test_a_duration_is_within_a_quarter_of_its_class_s_bound(milliseconds):
 
 @given(st.lists(st.integers(0, 100_000), min_size=1, max_size=50))
 def test_a_percentile_is_the_bound_of_the_class_it_falls_into(durations):
-    """As a sorted list of all durations has it, to a quarter."""
+    """It equals the percentile of the sorted durations, to within a quarter."""
     classes = Counter(duration_class(each) for each in durations)
     rollup = Rollup.of([{"jobsByDuration": dict(classes)}])
 
@@ -211,14 +212,14 @@ def test_a_percentile_is_the_bound_of_the_class_it_falls_into(durations):
 
 
 def test_an_empty_roll_up_says_nothing():
-    """None rather than zero, where there is nothing to divide by."""
+    """Averages of nothing are None, not zero."""
     rollup = Rollup.of([])
 
     assert (rollup.average_ms, rollup.percentile_ms(0.95), rollup["refreshedUsers"]) == (None, None, 0)
 
 
 def test_shards_add_up_and_foreign_fields_are_passed_over():
-    """Somebody may have written into them by hand."""
+    """Fields that somebody wrote by hand are ignored."""
     rollup = Rollup.of([{"reads": 2, "note": "x", "doneByHour": {"h01": 3}}, {"reads": 5, "doneByHour": {"h01": 4}}])
 
     assert (rollup["reads"], rollup.done_by_hour) == (7, {1: 7})

@@ -1,4 +1,4 @@
-"""Health: each ailment at its threshold, and a word for it."""
+"""Health: the threshold and the message of each reason."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.core.health import Vitals, diagnose
 from shared.core.runs import Run, RunStatus, Scan
+from shared.monitor.health import Vitals, diagnose
 
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
 NOON = MIDNIGHT + timedelta(hours=12)
@@ -26,7 +26,7 @@ WELL = Vitals(
 
 
 def test_all_is_well():
-    """No reason, no words."""
+    """A healthy system has no reasons."""
     assert diagnose(WELL) == ()
 
 
@@ -50,7 +50,7 @@ def test_all_is_well():
     ],
 )
 def test_each_ailment_has_a_threshold_and_a_word(change, code, told):
-    """On the healthy side of it nothing is said."""
+    """Just below the threshold there is no reason; above it there is one, with a message."""
     reasons = diagnose(replace(WELL, **change))
 
     assert [reason.code for reason in reasons] == ([] if code is None else [code])
@@ -58,7 +58,7 @@ def test_each_ailment_has_a_threshold_and_a_word(change, code, told):
 
 
 def test_all_that_is_wrong_is_told_at_once():
-    """Not the first thing only."""
+    """Several problems give several reasons."""
     vitals = replace(WELL, run=None, worker_seen_at=None, lag_seconds=9999, dead_letters=3, breaker_is_open=True)
 
     assert len(diagnose(vitals)) == 5

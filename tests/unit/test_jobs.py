@@ -1,4 +1,4 @@
-"""Jobs: how one ends, who leaves it for a retry, and when it is given up."""
+"""Jobs: how they end, which users leave for a retry, and when a job is given up."""
 
 from __future__ import annotations
 
@@ -10,7 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.decision import SkipReason
-from shared.core.jobs import Course, Job, JobStatus, Snapshot, new_job_id, retry_job, settle, spread_id
+from shared.core.errors import UserErrorCode
+from shared.core.jobs import (
+    AttemptMode,
+    FailureResponse,
+    Job,
+    JobStatus,
+    Snapshot,
+    id_at_fraction,
+    new_job_id,
+    retry_job,
+    settle,
+    split,
+)
 from shared.core.outcomes import Outcome, OutcomeKind, Tally
 
 SUNDAY = date(2026, 11, 22)
@@ -21,9 +33,9 @@ IDS = ("ann", "bob", "cid")
 
 ANN_REFRESHED = Outcome.refreshed("ann", 10, 50)
 BOB_SKIPPED = Outcome.skipped("bob", SkipReason.PAUSED)
-CID_FAILED = Outcome.failed("cid", "bad_balance", "the balance is a text")
-ANN_AGAIN = Outcome.retry("ann", "write_failed", "aborted")
-CID_AGAIN = Outcome.retry("cid", "contention", "the document keeps changing")
+CID_FAILED = Outcome.failed("cid", UserErrorCode.BAD_BALANCE, "the balance is a text")
+ANN_AGAIN = Outcome.retry("ann", UserErrorCode.WRITE_FAILED, "aborted")
+CID_AGAIN = Outcome.retry("cid", UserErrorCode.CONTENTION, "the document keeps changing")
 
 
 def job(attempts: int = 1, user_ids: tuple[str, ...] = IDS, max_attempts: int = 3) -> Job:
@@ -65,7 +77,7 @@ def job(attempts: int = 1, user_ids: tuple[str, ...] = IDS, max_attempts: int = 
     ],
 )
 def test_a_job_ends(attempts, outcomes, status, leaving, tally):
-    """Completed, or failed where somebody failed for good; who may be tried again leaves, but for the last attempt."""
+    """A job with a user who failed for good is failed. Users to try again leave, except at the last attempt."""
     settlement = settle(job(attempts), outcomes, NOW, MINUTE)
 
     assert status == settlement.job.status
@@ -75,7 +87,7 @@ def test_a_job_ends(attempts, outcomes, status, leaving, tally):
 
 
 def test_a_retry_job_goes_on_with_those_who_left():
-    """Later, with one more attempt to come, and reading its users afresh."""
+    """It is visible later, keeps counting attempts, and has no snapshots, so it reads its users again."""
     first = job(1)
 
     retry = settle(first, [ANN_REFRESHED, BOB_SKIPPED, CID_AGAIN], NOW, MINUTE).retry
@@ -94,7 +106,7 @@ def test_a_retry_job_goes_on_with_those_who_left():
 
 
 def test_the_ids_of_a_chain_follow_from_its_root():
-    """A replay makes the same id and so no second job; no two of a chain are the same."""
+    """A replay makes the same id, so it creates no second job. All ids of a chain differ."""
     chain = [job(1, max_attempts=5)]
     while retry := settle(chain[-1], [CID_AGAIN], NOW, MINUTE).retry:
         chain.append(replace(retry, attempts=retry.attempts + 1))
@@ -111,7 +123,7 @@ def test_the_ids_of_a_chain_follow_from_its_root():
 
 
 def test_a_replayed_settling_makes_the_same_retry_job():
-    """Whenever it happens, the retry has the same id."""
+    """The id does not depend on when it happens."""
     one = settle(job(2), [CID_AGAIN], NOW, MINUTE).retry
     other = settle(job(2), [CID_AGAIN], NOW + MINUTE, 3 * MINUTE).retry
 
@@ -121,21 +133,21 @@ def test_a_replayed_settling_makes_the_same_retry_job():
 
 
 def test_receipts_are_of_those_who_are_settled():
-    """Who left has a receipt in the retry job, and only there."""
+    """A user who left gets a receipt in the retry job only."""
     settlement = settle(job(), [ANN_REFRESHED, BOB_SKIPPED, CID_AGAIN], NOW, MINUTE)
 
     assert [ANN_REFRESHED.as_receipt(), BOB_SKIPPED.as_receipt()] == settlement.receipts
 
 
 def test_errors_are_of_those_who_failed_now_or_for_good():
-    """Why somebody left is told as well."""
+    """The errors also say why users left."""
     settlement = settle(job(), [ANN_AGAIN, BOB_SKIPPED, CID_FAILED], NOW, MINUTE)
 
     assert [ANN_AGAIN.as_error(), CID_FAILED.as_error()] == settlement.errors
 
 
 def test_who_is_given_up_keeps_the_reason():
-    """The last attempt turns a retry into a failure with the same code and words."""
+    """The last attempt turns a retry into a failure with the same code and message."""
     settlement = settle(job(3), [CID_AGAIN], NOW, MINUTE)
 
     assert [replace(CID_AGAIN, kind=OutcomeKind.FAILED)] == list(settlement.outcomes)
@@ -144,44 +156,77 @@ def test_who_is_given_up_keeps_the_reason():
 
 
 @pytest.mark.parametrize(
-    ("attempts", "max_attempts", "course", "last"),
+    ("attempts", "max_attempts", "mode", "last"),
     [
-        (1, 3, Course.WORK, False),
-        (2, 3, Course.WORK, False),
-        (3, 3, Course.WORK, True),
-        (4, 3, Course.RECONCILE, True),
-        (5, 3, Course.BURY, True),
-        (99, 3, Course.BURY, True),
-        (1, 1, Course.WORK, True),
-        (2, 1, Course.RECONCILE, True),
-        (3, 1, Course.BURY, True),
+        (1, 3, AttemptMode.WORK, False),
+        (2, 3, AttemptMode.WORK, False),
+        (3, 3, AttemptMode.WORK, True),
+        (4, 3, AttemptMode.RECONCILE, True),
+        (5, 3, AttemptMode.ABANDON, True),
+        (99, 3, AttemptMode.ABANDON, True),
+        (1, 1, AttemptMode.WORK, True),
+        (2, 1, AttemptMode.RECONCILE, True),
+        (3, 1, AttemptMode.ABANDON, True),
     ],
 )
-def test_the_course_of_an_attempt(attempts, max_attempts, course, last):
-    """Work while attempts are left; one more look at what landed; then it is failed unseen."""
+def test_the_course_of_an_attempt(attempts, max_attempts, mode, last):
+    """While attempts are left it works. Then one attempt reconciles, and the next abandons the job."""
     claimed = job(attempts, max_attempts=max_attempts)
 
-    assert (course, last) == (claimed.course, claimed.is_last_attempt)
+    assert (mode, last) == (claimed.mode, claimed.is_last_attempt)
 
 
 @pytest.mark.parametrize(
-    ("today", "superseded"),
-    [("2026-11-21", False), ("2026-11-22", False), ("2026-11-23", False), ("2026-11-24", True), ("2027-11-22", True)],
+    ("hand_backs", "user_ids", "database_works", "response"),
+    [
+        (0, IDS, False, FailureResponse.HAND_BACK),
+        (1, IDS, True, FailureResponse.HAND_BACK),
+        (1, ("ann",), True, FailureResponse.HAND_BACK),
+        (2, IDS, False, FailureResponse.SPLIT),
+        (2, IDS, True, FailureResponse.SPLIT),
+        (3, ("ann", "bob"), False, FailureResponse.SPLIT),
+        (2, ("ann",), False, FailureResponse.HAND_BACK),
+        (2, ("ann",), True, FailureResponse.COUNT),
+        (9, ("ann",), False, FailureResponse.HAND_BACK),
+        (9, ("ann",), True, FailureResponse.COUNT),
+    ],
 )
-def test_a_job_is_superseded_when_it_is_more_than_one_day_old(today, superseded):
-    """The next day it still counts for its own day."""
-    assert superseded == job().is_superseded(date.fromisoformat(today))
+def test_what_becomes_of_a_job_under_which_the_database_failed(hand_backs, user_ids, database_works, response):
+    """Handed back twice; then split down to one user, whose attempts count where others are written."""
+    failed = replace(job(user_ids=user_ids), hand_backs=hand_backs)
+
+    assert response == failed.response_to_failure(database_works=database_works)
+
+
+@pytest.mark.parametrize("chain_id", ["", "2026-11-22-00001-007-requeue1"])
+def test_halves_hold_everybody_and_no_attempt_more(chain_id):
+    """Their ids follow from the chain; they are isolated from the start; a replay makes the same ones."""
+    claimed = replace(job(2, ("a", "b", "c")), chain_id=chain_id)
+
+    first, second = split(claimed, "unavailable", NOW, NOW + MINUTE).new_jobs
+    again = split(claimed, "unavailable", NOW + MINUTE, NOW + MINUTE).new_jobs
+    quarter = split(second, "unavailable", NOW, NOW).new_jobs[0]
+
+    chain = chain_id or claimed.root_id
+    assert [first.job_id, second.job_id, quarter.job_id] == [f"{chain}-half1", f"{chain}-half2", f"{chain}-half2-half1"]
+    assert [half.job_id for half in again] == [first.job_id, second.job_id]
+    assert (first.user_ids, second.user_ids) == (("a",), ("b", "c"))
+    assert {(half.root_id, half.attempts, half.is_isolated, half.snapshots) for half in (first, second)} == {
+        (claimed.root_id, 1, True, ())
+    }
 
 
 kinds = st.sampled_from(OutcomeKind)
 many = st.lists(kinds, max_size=20).map(
-    lambda drawn: [Outcome(f"user-{number}", kind, code="c", error="e") for number, kind in enumerate(drawn)]
+    lambda drawn: [
+        Outcome(f"user-{number}", kind, code=UserErrorCode.CONTENTION, error="e") for number, kind in enumerate(drawn)
+    ]
 )
 
 
 @given(many, st.integers(1, 6), st.integers(1, 4))
 def test_everybody_is_settled_or_leaves_and_nobody_both(outcomes, attempts, max_attempts):
-    """No user is lost between a job and its retry, and none is in both."""
+    """No user is lost between a job and its retry job, and no user is in both."""
     claimed = job(attempts, tuple(outcome.user_id for outcome in outcomes), max_attempts)
 
     settlement = settle(claimed, outcomes, NOW, MINUTE)
@@ -196,7 +241,7 @@ def test_everybody_is_settled_or_leaves_and_nobody_both(outcomes, attempts, max_
 
 @given(many)
 def test_a_chain_of_retries_ends(outcomes):
-    """After its last attempt nobody is left to be tried again, whatever happens."""
+    """After the last attempt no user is left to retry."""
     claimed, links = job(1, max_attempts=4), 0
     while (retry := settle(claimed, outcomes, NOW, MINUTE).retry) is not None:
         claimed, links = replace(retry, attempts=retry.attempts + 1), links + 1
@@ -205,7 +250,7 @@ def test_a_chain_of_retries_ends(outcomes):
 
 
 def test_a_retry_is_a_pending_job_like_any_other():
-    """Made directly, it has what a first job has: an owner none, a moment to be seen at."""
+    """It has no lease and a time from which it is visible, like a first job."""
     retry = retry_job(job(2), ("bob",), NOW, NOW + MINUTE)
 
     assert (
@@ -216,11 +261,11 @@ def test_a_retry_is_a_pending_job_like_any_other():
 
 
 def test_ids_of_a_day_begin_with_it_and_are_spread_evenly():
-    """A user's jobs are found by the day; jobs made one after another are not neighbours in the indexes."""
+    """The day at the front finds a user's jobs. The hash behind it keeps new jobs apart in the indexes."""
     ids = [
         new_job_id("2026-11-22", f"{flush:05d}-{number:03d}", "abcdef") for flush in range(5) for number in range(400)
     ]
-    quarters = [spread_id(ids[0], share / 4) for share in range(4)]
+    quarters = [id_at_fraction(ids[0], share / 4) for share in range(4)]
     found = [sum(job_id >= start for job_id in ids) for start in quarters]
 
     assert len(set(ids)) == len(ids)

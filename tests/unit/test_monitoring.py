@@ -1,4 +1,4 @@
-"""The metrics and alerts as code are about lines that the functions really log."""
+"""Metrics and alerts name log lines that the functions really write."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ TREES = [ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES]
 
 
 def logged_actions() -> set[str]:
-    """The first arguments of the calls of `logs`, and the functions' names, under which `done` is logged."""
+    """The actions of all calls of `logs`, and the functions' names, which are the actions of their last lines."""
     calls = [node for tree in TREES for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args]
     named = [each for each in calls if ast.unparse(each.func) in ("logs.info", "logs.warning", "logs.error")]
-    return {each.args[0].value for each in named if isinstance(each.args[0], ast.Constant)} | set(main.__all__)
+    return {str(each.args[0].value) for each in named if isinstance(each.args[0], ast.Constant)} | set(main.__all__)
 
 
 def words_in_code() -> set[str]:
-    """Strings and keywords: what the fields of a line are named by."""
+    """All strings and keyword names in the code: a log field is named by one of them."""
     nodes = [node for tree in TREES for node in ast.walk(tree)]
     strings = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     return strings | {node.arg for node in nodes if isinstance(node, ast.keyword) and node.arg}
@@ -33,7 +33,7 @@ def words_in_code() -> set[str]:
 
 @pytest.mark.parametrize("name", METRICS)
 def test_a_metric_is_about_lines_that_are_logged(name):
-    """Its actions and its fields are in the code."""
+    """The metric's actions and fields are in the code."""
     metric = METRICS[name]
     told = [metric["filter"], metric.get("valueExtractor", ""), *metric.get("labelExtractors", {}).values()]
     actions = set(re.findall(r'jsonPayload\.action="([^"]+)"', metric["filter"]))
@@ -46,7 +46,7 @@ def test_a_metric_is_about_lines_that_are_logged(name):
 
 @pytest.mark.parametrize("path", sorted(MONITORING.glob("[ad]*/*.json")), ids=lambda path: path.stem)
 def test_alerts_and_the_dashboard_are_about_metrics_there_are(path):
-    """Every metric of ours that they name is deployed."""
+    """Every metric of ours that they name is among the deployed ones."""
     named = set(re.findall(r"user[/_](credit_refresh_\w+?)(?:_sum)?(?=\\\"|\{)", path.read_text()))
 
     assert named <= METRICS.keys()

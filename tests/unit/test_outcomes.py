@@ -1,4 +1,4 @@
-"""Outcomes: what became of one user, as a receipt, as an error, and in the tally of many."""
+"""Outcomes: one user's result as a receipt, as an error, and in a tally."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.core.decision import SkipReason
+from shared.core.errors import UserErrorCode
 from shared.core.outcomes import ERROR_CHARACTERS_MAX, Outcome, OutcomeKind, Tally
 
 outcomes = st.builds(Outcome, st.text(min_size=1), st.sampled_from(OutcomeKind))
@@ -28,41 +29,44 @@ outcomes = st.builds(Outcome, st.text(min_size=1), st.sampled_from(OutcomeKind))
             {"userId": "bob", "outcome": "skipped", "before": None, "after": None, "reason": "paused"},
         ),
         (
-            Outcome.failed("cid", "bad_balance", "the balance is a text"),
+            Outcome.failed("cid", UserErrorCode.BAD_BALANCE, "the balance is a text"),
             {"userId": "cid", "outcome": "failed", "before": None, "after": None},
         ),
     ],
 )
 def test_an_outcome_is_a_receipt(outcome, receipt):
-    """The refreshed with both balances, the skipped with the reason."""
+    """A refreshed user's receipt has both balances, a skipped user's the reason."""
     assert receipt == outcome.as_receipt()
 
 
-@pytest.mark.parametrize("outcome", [Outcome.failed("cid", "bad", "told"), Outcome.retry("cid", "bad", "told")])
+@pytest.mark.parametrize(
+    "outcome",
+    [Outcome.failed("cid", UserErrorCode.BAD_PLAN, "told"), Outcome.retry("cid", UserErrorCode.BAD_PLAN, "told")],
+)
 def test_an_outcome_with_a_code_is_an_error(outcome):
-    """Who failed, with what code, in which words."""
-    assert outcome.as_error() == {"userId": "cid", "error": "told", "code": "bad"}
+    """It has the user's id, the code and the message."""
+    assert outcome.as_error() == {"userId": "cid", "error": "told", "code": "bad_plan"}
 
 
 @given(st.text(max_size=1000))
 @example("x" * 1_000_000)
 def test_the_text_of_an_error_is_bounded(text):
-    """Errors are kept by the hundred in one document, and may quote what a user's document holds."""
-    error = Outcome.failed("cid", "bad", text).as_error()["error"]
+    """A document keeps hundreds of errors, and each may quote a user's document."""
+    error = Outcome.failed("cid", UserErrorCode.BAD_PLAN, text).as_error()["error"]
 
     assert text.startswith(error)
     assert min(len(text), ERROR_CHARACTERS_MAX) == len(error)
 
 
 def test_a_tally_counts_by_kind():
-    """A user who is to be tried again is none of the three yet."""
+    """A user who will be tried again is in none of the three counts yet."""
     tally = Tally.of(
         [
             Outcome.refreshed("a", 0, 1),
             Outcome.refreshed("b", 0, 1),
             Outcome.skipped("c", SkipReason.DELETED),
-            Outcome.failed("d", "bad", "told"),
-            Outcome.retry("e", "bad", "told"),
+            Outcome.failed("d", UserErrorCode.BAD_PLAN, "told"),
+            Outcome.retry("e", UserErrorCode.BAD_PLAN, "told"),
         ]
     )
 
@@ -71,7 +75,7 @@ def test_a_tally_counts_by_kind():
 
 @given(st.lists(outcomes), st.lists(outcomes))
 def test_tallies_add_up(some, others):
-    """Two tallies together are the tally of all; processed is refreshed, skipped and failed."""
+    """The sum of two tallies is the tally of all users. Processed is refreshed + skipped + failed."""
     both = Tally.of(some) + Tally.of(others)
 
     assert Tally.of(some + others) == both

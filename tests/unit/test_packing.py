@@ -1,9 +1,10 @@
-"""Packing: every due user in one job of its slot; jobs and flushes bounded in users, bytes and documents."""
+"""Packing: each due user is in one job of its slot. Users, bytes and documents of a job and a flush are bounded."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -12,7 +13,15 @@ from hypothesis import strategies as st
 
 from shared.core import packing
 from shared.core.jobs import Snapshot
-from shared.core.packing import Batch, Bounds, Packer, Part, Place, pack_snapshot, unpack_snapshots
+from shared.core.packing import (
+    CommitBatch,
+    FlushLimits,
+    JobDraft,
+    Packer,
+    SlotPosition,
+    pack_snapshot,
+    unpack_snapshots,
+)
 from tests.unit.strategies import balances, days
 
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
@@ -20,14 +29,29 @@ SLOTS = [MIDNIGHT + timedelta(minutes=5 * number) for number in range(288)]
 SNAPSHOT = Snapshot(1_790_000_000_123_456_789, 10, None, None, date(2026, 1, 31))
 LONGEST_ID = "ü" * 750
 
-snapshots = st.builds(Snapshot, st.integers(0, 2**63 - 1), balances, st.none() | st.text(), st.none() | days, days)
+whole = st.integers(0, 2**63 - 1)
+snapshots = st.builds(
+    Snapshot,
+    whole,
+    balances,
+    st.none() | st.text(),
+    st.none() | days,
+    st.none() | days,
+    purchased=st.none() | whole | st.floats(0, 1e300),
+    own_allowance=st.none() | whole,
+    own_cap=st.none() | whole,
+    difference=st.none() | whole,
+    given_on=st.none() | days,
+    paused=st.booleans(),
+    adopt=st.booleans(),
+)
 due_users = st.lists(
     st.tuples(st.sampled_from(SLOTS[:5]), st.text(min_size=1, max_size=40), snapshots), max_size=30
 ).map(lambda drawn: [(slot, f"{number}-{name}", snapshot) for number, (slot, name, snapshot) in enumerate(drawn)])
 
 
 limits = st.builds(
-    Bounds,
+    FlushLimits,
     flush_users=st.integers(1, 40),
     flush_bytes=st.integers(1, 3000),
     flush_jobs=st.integers(1, 8),
@@ -36,77 +60,77 @@ limits = st.builds(
 )
 
 
-def packed(packer: Packer, users: list[tuple[datetime, str, Snapshot]]) -> list[list[Part]]:
-    """The users as a builder packs them: for each flush the parts it is made of."""
+def packed(packer: Packer, users: list[tuple[datetime, str, Snapshot]]) -> list[list[CommitBatch]]:
+    """The users as a builder packs them: a list of flushes, each a list of commit batches."""
     flushes = []
     for slot, user_id, snapshot in users:
-        packer.add(Place(slot, user_id), snapshot)
+        packer.add(SlotPosition(slot, user_id), snapshot)
         if packer.is_full:
             flushes.append(drained(packer))
     return [*flushes, drained(packer)]
 
 
-def drained(packer: Packer) -> list[Part]:
-    parts = [packer.take()]
+def drained(packer: Packer) -> list[CommitBatch]:
+    batches = [packer.take()]
     while not packer.is_empty:
-        parts.append(packer.take())
-    return parts
+        batches.append(packer.take())
+    return batches
 
 
-def batches_of(flushes: list[list[Part]]) -> list[Batch]:
-    return [batch for parts in flushes for part in parts for batch in part.batches]
+def drafts_of(flushes: list[list[CommitBatch]]) -> list[JobDraft]:
+    return [draft for batches in flushes for batch in batches for draft in batch.drafts]
 
 
-def settled_bytes(batch: Batch) -> int:
-    """What a job's users take at most, waiting or settled, as the packer estimates it."""
-    sizes = [len(text) for text in (pack_snapshot(snapshot) for snapshot in unpack_snapshots(batch.snapshots))]
-    ids = [3 * len(user_id.encode()) for user_id in batch.user_ids]
+def settled_bytes(draft: JobDraft) -> int:
+    """The packer's estimate of how many bytes a job's users take at most, waiting or settled."""
+    sizes = [len(text) for text in (pack_snapshot(snapshot) for snapshot in unpack_snapshots(draft.snapshots))]
+    ids = [3 * len(user_id.encode()) for user_id in draft.user_ids]
     return sum(ids) + sum(max(packing.USER_BYTES_SETTLED, size) for size in sizes)
 
 
 @given(due_users, st.integers(1, 8), limits)
 def test_packing_loses_and_doubles_nobody(users, job_size, bounds):
-    """Each user is in one job, in its own slot, with its own snapshot, whatever the limits are."""
+    """With any limits, each user is in one job, of its own slot, with its own snapshot."""
     flushes = packed(Packer(job_size, MIDNIGHT, bounds), users)
 
     found = [
-        (batch.scheduled_for, user_id, snapshot)
-        for batch in batches_of(flushes)
-        for user_id, snapshot in zip(batch.user_ids, unpack_snapshots(batch.snapshots), strict=True)
+        (draft.scheduled_for, user_id, snapshot)
+        for draft in drafts_of(flushes)
+        for user_id, snapshot in zip(draft.user_ids, unpack_snapshots(draft.snapshots), strict=True)
     ]
     assert Counter(users) == Counter(found)
 
 
 @given(due_users, st.integers(1, 8), limits)
 def test_no_bound_is_exceeded(users, job_size, bounds):
-    """No job has more users than JOB_SIZE and none is empty; no flush and no commit has more than it may."""
+    """No job is empty or has more than JOB_SIZE users. No flush and no commit exceeds its limits."""
     flushes = packed(Packer(job_size, MIDNIGHT, bounds), users)
 
-    assert all(1 <= len(batch.user_ids) <= job_size for batch in batches_of(flushes))
-    assert all(sum(part.users for part in parts) <= bounds.flush_users for parts in flushes)
-    assert all(len(part.batches) <= bounds.commit_jobs for parts in flushes for part in parts)
+    assert all(1 <= len(draft.user_ids) <= job_size for draft in drafts_of(flushes))
+    assert all(sum(batch.users for batch in batches) <= bounds.flush_users for batches in flushes)
+    assert all(len(batch.drafts) <= bounds.commit_jobs for batches in flushes for batch in batches)
 
 
 @given(due_users, st.integers(1, 8), limits, st.sampled_from(SLOTS[:5]))
 def test_the_last_place_tells_whom_a_flush_has_reached(users, job_size, bounds, now):
-    """After each part those up to its last place are in jobs, and those behind it are not."""
+    """After each batch, users up to its last position are in jobs, and users behind it are not."""
     slots = {user_id: slot for slot, user_id, _ in users}
-    for parts in packed(Packer(job_size, now, bounds), users):
+    for batches in packed(Packer(job_size, now, bounds), users):
         places = [
-            sorted(Place(slots[user_id], user_id) for batch in part.batches for user_id in batch.user_ids)
-            for part in parts
+            sorted(SlotPosition(slots[user_id], user_id) for draft in batch.drafts for user_id in draft.user_ids)
+            for batch in batches
         ]
 
-        assert [part.last for part in parts] == [part[-1] if part else None for part in places]
-        assert sorted(place for part in places for place in part) == [place for part in places for place in part]
+        assert [batch.last for batch in batches] == [batch[-1] if batch else None for batch in places]
+        assert sorted(place for batch in places for place in batch) == [place for batch in places for place in batch]
 
 
 @given(due_users, st.integers(1, 8))
 def test_jobs_come_in_the_order_of_their_slots(users, job_size):
-    """Earliest first, and full before another of the same slot is begun."""
-    batches = batches_of(packed(Packer(job_size, MIDNIGHT), users))
+    """The earliest slot comes first, and a job is full before the next one of its slot begins."""
+    batches = drafts_of(packed(Packer(job_size, MIDNIGHT), users))
 
-    slots = [batch.scheduled_for for batch in batches]
+    slots = [draft.scheduled_for for draft in batches]
     assert slots == sorted(slots)
     assert Counter(slots) == {
         slot: -(-count // job_size) for slot, count in Counter(slot for slot, _, _ in users).items()
@@ -115,24 +139,24 @@ def test_jobs_come_in_the_order_of_their_slots(users, job_size):
 
 @given(due_users, st.integers(1, 8))
 def test_slots_that_have_passed_share_the_present(users, job_size):
-    """Their users fill jobs together."""
+    """Their users share jobs that are due now."""
     now = SLOTS[2]
-    batches = batches_of(packed(Packer(job_size, now), users))
+    batches = drafts_of(packed(Packer(job_size, now), users))
 
     due = Counter(max(slot, now) for slot, _, _ in users)
-    assert Counter(batch.scheduled_for for batch in batches) == {
+    assert Counter(draft.scheduled_for for draft in batches) == {
         moment: -(-count // job_size) for moment, count in due.items()
     }
 
 
 @given(due_users, st.integers(1, 8))
 def test_a_drained_packer_is_empty(users, job_size):
-    """It can be filled again, as if it were new."""
+    """It can be filled again like a new one."""
     packer = Packer(job_size, MIDNIGHT)
     packed(packer, users)
 
     assert packer.is_empty
-    assert packer.take() == Part((), None)
+    assert packer.take() == CommitBatch((), None)
     assert packed(Packer(job_size, MIDNIGHT), users) == packed(packer, users)
 
 
@@ -140,71 +164,71 @@ def test_one_user_a_job_is_possible():
     """JOB_SIZE=1 gives one job document per user."""
     users = [(SLOTS[0], f"user-{number:02}", SNAPSHOT) for number in range(20)]
 
-    batches = batches_of(packed(Packer(1, MIDNIGHT), users))
+    batches = drafts_of(packed(Packer(1, MIDNIGHT), users))
 
-    assert [batch.user_ids for batch in batches] == [(user_id,) for _, user_id, _ in users]
+    assert [draft.user_ids for draft in batches] == [(user_id,) for _, user_id, _ in users]
 
 
 def test_a_flush_is_due_by_the_number_of_jobs():
-    """Full and open jobs count together; each of its commits stays under 450 writes."""
+    """Full and open jobs count together. Each commit of the flush stays under 450 writes."""
     packer, added = Packer(300, MIDNIGHT), 0
     while not packer.is_full:
-        packer.add(Place(MIDNIGHT + timedelta(seconds=added), f"user-{added}"), SNAPSHOT)
+        packer.add(SlotPosition(MIDNIGHT + timedelta(seconds=added), f"user-{added}"), SNAPSHOT)
         added += 1
 
-    parts = drained(packer)
-    assert added == packing.BOUNDS.flush_jobs == sum(len(part.batches) for part in parts)
-    assert {len(part.batches) for part in parts[:-1]} == {packing.BOUNDS.commit_jobs}
-    assert packing.BOUNDS.commit_jobs < 450
+    batches = drained(packer)
+    assert added == packing.FLUSH_LIMITS.flush_jobs == sum(len(batch.drafts) for batch in batches)
+    assert {len(batch.drafts) for batch in batches[:-1]} == {packing.FLUSH_LIMITS.commit_jobs}
+    assert packing.FLUSH_LIMITS.commit_jobs < 450
 
 
 def test_a_flush_is_due_by_the_number_of_users():
-    """What is held does not grow with the population; jobs of the usual width of slots are well filled."""
+    """The packer holds no more for a larger population, and with the default slots its jobs are well filled."""
     packer, added = Packer(300, MIDNIGHT), 0
     while not packer.is_full:
-        packer.add(Place(SLOTS[added % 288], f"{added:028}"), SNAPSHOT)
+        packer.add(SlotPosition(SLOTS[added % 288], f"{added:028}"), SNAPSHOT)
         added += 1
 
-    jobs = sum(len(part.batches) for part in drained(packer))
-    assert added == packing.BOUNDS.flush_users
+    jobs = sum(len(batch.drafts) for batch in drained(packer))
+    assert added == packing.FLUSH_LIMITS.flush_users
     assert added / jobs > 200
 
 
 @pytest.mark.parametrize("filling", ["", "u" * 23, "ü" * 747], ids=["short", "usual", "longest"])
 def test_a_commit_stays_under_its_bytes(filling):
-    """Its documents under 6 MB, and under 10 MiB with their index entries; of the longest ids a flush holds fewer."""
+    """Documents stay under 6 MB, and under 10 MiB with their index entries, also with the longest ids."""
     packer, added = Packer(500, MIDNIGHT), 0
     while not packer.is_full:
-        packer.add(Place(SLOTS[added % 288], f"{added:05}{filling}"), SNAPSHOT)
+        packer.add(SlotPosition(SLOTS[added % 288], f"{added:05}{filling}"), SNAPSHOT)
         added += 1
 
-    parts = drained(packer)
-    assert (sum(map(weight, parts)) >= packing.BOUNDS.flush_bytes) == (added < packing.BOUNDS.flush_users)
-    for part in parts:
-        assert weight(part) < 6_000_000
-        assert weight(part) + indexed(part) < 10 * 2**20
-    assert min(map(weight, parts[:-1])) > 0.8 * packing.BOUNDS.commit_bytes
+    batches = drained(packer)
+    assert (sum(map(weight, batches)) >= packing.FLUSH_LIMITS.flush_bytes) == (added < packing.FLUSH_LIMITS.flush_users)
+    for batch in batches:
+        assert weight(batch) < 6_000_000
+        assert weight(batch) + indexed(batch) < 10 * 2**20
+    assert min(map(weight, batches[:-1])) > 0.8 * packing.FLUSH_LIMITS.commit_bytes
 
 
-def weight(part: Part) -> int:
+def weight(batch: CommitBatch) -> int:
     """The bytes of a commit's ids and snapshots."""
     return sum(
-        sum(len(user_id.encode()) for user_id in batch.user_ids) + len(batch.snapshots) for batch in part.batches
+        sum(len(user_id.encode()) for user_id in draft.user_ids) + len(draft.snapshots) for draft in batch.drafts
     )
 
 
-def indexed(part: Part) -> int:
-    """The bytes of the index entries it makes, one a user: the id, the job's path, and what each entry takes."""
-    return sum(len(user_id.encode()) + 125 for batch in part.batches for user_id in batch.user_ids)
+def indexed(batch: CommitBatch) -> int:
+    """The bytes of the index entries that a commit makes: for each user the id, the job's path, and a fixed part."""
+    return sum(len(user_id.encode()) + 125 for draft in batch.drafts for user_id in draft.user_ids)
 
 
 @pytest.mark.parametrize("bound", [{"flush_jobs": 1}, {"flush_users": 1}, {"flush_bytes": 1}], ids=str)
 def test_an_empty_packer_is_not_full(bound):
-    """Nor is one that has just been drained."""
-    packer = Packer(300, MIDNIGHT, Bounds(**bound))
+    """A packer that has just been drained is not full either."""
+    packer = Packer(300, MIDNIGHT, FlushLimits(**bound))
     assert not packer.is_full
 
-    packer.add(Place(SLOTS[0], "ann"), SNAPSHOT)
+    packer.add(SlotPosition(SLOTS[0], "ann"), SNAPSHOT)
 
     assert packer.is_full
     assert packer.take().users == 1
@@ -213,20 +237,20 @@ def test_an_empty_packer_is_not_full(bound):
 
 @pytest.mark.parametrize("user_id", ["u" * 28, LONGEST_ID], ids=["short", "longest"])
 def test_a_job_stays_under_its_bytes(user_id):
-    """Long ids make smaller jobs; ids as they usually are don't."""
+    """Only very long ids make smaller jobs."""
     users = [(SLOTS[0], f"{number:03}{user_id[3:]}", SNAPSHOT) for number in range(500)]
 
-    batches = batches_of(packed(Packer(500, MIDNIGHT), users))
+    batches = drafts_of(packed(Packer(500, MIDNIGHT), users))
 
-    assert max(settled_bytes(batch) for batch in batches) <= packing.JOB_BYTES_MAX
+    assert max(settled_bytes(draft) for draft in batches) <= packing.JOB_BYTES_MAX
     assert (len(batches) == 1) == (len(user_id) == 28)
-    # … and no smaller than they have to be.
-    assert all(settled_bytes(batch) > 0.98 * packing.JOB_BYTES_MAX for batch in batches[:-1])
+    # ... and no smaller than necessary
+    assert all(settled_bytes(draft) > 0.98 * packing.JOB_BYTES_MAX for draft in batches[:-1])
 
 
 @given(st.lists(snapshots))
 def test_snapshots_come_back_as_they_were(many):
-    """To the nanosecond and the last digit; whole and fractional balances stay apart."""
+    """Times come back to the nanosecond and balances to the last digit. 5 and 5.0 stay apart."""
     back = unpack_snapshots(f"[{','.join(map(pack_snapshot, many))}]")
 
     assert tuple(many) == back
@@ -243,7 +267,32 @@ def test_a_balance_comes_back_with_its_type(balance):
 
 def test_a_snapshot_is_small():
     """It is stored a hundred thousand times a day."""
-    assert pack_snapshot(SNAPSHOT) == '[1790000000123456789,10,null,null,"2026-01-31"]'
+    assert pack_snapshot(SNAPSHOT) == '[1790000000123456789,10,null,null,"2026-01-31",{}]'
+
+
+def test_what_few_users_have_is_named():
+    """A user with all of it has the longest snapshot there is, but for its numbers."""
+    snapshot = replace(
+        SNAPSHOT,
+        purchased=500.5,
+        own_allowance=1000,
+        own_cap=2000,
+        difference=0,
+        given_on=date(2026, 11, 22),
+        paused=True,
+        adopt=True,
+    )
+
+    assert pack_snapshot(snapshot).endswith(
+        ',{"bought":500.5,"allowance":1000,"cap":2000,"difference":0,"given":"2026-11-22","paused":true,"adopt":true}]'
+    )
+
+
+def test_snapshots_of_the_older_form_are_not_used():
+    """They don't say what a decision needs now; the worker reads their users again."""
+    older = '[1,10,null,null,"2026-01-31"],[2,0.5,"pro","2026-11-22","2026-01-31"]'
+
+    assert unpack_snapshots(f"[{older},null,{pack_snapshot(SNAPSHOT)}]") == (None, None, None, SNAPSHOT)
 
 
 @pytest.mark.parametrize(
@@ -257,31 +306,47 @@ def test_a_snapshot_is_small():
         '["abcde"]',
         '{"abcde": 1}',
         "[5]",
-        "[null]",
         "[[]]",
         '[[1,10,null,null,"2026-01-31",0]]',
+        '[[1,10,null,null,"2026-01-31",null]]',
+        '[[1,10,null,null,"2026-01-31",{},{}]]',
         "[[1,10,null,null]]",
-        "[[1,10,null,null,null]]",
-        "[[1,10,null,null,20260131]]",
-        '[[1,10,null,null,"31 January"]]',
-        '[[1,10,null,20260131,"2026-01-31"]]',
-        '[[1,10,["pro"],null,"2026-01-31"]]',
-        '[[1,"10",null,null,"2026-01-31"]]',
-        '[[1,true,null,null,"2026-01-31"]]',
-        '[["1",10,null,null,"2026-01-31"]]',
-        '[[1.5,10,null,null,"2026-01-31"]]',
-        '[[1e400,10,null,null,"2026-01-31"]]',
-        '[[NaN,10,null,null,"2026-01-31"]]',
-        '[[true,10,null,null,"2026-01-31"]]',
-        '[[-1,10,null,null,"2026-01-31"]]',
-        '[[9223372036854775808,10,null,null,"2026-01-31"]]',
+        "[[1,10,null,null,20260131,{}]]",
+        '[[1,10,null,null,"31 January",{}]]',
+        '[[1,10,null,20260131,"2026-01-31",{}]]',
+        '[[1,10,["pro"],null,"2026-01-31",{}]]',
+        '[[1,"10",null,null,"2026-01-31",{}]]',
+        '[[1,true,null,null,"2026-01-31",{}]]',
+        '[[1,NaN,null,null,"2026-01-31",{}]]',
+        '[[1,1e400,null,null,"2026-01-31",{}]]',
+        '[["1",10,null,null,"2026-01-31",{}]]',
+        '[[1.5,10,null,null,"2026-01-31",{}]]',
+        '[[1e400,10,null,null,"2026-01-31",{}]]',
+        '[[NaN,10,null,null,"2026-01-31",{}]]',
+        '[[true,10,null,null,"2026-01-31",{}]]',
+        '[[-1,10,null,null,"2026-01-31",{}]]',
+        '[[9223372036854775808,10,null,null,"2026-01-31",{}]]',
+        '[[1,10,null,null,"2026-01-31",{"bonus":1}]]',
+        '[[1,10,null,null,"2026-01-31",{"bought":-1}]]',
+        '[[1,10,null,null,"2026-01-31",{"bought":"1"}]]',
+        '[[1,10,null,null,"2026-01-31",{"bought":NaN}]]',
+        '[[1,10,null,null,"2026-01-31",{"bought":null}]]',
+        '[[1,10,null,null,"2026-01-31",{"allowance":1.5}]]',
+        '[[1,10,null,null,"2026-01-31",{"allowance":-1}]]',
+        '[[1,10,null,null,"2026-01-31",{"cap":true}]]',
+        '[[1,10,null,null,"2026-01-31",{"difference":-1}]]',
+        '[[1,10,null,null,"2026-01-31",{"difference":9223372036854775808}]]',
+        '[[1,10,null,null,"2026-01-31",{"given":"soon"}]]',
+        '[[1,10,null,null,"2026-01-31",{"given":20260131}]]',
+        '[[1,10,null,null,"2026-01-31",{"paused":1}]]',
+        '[[1,10,null,null,"2026-01-31",{"adopt":false}]]',
         "[" * 100_000,
         "[" + "9" * 5000 + "]",
     ],
     ids=lambda text: text[:40],
 )
 def test_what_is_no_array_of_snapshots_is_a_value_error(text):
-    """An unreadable job fails alone, whatever it carries."""
+    """Bad content raises ValueError, so that only this job fails."""
     with pytest.raises(ValueError, match=r"."):
         unpack_snapshots(text)
 
@@ -294,26 +359,26 @@ anything = st.recursive(
 
 @given(anything)
 def test_any_json_is_an_array_of_snapshots_or_a_value_error(value):
-    """There is no third way out."""
+    """Nothing else happens."""
     try:
         back = unpack_snapshots(json.dumps(value))
     except ValueError:
         return
 
-    assert all(isinstance(snapshot, Snapshot) for snapshot in back)
+    assert all(snapshot is None or isinstance(snapshot, Snapshot) for snapshot in back)
 
 
 def test_users_late_already_have_jobs_of_their_own():
-    """Those queued within half an hour of their time must not be counted with those who were forgotten."""
+    """Users queued within half an hour of their time count as on time, so they share no job with users who are late."""
     now = SLOTS[200]
     packer = Packer(300, now)
     for number, minutes in enumerate([0, 29, 30, 31, 500]):
-        packer.add(Place(SLOTS[0], f"user-{number}"), SNAPSHOT, now - timedelta(minutes=minutes))
+        packer.add(SlotPosition(SLOTS[0], f"user-{number}"), SNAPSHOT, now - timedelta(minutes=minutes))
 
-    batches = sorted(packer.take().batches, key=lambda batch: batch.due_at)
+    batches = sorted(packer.take().drafts, key=lambda draft: draft.due_at)
 
-    assert [(batch.user_ids, now - batch.due_at) for batch in batches] == [
+    assert [(draft.user_ids, now - draft.due_at) for draft in batches] == [
         (("user-3", "user-4"), timedelta(minutes=500)),
         (("user-0", "user-1", "user-2"), timedelta(minutes=30)),
     ]
-    assert {batch.scheduled_for for batch in batches} == {now}
+    assert {draft.scheduled_for for draft in batches} == {now}

@@ -1,4 +1,4 @@
-"""The page's files and headers: nothing from elsewhere, nothing inline, nothing but what is named."""
+"""The page's files and headers: nothing from other sites, nothing inline, no file that is not in the table."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from statistics import median, quantiles
 import pytest
 from flask import Flask, request
 
-from shared.edge import page as page_module
-from shared.edge.page import ASSETS, FILES, content_security_policy, public_answer, version
 from shared.edge.requests import RequestError
+from shared.monitor import page as page_module
+from shared.monitor.page import ASSETS, FILES, content_security_policy, public_answer, version
 
 OFF = {"auth": "off", "apiKey": None, "authDomain": None, "projectId": "demo", "authEmulatorHost": None}
 ON = {**OFF, "auth": "on", "apiKey": "key"}
@@ -47,19 +47,19 @@ def asked(path="/", accept=BROWSER, method="GET", config=OFF, **headers):
     ],
 )
 def test_the_page_is_for_those_who_would_rather_have_html(accept, expected):
-    """A script that says nothing, or takes anything, gets JSON."""
+    """A script that sends no Accept header, or accepts anything, gets JSON."""
     assert (asked(accept=accept) is not None) is expected
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
 def test_only_a_get_is_for_the_page(method):
-    """Actions go on to the backend, whatever they accept."""
+    """A POST is an action, whatever it accepts."""
     assert asked(method=method) is None
     assert asked("/?asset=monitor.js", method=method) is None
 
 
 def test_the_page_loads_nothing_from_elsewhere_and_nothing_inline():
-    """Every address is a query on its own path, so that it works at any path; no script, style or handler is inline."""
+    """Each address is a query on the page's own path, so it works anywhere. No script, style or handler is inline."""
     parser = Inspector()
     parser.feed(asked().get_data(as_text=True))
 
@@ -74,7 +74,7 @@ def test_the_page_loads_nothing_from_elsewhere_and_nothing_inline():
 
 
 class Inspector(HTMLParser):
-    """Collects addresses, and whatever a strict policy would refuse."""
+    """Collects addresses, and everything that a strict policy would refuse."""
 
     def __init__(self):
         super().__init__()
@@ -95,7 +95,7 @@ class Inspector(HTMLParser):
 
 
 def test_the_pages_headers_are_strict():
-    """Its own files alone; never framed, sniffed, sent on as a referrer or kept without asking."""
+    """Only its own files load. It is not framed or sniffed, sends no referrer, and is not kept without asking."""
     headers = asked().headers
 
     assert headers["Content-Security-Policy"] == (
@@ -120,13 +120,13 @@ def test_the_pages_headers_are_strict():
     ],
 )
 def test_the_page_may_speak_to_firebase_only_where_one_signs_in(config, expected):
-    """And to the emulator only where that stands in for it."""
+    """It may speak to the Auth emulator only where that is used."""
     assert expected in content_security_policy(config).split("; ")
 
 
 @pytest.mark.parametrize("host", ["x; script-src *", "a b", "evil'", "host,other", ""])
 def test_a_strange_emulator_host_cannot_loosen_the_policy(host):
-    """It comes from the environment; the policy is made of hosts alone."""
+    """The host comes from the environment. Only a host and a port get into the policy."""
     policy = content_security_policy({**ON, "authEmulatorHost": host})
 
     assert policy.count(";") == content_security_policy(ON).count(";")
@@ -135,7 +135,7 @@ def test_a_strange_emulator_host_cannot_loosen_the_policy(host):
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_file_is_served_with_its_type_and_may_be_kept(name):
-    """For ever with the version in the address; else it is asked for again, and unchanged costs nothing."""
+    """With the version in the address a file is kept for ever. Without it the browser asks whether it has changed."""
     fresh = asked(f"/?asset={name}&v={version()}")
     other = asked(f"/?asset={name}&v=older")
     again = asked(f"/?asset={name}", **{"If-None-Match": other.headers["ETag"]})
@@ -165,7 +165,7 @@ def test_every_file_is_served_with_its_type_and_may_be_kept(name):
     ],
 )
 def test_no_other_file_is_served(name):
-    """Names are looked up in a table: none is ever a path."""
+    """Names are looked up in a table and never used as paths."""
     with pytest.raises(RequestError) as refused:
         asked(f"/?asset={name}")
 
@@ -173,7 +173,7 @@ def test_no_other_file_is_served(name):
 
 
 def test_config_says_what_the_page_has_to_know():
-    """And is asked for each time, as it may change with a deployment."""
+    """It is not cached, because it may change with a deployment."""
     answer = asked("/?asset=config.json", config=ON)
 
     assert answer.json == ON
@@ -183,7 +183,7 @@ def test_config_says_what_the_page_has_to_know():
 @pytest.mark.parametrize("path", ["/embed.js", "/api/scheduled-tasks/credit-refresh-monitor/embed.js"])
 @pytest.mark.parametrize("accept", [BROWSER, "*/*", None])
 def test_the_embed_script_may_be_loaded_from_anywhere(path, accept):
-    """By any path that ends so."""
+    """Any path that ends in its name serves it."""
     answer = asked(path, accept=accept)
 
     assert answer.mimetype == "text/javascript"
@@ -192,7 +192,7 @@ def test_the_embed_script_may_be_loaded_from_anywhere(path, accept):
 
 
 def test_no_file_lies_there_unserved():
-    """The table names them all, but for the page itself, the embed script, licences and their list."""
+    """The table names all files except the page itself, the embed script, licences and their list."""
     there = {str(path.relative_to(ASSETS)) for path in ASSETS.rglob("*") if path.is_file()}
     aside = {"monitor.html", "embed.js", "vendor/VENDORED.md", "vendor/uPlot-LICENSE", "vendor/firebase-LICENSE"}
 
@@ -200,7 +200,7 @@ def test_no_file_lies_there_unserved():
 
 
 def test_the_version_changes_with_any_file(monkeypatch):
-    """So that no browser runs old files with a new page."""
+    """A browser must not use old files with a new page."""
     before = version()
     monkeypatch.setattr(page_module, "_read", lambda path: b"changed" if path.name == "dom.js" else path.read_bytes())
     version.cache_clear()
@@ -218,7 +218,7 @@ def vendored():
 
 
 def test_what_is_vendored_is_what_was_published():
-    """Byte for byte, but for the one statement VENDORED.md tells of."""
+    """The files are equal byte for byte, except for the one statement that VENDORED.md names."""
     text = (ASSETS / "vendor/VENDORED.md").read_text(encoding="utf-8")
     published, here = (re.search(rf"^- {name}: `(.+)`$", text, re.MULTILINE)[1] for name in ("published", "here"))
     sums = {}
@@ -232,7 +232,7 @@ def test_what_is_vendored_is_what_was_published():
 
 @pytest.mark.parametrize("path", OURS, ids=lambda path: path.name)
 def test_our_scripts_put_no_text_in_as_markup(path):
-    """Not innerHTML nor any of its kind; and no address of anybody else's."""
+    """They use neither innerHTML nor anything like it, and name no other site."""
     text = path.read_text(encoding="utf-8")
 
     assert (
@@ -243,7 +243,7 @@ def test_our_scripts_put_no_text_in_as_markup(path):
 
 @pytest.mark.parametrize("path", OURS, ids=lambda path: path.name)
 def test_our_scripts_load_only_what_is_served(path):
-    """A misspelt name would be found by nobody before the browser."""
+    """Otherwise only a browser would find a misspelt name."""
     text = path.read_text(encoding="utf-8")
     names = set(re.findall(r'"([a-z-]+\.js)"', text))
 
@@ -252,7 +252,7 @@ def test_our_scripts_load_only_what_is_served(path):
 
 
 def test_functions_in_scripts_are_short():
-    """As in Python: half of them eight lines at most, all but a twentieth thirty."""
+    """As in Python, the median is at most 8 lines, and 95% of the functions have at most 30."""
     lines = [
         len(found.group().splitlines())
         for path in OURS

@@ -18,24 +18,24 @@ draws = st.floats(0, 1, exclude_max=True)
 )
 @pytest.mark.parametrize("drawn", [0.0, 0.5, 0.999])
 def test_the_delay_is_drawn_from_a_span_that_doubles(attempts_made, minutes, drawn):
-    """1, 2, 4 minutes after the first, second, third attempt; a day at most."""
+    """At most 1, 2, 4 minutes after the first, second, third attempt, and never more than a day."""
     assert timedelta(seconds=minutes * 60 * drawn) == retry_delay(attempts_made, lambda: drawn)
 
 
 @given(st.integers(1, 10_000), draws)
 def test_the_delay_is_bounded(attempts_made, drawn):
-    """Never negative, never past the day after which the job is superseded, however many attempts."""
+    """After any number of attempts the delay is not negative and at most a day; an older job is superseded."""
     assert timedelta() <= retry_delay(attempts_made, lambda: drawn) <= timedelta(seconds=RETRY_SECONDS_MAX)
 
 
 @given(st.integers(1, 100), draws)
 def test_a_later_attempt_waits_no_less(attempts_made, drawn):
-    """For the same draw, one more attempt never makes the delay shorter."""
+    """With the same random draw, a later attempt never waits a shorter time."""
     assert retry_delay(attempts_made, lambda: drawn) <= retry_delay(attempts_made + 1, lambda: drawn)
 
 
 @pytest.mark.parametrize("attempts_made", [0, -1])
 def test_nonsense_is_refused(attempts_made):
-    """A retry follows at least one attempt."""
+    """There is no retry before the first attempt."""
     with pytest.raises(ValueError, match=rf"^attempts_made is {attempts_made}; "):
         retry_delay(attempts_made, lambda: 0.5)

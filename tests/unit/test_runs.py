@@ -1,30 +1,29 @@
-"""Runs: what a day's scan is, whose request it answers, and where it goes on."""
+"""Runs: how one changes from its beginning to its end, through restarts and flushes."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.core.packing import Place
+from shared.core.packing import SlotPosition
+from shared.core.proof import Proof
+from shared.core.ranges import Cursor, RangeName
 from shared.core.runs import (
+    CHECKPOINTS_MAX,
     ERRORS_KEPT_MAX,
-    MARKS_MAX,
-    Cursor,
-    Findings,
+    FlushCheckpoint,
     LastFull,
-    Mark,
     Run,
     RunStatus,
     Scan,
     ScanCounts,
-    ScanRequest,
-    new_run,
-    resolve,
+    ScanTally,
+    SettledUsers,
 )
 
 SUNDAY = date(2026, 11, 22)
@@ -32,136 +31,88 @@ NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 ONE_DAY = timedelta(days=1)
 ALL, DUE, ADOPT = Scan
 IN_PROGRESS, COMPLETED, SUPERSEDED = RunStatus
-EVERY_REQUEST = {"all", "due", "adopt", "auto"}
 
-COVERED = {
-    (ALL, IN_PROGRESS): {"all", "due", "auto"},
-    (ALL, COMPLETED): {"all", "due", "auto"},
-    (ALL, SUPERSEDED): {"all", "due", "auto"},
-    (DUE, IN_PROGRESS): {"due", "auto"},
-    (DUE, COMPLETED): {"due", "auto"},
-    (DUE, SUPERSEDED): {"due", "auto"},
-    (ADOPT, IN_PROGRESS): EVERY_REQUEST,  # finished first, or those not reached would be granted
-    (ADOPT, COMPLETED): {"adopt"},  # what is due since is still to be refreshed
-    (ADOPT, SUPERSEDED): EVERY_REQUEST,
-}
-
-user_ids = st.text(st.characters(exclude_characters="/", exclude_categories=["Cs"]), min_size=1)
-counts = st.builds(ScanCounts, *[st.integers(0, 1000)] * 5)
+counts = st.builds(ScanCounts, *[st.integers(0, 1000)] * 6)
 
 
 def run(scan: Scan = ALL, status: RunStatus = IN_PROGRESS, **more) -> Run:
     return Run(run_id="2026-11-22", scan=scan, created_at=NOW, status=status, **more)
 
 
-@pytest.mark.parametrize(("scan", "status", "requested"), list(product(Scan, RunStatus, ScanRequest)))
-def test_a_run_covers_what_it_does_already(scan, status, requested):
-    """All of scan, status and request: what is covered goes on or is done, what is not restarts the run."""
-    covering = run(scan, status, last_full=LastFull(SUNDAY - ONE_DAY, "plans"))
-
-    assert (requested.value in COVERED[scan, status]) == covering.covers(requested, "plans")
-
-
-@pytest.mark.parametrize("status", RunStatus)
-@pytest.mark.parametrize(
-    "last_full",
-    [None, LastFull(SUNDAY - ONE_DAY, "other plans"), LastFull(SUNDAY - 7 * ONE_DAY, "plans")],
-    ids=["never", "other plans", "a week ago"],
-)
-def test_auto_is_not_covered_by_a_due_scan_where_it_would_read_everybody(status, last_full):
-    """Later the same day as well: else those waiting for it would wait until the next."""
-    due = run(DUE, status, last_full=last_full)
-
-    assert not due.covers(ScanRequest.AUTO, "plans")
-    assert due.covers(ScanRequest.DUE, "plans")
-    assert run(ALL, status, last_full=last_full).covers(ScanRequest.AUTO, "plans")
-
-
-@pytest.mark.parametrize(
-    ("requested", "last_full", "scan"),
-    [
-        ("all", None, ALL),
-        ("due", None, DUE),
-        ("adopt", None, ADOPT),
-        ("auto", None, ALL),
-        ("auto", LastFull(SUNDAY - ONE_DAY, "f"), DUE),
-        ("auto", LastFull(SUNDAY - 6 * ONE_DAY, "f"), DUE),
-        ("auto", LastFull(SUNDAY - 7 * ONE_DAY, "f"), ALL),
-        ("auto", LastFull(SUNDAY - 400 * ONE_DAY, "f"), ALL),
-        ("auto", LastFull(SUNDAY - ONE_DAY, "changed"), ALL),
-        ("all", LastFull(SUNDAY - ONE_DAY, "f"), ALL),
-        ("due", LastFull(SUNDAY - ONE_DAY, "changed"), DUE),
-        ("due", LastFull(SUNDAY - 400 * ONE_DAY, "f"), DUE),
-    ],
-)
-def test_auto_reads_everybody_weekly_and_after_a_change(requested, last_full, scan):
-    """`auto` is `due`, but `all` where nobody was read, something changed, or a week has passed."""
-    assert scan is resolve(ScanRequest(requested), last_full, "f", SUNDAY)
-
-
-@pytest.mark.parametrize(
-    ("requested", "previous", "scan", "cursor"),
-    [
-        ("all", None, ALL, None),
-        ("all", run(ALL, COMPLETED), ALL, None),
-        ("all", run(ALL, IN_PROGRESS), ALL, None),
-        ("all", run(ALL, IN_PROGRESS, cursor=Cursor("mid")), ALL, "mid"),
-        ("all", run(ALL, SUPERSEDED, cursor=Cursor("mid")), ALL, "mid"),
-        ("all", run(ALL, IN_PROGRESS, cursor=Cursor("mid"), wrap_until="zoe", wrapped=True), ALL, "mid"),
-        ("adopt", run(ALL, IN_PROGRESS, cursor=Cursor("mid")), ADOPT, "mid"),
-        ("all", run(DUE, IN_PROGRESS, cursor=Cursor("mid", "2026-11-21")), ALL, None),
-        ("due", run(ALL, IN_PROGRESS, cursor=Cursor("mid")), DUE, None),
-        ("due", run(DUE, IN_PROGRESS, cursor=Cursor("mid", "2026-11-21")), DUE, None),
-        ("auto", run(ALL, COMPLETED), ALL, None),
-        ("auto", run(ALL, COMPLETED, last_full=LastFull(SUNDAY, "f")), DUE, None),
-        ("auto", run(DUE, COMPLETED, last_full=LastFull(SUNDAY, "f")), DUE, None),
-        ("auto", run(ALL, IN_PROGRESS, cursor=Cursor("mid"), last_full=LastFull(SUNDAY, "old")), ALL, "mid"),
-        ("auto", run(ALL, IN_PROGRESS, cursor=Cursor("mid"), last_full=LastFull(SUNDAY, "f")), ALL, "mid"),
-    ],
-)
-def test_a_new_run_begins_where_the_last_one_stopped(requested, previous, scan, cursor):
-    """And wraps around to there, so that nobody starves; where the last one ended, at the first user."""
-    begun = new_run(SUNDAY + ONE_DAY, ScanRequest(requested), previous, "f", NOW)
-
-    assert begun == Run(
-        run_id="2026-11-23",
-        scan=scan,
-        created_at=NOW,
-        cursor=cursor and Cursor(cursor),
-        wrap_until=cursor,
-        last_full=previous and previous.last_full,
-        fingerprint="f",
-    )
-
-
-@pytest.mark.parametrize("requested", list(ScanRequest))
-def test_an_adoption_unfinished_at_midnight_is_finished_first(requested):
-    """It goes on behind those adopted already, without coming round to them: they are due for the new day."""
-    begun = new_run(SUNDAY + ONE_DAY, requested, run(ADOPT, IN_PROGRESS, cursor=Cursor("mid")), "f", NOW)
-
-    assert (begun.scan, begun.cursor, begun.wrap_until) == (ADOPT, Cursor("mid"), None)
-
-
 def test_a_run_is_restarted_from_the_first_user():
-    """The same day's run as another scan; what it queued and who leased it stays, the rest is found again."""
+    """The same day's run as another generation: who is settled stays counted, everybody else is found again."""
     ended = run(
         DUE,
         COMPLETED,
-        cursor=Cursor("mid", "2026-11-21"),
+        cursor=Cursor("mid"),
         wrap_until="zoe",
-        wrapped=True,
         completed_at=NOW,
         counts=ScanCounts(6, 4, 1, 1, 2),
         errors=({"userId": "bad"},),
         errors_total=1,
         flushes=7,
         last_full=LastFull(SUNDAY - ONE_DAY, "f"),
+        completed_generation=0,
+        read_time_ns=5,
+        rescan_requested=True,
+        named=2,
     )
 
-    restarted = ended.restarted(ALL, "new")
+    restarted = ended.restarted(ALL, "why", "new", SettledUsers(3, 1))
 
-    kept = ScanCounts(queued=4, jobs_created=2)
-    assert restarted == run(ALL, counts=kept, flushes=7, fingerprint="new", last_full=LastFull(SUNDAY - ONE_DAY, "f"))
+    assert restarted == run(
+        ALL,
+        scan_reason="why",
+        counts=ScanCounts(queued=3, jobs_created=2),
+        failed_before=1,
+        flushes=7,
+        fingerprint="new",
+        last_full=LastFull(SUNDAY - ONE_DAY, "f"),
+        generation=1,
+        completed_generation=0,
+        names_from=("2026-11-22", 0),
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "names_from"),
+    [
+        (run(DUE, COMPLETED, named=1, generation=2), ("2026-11-22", 2)),
+        (run(DUE, COMPLETED, names_from=("2026-11-21", 0)), None),
+        (run(DUE, IN_PROGRESS, named=1, names_from=("2026-11-21", 0)), ("2026-11-21", 0)),
+    ],
+)
+def test_names_are_handed_on_by_the_last_scan_that_met_them_all(before, names_from):
+    """A scan that is not complete has not met all of them; a complete one that named nobody found them in order."""
+    assert before.next_names_from == names_from
+
+
+@pytest.mark.parametrize(
+    ("scan", "proof", "found"),
+    [
+        (ALL, None, True),
+        (ADOPT, None, True),
+        (DUE, None, False),
+        (DUE, Proof((1,)), False),
+        (DUE, Proof((1, 0)), True),
+        (DUE, Proof(unavailable="why"), False),
+    ],
+)
+def test_older_jobs_are_closed_once_everybody_is_found(scan, proof, found):
+    """A scan of the due finds everybody only if it is proved."""
+    begun = run(scan, generation=3, proof=proof)
+
+    assert begun.completed_generation is None
+    assert begun.completed(NOW, 0).completed_generation == (3 if found else None)
+    assert begun.completed(NOW, 1).completed_generation == (3 if found or proof == Proof((1,)) else None)
+
+
+def test_a_proof_that_comes_later_closes_older_jobs():
+    """The scan was complete before it was known to have found everybody."""
+    completed = run(DUE, generation=1, proof=Proof((2,))).completed(NOW, 0)
+
+    assert completed.proved(Proof((2, 0)), 0).completed_generation == 1
+    assert run(DUE).proved(Proof((0,)), 0).completed_generation is None
 
 
 def test_a_lease_is_half_open():
@@ -183,10 +134,16 @@ def test_a_completed_run_says_whether_everybody_was_read(scan, last_full):
     """A `due` scan hands on what the last full one said."""
     begun = run(scan, cursor=Cursor("zoe"), lease_until=NOW, fingerprint="new", last_full=LastFull(SUNDAY, "f"))
 
-    completed = begun.completed(NOW)
+    completed = begun.completed(NOW, 0)
 
     assert completed == replace(
-        begun, status=COMPLETED, completed_at=NOW, lease_until=None, cursor=None, last_full=last_full
+        begun,
+        status=COMPLETED,
+        completed_at=NOW,
+        lease_until=None,
+        cursor=None,
+        last_full=last_full,
+        completed_generation=None if scan is DUE else 0,
     )
     assert completed.is_completed
 
@@ -198,52 +155,68 @@ def test_a_superseded_run_keeps_its_cursor():
     assert (SUPERSEDED, Cursor("mid"), None, 4) == (left.status, left.cursor, left.lease_until, left.flushes)
 
 
-def mark(until: str, user_id: str = "mia", due_on: str | None = None, *, wrapped: bool = False) -> Mark:
-    return Mark(Cursor(until, due_on), wrapped, Place(NOW, user_id), "UTC/86400/300")
+def cursor(user_id: str, due_on: str | None = None, *, wrapped: bool = False) -> Cursor:
+    if due_on is not None:
+        return Cursor(user_id, RangeName.BY_DATE, json.dumps(due_on))
+    return Cursor(user_id, RangeName.WRAPPED if wrapped else RangeName.EVERYBODY)
+
+
+def checkpoint(
+    until: str, user_id: str = "mia", due_on: str | None = None, *, wrapped: bool = False
+) -> FlushCheckpoint:
+    return FlushCheckpoint(cursor(until, due_on, wrapped=wrapped), SlotPosition(NOW, user_id), "spread")
 
 
 def test_a_flush_that_goes_on_moves_its_mark():
-    """The cursor stays; of one flush there is one mark, those of flushes broken off before stand beside it."""
-    broken = run(cursor=Cursor("ada")).marked(mark("zoe", "ann"))
+    """The cursor stays; of one flush there is one checkpoint, those of flushes broken off before stand beside it."""
+    broken = run(cursor=Cursor("ada")).with_checkpoint(checkpoint("zoe", "ann"))
 
-    going_on = broken.marked(mark("max", "bob")).marked(mark("max", "eve"))
+    going_on = broken.with_checkpoint(checkpoint("max", "bob")).with_checkpoint(checkpoint("max", "eve"))
 
     assert going_on.cursor == Cursor("ada")
-    assert going_on.marks == (mark("zoe", "ann"), mark("max", "eve"))
+    assert going_on.checkpoints == (checkpoint("zoe", "ann"), checkpoint("max", "eve"))
 
 
 def test_a_mark_is_kept_until_the_cursor_is_past_it():
     """Up to there users are passed who are in jobs already."""
-    marks = mark("mia"), mark("zoe"), mark("bob", wrapped=True)
-    marked = run(marks=marks)
+    checkpoints = checkpoint("mia"), checkpoint("zoe"), checkpoint("bob", wrapped=True)
+    with_checkpoint = run(checkpoints=checkpoints)
 
-    assert marked.advanced(None, wrapped=False).marks == marks
-    assert marked.advanced(Cursor("max"), wrapped=False).marks == marks
-    assert marked.advanced(Cursor("mia"), wrapped=False).marks == marks[1:]
-    assert marked.advanced(None, wrapped=True).marks == marks[2:]
-    assert marked.advanced(Cursor("bob"), wrapped=True).marks == ()
-    assert marked.completed(NOW).marks == marked.restarted(ALL, "").marks == ()
+    assert with_checkpoint.advanced(None).checkpoints == checkpoints
+    assert with_checkpoint.advanced(cursor("max")).checkpoints == checkpoints
+    assert with_checkpoint.advanced(cursor("mia")).checkpoints == checkpoints[1:]
+    assert with_checkpoint.advanced(cursor("ada", wrapped=True)).checkpoints == checkpoints[2:]
+    assert with_checkpoint.advanced(cursor("bob", wrapped=True)).checkpoints == ()
+    assert with_checkpoint.completed(NOW, 0).checkpoints == ()
+    assert with_checkpoint.restarted(ALL, "", "", SettledUsers()).checkpoints == ()
 
 
 def test_marks_are_few():
     """Each is left by a builder that ended in the middle of a flush."""
-    marked = run()
-    for number in range(MARKS_MAX + 5):
-        marked = marked.marked(mark(f"user-{number:02}"))
+    with_checkpoint = run()
+    for number in range(CHECKPOINTS_MAX + 5):
+        with_checkpoint = with_checkpoint.with_checkpoint(checkpoint(f"user-{number:02}"))
 
-    assert [one.until.user_id for one in marked.marks] == [f"user-{number:02}" for number in range(5, MARKS_MAX + 5)]
+    assert [one.until.user_id for one in with_checkpoint.checkpoints] == [
+        f"user-{number:02}" for number in range(5, CHECKPOINTS_MAX + 5)
+    ]
 
 
 def test_a_mark_tells_who_is_in_a_job():
     """Of those scanned up to its cursor, those up to its place; in a scan of the due, by dueOn first."""
-    one = mark("mia", "eve", "2026-11-22")
+    one = checkpoint("mia", "eve", "2026-11-22")
 
-    scanned = [Cursor("zoe", "2026-11-21"), Cursor("mia", "2026-11-22"), Cursor("mo", "2026-11-22")]
-    assert [one.has_scanned(cursor, wrapped=False) for cursor in scanned] == [True, True, False]
-    assert not one.has_scanned(Cursor("ada", "2026-11-21"), wrapped=True)
-    assert mark("ada", wrapped=True).has_scanned(Cursor("zoe"), wrapped=False)
-    places = [Place(NOW - ONE_DAY, "zoe"), Place(NOW, "eve"), Place(NOW, "eves"), Place(NOW + ONE_DAY, "ada")]
-    assert [one.has_queued(place) for place in places] == [True, True, False, False]
+    scanned = [cursor("zoe", "2026-11-21"), cursor("mia", "2026-11-22"), cursor("mo", "2026-11-22")]
+    assert [one.has_scanned(each) for each in scanned] == [True, True, False]
+    assert not one.has_scanned(Cursor("ada", RangeName.BY_BALANCE, "5"))
+    assert checkpoint("ada", wrapped=True).has_scanned(cursor("zoe"))
+    positions = [
+        SlotPosition(NOW - ONE_DAY, "zoe"),
+        SlotPosition(NOW, "eve"),
+        SlotPosition(NOW, "eves"),
+        SlotPosition(NOW + ONE_DAY, "ada"),
+    ]
+    assert [one.has_queued(position) for position in positions] == [True, True, False, False]
 
 
 @given(st.lists(counts, max_size=8))
@@ -251,7 +224,7 @@ def test_flushes_add_up(found):
     """A run counts what its flushes found, and every flush moves it on."""
     advancing = run()
     for one in found:
-        advancing = advancing.found(Findings(one))
+        advancing = advancing.found(ScanTally(one))
 
     assert advancing.counts == sum(found, ScanCounts())
     assert advancing.errors_total == sum(one.failed for one in found)
@@ -265,35 +238,7 @@ def test_a_run_keeps_the_first_hundred_errors(sizes):
     for size in sizes:
         errors = [{"userId": f"user-{len(named) + number}"} for number in range(size)]
         named += errors
-        advancing = advancing.found(Findings(ScanCounts(failed=size), errors))
+        advancing = advancing.found(ScanTally(ScanCounts(failed=size), errors))
 
     assert tuple(named[:ERRORS_KEPT_MAX]) == tuple(advancing.errors)
     assert len(named) == advancing.errors_total
-
-
-@given(user_ids, st.none() | st.text())
-def test_a_cursor_comes_back_as_it_was(user_id, due_on):
-    """Whatever the id, and whatever somebody wrote into dueOn."""
-    cursor = Cursor(user_id, due_on)
-
-    assert cursor == Cursor.parse(str(cursor))
-
-
-@pytest.mark.parametrize(
-    ("text", "cursor"),
-    [
-        (None, None),
-        ("ann", Cursor("ann")),
-        ("2026-11-22/ann", Cursor("ann", "2026-11-22")),
-        ("11/22/2026/ann", Cursor("ann", "11/22/2026")),
-        ("/ann", Cursor("ann", "")),
-    ],
-)
-def test_a_cursor_is_read(text, cursor):
-    """An id alone, or behind its dueOn."""
-    assert cursor == Cursor.parse(text)
-
-
-def test_a_runs_id_is_its_day():
-    """The local date, as text."""
-    assert run().day == SUNDAY

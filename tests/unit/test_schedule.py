@@ -1,4 +1,4 @@
-"""The schedule: local days as half-open intervals of instants, in every zone there is, whatever its clocks do."""
+"""The schedule: local days are half-open intervals of instants, in every time zone, through every clock change."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.core.schedule import Schedule
-from shared.core.stagger import slot_seconds
+from shared.core.stagger import STAGGER_ALGORITHM, slot_seconds
 from tests.unit.strategies import days, instants
 
 ONE_DAY = timedelta(days=1)
@@ -48,7 +48,7 @@ def test_an_instant_lies_in_its_day(zone, instant):
 @example("Antarctica/Casey", date(2010, 3, 5), timedelta(hours=2))
 @example("Pacific/Apia", date(2011, 12, 30), timedelta())
 def test_an_instant_near_midnight_lies_in_its_day(zone, day, offset):
-    """The same where it is hardest: around midnight, when most clocks change."""
+    """The same around midnight, where many clocks change."""
     schedule = schedule_in(zone)
     instant = schedule.day_start(day) + offset
 
@@ -58,7 +58,7 @@ def test_an_instant_near_midnight_lies_in_its_day(zone, day, offset):
 @settings(max_examples=300)
 @given(zones, days, near, st.integers(0, 8 * 3600))
 def test_days_never_go_back(zone, day, offset, later_seconds):
-    """A later instant is in the same day or a later one, also while clocks are set back."""
+    """A later instant is never in an earlier day, also while clocks are set back."""
     schedule = schedule_in(zone)
     instant = schedule.day_start(day) + offset
 
@@ -76,7 +76,7 @@ def test_days_begin_in_order_and_are_never_long(zone, day):
 
 @given(zones, days)
 def test_a_day_that_is_not_empty_begins_with_itself(zone, day):
-    """Its first instant is in it, and the one before is not."""
+    """A day's first instant is in it, and the instant before is not."""
     schedule = schedule_in(zone)
     start = schedule.day_start(day)
 
@@ -87,7 +87,7 @@ def test_a_day_that_is_not_empty_begins_with_itself(zone, day):
 
 @given(zones, days)
 def test_a_day_starts_in_utc(zone, day):
-    """Instants are aware and in UTC; local time stays inside."""
+    """The start of a day is an aware time in UTC."""
     assert schedule_in(zone).day_start(day).tzinfo is UTC
 
 
@@ -112,18 +112,18 @@ def test_a_day_starts_in_utc(zone, day):
         ("America/St_Johns", "2007-11-04", "2007-11-04T02:30Z", 25),
         ("America/St_Johns", "2007-03-11", "2007-03-11T03:30Z", 23),
         ("America/St_Johns", "1990-10-28", "1990-10-28T02:30Z", 25),
-        # midnight comes twice: the first counts
+        # midnight comes twice, and the first one counts
         ("America/Havana", "2026-11-01", "2026-11-01T04:00Z", 25),
-        # the longest day there was
+        # the longest day in history
         ("Antarctica/Vostok", "1994-01-31", "1994-01-30T17:00Z", 31),
-        # the day that was not
+        # a day that was left out
         ("Pacific/Apia", "2011-12-29", "2011-12-29T10:00Z", 24),
         ("Pacific/Apia", "2011-12-30", "2011-12-30T10:00Z", 0),
         ("Pacific/Apia", "2011-12-31", "2011-12-30T10:00Z", 24),
     ],
 )
 def test_a_day_starts_and_lasts(zone, day, start, hours):
-    """Days of 23, 24 and 25 hours, without midnight, with two, and one of none."""
+    """There are days of 23, 24 and 25 hours, days without midnight or with two, and a day that was left out."""
     schedule = schedule_in(zone)
     begins = schedule.day_start(date.fromisoformat(day))
     ends = schedule.day_start(date.fromisoformat(day) + ONE_DAY)
@@ -149,7 +149,7 @@ def test_a_day_starts_and_lasts(zone, day, start, hours):
     ],
 )
 def test_the_day_of_an_instant(zone, instant, day):
-    """A day that has begun goes on, whatever date the clocks show."""
+    """A day that has begun goes on, even when clocks are set back to the day before."""
     assert date.fromisoformat(day) == schedule_in(zone).day_of(at(instant))
 
 
@@ -165,9 +165,14 @@ def test_a_slot_lies_in_the_window(zone, day, user_id, window_seconds, data):
     assert timedelta() <= behind < timedelta(seconds=window_seconds)
 
 
-def test_the_fingerprint_tells_zone_and_window():
-    """A full scan follows a change of either; how wide a slot is changes nobody's due date."""
-    schedules = [schedule_in("UTC"), schedule_in("Europe/Berlin"), schedule_in("UTC", 3600)]
+def test_the_spread_tells_all_that_moves_slots():
+    """Zone, window, the width of slots, and the name of the hash."""
+    schedules = [
+        schedule_in("UTC"),
+        schedule_in("Europe/Berlin"),
+        schedule_in("UTC", 3600),
+        schedule_in("UTC", slot_width_seconds=60),
+    ]
 
-    assert len({schedule.fingerprint for schedule in schedules}) == 3
-    assert schedules[0].fingerprint == schedule_in("UTC", slot_width_seconds=60).fingerprint
+    assert len({schedule.spread for schedule in schedules}) == 4
+    assert STAGGER_ALGORITHM in schedules[0].spread

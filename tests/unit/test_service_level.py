@@ -1,4 +1,4 @@
-"""The service level: shares, error budgets, and what a run remembers of the days before."""
+"""The service level: shares, error budgets, and what a run keeps about earlier days."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ counts = st.builds(Served, st.integers(0, 10**9), st.integers(0, 10**9))
     ],
 )
 def test_the_error_budget(served, share, left):
-    """Untouched at 1, used up at the objective, negative beyond."""
+    """It is 1 when nobody was late, 0 at the objective, and negative below it."""
     assert served.share == (None if share is None else pytest.approx(share))
     assert served.error_budget_left == (None if left is None else pytest.approx(left))
 
 
 @given(counts, counts)
 def test_two_days_are_served_as_their_sum(one, other):
-    """Users add up, and the budget is never better than untouched."""
+    """Users add up, and the budget is at most 1."""
     both = one + other
 
     assert both.users == one.users + other.users
@@ -43,7 +43,7 @@ def test_two_days_are_served_as_their_sum(one, other):
 
 @given(st.lists(st.builds(DayServed, days, counts)), st.lists(st.builds(DayServed, days, counts)), days)
 def test_what_is_remembered_is_recent_ordered_and_fresh(history, fresh, today):
-    """The days before today, once each, the last thirty at most with today, as last looked up."""
+    """A run keeps each earlier day once, at most thirty days with today, with the latest figures."""
     kept = remembered(history, fresh, today)
 
     known = {entry.day: entry for entry in (*history, *fresh)}
@@ -54,7 +54,7 @@ def test_what_is_remembered_is_recent_ordered_and_fresh(history, fresh, today):
 
 
 def test_fresh_figures_take_the_place_of_older_ones():
-    """A day whose last jobs were settled after midnight."""
+    """A day's last jobs may be settled after midnight, so its figures are read again."""
     yesterday = TODAY - timedelta(days=1)
 
     kept = remembered([DayServed(yesterday, Served(5, 0))], [DayServed(yesterday, Served(5, 2))], TODAY)

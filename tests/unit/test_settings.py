@@ -1,4 +1,4 @@
-"""Settings: one table of defaults and ranges; every bad value is named at once, and an empty one is unset."""
+"""Settings: defaults and ranges. Every bad value is named at once, and an empty value counts as not set."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from deploy.files import read_environment
 from shared.core.errors import ConfigurationError
 from shared.core.schedule import Schedule
 from shared.settings import BUNDLE, PREFIX, UNPREFIXED, Settings, read_plans, read_settings
@@ -36,7 +37,13 @@ DEFAULTS = {
     "balance_field": "credits",
     "plan_field": "plan",
     "stamp_field": "creditRefresh",
+    "created_at_field": "createdAt",
+    "purchased_field": None,
+    "sign_up": "grant",
     "collection_prefix": "credit_refresh",
+    "full_scan_days": 7,
+    "full_scan_below": 20_000,
+    "proof_tolerance": 0,
     "price_read": 0.03,
     "price_write": 0.09,
     "auth": None,
@@ -57,12 +64,12 @@ def problems_of(values: dict[str, str]) -> tuple[str, ...]:
 
 
 def test_the_defaults_are_the_contracts():
-    """An empty environment is a valid one."""
+    """An empty environment is valid."""
     assert read_settings({}).model_dump() == DEFAULTS
 
 
 def test_every_variable_is_read():
-    """By its name, in its type."""
+    """Each is read by its name and converted to its type."""
     environ = prefixed(
         {
             "GOOGLE_CLOUD_PROJECT": "acme-prod",
@@ -73,6 +80,9 @@ def test_every_variable_is_read():
             "WINDOW_SECONDS": "3600",
             "SLOT_SECONDS": "60",
             "JOB_SIZE": "1",
+            "FULL_SCAN_DAYS": "3",
+            "FULL_SCAN_BELOW": "0",
+            "PROOF_TOLERANCE": "5",
             "LEASE_SECONDS": "10",
             "MAX_ATTEMPTS": "7",
             "RETENTION_DAYS": "30",
@@ -82,6 +92,9 @@ def test_every_variable_is_read():
             "BALANCE_FIELD": "wallet.credits",
             "PLAN_FIELD": "billing.plan",
             "STAMP_FIELD": "wallet.refresh",
+            "CREATED_AT_FIELD": "meta.created",
+            "PURCHASED_FIELD": "wallet.bought",
+            "SIGN_UP": "stamp",
             "COLLECTION_PREFIX": "images",
             "PRICE_READ": "0",
             "PRICE_WRITE": "0.18",
@@ -110,7 +123,13 @@ def test_every_variable_is_read():
         "balance_field": "wallet.credits",
         "plan_field": "billing.plan",
         "stamp_field": "wallet.refresh",
+        "created_at_field": "meta.created",
+        "purchased_field": "wallet.bought",
+        "sign_up": "stamp",
         "collection_prefix": "images",
+        "full_scan_days": 3,
+        "full_scan_below": 0,
+        "proof_tolerance": 5,
         "price_read": 0.0,
         "price_write": 0.18,
         "auth": "off",
@@ -121,7 +140,7 @@ def test_every_variable_is_read():
 
 
 def test_an_empty_variable_is_unset():
-    """As deployments write what they don't want to set."""
+    """Deployments leave a value empty where they don't want to set it."""
     names = [UNPREFIXED.get(field, PREFIX + field.upper()) for field in Settings.model_fields]
 
     assert read_settings({}) == read_settings(dict.fromkeys(names, ""))
@@ -129,7 +148,71 @@ def test_an_empty_variable_is_unset():
 
 def test_other_variables_are_nobodys_business():
     """The environment holds much that is not ours."""
-    assert read_settings({}) == read_settings({"PATH": "/bin", "JOB_SIZE": "x", "CREDIT_REFRESH_COLOUR": "red"})
+    assert read_settings({}) == read_settings({"PATH": "/bin", "JOB_SIZE": "x", "CREDIT_REFRESH": "red"})
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("COLOUR", "there is no such setting; remove it"),
+        ("TIMEZON", "there is no such setting; did you mean CREDIT_REFRESH_TIMEZONE?"),
+        ("EMULATOR_HOST", "there is no such setting; FIRESTORE_EMULATOR_HOST is the name"),
+        ("AUTH_EMULATOR_HOST", "there is no such setting; FIREBASE_AUTH_EMULATOR_HOST is the name"),
+        ("PROJECT", "there is no such setting; GOOGLE_CLOUD_PROJECT is the name"),
+        ("job_size", "there is no such setting; did you mean CREDIT_REFRESH_JOB_SIZE?"),
+        ("", "there is no such setting; remove it"),
+    ],
+)
+def test_a_setting_there_is_not_stops_the_start(name, message):
+    """With our prefix: it would do nothing, and nobody would notice."""
+    problems = problems_of({name: "x", "SLOT_SECONDS": "0"})
+
+    assert problems[0] == f"{PREFIX}{name}: {message}"
+    assert len(problems) == 2
+    assert problems_of({name: "x"}) == problems[:1]
+    assert read_settings({PREFIX + name: ""}) == read_settings({})
+
+
+@pytest.mark.parametrize(
+    "line", ["CREDIT_REFRESH_USERS_COLLECTION=users,database=evil", "CREDIT_REFRESH_EMULATOR_HOST=127.0.0.1:1"]
+)
+def test_a_deployment_checks_them_too(tmp_path, line):
+    """Before anything is changed."""
+    path = tmp_path / "settings.env"
+    path.write_text(f"{line}\n", encoding="utf-8")
+
+    with pytest.raises(ConfigurationError, match=line.partition("=")[0]):
+        read_environment(path, "acme-prod")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "users,database=evil",
+        "users=x",
+        "users/{userId}/credits",
+        "use*rs",
+        "users\n",
+        " users",
+        "users ",
+        "--users",
+        "users;reboot",
+        "$(reboot)",
+        "`users`",
+        "tenants/acme,x/users",
+    ],
+)
+def test_the_name_of_a_collection_is_a_name_and_no_more(name):
+    """It becomes a part of commands and of a trigger's pattern."""
+    (problem,) = problems_of({"USERS_COLLECTION": name})
+
+    assert "is not the path of a collection" in problem
+
+
+@pytest.mark.parametrize("name", ["users", "Users", "user_profiles", "app-users", "App Users", "kunden_ü", "u.v2"])
+def test_what_apps_call_their_users_is_accepted(name):
+    """Letters of any language, digits, blanks inside."""
+    assert read_settings({"CREDIT_REFRESH_USERS_COLLECTION": name}).users_collection == name
 
 
 @pytest.mark.parametrize(
@@ -157,6 +240,9 @@ def test_other_variables_are_nobodys_business():
         *[("BALANCE_FIELD", value) for value in (".", "a.", ".a", "a..b", "__credits__", "a.__b__")],
         ("PLAN_FIELD", "a..b"),
         ("STAMP_FIELD", "__name__"),
+        ("CREATED_AT_FIELD", "a."),
+        ("PURCHASED_FIELD", "a..b"),
+        *[("SIGN_UP", value) for value in ("STAMP", "none", "true")],
         *[("COLLECTION_PREFIX", value) for value in ("a/b", "_a", "9a", "a b", "ä", "a" * 65, "__a__", "a\n")],
         *[("AUTH", value) for value in ("ON", "no", "false", "0")],
         *[("FIREBASE_API_KEY", value) for value in ("a b", "AIza'", "ä", "a" * 201, "a\n")],
@@ -167,7 +253,7 @@ def test_other_variables_are_nobodys_business():
     ],
 )
 def test_a_bad_value_is_named(name, value):
-    """With the variable and what is in it, and what is wrong with that."""
+    """The message has the variable, its value, and what is wrong with it."""
     (problem,) = problems_of({name: value})
 
     assert problem.startswith(f"{PREFIX}{name}={value!r}: ")
@@ -233,10 +319,24 @@ def test_a_bad_value_is_named(name, value):
                 ("creditRefresh", {"PLAN_FIELD": "creditRefresh.plan"}),
             )
         ],
+        *[
+            (
+                {name: value},
+                f"CREDIT_REFRESH_{name}={value!r}: it must be apart from CREDIT_REFRESH_{other}",
+            )
+            for name, value, other in (
+                ("PURCHASED_FIELD", "credits", "BALANCE_FIELD=credits"),
+                ("PURCHASED_FIELD", "credits.bought", "BALANCE_FIELD=credits"),
+                ("PURCHASED_FIELD", "plan", "PLAN_FIELD=plan"),
+                ("PURCHASED_FIELD", "creditRefresh.bought", "STAMP_FIELD=creditRefresh"),
+                ("PURCHASED_FIELD", "createdAt", "CREATED_AT_FIELD=createdAt"),
+                ("CREATED_AT_FIELD", "creditRefresh.created", "STAMP_FIELD=creditRefresh"),
+            )
+        ],
     ],
 )
 def test_the_message_says_what_is_wrong(values, problem):
-    """Also where two values don't fit together."""
+    """This includes values that don't fit together."""
     assert (problem,) == problems_of(values)
 
 
@@ -249,6 +349,8 @@ def test_the_message_says_what_is_wrong(values, problem):
         {"WINDOW_SECONDS": "86400", "SLOT_SECONDS": "86400"},
         {"STAMP_FIELD": "wallet.stamp", "BALANCE_FIELD": "wallet.credits", "PLAN_FIELD": "wallet.plan"},
         {"STAMP_FIELD": "creditsRefresh"},
+        {"PURCHASED_FIELD": "wallet.bought", "BALANCE_FIELD": "wallet.credits"},
+        {"PURCHASED_FIELD": "creditsBought", "CREATED_AT_FIELD": "meta.created at"},
         {"BALANCE_FIELD": "credits left.über"},
         {"DATABASE": "(default)"},
         {"TIMEZONE": "America/Argentina/Buenos_Aires"},
@@ -257,12 +359,12 @@ def test_the_message_says_what_is_wrong(values, problem):
     ],
 )
 def test_what_is_unusual_is_accepted(values):
-    """At the edges of what is allowed."""
+    """Values at the edges of each range are accepted."""
     assert isinstance(read_settings(prefixed(values)), Settings)
 
 
 def test_every_problem_is_named_at_once():
-    """Those of single values and those between them, in the order of the table."""
+    """Problems of single values and of values that don't fit together come in the order of the table."""
     problems = problems_of(
         {
             "TIMEZONE": "Mars/Olympus",
@@ -288,7 +390,7 @@ def test_every_problem_is_named_at_once():
 
 
 def test_a_slot_wider_than_the_window_is_one_slot():
-    """A narrow window needs no narrow slot beside it: everybody's slot begins with the day."""
+    """With a slot wider than the window, every user's slot is the beginning of the day."""
     schedule = read_settings({"CREDIT_REFRESH_WINDOW_SECONDS": "60"}).schedule
     day = date(2026, 11, 22)
 
@@ -299,7 +401,7 @@ texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 
 
 def test_the_plans_file_is_looked_at_whatever_else_is_wrong(tmp_path):
-    """Its problems are named with those of the environment."""
+    """Problems of the plans file are named together with those of the environment."""
     path = tmp_path / "plans.toml"
     path.write_text('default_plan = "gold"')
 
@@ -311,7 +413,7 @@ def test_the_plans_file_is_looked_at_whatever_else_is_wrong(tmp_path):
 
 @given(st.dictionaries(st.sampled_from([*Settings.model_fields]), texts))
 def test_any_environment_is_settings_or_problems_that_name_their_variable(drawn):
-    """Whatever is in the environment, there is no traceback."""
+    """No environment causes any other exception."""
     names = {UNPREFIXED.get(field, PREFIX + field.upper()): value for field, value in drawn.items()}
     try:
         read_settings(names)
@@ -321,13 +423,13 @@ def test_any_environment_is_settings_or_problems_that_name_their_variable(drawn)
 
 
 def test_settings_do_not_change():
-    """They are made once and shared by threads."""
+    """They are made once and shared by threads, so they are immutable."""
     with pytest.raises(ValidationError, match="frozen"):
         read_settings({}).job_size = 5
 
 
 def test_the_schedule_is_made_of_zone_window_and_slot():
-    """As the environment says."""
+    """The schedule has the values from the environment."""
     values = {"TIMEZONE": "Asia/Kathmandu", "WINDOW_SECONDS": "3600", "SLOT_SECONDS": "60"}
 
     assert Schedule(ZoneInfo("Asia/Kathmandu"), 3600, 60) == read_settings(prefixed(values)).schedule
@@ -343,7 +445,7 @@ def test_the_schedule_is_made_of_zone_window_and_slot():
     ],
 )
 def test_the_emulator_needs_no_project(environ, project_id):
-    """Elsewhere it is the one that is set, or that of the credentials."""
+    """On the emulator there is a default project. Elsewhere it is the one that is set, or the credentials'."""
     assert project_id == read_settings(environ).project_id
 
 
@@ -358,12 +460,12 @@ def test_the_emulator_needs_no_project(environ, project_id):
     ],
 )
 def test_the_monitor_is_open_on_the_emulator_alone(environ, auth_on):
-    """Unless it is told otherwise."""
+    """`AUTH` says otherwise where it is set."""
     assert auth_on == read_settings(environ).auth_on
 
 
 def test_the_plans_are_read_from_the_file_that_is_set(tmp_path):
-    """The message names the file by its name."""
+    """Problems name the file."""
     path = tmp_path / "team.toml"
     path.write_text('default_plan = "x"\n[plans.x]\nallowance = 1\nperiod = "day"\npolicy = "reset"', encoding="utf-8")
 
@@ -378,7 +480,7 @@ def test_the_plans_are_read_from_the_file_that_is_set(tmp_path):
     ("content", "reason"), [(None, "FileNotFoundError"), (b"\xff\xfe", "UnicodeDecodeError")], ids=["missing", "binary"]
 )
 def test_a_plans_file_that_cannot_be_read_is_named(tmp_path, content, reason):
-    """With the variable that points to it."""
+    """The message names the variable that points to it."""
     path = tmp_path / "team.toml"
     if content is not None:
         path.write_bytes(content)
@@ -390,6 +492,14 @@ def test_a_plans_file_that_cannot_be_read_is_named(tmp_path, content, reason):
 
 
 def test_a_directory_is_no_plans_file(tmp_path):
-    """Named the same way."""
+    """A directory is named in the same way."""
     with pytest.raises(ConfigurationError, match="can't be read: IsADirectoryError"):
         read_plans(Settings(plans_file=tmp_path))
+
+
+def test_a_plans_file_may_begin_with_a_byte_order_mark(tmp_path):
+    """Some editors write one, and show nothing of it."""
+    path = tmp_path / "plans.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + (BUNDLE / "plans.toml").read_bytes())
+
+    assert read_plans(Settings(plans_file=path)) == read_plans(Settings())

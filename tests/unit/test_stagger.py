@@ -1,4 +1,4 @@
-"""The stagger: the same moment of the day for a user always, an even spread for all."""
+"""The stagger: each user always has the same moment of the day, and users are spread evenly."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.core.stagger import offset_seconds, slot_seconds
 
 DAY = 86_400
 USERS = [f"user-{number}" for number in range(200_000)]
-NORMAL_QUANTILE = 3.0902  # of 0.999
+NORMAL_QUANTILE = 3.0902  # the quantile of 0.999
 
 windows = st.integers(1, DAY)
 
@@ -24,7 +24,7 @@ def chi_square(counts: Counter[int], cells: int) -> float:
 
 
 def critical(cells: int) -> float:
-    """What chi-square stays under in 999 of 1,000 even spreads; Wilson and Hilferty's approximation."""
+    """The value that chi-square exceeds in 1 of 1,000 even spreads (Wilson and Hilferty's approximation)."""
     freedom = cells - 1
     spread = 2 / (9 * freedom)
     return freedom * (1 - spread + NORMAL_QUANTILE * sqrt(spread)) ** 3
@@ -43,20 +43,20 @@ def critical(cells: int) -> float:
     ],
 )
 def test_a_users_offset_never_changes(user_id, window_seconds, offset, slot):
-    """These are the values of the first release: a change would refresh everybody at another time."""
+    """These values are from the first release. Other values would refresh everybody at another time."""
     assert offset == offset_seconds(user_id, window_seconds)
     assert slot == slot_seconds(user_id, window_seconds, min(300, window_seconds))
 
 
 @given(st.text(), windows)
 def test_an_offset_lies_in_the_window(user_id, window_seconds):
-    """0 <= offset < window, for any id."""
+    """For any id, 0 <= offset < window."""
     assert 0 <= offset_seconds(user_id, window_seconds) < window_seconds
 
 
 @given(st.text(), windows, st.data())
 def test_a_slot_is_the_offset_rounded_down(user_id, window_seconds, data):
-    """The slot is a whole number of slot widths, and the offset is in it."""
+    """A slot begins at a whole number of slot widths and contains the offset."""
     width_seconds = data.draw(st.integers(1, window_seconds))
 
     slot = slot_seconds(user_id, window_seconds, width_seconds)
@@ -67,7 +67,7 @@ def test_a_slot_is_the_offset_rounded_down(user_id, window_seconds, data):
 
 @pytest.mark.parametrize(("cells", "seconds"), [(1440, 60), (24, 3600), (288, 300)], ids=["minutes", "hours", "slots"])
 def test_users_are_spread_evenly_over_the_day(cells, seconds):
-    """Over every minute, hour and slot of the day, as evenly as dice."""
+    """Minutes, hours and slots of the day have as many users as chance would give them."""
     counts = Counter(offset_seconds(user_id, DAY) // seconds for user_id in USERS)
 
     assert chi_square(counts, cells) < critical(cells)
@@ -75,21 +75,21 @@ def test_users_are_spread_evenly_over_the_day(cells, seconds):
 
 
 def test_users_are_spread_evenly_within_the_minute_too():
-    """Hour, minute and second don't hang together: every second of an hour is reached alike."""
+    """Minute and second are independent of the hour: each second of an hour gets as many users."""
     counts = Counter(offset_seconds(user_id, DAY) % 3600 for user_id in USERS)
 
     assert chi_square(counts, 3600) < critical(3600)
 
 
 def test_users_are_spread_evenly_over_a_short_window():
-    """A window of a hundred minutes is filled as evenly."""
+    """A window of a hundred minutes is filled evenly too."""
     counts = Counter(offset_seconds(user_id, 6000) // 60 for user_id in USERS)
 
     assert chi_square(counts, 100) < critical(100)
 
 
 def test_the_test_of_evenness_tells_uneven():
-    """An hour of h mod 24 with a minute of h mod 60 reaches 120 minutes of 1,440, and fails."""
+    """A bad stagger fails: hour h mod 24 with minute h mod 60 reaches only 120 of 1,440 minutes."""
     counts: Counter[int] = Counter()
     for user_id in USERS:
         hashed = offset_seconds(user_id, 2**64)

@@ -1,4 +1,4 @@
-"""Statistics: sums of what a builder and a roll-up say."""
+"""Statistics: sums over a run and its roll-up."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from shared.core.figures import Rollup
 from shared.core.runs import Billed, Run, Scan, ScanCounts
 from shared.core.service_level import DayServed, Served
-from shared.core.statistics import (
+from shared.monitor.statistics import (
     Users,
     billed_of,
     dollars,
@@ -43,7 +43,7 @@ ROLLUP = Rollup(
 
 
 def test_users_by_how_they_stand():
-    """Those the builder found failing have failed; those queued and not settled are pending."""
+    """Users that the builder found to fail count as failed. Users queued and not settled are pending."""
     users = users_of(RUN, ROLLUP)
 
     assert users == Users(refreshed=70, skipped=5, failed=3, pending=24)
@@ -51,13 +51,13 @@ def test_users_by_how_they_stand():
 
 
 def test_without_a_run_there_is_nobody():
-    """And no rate of success."""
+    """There is no success rate either."""
     assert users_of(None, Rollup()) == Users(0, 0, 0, 0)
     assert users_of(None, Rollup()).success_rate is None
 
 
 def test_users_are_never_fewer_than_none():
-    """Jobs put into the queue by hand were planned by nobody."""
+    """A job that somebody put into the queue by hand must not make the pending users negative."""
     assert users_of(None, ROLLUP).pending == 0
 
 
@@ -66,14 +66,14 @@ def test_users_are_never_fewer_than_none():
     [(5, RUN, 5), (999, RUN, 999), (1000, None, 1000), (1000, RUN, 1000), (1000, "large", 4989)],
 )
 def test_more_jobs_than_are_counted_are_reckoned(counted, run, expected):
-    """From those created, by builder and as retries, less those that went on."""
+    """Pending jobs are those created, retry jobs included, less those that were begun."""
     large = replace(RUN, counts=replace(RUN.counts, jobs_created=4998))
 
     assert pending_jobs(counted, 1000, large if run == "large" else run, ROLLUP, 3) == expected
 
 
 def test_the_hours_of_a_day_and_those_after():
-    """As many rows as the day has hours, and more where work was done later."""
+    """There is a row for each hour of the day, and more rows where work was done later."""
     hours = hours_of(RUN, ROLLUP, MIDNIGHT, MIDNIGHT + DAY)
 
     assert [hour.number for hour in hours] == list(range(27))
@@ -83,17 +83,17 @@ def test_the_hours_of_a_day_and_those_after():
 
 @pytest.mark.parametrize("length", [23, 24, 25])
 def test_a_day_has_as_many_hours_as_it_has(length):
-    """Clocks are set forward and back."""
+    """A day has 23 or 25 hours when clocks change."""
     assert len(hours_of(None, Rollup(), MIDNIGHT, MIDNIGHT + timedelta(hours=length))) == length
 
 
 def test_errors_by_code_are_the_builder_s_and_the_worker_s():
-    """Most frequent first, none that was taken back."""
+    """The most frequent code comes first. Codes that a requeue subtracted to zero are left out."""
     assert list(errors_by_code(RUN, ROLLUP).items()) == [("bad_balance", 5), ("write_rejected", 1)]
 
 
 def test_the_last_days_are_served_as_their_sum():
-    """The run's own day and the 29 before."""
+    """The sum covers the run's day and the 29 days before."""
     history = [DayServed(date(2026, 10, 1) + n * DAY, Served(10, 1)) for n in range(40)]
 
     assert served_lately(replace(RUN, history=history), ROLLUP) == Served(70 + 290, 1 + 29)
@@ -101,6 +101,6 @@ def test_the_last_days_are_served_as_their_sum():
 
 
 def test_the_bill():
-    """Builder and workers together, at dollars per 100,000."""
+    """The bill has builders and workers, at prices per 100,000 operations."""
     assert billed_of(RUN, ROLLUP) == Billed(150, 102)
     assert dollars(Billed(100_000, 200_000), 0.03, 0.09) == pytest.approx(0.21)

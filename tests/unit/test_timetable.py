@@ -1,4 +1,4 @@
-"""The schedule table: its rows, their next runs, and what is refused."""
+"""The schedule table: its rows, their next runs, and which tables are refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import main
 from shared.core.errors import ConfigurationError
 from shared.edge.bodies import QueueBody, WorkerBody
-from shared.timetable import ScheduledJob, read_timetable
+from shared.monitor.timetable import ScheduledJob, read_timetable
 
 NOW = datetime(2026, 11, 22, 10, 2, 30, tzinfo=UTC)
 ROW = """
@@ -26,8 +26,11 @@ def job(cron: str, **fields) -> ScheduledJob:
 
 
 def test_our_own_table_calls_builder_and_worker_with_bodies_they_accept():
-    """What is deployed is read by the same code, and each body is one its function takes."""
-    kinds = {"credit_refresh_queue": QueueBody, "credit_refresh_worker": WorkerBody}
+    """The deployment reads the same table. Each body is valid for its function."""
+    kinds: dict[str, type[QueueBody | WorkerBody]] = {
+        "credit_refresh_queue": QueueBody,
+        "credit_refresh_worker": WorkerBody,
+    }
     table = read_timetable()
 
     assert {row.function for row in table} == set(kinds)
@@ -48,17 +51,17 @@ def test_our_own_table_calls_builder_and_worker_with_bodies_they_accept():
     ],
 )
 def test_the_next_run_is_the_first_after_now_in_the_row_s_zone(cron, zone, expected):
-    """Local midnight is another instant in every zone, and a quarter of an hour may be off."""
+    """Local midnight is another instant in each zone, in some zones off by a quarter of an hour."""
     assert job(cron).next_run(NOW, zone) == expected
 
 
 def test_a_moment_at_which_it_is_due_is_not_its_own_next_run():
-    """The next one is strictly later."""
+    """The next run is strictly later."""
     assert job("*/5 * * * *").next_run(datetime(2026, 11, 22, 10, 5, tzinfo=UTC), "UTC").minute == 10
 
 
 def test_a_row_s_own_zone_comes_first():
-    """The setting is for rows that name none."""
+    """The setting applies to rows without a zone."""
     assert job("0 0 * * *", time_zone="Asia/Tokyo").next_run(NOW, "UTC").hour == 15
 
 
@@ -66,7 +69,7 @@ def test_a_row_s_own_zone_comes_first():
     ("cron", "seconds"), [("*/5 * * * *", 300), ("0 * * * *", 3600), ("0 0 * * *", 86_400), ("0,5 * * * *", 3300)]
 )
 def test_the_interval_is_the_longest_gap(cron, seconds):
-    """What a heartbeat is measured by."""
+    """A heartbeat is late only after the longest gap."""
     assert job(cron).interval(NOW, "UTC") == timedelta(seconds=seconds)
 
 
@@ -89,7 +92,7 @@ def test_the_interval_is_the_longest_gap(cron, seconds):
     ],
 )
 def test_a_bad_table_is_refused_by_name(tmp_path, table, told):
-    """With the file, the row and what is wrong."""
+    """The message has the file, the row and what is wrong."""
     path = tmp_path / "schedule.toml"
     path.write_text(table)
 
@@ -100,6 +103,6 @@ def test_a_bad_table_is_refused_by_name(tmp_path, table, told):
 
 
 def test_a_table_that_is_not_there_is_told(tmp_path):
-    """By name and reason."""
+    """The message has its name and the reason."""
     with pytest.raises(ConfigurationError, match=r"absent\.toml can't be read: FileNotFoundError"):
         read_timetable(tmp_path / "absent.toml")

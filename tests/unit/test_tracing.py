@@ -1,4 +1,4 @@
-"""Trace fields of a log line, and what is imported where tracing is not configured."""
+"""Trace ids on log lines; nothing of OpenTelemetry is imported where tracing is not configured."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def fields(trace: str, *, sampled: bool, span: str | None = None) -> dict:
     ],
 )
 def test_a_log_line_carries_the_ids_of_its_request(headers, expected):
-    """Both ways in which the platform writes them; nonsense is no id."""
+    """Both headers of the platform are read. A malformed one is ignored."""
     found = trace_fields(Headers(headers), "p")
 
     if expected is None:
@@ -49,7 +49,7 @@ def test_a_log_line_carries_the_ids_of_its_request(headers, expected):
 
 
 def test_the_w3c_header_comes_first():
-    """Where a request carries both."""
+    """It wins where a request carries both headers."""
     found = trace_fields(
         Headers({"traceparent": f"00-{TRACE}-b7ad6b7169203331-01", "X-Cloud-Trace-Context": f"{'1' * 32}/1;o=0"}), "p"
     )
@@ -58,12 +58,12 @@ def test_the_w3c_header_comes_first():
 
 
 def test_without_a_project_there_is_no_trace_to_name():
-    """Its name begins with the project's."""
+    """A trace's name begins with the project, so without a project there is none."""
     assert trace_fields(Headers({"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}), None) == {}
 
 
 def test_nothing_of_opentelemetry_s_sdk_is_imported_unless_it_is_configured():
-    """A cold start pays for what is used; google-cloud-firestore itself imports the API."""
+    """A cold start pays only for what is used. The API package is imported by google-cloud-firestore itself."""
     code = (
         "import sys, main, functions_framework\n"
         "client = functions_framework.create_app('credit_refresh_worker', 'main.py').test_client()\n"

@@ -1,4 +1,4 @@
-"""Values: Python to Firestore and back, unchanged."""
+"""Values: from Python to Firestore and back without change."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from shared.store.values import (
     put_time,
 )
 
-# All that a Firestore timestamp may be.
+# The range of a Firestore timestamp.
 times = st.datetimes(timezones=st.just(UTC))
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 values = st.recursive(
@@ -45,14 +45,14 @@ values = st.recursive(
 
 
 def there_and_back(python: object) -> object:
-    """Through the bytes that go over the wire."""
+    """The value after encoding to bytes and decoding again."""
     message = ValuePb()
     put(message, python)
     return get(ValuePb.FromString(message.SerializeToString()))
 
 
 def types_in(python: object) -> object:
-    """The shape of a value: its types, all the way down."""
+    """The types of a value and of everything inside it."""
     if isinstance(python, dict):
         return {name: types_in(item) for name, item in python.items()}
     return [types_in(item) for item in python] if isinstance(python, list) else type(python)
@@ -60,7 +60,7 @@ def types_in(python: object) -> object:
 
 @given(values)
 def test_a_value_comes_back_as_it_was(python):
-    """Value and type: 5 is not 5.0, True is not 1, and a text is not its bytes."""
+    """Value and type are kept: 5 is not 5.0, True is not 1, and a text is not its bytes."""
     back = there_and_back(python)
 
     assert python == back
@@ -91,7 +91,7 @@ def test_a_value_comes_back_as_it_was(python):
     ],
 )
 def test_a_value_has_its_kind(python, kind):
-    """Also where it is empty: nothing is left unset."""
+    """An empty value has its kind too, so nothing is left unset."""
     message = ValuePb()
     put(message, python)
 
@@ -100,20 +100,20 @@ def test_a_value_has_its_kind(python, kind):
 
 @pytest.mark.parametrize("python", [{1}, date(2026, 11, 22), Decimal(5), object(), 5j])
 def test_what_firestore_has_no_value_for_is_refused(python):
-    """By its type."""
+    """The error names the type."""
     with pytest.raises(TypeError, match=rf"^{type(python).__name__} has no Firestore value$"):
         put(ValuePb(), python)
 
 
 @pytest.mark.parametrize("python", [2**63, -(2**63) - 1])
 def test_a_number_outside_64_bits_is_refused(python):
-    """It is not cut."""
+    """It is refused, not truncated."""
     with pytest.raises(ValueError, match="out of range"):
         put(ValuePb(), python)
 
 
 def test_not_a_number_comes_back():
-    """Firestore holds it, and the check of a balance has to see it."""
+    """Firestore can hold NaN, and the check of a balance must see it."""
     back = there_and_back(math.nan)
 
     assert isinstance(back, float)
@@ -121,7 +121,7 @@ def test_not_a_number_comes_back():
 
 
 def test_a_reference_is_its_path():
-    """As text; points stay what they are."""
+    """A reference comes back as text; a geo point stays as it is."""
     message = ValuePb()
     message.reference_value = "projects/p/databases/(default)/documents/users/ann"
     point = ValuePb()
@@ -132,13 +132,13 @@ def test_a_reference_is_its_path():
 
 
 def test_a_value_that_was_never_set_is_none():
-    """As a newer server may send what we don't know."""
+    """A newer server may send a kind that we don't know."""
     assert get(ValuePb()) is None
 
 
 @given(st.dictionaries(texts, values, max_size=5))
 def test_a_document_comes_back_as_it_was(fields):
-    """A whole map of fields, as documents and writes hold them."""
+    """All fields of a document come back unchanged."""
     document, write = DocumentPb(), WritePb()
     put_fields(document.fields, fields)
     put_fields(write.update.fields, fields)
@@ -148,7 +148,7 @@ def test_a_document_comes_back_as_it_was(fields):
 
 @given(times)
 def test_a_time_comes_back_to_the_microsecond(instant):
-    """From the year 1 to 9999, before and after 1970."""
+    """This holds from the year 1 to 9999, before and after 1970."""
     message = ValuePb().timestamp_value
     put_time(message, instant)
 
@@ -157,7 +157,7 @@ def test_a_time_comes_back_to_the_microsecond(instant):
 
 
 def test_a_time_is_an_instant():
-    """Whatever zone it is told in, it comes back in UTC; without one it is refused."""
+    """A time of any zone comes back in UTC. A time without a zone is refused."""
     message = ValuePb().timestamp_value
     put_time(message, datetime(2026, 11, 22, 1, tzinfo=timezone(timedelta(hours=2))))
 
@@ -168,7 +168,7 @@ def test_a_time_is_an_instant():
 
 
 def test_a_time_is_cut_to_the_microsecond():
-    """Python knows no nanoseconds; the earlier microsecond is meant, also before 1970."""
+    """Python has no nanoseconds, so a time is rounded down to the microsecond, also before 1970."""
     message = ValuePb().timestamp_value
     message.seconds, message.nanos = -1, 999_999_999
 
@@ -177,7 +177,7 @@ def test_a_time_is_cut_to_the_microsecond():
 
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_an_update_time_comes_back_to_the_nanosecond(instant_ns):
-    """A precondition has to be exact."""
+    """A precondition needs the exact update time."""
     message = ValuePb().timestamp_value
     put_nanoseconds(message, instant_ns)
 
@@ -201,11 +201,11 @@ def test_an_update_time_comes_back_to_the_nanosecond(instant_ns):
     ],
 )
 def test_a_field_path_is_quoted_where_it_must_be(names, path):
-    """A plan may have any name."""
+    """A plan's name may hold any character, so it may need quotes."""
     assert path == field_path(names)
 
 
 @given(st.lists(texts.filter(lambda name: name and "\n" not in name), min_size=1, max_size=4))
 def test_a_field_path_is_the_client_librarys(names):
-    """Google's own client writes it the same way; only of line breaks it gets the quoting wrong."""
+    """Google's own client gives the same path, except with line breaks, which it quotes wrongly."""
     assert FieldPath(*names).to_api_repr() == field_path(names)

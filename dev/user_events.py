@@ -1,0 +1,208 @@
+"""A stand-in for Eventarc: it delivers new user documents to `credit_refresh_user_created`, and changes if asked to.
+
+It listens to the users' collection on the emulator. Documents that are there when it starts are no news.
+"""
+
+from __future__ import annotations
+
+import http.client
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+import grpc
+from google.cloud.firestore_v1.types import firestore
+from google.events.cloud.firestore import DocumentEventData
+
+from dev.clock import Clock
+from dev.cloud_scheduler import DEADLINE_SECONDS, path_of
+from shared.settings import Settings
+
+ENTRY_POINT = "credit_refresh_user_created"
+EVENT_TYPE = "google.cloud.firestore.document.v1."
+RESOURCE = "google-cloud-resource-prefix"  # the header that names the database
+LISTEN = "/google.firestore.v1.Firestore/Listen"
+TARGET = 1
+START_SECONDS_MAX = 60  # until all documents that are there have been seen
+RECONNECT_SECONDS = 1
+DELIVERIES_AT_ONCE_MAX = 4
+DELIVERIES_MAX = 5  # of one event; Eventarc goes on for a day
+UNQUOTED = "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~"  # in a CloudEvent's headers
+MESSAGE_BYTES_MAX = [("grpc.max_receive_message_length", -1)]
+
+ListenRequest, ListenResponse = firestore.ListenRequest.pb(), firestore.ListenResponse.pb()
+CURRENT = firestore.TargetChange.TargetChangeType.CURRENT.value
+Deliver = Callable[[Any, Any], None]
+
+
+@contextmanager
+def delivering_events(settings: Settings, port: int, clock: Clock, *, changes: bool) -> Iterator[None]:
+    """Deliver events to the function on that port, until the end of the block. `changes`: of every write."""
+    ended = threading.Event()
+    with ThreadPoolExecutor(DELIVERIES_AT_ONCE_MAX) as threads:
+        sender = EventSender(port, settings, clock, "written" if changes else "created", ended)
+        watch = UserWatch(lambda new, old: _submit(threads, sender.send, new, old), changes=changes)
+        listener = Listener(settings, watch, ended)
+        listener.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            listener.stop()
+            threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _submit(threads: ThreadPoolExecutor, send: Deliver, new: Any, old: Any) -> None:
+    threads.submit(send, new, old)
+
+
+class UserWatch:
+    """Which documents are known, so that a new one can be told from a changed one."""
+
+    def __init__(self, deliver: Deliver, *, changes: bool) -> None:
+        self._deliver = deliver
+        self._changes = changes
+        self._known: dict[str, Any] = {}
+        self.is_current = threading.Event()
+
+    def take(self, response: Any) -> None:
+        """One message of the stream."""
+        kind = response.WhichOneof("response_type")
+        if kind == "document_change":
+            self._see(response.document_change.document)
+        elif kind in ("document_delete", "document_remove"):
+            self._known.pop(getattr(response, kind).document, None)
+        elif kind == "target_change" and response.target_change.target_change_type == CURRENT:
+            self.is_current.set()
+
+    def _see(self, document: Any) -> None:
+        known = self._known.get(document.name)
+        kept = type(document)()
+        kept.CopyFrom(document)
+        if not self._changes:
+            kept.ClearField("fields")
+        self._known[document.name] = kept
+        if not self.is_current.is_set() or (known and known.update_time == document.update_time):
+            return
+        is_new = known is None or known.create_time != document.create_time
+        if is_new or self._changes:
+            self._deliver(document, None if is_new else known)
+
+
+class Listener:
+    """The stream of changes to the users' collection; opened again when it breaks."""
+
+    def __init__(self, settings: Settings, watch: UserWatch, ended: threading.Event) -> None:
+        self._settings = settings
+        self._watch = watch
+        self._ended = ended
+        self._channel = grpc.insecure_channel(str(settings.emulator_host), options=MESSAGE_BYTES_MAX)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        """Return once all documents that are there have been seen. Raises RuntimeError if that takes too long."""
+        self._thread.start()
+        if not self._watch.is_current.wait(START_SECONDS_MAX):
+            raise RuntimeError(f"the emulator did not list its users within {START_SECONDS_MAX} s")
+
+    def stop(self) -> None:
+        self._channel.close()
+        self._thread.join(RECONNECT_SECONDS + 1)
+
+    def _run(self) -> None:
+        """Documents that were made while the stream was down are met as new when it is back."""
+        while not self._ended.is_set():
+            try:
+                for response in self._listen():
+                    self._watch.take(response)
+            except (grpc.RpcError, ValueError):  # ValueError: the channel was closed
+                self._ended.wait(RECONNECT_SECONDS)
+
+    def _listen(self) -> Any:
+        call = self._channel.stream_stream(
+            LISTEN,
+            request_serializer=ListenRequest.SerializeToString,
+            response_deserializer=ListenResponse.FromString,
+        )
+        database = _database(self._settings)
+        return call(self._requests(), metadata=[("authorization", "Bearer owner"), (RESOURCE, database)])
+
+    def _requests(self) -> Iterator[Any]:
+        """One request; the stream stays open for as long as this generator does."""
+        parent, _, collection = f"/{self._settings.users_collection}".rpartition("/")
+        request = ListenRequest(database=_database(self._settings))
+        request.add_target.target_id = TARGET
+        request.add_target.query.parent = f"{_database(self._settings)}/documents{parent}"
+        request.add_target.query.structured_query.from_.add().collection_id = collection
+        yield request
+        self._ended.wait()
+
+
+def _database(settings: Settings) -> str:
+    return f"projects/{settings.project_id}/databases/{settings.database}"
+
+
+@dataclass(frozen=True, slots=True)
+class EventSender:
+    """Delivers CloudEvents in binary mode, as Eventarc does; again if the function failed."""
+
+    port: int
+    settings: Settings
+    clock: Clock
+    kind: str
+    ended: threading.Event
+
+    def send(self, new: Any, old: Any) -> None:
+        """Tell of a document as it is, and as it was."""
+        headers, data = self._headers(new.name), event_data(new, old)
+        for attempt in range(DELIVERIES_MAX):
+            status = self._post(data, headers)
+            if 200 <= status < 300 or self.ended.wait(2**attempt):
+                return
+        print(f"{ENTRY_POINT} answered {status or 'nothing'} to {headers['ce-document']}", file=sys.stderr)
+
+    def _headers(self, name: str) -> dict[str, str]:
+        path = name.partition("/documents/")[2]
+        as_of = {"ce-asof": self.clock.now().isoformat()} if self.clock.ahead else {}
+        return {
+            **as_of,
+            "Content-Type": "application/protobuf",
+            "ce-specversion": "1.0",
+            "ce-id": uuid.uuid4().hex,
+            "ce-source": f"//firestore.googleapis.com/{_database(self.settings)}",
+            "ce-type": EVENT_TYPE + self.kind,
+            "ce-time": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+            "ce-subject": quote(f"documents/{path}", safe=UNQUOTED),
+            "ce-document": quote(path, safe=UNQUOTED),
+        }
+
+    def _post(self, data: bytes, headers: Mapping[str, str]) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE_SECONDS)
+        try:
+            connection.request("POST", path_of(ENTRY_POINT), data, headers)
+            return connection.getresponse().status
+        except (OSError, http.client.HTTPException):
+            return 0
+        finally:
+            connection.close()
+
+
+def event_data(new: Any, old: Any) -> bytes:
+    """The payload: the document as it is; of a change also as it was, and the names of the fields that differ."""
+    event = DocumentEventData.pb()()
+    event.value.MergeFromString(new.SerializeToString())
+    if old is not None:
+        event.old_value.MergeFromString(old.SerializeToString())
+        event.update_mask.field_paths.extend(sorted({name for name, _ in _values(new) ^ _values(old)}))
+    return bytes(event.SerializeToString())
+
+
+def _values(document: Any) -> set[tuple[str, bytes]]:
+    return {(name, value.SerializeToString(deterministic=True)) for name, value in document.fields.items()}

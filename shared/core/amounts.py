@@ -1,0 +1,76 @@
+"""What one grant makes of a balance: one pure function, by policy.
+
+Words: the *allowance* is what a period gives. *Bought credits* (p) are what is left of the credits that the app sold:
+the plan's credits are spent first, so p is the smaller of what was bought and the balance. The *difference* (d) is what
+a better plan adds in a period in which another plan has granted already.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from shared.core.errors import UserError, UserErrorCode
+from shared.core.plans import INT64_MAX, INT64_MIN, Balance, Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What one user gets in one period."""
+
+    policy: Policy
+    allowance: int  # the user's own one, where there is an override
+    cap: int | None = None  # of `accumulate`: the highest balance a grant makes, beside bought credits
+    carry: int = 0  # of `reset`: so much of what is left is kept, beside bought credits
+    difference: int | None = None  # None: the whole allowance is due
+
+
+def bought_left(purchased: Balance | None, balance: Balance) -> Balance:
+    """What is left of bought credits (p). None counts as 0."""
+    return max(0, min(purchased or 0, balance))
+
+
+def balance_after(balance: Balance, bought: Balance, terms: Terms) -> Balance:
+    """The balance after one grant. `bought` is p. Raises UserError `out_of_range` if int64 can't hold the result."""
+    if terms.difference is None:
+        after = _after_allowance(balance, bought, terms)
+    else:
+        after = _after_difference(balance, bought, terms, terms.difference)
+    granted = after - balance
+    for number in (after, granted if isinstance(granted, int) else 0):  # a fraction is stored as a double
+        if not INT64_MIN <= number <= INT64_MAX:
+            raise UserError(
+                UserErrorCode.OUT_OF_RANGE, f"{number!r} would not fit in 64 bits; correct the balance by hand"
+            )
+    return after
+
+
+def _after_allowance(balance: Balance, bought: Balance, terms: Terms) -> Balance:
+    match terms.policy:
+        case Policy.RESET:
+            return terms.allowance + bought + max(0, min(balance - bought, terms.carry))
+        case Policy.TOP_UP:
+            return max(balance, terms.allowance + bought)
+        case Policy.ACCUMULATE:
+            return _raised(balance, terms.allowance, None if terms.cap is None else terms.cap + bought)
+        case _ as never:
+            assert_never(never)
+
+
+def _after_difference(balance: Balance, bought: Balance, terms: Terms, difference: int) -> Balance:
+    """The other plan's grant stays: no policy lowers the balance here, and nothing is carried over."""
+    match terms.policy:
+        case Policy.RESET:
+            return balance + difference
+        case Policy.TOP_UP:
+            return _raised(balance, difference, terms.allowance + bought)
+        case Policy.ACCUMULATE:
+            return _raised(balance, difference, None if terms.cap is None else terms.cap + bought)
+        case _ as never:
+            assert_never(never)
+
+
+def _raised(balance: Balance, amount: int, limit: Balance | None) -> Balance:
+    """The balance with that amount added, up to the limit; a balance above the limit stays as it is."""
+    raised = balance + amount
+    return raised if limit is None else max(balance, min(raised, limit))

@@ -1,0 +1,43 @@
+"""Jobs that are worked later than on their own day: for which day, and who was passed by meanwhile."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from shared.core.decision import Grant, decide, is_due
+from shared.core.errors import UserError
+from shared.core.jobs import Job
+from shared.core.plans import PlanTable
+from shared.core.runs import Run
+from shared.core.users import User
+
+OWN_DAY_ENDS_AFTER = timedelta(days=1)  # so long after its day a job is still worked for it
+
+
+def is_outdated(job: Job, own_run: Run | None) -> bool:
+    """True for a job of a scan that a newer scan of the same day has replaced: its users are in that scan's jobs."""
+    complete = None if own_run is None else own_run.completed_generation
+    return complete is not None and job.generation < complete
+
+
+def is_scanned(run: Run | None) -> bool:
+    """True for a day whose users were all looked at: whoever was due is in a job of that day."""
+    return run is not None and run.completed_generation is not None
+
+
+def was_passed_by(user: User | None, plans: PlanTable, job: Job, today: date) -> bool:
+    """True for a user whom a late job grants, who is due again today, and whom today's scan by date did not see.
+
+    `user` is as it was before the grant; None: not known. The scan by date sees users whose `dueOn` has come. A user
+    whose `dueOn` was written by an earlier try of this very job may have got it after the scan.
+    """
+    if user is None:
+        return True
+    written_by_us = user.last_grant is not None and user.last_grant.job_id == job.root_id
+    if is_due(user.due_on, today) and not written_by_us:
+        return False
+    try:
+        first, second = (decide(user, plans, day, None) for day in (job.day, today))
+    except UserError:
+        return False
+    return isinstance(second, Grant) and not (isinstance(first, Grant) and first.period == second.period)

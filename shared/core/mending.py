@@ -1,0 +1,56 @@
+"""Mend the stamp: what has to be written for a user who gets nothing today.
+
+A stamp that is right is left alone, so an ordinary day costs no write for it. A user who fails by their own data gets
+today's date as `dueOn`: the scan by date then reads and names them every day, until they are in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from shared.core.decision import Grant, Skip, SkipReason, is_due
+from shared.core.errors import UserError
+from shared.core.users import BadParent, RawUser, stamp_of
+
+Corrections = Mapping[str, str | None]  # fields of the stamp; None takes a field away
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """One guarded write of some fields of the stamp."""
+
+    user_id: str
+    update_time_ns: int
+    corrections: Corrections
+
+
+def corrections_of(raw: RawUser, found: object, day: date) -> Corrections:
+    """What has to change in the stamp, from what was decided; nothing if it is right, or can't be written.
+
+    `found`: a Decision, None for a user without a balance, or the UserError that was raised.
+    """
+    stamp = stamp_of(raw)
+    if stamp is None:
+        return {}
+    if found is None or isinstance(raw.balance, BadParent):  # in no count of balances, so in none of `dueOn` either
+        return {"dueOn": None} if "dueOn" in stamp else {}
+    match found:
+        case Skip(reason, due_on):
+            corrections: dict[str, str | None] = {} if due_on is None else {"dueOn": due_on}
+            if reason is SkipReason.ALREADY_GRANTED and "adopt" in stamp:
+                corrections["adopt"] = None  # else the next period would be stamped without its grant
+            return corrections
+        case Grant() | UserError():
+            return {} if is_due(stamp.get("dueOn"), day) else {"dueOn": day.isoformat()}
+    return {}
+
+
+def must_be_named(raw: RawUser) -> bool:
+    """True for a user who fails and can't be found by `dueOn`.
+
+    If the stamp is no map, a `dueOn` would destroy what it holds. If the balance stands below something that is no map,
+    no index of balances has it, and a `dueOn` without a balance would spoil the proof.
+    """
+    return stamp_of(raw) is None or isinstance(raw.balance, BadParent)

@@ -1,0 +1,45 @@
+"""The proof that a scan of the due finds everybody: every user with a balance has a `dueOn`, or is kept by name.
+
+Two counts at one moment tell: of users with a balance, and of users with a `dueOn`. Users who are kept by name are
+taken off. A difference may be a sign-up under way, so the count is made up to three times, minutes apart, and the
+smallest difference counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+TRIES_MAX = 3
+TRY_EVERY = timedelta(minutes=9)  # the builder is called every ten minutes, give or take
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What the counts of one day showed so far.
+
+    `differences`: users with a balance and without a `dueOn`, one number a try. `unavailable`: why no count could be
+    made; then there is no proof and no failure.
+    """
+
+    differences: tuple[int, ...] = ()
+    tried_at: datetime | None = None
+    unavailable: str | None = None
+
+    def with_try(self, difference: int, now: datetime) -> Proof:
+        """The proof after one more count."""
+        return replace(self, differences=(*self.differences, difference), tried_at=now)
+
+    def holds(self, tolerance: int) -> bool:
+        """True if no more than `tolerance` users can be missing."""
+        return bool(self.differences) and min(map(abs, self.differences)) <= tolerance
+
+    def has_failed(self, tolerance: int) -> bool:
+        """True once every try has shown more than `tolerance` users without a `dueOn`."""
+        return len(self.differences) >= TRIES_MAX and not self.holds(tolerance)
+
+    def is_due(self, now: datetime, tolerance: int) -> bool:
+        """True if another count is to be made now."""
+        if self.unavailable is not None or self.holds(tolerance) or self.has_failed(tolerance):
+            return False
+        return self.tried_at is None or now - self.tried_at >= TRY_EVERY

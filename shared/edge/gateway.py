@@ -1,0 +1,97 @@
+"""What a request passes before functions-framework has it: its path, and the size and pace of its body.
+
+The framework reads the whole body before it answers, however large and slow that is, and each of its threads serves one
+request at a time. So the gateway reads the body itself, up to a size and for a few seconds, and refuses what is larger
+or slower. It knows the size before it reads, from the headers, where a client announces one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from typing import Any
+
+from flask import Flask
+from werkzeug.wrappers import Response
+
+from shared.edge.endpoint import refused, with_safe_headers
+from shared.edge.requests import BODY_BYTES_MAX, RequestError, body_cut_off, body_too_large, check_path
+from shared.edge.server import cut_off_after, serve_slow_clients
+
+EVENT_FUNCTION = "credit_refresh_user_created"  # called by Eventarc alone, and answers in a way of its own
+PUBLIC_FUNCTION = "credit_refresh_monitor"
+
+BODY_SECONDS_MAX = 5.0
+
+WsgiApp = Callable[..., Iterable[bytes]]
+
+
+def protect(app: Flask) -> None:
+    """Put the gateway in front of a function's app, and more threads behind that of the public one."""
+    if app.name == EVENT_FUNCTION:
+        return
+    app.wsgi_app = Gateway(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
+    if app.name == PUBLIC_FUNCTION:
+        serve_slow_clients()
+
+
+class Gateway:
+    """A WSGI app in front of another one."""
+
+    def __init__(self, app: WsgiApp) -> None:
+        self._app = app
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        try:
+            check_path(environ)
+            body = _body(environ)
+        except RequestError as exc:
+            return with_safe_headers(refused(exc))(environ, start_response)
+        whole = {**environ, "wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+        whole.pop("HTTP_TRANSFER_ENCODING", None)
+        return self._app(whole, _with_safe_headers(start_response))
+
+
+def _with_safe_headers(start_response: Any) -> Any:
+    """For the answers that the framework gives itself, to /favicon.ico for example."""
+
+    def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+        answer = with_safe_headers(Response(headers=headers))
+        return start_response(status, answer.headers.to_wsgi_list(), *exc_info)
+
+    return start
+
+
+def _body(environ: dict[str, Any]) -> bytes:
+    """The whole body of a POST. Other methods have none here: what they announce is not waited for."""
+    announced = _announced(environ)
+    if environ["REQUEST_METHOD"] != "POST" or announced == 0:
+        return b""
+    if announced is not None and announced > BODY_BYTES_MAX:
+        raise body_too_large()
+    size = BODY_BYTES_MAX + 1 if announced is None else announced
+    with cut_off_after(environ.get("gunicorn.socket"), BODY_SECONDS_MAX) as is_cut_off:
+        data = _read(environ["wsgi.input"], size)
+    if is_cut_off():
+        raise RequestError(408, "body_too_slow", f"the body did not arrive within {BODY_SECONDS_MAX:.0f} seconds")
+    if data is None or len(data) < (announced or 0):
+        raise body_cut_off()
+    if len(data) > BODY_BYTES_MAX:
+        raise body_too_large()
+    return data
+
+
+def _announced(environ: dict[str, Any]) -> int | None:
+    """How long the body says it is; None if it comes in chunks and says nothing."""
+    length = environ.get("CONTENT_LENGTH") or ""
+    if length.isascii() and length.isdigit():
+        return int(length)
+    return None if environ.get("wsgi.input_terminated") else 0
+
+
+def _read(stream: Any, size: int) -> bytes | None:
+    """None if the body ends early or is badly framed, which each server tells by exceptions of its own."""
+    try:
+        return bytes(stream.read(size))
+    except Exception:  # noqa: BLE001 (as said)
+        return None

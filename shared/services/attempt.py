@@ -1,0 +1,231 @@
+"""One attempt at one claimed job: parse it, refresh its users, settle it in one Commit.
+
+When the database fails under an attempt, the job is handed back and the attempt does not count. A job that this has
+happened to three times is isolated: it is split into halves, and they are split again, until a user who breaks every
+request has a job of its own. From then on an attempt counts if the database wrote other users meanwhile.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+from shared import logs
+from shared.core.decision import SkipReason
+from shared.core.errors import SystemFailureError, UnreadableJobError, UserErrorCode
+from shared.core.figures import Effort, figures_of, rolled_up
+from shared.core.jobs import AttemptMode, FailureResponse, Job, Settlement, next_day_job, settle, split
+from shared.core.outcomes import Outcome, OutcomeKind
+from shared.core.retries import retry_delay
+from shared.core.snapshots import user_of
+from shared.core.users import User
+from shared.services.context import GRACE_PERIOD_SECONDS, Context
+from shared.services.grant import Candidate, Granter, GrantRequest, candidate_of
+from shared.services.scans import Scans
+from shared.store.budget import Budget
+from shared.store.cost import Cost
+from shared.store.job_documents import Claim, parse_job, unreadable_job
+from shared.store.users import UserDocument
+
+LEASE_SHARE = 0.8  # of the lease, for one job with all its tries; the rest is for settling it
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptResult:
+    """One attempt as it ended. `settlement` is None if the job was released, or another worker has it."""
+
+    settlement: Settlement | None
+    conflicts: int = 0
+
+
+class Attempt:
+    """One attempt at one job. It has a cost and a time budget of its own; the budget ends before the lease."""
+
+    def __init__(
+        self,
+        context: Context,
+        claim: Claim,
+        lease: Budget,
+        users_cost: Cost | None = None,
+        scans: Scans | None = None,
+    ) -> None:
+        """`users_cost`: what all attempts of this call spend on users; its writes show that the database works.
+
+        `scans`: what the call knows of the builder's scans.
+        """
+        self._context = context
+        self._claim = claim
+        self._users_cost = users_cost or Cost(context.wire.cost)
+        self._scans = scans or Scans(context)
+        self._day: date | None = None  # whose period is granted
+        self._users: dict[str, User | None] = {}  # as they were before this attempt, as far as that is known
+        self._cost = Cost(self._users_cost)
+        working = lease.shifted_by(-context.settings.lease_seconds * (1 - LEASE_SHARE))
+        self._wire = context.wire.charging(self._cost).within(working.and_not_after(context.wire.budget))
+        self._settling_wire = context.wire.bypassing_breaker().within(
+            lease.and_not_after(context.wire.budget.shifted_by(GRACE_PERIOD_SECONDS))
+        )
+        self._started = time.monotonic()
+        self._conflicts = 0
+
+    def run(self) -> AttemptResult:
+        """Work on the job and settle it. Raises ConflictError if the claim is lost, and SystemFailureError."""
+        job, outcomes = self._work()
+        settlement = settle(job, outcomes, self._context.clock(), self._delay(job))
+        return self._settle(replace(settlement, next_day=self._next_day(job, outcomes)))
+
+    def isolate(self, failure: SystemFailureError) -> AttemptResult | None:
+        """Settle the job as far as the failure of the database is its own; None: it is to be handed back.
+
+        Raises ConflictError if the claim is lost, and SystemFailureError.
+        """
+        try:
+            job = parse_job(self._claim)
+        except UnreadableJobError:
+            return None
+        match job.response_to_failure(database_works=self.database_works):
+            case FailureResponse.HAND_BACK:
+                return None
+            case FailureResponse.SPLIT:
+                now = self._context.clock()
+                wait = timedelta() if self.database_works else self._delay(job)
+                return self._settle(split(job, str(failure), now, now + wait))
+            case FailureResponse.COUNT:
+                outcomes = [
+                    Outcome.retry(user_id, UserErrorCode.WRITE_FAILED, str(failure)) for user_id in job.user_ids
+                ]
+                return self._settle(settle(job, outcomes, self._context.clock(), self._delay(job)))
+
+    @property
+    def database_works(self) -> bool:
+        """True if users were written in this call, by this attempt or another."""
+        return self._users_cost.writes > 0
+
+    @property
+    def took_long(self) -> bool:
+        """True if it had half of the time that a job may take at all."""
+        return time.monotonic() - self._started > self._context.settings.lease_seconds * LEASE_SHARE / 2
+
+    def _delay(self, job: Job) -> timedelta:
+        return retry_delay(max(1, job.attempts), self._context.draw)
+
+    def _settle(self, settlement: Settlement) -> AttemptResult:
+        job = settlement.job
+        figures = figures_of(settlement, self._effort(settlement))
+        increments = rolled_up(settlement, figures, self._context.schedule.day_start(job.day))
+        self._context.jobs(self._settling_wire).settle(self._claim, settlement, figures, increments)
+        logs.info("job_settled", f"{job.job_id} {job.status}", runId=job.run_id, users=len(settlement.outcomes))
+        return AttemptResult(settlement, self._conflicts)
+
+    def _work(self) -> tuple[Job, list[Outcome]]:
+        """The job and the outcomes of its users. An unreadable job fails alone, with the users it names."""
+        try:
+            job = parse_job(self._claim)
+        except UnreadableJobError as exc:
+            job = unreadable_job(self._claim, self._context.schedule.day_of(self._context.clock()))
+            return job, [
+                Outcome.failed(user_id, UserErrorCode.UNREADABLE_JOB, str(exc)) for user_id in job.user_ids or ("",)
+            ]
+        if job.mode is AttemptMode.ABANDON:
+            return job, [_fail_lost(user_id) for user_id in job.user_ids]
+        return job, self._refresh_users(job)
+
+    def _refresh_users(self, job: Job) -> list[Outcome]:
+        day = self._scans.day_to_work_for(job, self._today)
+        if day is None and not self._may_have_granted(job):
+            return [_skip_superseded(user_id) for user_id in job.user_ids]
+        instead = _skip_superseded if day is None else _fail_lost if job.mode is AttemptMode.RECONCILE else None
+        self._day = day or job.day
+        request = GrantRequest(job.root_id, self._day, outcome_instead=instead)
+        granter = Granter(self._context, self._wire, request)
+        candidates = self._candidates(job) if instead is None and day == job.day else _unread(job.user_ids)
+        self._users = {candidate.user_id: candidate.user for candidate in candidates}
+        outcomes = granter.refresh(candidates)
+        self._conflicts = granter.conflicts
+        if _may_be_outage(job) and all(map(_is_refused, outcomes)):
+            raise SystemFailureError(f"none of {len(outcomes)} users could be written: {outcomes[0].error}")
+        granter.mend(job.mends)
+        return outcomes
+
+    def _may_have_granted(self, job: Job) -> bool:
+        """True for a job that was begun before: its grants may have landed, and their receipts are due."""
+        return self._claim.due_job.was_claimed or job.job_id != job.root_id
+
+    def _candidates(self, job: Job) -> list[Candidate]:
+        """Users as the builder read them. If plans or schedule have changed since, or the day, they are read again."""
+        if self._today > job.day:
+            return self._read(job.user_ids)
+        if not job.snapshots or job.fingerprint != self._context.fingerprint:
+            return _unread(job.user_ids)
+        plans = self._context.plans
+        return [
+            Candidate(user_id)
+            if snapshot is None
+            else Candidate(user_id, snapshot.update_time_ns, user_of(snapshot, plans))
+            for user_id, snapshot in zip(job.user_ids, job.snapshots, strict=True)
+        ]
+
+    def _read(self, user_ids: Sequence[str]) -> list[Candidate]:
+        """Users as they are now. Those of whom that can't be told are left to the granter, to be read once more."""
+        documents = self._context.users(self._wire).read(user_ids)
+        candidates = []
+        for user_id in user_ids:
+            document = documents.get(user_id)
+            known = candidate_of(self._context, document) if isinstance(document, UserDocument) else None
+            candidates.append(known if isinstance(known, Candidate) else Candidate(user_id))
+        return candidates
+
+    def _next_day(self, job: Job, outcomes: Sequence[Outcome]) -> Job | None:
+        """A job of today for those whom this job grants for an earlier day, and whom today's scan has passed by."""
+        today, now = self._today, self._context.clock()
+        granted = [outcome.user_id for outcome in outcomes if outcome.kind is OutcomeKind.REFRESHED]
+        if today <= job.day or not granted or self._day != job.day:
+            return None
+        missed = self._scans.passed_by(job, granted, self._users, today)
+        if not missed:
+            return None
+        slot = max(self._context.schedule.slot_start(today, user_id) for user_id in missed)
+        return replace(next_day_job(job, tuple(missed), today, slot, now), generation=self._scans.generation(today))
+
+    @property
+    def _today(self) -> date:
+        return self._context.schedule.day_of(self._context.clock())
+
+    def _effort(self, settlement: Settlement) -> Effort:
+        """What the job cost: its claim (a read, a write), and the Commit that settles it (itself, roll-up, retry)."""
+        return Effort(
+            processing_ms=round((time.monotonic() - self._started) * 1000),
+            conflicts=self._conflicts,
+            reads=self._cost.reads + 1,
+            writes=self._cost.writes + 1 + 2 + len(settlement.new_jobs),
+        )
+
+
+def _unread(user_ids: Sequence[str]) -> list[Candidate]:
+    return [Candidate(user_id) for user_id in user_ids]
+
+
+def _may_be_outage(job: Job) -> bool:
+    """True for a job whose users failing all together says more of the database than of them.
+
+    A user alone in a job says nothing of others, unless the job was isolated after failures of the database. Users of
+    a retry job failed while others of their first job did not.
+    """
+    return (job.is_isolated and job.user_ids != ()) or (job.attempts == 1 and len(job.user_ids) > 1)
+
+
+def _is_refused(outcome: Outcome) -> bool:
+    """True for a user whom the database failed, and not the user's own changing document."""
+    return outcome.kind is OutcomeKind.RETRY and outcome.code is not UserErrorCode.CONTENTION
+
+
+def _fail_lost(user_id: str) -> Outcome:
+    return Outcome.failed(
+        user_id, UserErrorCode.ATTEMPTS_USED_UP, "every worker that tried this job ended before it could settle it"
+    )
+
+
+def _skip_superseded(user_id: str) -> Outcome:
+    return Outcome.skipped(user_id, SkipReason.SUPERSEDED)

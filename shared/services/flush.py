@@ -1,0 +1,201 @@
+"""Flush: write what a scan has found, and move the run's cursor behind it.
+
+A flush is the checkpoint of a run. It takes one Commit or more, each guarded by the run document. After each Commit the
+run document says who is in a job: all users up to its cursor, and those that its checkpoints name. A crash loses the
+scan since the last flush and nothing else. If another builder has taken the run over, the next Commit fails.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from shared import logs
+from shared.core.jobs import Job, Snapshot, new_job_id
+from shared.core.mending import Mend
+from shared.core.outcomes import Outcome
+from shared.core.packing import CommitBatch, JobDraft, Packer, SlotPosition
+from shared.core.ranges import Cursor
+from shared.core.runs import Billed, FlushCheckpoint, Run, ScanCounts, ScanTally
+from shared.services.context import GRACE_PERIOD_SECONDS, Context
+from shared.services.reports import Errors
+from shared.store.budget import Budget
+from shared.store.runs import StoredRun
+from shared.store.wire import Wire
+
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class DueUser:
+    """A user to be queued. `snapshot` None: the worker has to read the document."""
+
+    snapshot: Snapshot | None
+
+
+class Flusher:
+    """Holds what one call of the builder has found until it is flushed. `dry`: counts and writes nothing."""
+
+    def __init__(self, context: Context, stored: StoredRun, *, dry: bool) -> None:
+        self._context = context
+        self._dry = dry
+        self.stored = stored
+        self._day_start = context.schedule.day_start(stored.run.day)
+        self._packer = Packer(context.settings.job_size, context.clock(), context.limits.flush)
+        self._unsaved: CommitBatch | None = None  # taken from the packer, and not in a commit yet
+        self._tally = PendingTally()
+        self.flushed = PendingTally()  # all of this call
+        self._recorded_cost = Billed(context.wire.cost.reads, context.wire.cost.writes)  # what the run document knows
+        self._flush_by = self._half_a_lease()
+
+    @property
+    def is_due(self) -> bool:
+        """True when so much is held, or so long, that it has to be flushed before more is read."""
+        return self._packer.is_full or self._tally.is_full or self._flush_by.remaining_seconds == 0
+
+    def queue(self, position: SlotPosition, snapshot: Snapshot | None, due_at: datetime | None) -> None:
+        self._packer.add(position, snapshot, due_at)
+
+    def mend(self, mend: Mend) -> None:
+        self._packer.add_mend(mend)
+
+    def count(self, found: DueUser | Outcome | None, follow_up: Mapping[str, Any] | None = None) -> None:
+        """Count a user as scanned, and as skipped, adopted or failed. Who is due is counted with their job."""
+        self._tally.count(found, follow_up)
+
+    def flush(self, cursor: Cursor | None, ended: Callable[[Run], Run] | None = None) -> None:
+        """Create the jobs of everybody held, move the cursor, and extend the lease or end it."""
+        while True:
+            batch = self._unsaved = self._unsaved or self._packer.take()
+            found = self._tally.with_jobs(batch, self._day_start, created=not self._dry)
+            if not self._dry:
+                self._save(batch, found, cursor, ended or self._extend_lease)
+            self.flushed.add(found)
+            self._tally, self._unsaved = PendingTally(), None
+            if self._packer.is_empty:
+                return
+
+    def _save(
+        self, batch: CommitBatch, found: PendingTally, cursor: Cursor | None, ended: Callable[[Run], Run]
+    ) -> None:
+        """One Commit of a flush. The last one moves the cursor."""
+        run = self.stored.run.found(found.as_scan_tally())
+        if self._packer.is_empty:
+            run = ended(run.advanced(cursor))
+        else:
+            run = self._extend_lease(self._with_checkpoint(run, batch, cursor))
+        wire = self._context.wire.bypassing_breaker()
+        wire = wire.within(wire.budget.shifted_by(GRACE_PERIOD_SECONDS))
+        beside = self._writes(run, batch, found, wire)
+        billed = self._unrecorded_cost(1 + len(beside))
+        self.stored = self._context.runs(wire).save(self.stored, run.written(self._context.clock(), billed), beside)
+        self._recorded_cost += billed
+        self._flush_by = self._half_a_lease()
+        logs.info("build_flushed", f"{len(batch.drafts)} jobs created", jobs=len(batch.drafts))
+
+    def _writes(self, run: Run, batch: CommitBatch, found: PendingTally, wire: Wire) -> list[Any]:
+        """What is written beside the run: the jobs, and who has to be followed up."""
+        jobs = self._context.jobs(wire)
+        writes = [
+            jobs.create_write(self._job(run, number, draft), draft.snapshots, draft.mends)
+            for number, draft in enumerate(batch.drafts)
+        ]
+        if found.follow_ups:
+            follow_up = self._context.follow_up(wire)
+            writes.append(follow_up.create_write(run.run_id, run.generation, run.flushes, found.follow_ups))
+        return writes
+
+    def _unrecorded_cost(self, writes: int) -> Billed:
+        cost = self._context.wire.cost
+        return Billed(cost.reads - self._recorded_cost.reads, cost.writes - self._recorded_cost.writes + writes)
+
+    def _with_checkpoint(self, run: Run, batch: CommitBatch, cursor: Cursor | None) -> Run:
+        """In the middle of a flush. A commit without users, of nothing but mends, leaves no checkpoint."""
+        if cursor is None or batch.last is None:
+            return run
+        return run.with_checkpoint(FlushCheckpoint(cursor, batch.last, self._context.schedule.spread))
+
+    def _extend_lease(self, run: Run) -> Run:
+        return replace(run, lease_until=self._context.clock() + self._context.lease)
+
+    def _job(self, run: Run, number: int, draft: JobDraft) -> Job:
+        # The token tells it from a job of a run document that somebody deleted to have the day scanned again.
+        job_id = new_job_id(run.run_id, f"{run.flushes:05d}-{number:03d}", run.token[:6])
+        return Job(
+            job_id=job_id,
+            root_id=job_id,
+            run_id=run.run_id,
+            day=date.fromisoformat(run.run_id),
+            scheduled_for=draft.scheduled_for,
+            visible_at=draft.scheduled_for,
+            due_at=draft.due_at,
+            user_ids=draft.user_ids,
+            max_attempts=self._context.settings.max_attempts,
+            created_at=self._context.clock(),
+            fingerprint=self._context.fingerprint,
+            generation=run.generation,
+        )
+
+    def _half_a_lease(self) -> Budget:
+        return Budget.of(self._context.settings.lease_seconds / 2)
+
+
+SCANNED, SKIPPED, FAILED = ScanCounts(1), ScanCounts(1, skipped=1), ScanCounts(1, failed=1)
+ADOPTED = ScanCounts(1, skipped=1, adopted=1)
+FOLLOW_UPS_MAX = 1000  # of one flush, in one document
+
+
+@dataclass(slots=True)
+class PendingTally:
+    """What the scan made of some users, until it is flushed."""
+
+    counts: ScanCounts = field(default_factory=ScanCounts)
+    errors: Errors = field(default_factory=Errors)
+    errors_by_code: Counter[str] = field(default_factory=Counter)
+    planned_by_hour: Counter[int] = field(default_factory=Counter)
+    follow_ups: list[Mapping[str, Any]] = field(default_factory=list)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.follow_ups) >= FOLLOW_UPS_MAX
+
+    def count(self, found: DueUser | Outcome | None, follow_up: Mapping[str, Any] | None) -> None:
+        if isinstance(found, DueUser):
+            self.counts += SCANNED
+        elif found is None or found.code is None:
+            self.counts += ADOPTED if found is not None and found.is_adopted else SKIPPED
+        else:
+            self.counts += FAILED
+            self.errors.add([found.as_error()])
+            self.errors_by_code[found.code] += 1
+        if follow_up is not None:
+            self.follow_ups.append(follow_up)
+
+    def with_jobs(self, batch: CommitBatch, day_start: datetime, *, created: bool) -> PendingTally:
+        """The same, with the users and jobs of one commit."""
+        jobs = ScanCounts(queued=batch.users, jobs_created=len(batch.drafts) if created else 0)
+        hours = Counter[int]()
+        for draft in batch.drafts:
+            hours[(draft.scheduled_for - day_start) // HOUR] += len(draft.user_ids)
+        return PendingTally(self.counts + jobs, self.errors, self.errors_by_code, +hours, self.follow_ups)
+
+    def add(self, other: PendingTally) -> None:
+        self.counts += other.counts
+        self.errors.merge(other.errors)
+
+    def as_scan_tally(self) -> ScanTally:
+        named = sum(bool(entry.get("named")) for entry in self.follow_ups)
+        return ScanTally(self.counts, self.errors.shown, self.errors_by_code, self.planned_by_hour, named)
+
+
+def follow_up_entry(outcome: Outcome, since: str, *, named: bool, adopt: bool) -> dict[str, Any]:
+    """An entry of the follow-up list: a user who fails by their own data, and since when."""
+    return {
+        **outcome.as_error(),
+        "since": since,
+        **({"named": True} if named else {}),
+        **({"adopt": True} if adopt else {}),
+    }

@@ -1,0 +1,80 @@
+"""What one call of the worker knows of the builder's scans. Each run is read once a call.
+
+A job whose day is over is treated by these rules:
+
+1. A job that a newer scan of the same day has replaced is closed unread.
+2. A job of yesterday is worked for its own day: a slot of 23:55 may be settled at 00:01. Whom today's scan by date did
+   not see gets a job of today as well, at the usual slot (see `passed_by`). Without it that user would lose today:
+   the scan met no `dueOn` that had come, and the grant writes one only afterwards.
+3. An older job is closed unread if a later day's scan is complete, as that scan found everybody who was due. If no
+   later scan is complete, the job is worked for the present day.
+4. A job that an operator has sent back is worked for the present day.
+
+Nobody is granted twice for a period by this: each grant is stamped with the start of its period.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+
+from shared import logs
+from shared.core.errors import UnreadableRunError
+from shared.core.jobs import Job
+from shared.core.late import OWN_DAY_ENDS_AFTER, is_outdated, is_scanned, was_passed_by
+from shared.core.runs import Run, Scan
+from shared.core.users import User
+from shared.services.context import Context
+
+
+class Scans:
+    """The runs of some days, through one call's context. Safe under threads."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._lock = threading.Lock()
+        self._runs: dict[date, Run | None] = {}
+
+    def day_to_work_for(self, job: Job, today: date) -> date | None:
+        """The day whose period the job's users are granted; None: the job is to be closed unread."""
+        if job.is_requeued:
+            return max(today, job.day)
+        if is_outdated(job, self._run(job.day)):
+            return None
+        if today - job.day <= OWN_DAY_ENDS_AFTER:
+            return job.day
+        yesterday = today - timedelta(days=1)
+        return None if is_scanned(self._run(today)) or is_scanned(self._run(yesterday)) else today
+
+    def passed_by(self, job: Job, granted: Sequence[str], users: Mapping[str, User | None], today: date) -> list[str]:
+        """Whom of those that the job granted today's scan has passed by. To be asked after the grants.
+
+        A scan of everybody passes nobody by, and a scan that begins after the grants sees the `dueOn` they wrote.
+        `users`: as they were before the grant.
+        """
+        plans = self._context.plans
+        missed = [user_id for user_id in granted if was_passed_by(users.get(user_id), plans, job, today)]
+        run = self._run(today, must_exist=True) if missed else None
+        return missed if run is not None and run.scan is Scan.DUE else []
+
+    def generation(self, day: date) -> int:
+        """The number of the day's present scan."""
+        run = self._run(day)
+        return 0 if run is None else run.generation
+
+    def _run(self, day: date, *, must_exist: bool = False) -> Run | None:
+        """The day's run. `must_exist`: look again if there was none before."""
+        with self._lock:
+            known = self._runs.get(day)
+            if day not in self._runs or (must_exist and known is None):
+                known = self._runs[day] = self._read(day)
+            return known
+
+    def _read(self, day: date) -> Run | None:
+        try:
+            stored = self._context.runs().get(day.isoformat())
+        except UnreadableRunError as exc:
+            logs.error("run_unreadable", str(exc))
+            return None
+        return None if stored is None else stored.run

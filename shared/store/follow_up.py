@@ -1,0 +1,37 @@
+"""The follow-up list of a run: the users who fail by their own data, by name, in documents below the run.
+
+One document is written with each flush that found such users. It holds at most a thousand of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from shared.store.messages import DOCUMENT_ID, add_filters, add_order, guard, new_query, new_write
+from shared.store.values import get_fields
+from shared.store.wire import Wire
+
+DOCUMENTS_MAX = 100  # of one run; a builder writes one for each thousand users who fail
+
+
+class FollowUpStore:
+    """The follow-up lists below the runs, through one call's wire."""
+
+    def __init__(self, wire: Wire, prefix: str) -> None:
+        self._wire = wire
+        self._runs = f"{wire.documents}/{prefix}_runs"
+        self._collection_id = f"{prefix}_follow_ups"
+
+    def create_write(self, run_id: str, generation: int, number: int, entries: Sequence[Mapping[str, Any]]) -> Any:
+        """The write that adds entries to the list: userId, code, error, since, and where they apply named and adopt."""
+        fields = {"generation": generation, "entries": [dict(entry) for entry in entries]}
+        return guard(new_write(f"{self._runs}/{run_id}/{self._collection_id}/{number:05d}", fields), None)
+
+    def read(self, run_id: str, generation: int) -> list[Mapping[str, Any]]:
+        """Every entry of one generation's list, in the order in which the scan met the users. A read a document."""
+        wanted = new_query(self._collection_id, DOCUMENTS_MAX)
+        add_filters(wanted, [("generation", "==", generation)])
+        add_order(wanted, DOCUMENT_ID)
+        found = self._wire.run_query(f"{self._runs}/{run_id}", wanted, lambda document: get_fields(document.fields))
+        return [entry for fields in found for entry in fields.get("entries", ()) if isinstance(entry, dict)]

@@ -1,0 +1,67 @@
+/** An app in Node beside Credit Refresh: a user signs up, spends, upgrades, and gets the credits. */
+
+const assert = require("node:assert/strict");
+const { after, before, test } = require("node:test");
+const { deleteApp, initializeApp } = require("firebase/app");
+const {
+  connectFirestoreEmulator, doc, getDoc, getFirestore, increment, onSnapshot, setDoc, terminate, updateDoc,
+} = require("firebase/firestore");
+const { startCreditRefresh } = require("./local_credit_refresh.cjs");
+
+const WAIT_MS_MAX = 10_000;
+let refresh, app, database;
+
+before(async () => {
+  refresh = await startCreditRefresh();
+  app = initializeApp({ projectId: refresh.projectId });
+  database = getFirestore(app);
+  const [host, port] = refresh.emulatorHost.split(":");
+  connectFirestoreEmulator(database, host, Number(port));
+});
+
+after(async () => {
+  await terminate(database);
+  await deleteApp(app);
+  await refresh.stop();
+});
+
+const user = (id) => doc(database, "users", id);
+const credits = async (id) => (await getDoc(user(id))).data().credits;
+
+/** The first state of a user for which that is true. */
+function state(id, isSo) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => { stop(); reject(new Error(`${id}: not within ${WAIT_MS_MAX} ms`)); }, WAIT_MS_MAX);
+    const stop = onSnapshot(user(id), (snapshot) => {
+      const data = snapshot.data();
+      if (!data || !isSo(data)) return;
+      clearTimeout(timer);
+      setTimeout(() => stop());
+      resolve(data);
+    });
+  });
+}
+
+test("a new user is seen at once", async () => {
+  await setDoc(user("ann"), { credits: 0 });
+
+  await state("ann", (data) => data.creditRefresh !== undefined);
+});
+
+test("credits that were spent come back the next day", async () => {
+  await setDoc(user("ben"), { credits: 50, plan: "free" });
+  await updateDoc(user("ben"), { credits: increment(-20) });
+
+  await refresh.moveClock(2);
+
+  assert.equal(await credits("ben"), 50);
+});
+
+test("an upgrade is granted by a call", async () => {
+  await setDoc(user("cleo"), { credits: 10, plan: "free" });
+  await updateDoc(user("cleo"), { plan: "pro" });
+
+  await refresh.refresh("cleo");
+
+  assert.equal(await credits("cleo"), 2000);
+});

@@ -1,0 +1,45 @@
+"""`make demo`, small: the days are played, judged, and followed by what to do next."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from shared.settings import BUNDLE
+
+
+def demo(**environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "dev.demo"],
+        cwd=BUNDLE,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=110,
+    )
+
+
+def test_days_follow_each_other_and_each_is_judged():
+    """The second one begins with what the first one left."""
+    ended = demo(USERS="40", DAYS="2")
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "40 balances checked" in ended.stdout
+    assert "OK: 40 balances and stamps checked, all as they should be" in ended.stdout
+    assert "make dev" in ended.stdout.rpartition("What to do next")[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "range_"),
+    [("USERS", "0", "1 to 1000000"), ("USERS", "many", "1 to 1000000"), ("DAYS", "400", "1 to 366")],
+)
+def test_an_odd_number_is_named_with_its_range(name, value, range_):
+    """Before anything is started."""
+    ended = demo(**{name: value})
+
+    assert ended.returncode == 1
+    assert ended.stderr.strip() == f"{name}='{value}' is not a whole number from {range_}"

@@ -1,0 +1,25 @@
+"""The example of an app in Node passes, run by Node's own test runner with Firebase's client SDK."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from tests.support.firebase import NODE_SIDE, node
+
+EXAMPLE = Path(__file__).with_name("node_app.test.cjs")
+
+
+def test_the_app_s_own_tests_pass():
+    """All of them, and there are some."""
+    command = [node("client.mjs")[0], "--test", "--test-reporter=tap", str(EXAMPLE)]
+    environ = {name: value for name, value in os.environ.items() if name != "FIRESTORE_EMULATOR_HOST"}
+    environ["NODE_PATH"] = str(NODE_SIDE / "node_modules")
+
+    ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=110)
+    figures = dict(re.findall(r"^# (\w+) (\d+)", ended.stdout, re.MULTILINE))
+
+    assert (ended.returncode, figures.get("fail")) == (0, "0"), ended.stdout + ended.stderr
+    assert int(figures["pass"]) == EXAMPLE.read_text().count('\ntest("')

@@ -1,0 +1,70 @@
+"""An app in Python beside Credit Refresh: users sign up, spend, and get their credits as the days go by."""
+
+from __future__ import annotations
+
+import time
+import uuid
+
+from google.cloud.firestore import Increment
+
+SECONDS_MAX = 10
+
+
+def sign_up(database, **fields) -> str:
+    user_id = f"user-{uuid.uuid4().hex[:12]}"
+    database.collection("users").document(user_id).set({"credits": 0, **fields})
+    return user_id
+
+
+def user(database, user_id: str) -> dict:
+    return database.collection("users").document(user_id).get().to_dict()
+
+
+def wait_for(found, seconds_max: float = SECONDS_MAX):
+    """The first true answer; the last one after that time."""
+    deadline = time.monotonic() + seconds_max
+    while not (answer := found()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return answer
+
+
+def test_a_sign_up_is_seen_at_once(database):
+    """The function that hears of new users has been there."""
+    user_id = sign_up(database)
+
+    assert wait_for(lambda: "creditRefresh" in user(database, user_id))
+
+
+def test_credits_come_back_the_next_day(credit_refresh, database):
+    """Whoever spent some gets the day's allowance, whenever in the day that is."""
+    user_id = sign_up(database, credits=50, plan="free")
+    database.collection("users").document(user_id).update({"credits": Increment(-20)})
+
+    moved = credit_refresh.move_clock(days=2)
+
+    assert user(database, user_id)["credits"] == 50
+    assert moved["figures"]["refreshedUsers"] >= 1
+
+
+def test_a_month_is_tried_in_seconds(credit_refresh, database):
+    """A monthly plan grants again a month after the sign-up, and not before."""
+    user_id = sign_up(database, credits=0, plan="pro")
+    credit_refresh.refresh(user_id)
+    first = user(database, user_id)
+    database.collection("users").document(user_id).update({"credits": Increment(-1500)})
+
+    credit_refresh.move_clock(days=20)
+    before = user(database, user_id)
+    credit_refresh.move_clock(days=13)
+
+    assert (first["credits"], before["credits"], user(database, user_id)["credits"]) == (2000, 500, 2000)
+
+
+def test_a_call_is_made_at_the_time_that_the_clock_shows(credit_refresh, database):
+    """A direct call beside the schedule: the app need not know of the clock."""
+    user_id = sign_up(database, credits=1, plan="free")
+    moved = credit_refresh.move_clock(days=1)
+
+    answer = credit_refresh.refresh(user_id)
+
+    assert answer["startTime"][:13] == moved["now"][:13]

@@ -1,0 +1,412 @@
+"""Nobody is forgotten: users to whom no hint points are found by the next day, and named while they fail."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import grpc
+import pytest
+
+from shared.core.scan_choice import CHANGED
+from shared.services.limits import Limits
+from tests.support.faults import WireError
+from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
+
+TODAY, TOMORROW = "2026-11-22", "2026-11-23"
+TEN_MINUTES = timedelta(minutes=10)
+
+
+def build_all_day(world: World, midnight: datetime, calls: int = 4) -> None:
+    """The builder as the schedule calls it, ten minutes apart."""
+    for number in range(calls):
+        world.build(midnight + number * TEN_MINUTES, "auto")
+
+
+def live(world: World, midnight: datetime) -> None:
+    """One whole day of builder and worker."""
+    build_all_day(world, midnight)
+    world.work(midnight + timedelta(hours=23, minutes=59))
+
+
+def started(users: dict[str, Any], **settings: Any) -> World:
+    """A deployment that has lived its first day."""
+    world = World(**settings)
+    world.users(users)
+    live(world, MIDNIGHT)
+    return world
+
+
+def periods_of(world: World, user_id: str) -> list[str]:
+    return list(world.user(user_id)["creditRefresh"]["periods"].values())
+
+
+# Found though no hint points there
+
+
+def test_the_proof_holds_on_an_ordinary_day():
+    """Then the scan by date is enough, and it is known to be."""
+    world = started(population(20))
+
+    build_all_day(world, MIDNIGHT + DAY)
+
+    run = world.run(TOMORROW)
+    assert (run["scan"], run["proof"]["differences"], run["generation"]) == ("due", [0], 0)
+    assert (run["scannedUsers"], run["queuedUsers"], run["completedGeneration"]) == (20, 20, 0)
+
+
+@pytest.mark.parametrize(
+    "overwritten",
+    [{"credits": 0}, {"credits": 0, "creditRefresh": {}}, {"credits": 0, "creditRefresh": {"periods": {}}}],
+    ids=["no stamp", "empty stamp", "no dueOn"],
+)
+def test_a_user_whose_stamp_the_app_wiped_is_granted_the_next_day(overwritten):
+    """The app wrote its document without merging: the proof fails three times, and everybody is read."""
+    world = started(population(20))
+    world.put("users/user00003", {**overwritten, "plan": "adder"})
+
+    live(world, MIDNIGHT + DAY)
+
+    run = world.run(TOMORROW)
+    assert (run["scan"], run["proof"]["differences"], run["generation"]) == ("all", [1, 1, 1], 1)
+    assert "differ by 1" in run["scanReason"]
+    assert world.user("user00003")["credits"] == 10
+    assert {world.user(user_id)["credits"] for user_id in population(20)} - {10} == {25}
+    live(world, MIDNIGHT + 2 * DAY)
+    assert world.run("2026-11-24")["scan"] == "due"
+
+
+def test_a_user_who_signed_up_unnoticed_is_granted_the_next_day():
+    """No event, or one that came before the balance did."""
+    world = started(population(5))
+    world.users({"new": {"credits": 0, "plan": "adder"}})
+
+    live(world, MIDNIGHT + DAY)
+
+    assert periods_of(world, "new") == [TOMORROW]
+
+
+def test_a_sign_up_under_way_is_no_reason_to_read_everybody():
+    """By the second count its stamp is there."""
+    world = started(population(5))
+    world.users({"new": {"credits": 0, "plan": "adder"}})
+    world.build(MIDNIGHT + DAY, "auto")
+    world.refresh("new", now=MIDNIGHT + DAY + timedelta(minutes=1))
+
+    build_all_day(world, MIDNIGHT + DAY + TEN_MINUTES)
+
+    run = world.run(TOMORROW)
+    assert (run["scan"], run["proof"]["differences"], run["generation"]) == ("due", [1, 0], 0)
+
+
+def test_some_users_may_be_missing_where_that_is_tolerated():
+    """Where sign-ups never cease, everybody would be read every day."""
+    world = started(population(5), proof_tolerance=2)
+    world.users({f"new{n}": {"credits": 0, "plan": "adder"} for n in range(2)})
+
+    build_all_day(world, MIDNIGHT + DAY)
+
+    assert (world.run(TOMORROW)["scan"], world.run(TOMORROW)["proof"]["differences"]) == ("due", [2])
+
+
+@pytest.mark.parametrize(
+    "due_on",
+    [
+        None,
+        True,
+        7,
+        math.nan,
+        datetime(2026, 11, 22, tzinfo=UTC),
+        "9999-12-31",
+        "soon",
+        "zebra",
+        b"2026",
+        ["2026-11-22"],
+        {"day": "2026-11-22"},
+    ],
+    ids=str,
+)
+def test_a_due_on_that_can_not_be_right_is_found_and_corrected(due_on):
+    """Whatever its type: the ranges in which no right value lies are read every day."""
+    world = started(population(8))
+    user = world.user("user00003")
+    world.put("users/user00003", {**user, "creditRefresh": {**user["creditRefresh"], "dueOn": due_on}})
+
+    live(world, MIDNIGHT + DAY)
+
+    run = world.run(TOMORROW)
+    assert (run["scan"], run["scannedUsers"], run["queuedUsers"]) == ("due", 8, 8)
+    assert periods_of(world, "user00003") == [TOMORROW]
+    assert world.user("user00003")["creditRefresh"]["dueOn"] == "2026-11-24"
+
+
+def test_odd_due_ons_are_read_in_pages_of_any_size():
+    """A cursor goes on among values of any type, and nobody is met twice."""
+    users = {
+        f"odd{n:02}": {"credits": 1, "plan": "adder", "creditRefresh": {"dueOn": value}}
+        for n, value in enumerate([None, False, True, 1, 2.5, math.nan, b"x", ["a"], {"a": 1}, "far", "zoo"] * 3)
+    }
+    world = started(population(3), limits=Limits(page_users=4, odd_page_users=4))
+    world.users(users)
+
+    live(world, MIDNIGHT + DAY)
+
+    run = world.run(TOMORROW)
+    assert (run["scan"], run["scannedUsers"], run["queuedUsers"]) == ("due", 36, 36)
+    assert {periods_of(world, user_id)[0] for user_id in users} == {TOMORROW}
+
+
+def test_users_are_found_after_the_system_was_paused_from_its_first_day_on():
+    """Nobody had been stamped: the jobs of the first day are too old, and no scan by date could find their users."""
+    world = World(plans='default_plan = "adder"\n[plans.adder]\nallowance = 10\nperiod = "day"\npolicy = "accumulate"')
+    users = {f"user{n:02}": {"credits": 5} for n in range(20)}
+    world.users(users)
+    world.build(MIDNIGHT, "auto")
+    world.pause()
+    for day in (1, 2):
+        build_all_day(world, MIDNIGHT + day * DAY)
+        world.work(NOON + day * DAY)
+    world.pause(paused=False)
+
+    live(world, MIDNIGHT + 3 * DAY)
+
+    assert {periods_of(world, user_id)[0] for user_id in users} == {"2026-11-25"}
+    assert {world.user(user_id)["credits"] for user_id in users} == {15}
+
+
+@pytest.mark.parametrize("names", [{"balance_field": "tokens"}, {"plan_field": "tier"}, {"stamp_field": "refresh"}])
+def test_other_field_names_have_everybody_read_at_once(names):
+    """The users are the same, and what was known of them is of other fields."""
+    world = started({"ann": {"credits": 5, "tokens": 7, "plan": "adder", "tier": "adder"}})
+    world.settings = world.settings.model_copy(update=names)
+
+    report = world.build(EVENING, "auto")
+
+    assert (report.scan, report.scan_reason, report.counts.scanned) == ("all", CHANGED, 1)
+
+
+def test_another_collection_of_users_is_read_at_once():
+    """Its users were never seen."""
+    world = started({"ann": {"credits": 5, "plan": "adder"}})
+    world.put("teams/red", {"credits": 5, "plan": "adder"})
+    world.settings = world.settings.model_copy(update={"users_collection": "teams"})
+
+    world.build(NOON, "auto")
+    world.work(EVENING)
+
+    assert world.get("teams/red")["credits"] == 15
+
+
+def test_corrected_plans_are_used_on_a_day_whose_scan_is_complete():
+    """Users who had failed for a plan that was not there are refreshed the same day."""
+    world = started({"ann": {"credits": 5, "plan": "gold"}})
+    assert world.run()["errorsByCode"] == {"unknown_plan": 1}
+    world.plans = World(
+        plans='default_plan = "gold"\n[plans.gold]\nallowance = 90\nperiod = "day"\npolicy = "top_up"'
+    ).plans
+
+    world.build(NOON, "auto")
+    world.work(EVENING)
+
+    assert world.user("ann")["credits"] == 90
+
+
+# Named until they are in order
+
+
+def test_a_user_who_fails_is_named_every_day_and_refreshed_once_corrected():
+    """Not only on the days on which everybody is read."""
+    world = started({**population(3), "text": {"credits": "50", "plan": "adder"}})
+    named = []
+    for day in (1, 2, 3):
+        live(world, MIDNIGHT + day * DAY)
+        run = world.run((MIDNIGHT + day * DAY).date().isoformat())
+        named.append((run["scan"], run["failedUsers"], [error["userId"] for error in run["errors"]]))
+    world.update("users/text", credits=50)
+    live(world, MIDNIGHT + 4 * DAY)
+
+    assert named == [("due", 1, ["text"])] * 3
+    assert world.user("text")["credits"] == 60
+    assert world.run("2026-11-26")["failedUsers"] == 0
+
+
+def test_a_user_whose_stamp_is_no_map_is_read_by_name_every_day():
+    """What stands there is the app's, and stays; the user is in the proof by name."""
+    world = started({**population(3), "odd": {"credits": 5, "plan": "adder", "creditRefresh": "mine"}})
+    for day in (1, 2):
+        live(world, MIDNIGHT + day * DAY)
+        run = world.run((MIDNIGHT + day * DAY).date().isoformat())
+        assert (run["scan"], run["proof"]["differences"], run["scannedUsers"]) == ("due", [0], 4)
+        assert [error["userId"] for error in run["errors"]] == ["odd"]
+    assert world.user("odd")["creditRefresh"] == "mine"
+
+    world.put("users/odd", {"credits": 5, "plan": "adder"})
+    live(world, MIDNIGHT + 3 * DAY)
+    live(world, MIDNIGHT + 4 * DAY)
+
+    assert periods_of(world, "odd") == ["2026-11-26"]
+    assert world.user("odd")["credits"] == 25
+    assert world.run("2026-11-26")["namesFrom"] is None
+
+
+def test_since_when_a_user_fails_is_kept():
+    """In the follow-up list below the run: the day on which the user was first met."""
+    world = started({"text": {"credits": "50"}, "odd": {"credits": 5, "creditRefresh": "mine"}})
+    for day in (1, 2):
+        live(world, MIDNIGHT + day * DAY)
+
+    entries = [
+        entry
+        for document in world.all("credit_refresh_follow_ups", "credit_refresh_runs/2026-11-24").values()
+        for entry in document["entries"]
+    ]
+    assert {entry["userId"]: entry["since"] for entry in entries} == {"text": TODAY, "odd": TODAY}
+    assert {entry["userId"]: entry.get("named", False) for entry in entries} == {"text": False, "odd": True}
+
+
+def test_a_paused_user_stays_where_the_scan_by_date_finds_them():
+    """So that a resumed user is granted the next day at the latest."""
+    world = started({"ann": {"credits": 5, "plan": "adder", "creditRefresh": {"paused": True}}})
+    for day in (1, 2):
+        live(world, MIDNIGHT + day * DAY)
+        assert world.run((MIDNIGHT + day * DAY).date().isoformat())["scan"] == "due"
+    world.update("users/ann", creditRefresh={"dueOn": TODAY})
+
+    live(world, MIDNIGHT + 3 * DAY)
+
+    assert world.user("ann")["credits"] == 15
+
+
+def test_a_user_who_lost_the_balance_leaves_the_count_of_due_ons():
+    """Else they would hide somebody who is missing."""
+    world = started(population(3))
+    user = world.user("user00001")
+    world.put("users/user00001", {"plan": "adder", "creditRefresh": user["creditRefresh"]})
+
+    live(world, MIDNIGHT + DAY)
+    live(world, MIDNIGHT + 2 * DAY)
+
+    assert "dueOn" not in world.user("user00001")["creditRefresh"]
+    assert world.run("2026-11-24")["proof"]["differences"] == [0]
+
+
+# Adoption
+
+
+def test_who_could_not_be_adopted_is_adopted_once_in_order_and_never_granted():
+    """Corrected, then seen by the schedule: 250,000 credits stay what they are."""
+    plans = (
+        'default_plan = "pro"\n[plans.pro]\nallowance = 100000\nperiod = "month"\npolicy = "reset"\n'
+        '[plans.basic]\nallowance = 5\nperiod = "month"\npolicy = "reset"'
+    )
+    world = World(plans=plans)
+    world.users(
+        {
+            "ann": {"credits": 250_000},
+            "typo": {"credits": 250_000, "plan": "prro"},
+            "text": {"credits": "250000"},
+            "odd": {"credits": 250_000, "creditRefresh": "mine"},
+        }
+    )
+    first = world.build(MIDNIGHT, "adopt")
+    assert (first.counts.adopted, first.counts.failed) == (1, 3)
+    world.update("users/typo", plan="pro")
+    world.update("users/text", credits=250_000)
+    world.put("users/odd", {"credits": 250_000})
+
+    live(world, MIDNIGHT + DAY)
+
+    for user_id in ("ann", "typo", "text", "odd"):
+        assert world.user(user_id)["credits"] == 250_000, user_id
+        assert periods_of(world, user_id) == ["2026-11-01"]
+        assert "adopt" not in world.user(user_id)["creditRefresh"]
+    live(world, datetime(2026, 12, 1, tzinfo=UTC))
+    assert {world.user(user_id)["credits"] for user_id in ("ann", "typo", "text", "odd")} == {100_000}
+
+
+def test_an_adoption_called_again_tries_those_it_could_not_stamp():
+    """And those alone."""
+    world = World()
+    world.users({**population(9), "text": {"credits": "5", "plan": "adder"}})
+    world.build(MIDNIGHT, "adopt")
+    again = world.build(NOON, "adopt")
+    world.update("users/text", credits=5)
+
+    last = world.build(EVENING, "adopt")
+
+    assert (again.counts.scanned, again.counts.failed) == (1, 1)
+    assert (last.counts.scanned, last.counts.adopted, last.counts.failed) == (1, 1, 0)
+    assert (world.user("text")["credits"], periods_of(world, "text")) == (5, [TODAY])
+    assert world.run()["scannedUsers"] == 10
+
+
+# A scan at one moment
+
+
+def test_nobody_is_met_twice_while_workers_move_them():
+    """Builder and worker begin at the same moment, with last evening's jobs waiting."""
+    world = World(limits=Limits(page_users=10), job_size=5)
+    users = population(60)
+    world.users(users)
+    world.build(MIDNIGHT)
+    reports = [world.build_a_page(MIDNIGHT + DAY, "auto")]
+    while reports[-1].has_more:
+        world.work(MIDNIGHT + DAY, jobs_max=2)
+        reports.append(world.build_a_page(MIDNIGHT + DAY, "auto"))
+    world.work(MIDNIGHT + DAY + timedelta(hours=23, minutes=59))
+
+    queued = [user_id for job in world.jobs().values() if job["runId"] == TOMORROW for user_id in job["userIds"]]
+    assert sorted(queued) == sorted(set(queued))
+
+
+# Counts that can't be made
+
+
+def test_a_count_that_fails_is_no_proof_and_no_failure():
+    """The index may be exempt, or still be built: the day goes on by date, and says so."""
+    world = started(population(5))
+    world.users({"new": {"credits": 0, "plan": "adder"}})
+    no_index = lambda _n, method, _request: (  # noqa: E731
+        WireError(grpc.StatusCode.FAILED_PRECONDITION) if method == "RunAggregationQuery" else None
+    )
+    with world.faulty(no_index):
+        build_all_day(world, MIDNIGHT + DAY)
+
+    run = world.run(TOMORROW)
+    assert (run["scan"], run["status"], run["queuedUsers"]) == ("due", "completed", 5)
+    assert run["proof"]["unavailable"]
+
+
+# Small projects
+
+
+@pytest.mark.parametrize(("users", "scan"), [(5, "all"), (6, "due")])
+def test_a_small_project_reads_everybody_every_day(users, scan):
+    """It depends on no hint at all."""
+    world = started(population(users), full_scan_below=5)
+
+    report = world.build(MIDNIGHT + DAY, "auto")
+
+    assert report.scan == scan
+    assert world.run(TOMORROW)["generation"] == 0
+
+
+# Rescans
+
+
+def test_a_rescan_while_jobs_wait_counts_nobody_twice():
+    """Users whose jobs still wait are in the jobs of the new scan, and the older jobs are closed unread."""
+    world = World(job_size=5, slot_seconds=21_600)
+    world.users(population(40))
+    world.build(MIDNIGHT, "auto")
+    world.work(MIDNIGHT + timedelta(hours=7))
+    settled = world.rollup()["refreshedUsers"]
+    assert 0 < settled < 40
+    world.update("credit_refresh_runs/2026-11-22", rescanRequested=True)
+
+    world.build(MIDNIGHT + timedelta(hours=7, minutes=10), "auto")
+
+    run = world.run()
+    assert (run["generation"], run["completedGeneration"]) == (1, 1)
+    assert (run["queuedUsers"], run["scannedUsers"], run["skippedUsers"]) == (40, 40, settled)

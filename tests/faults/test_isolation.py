@@ -1,0 +1,228 @@
+"""A failure of the database under a job: whose fault it is, whom it holds up, and where it ends."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from datetime import timedelta
+
+import grpc
+import pytest
+
+from shared.core.errors import SystemFailureError
+from shared.services.attempt import Attempt
+from shared.store.breaker import Breaker
+from shared.store.wire import Wire
+from tests.support.faults import Mode, WireError, on_user, refusing
+from tests.support.invariants import assert_granted_once, assert_settled
+from tests.support.world import EVENING, MIDNIGHT, World, population
+
+TICK = timedelta(minutes=1)  # past every back-off of a first attempt
+EARLY = EVENING - timedelta(hours=5)
+CULPRIT = "user00004"
+CALLS_MAX = 10
+
+STATUS = grpc.StatusCode
+PER_CALL = [
+    STATUS.CANCELLED,
+    STATUS.UNKNOWN,
+    STATUS.DEADLINE_EXCEEDED,
+    STATUS.RESOURCE_EXHAUSTED,
+    STATUS.ABORTED,
+    STATUS.INTERNAL,
+    STATUS.UNAVAILABLE,
+    STATUS.DATA_LOSS,
+    STATUS.INVALID_ARGUMENT,
+]
+PER_WRITE = [1, 2, 3, 4, 8, 10, 13, 14, 15]
+
+
+def one_slot(users: int = 10, **settings) -> tuple[World, dict]:
+    """Users who are all due in one job."""
+    world, seeded = World(slot_seconds=86_400, **settings), population(users)
+    world.users(seeded)
+    world.build()
+    return world, seeded
+
+
+def call(world: World, plan, number: int):
+    """A worker's call over that wire; None if it failed."""
+    with world.faulty(plan), suppress(SystemFailureError):
+        return world.work(EARLY + number * TICK)
+    return None
+
+
+def granted(world: World) -> set[str]:
+    return {user_id for user_id, user in world.all("users").items() if user["credits"] == 15}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(on_user(CULPRIT, WireError(code)), id=f"call-{code.name}") for code in PER_CALL]
+    + [pytest.param(refusing(code, CULPRIT), id=f"write-{code}") for code in PER_WRITE],
+)
+def test_one_user_who_breaks_every_request_holds_up_nobody(fault):
+    """Its nine neighbours are granted within a few calls, and it is left alone in a job of its own."""
+    world, users = one_slot()
+
+    for number in range(CALLS_MAX):
+        call(world, fault, number)
+
+    assert granted(world) == users.keys() - {CULPRIT}
+    waiting = [job["userIds"] for job in world.jobs().values() if job["status"] == "pending"]
+    assert waiting in ([], [[CULPRIT]])
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(lambda user_id, code=code: on_user(user_id, WireError(code)), id=code.name) for code in PER_CALL]
+    + [pytest.param(lambda user_id, code=code: refusing(code, user_id), id=f"write-{code}") for code in PER_WRITE],
+)
+def test_a_user_who_breaks_every_request_is_a_dead_letter_while_others_are_written(fault):
+    """Through a day with others due in each slot: it is named before the day ends, and everybody else is granted."""
+    world, users = World(slot_seconds=7200), population(60)
+    world.users(users)
+    world.build()
+    first = min(world.jobs().values(), key=lambda job: job["scheduledFor"])
+    culprit = first["userIds"][0]
+
+    for hour in range(0, 24, 2):
+        with world.faulty(fault(culprit)), suppress(SystemFailureError):
+            world.work(MIDNIGHT + timedelta(hours=hour))
+
+    failed = [job for job in world.jobs().values() if job["status"] == "failed"]
+    assert [error["userId"] for job in failed for error in job["errors"]] == [culprit]
+    assert granted(world) == users.keys() - {culprit}
+    assert_settled(world)
+
+
+def test_six_of_three_hundred_do_not_eat_the_lease(slept):
+    """The database breaks on the writes of six users: the others are granted at once, and nearly no time is waited."""
+    world, users = one_slot(300)
+    culprits = {f"user{number:05d}" for number in (3, 77, 78, 150, 222, 299)}
+
+    def broken(_number, method, request):
+        named = method == "BatchWrite" and any(f"/users/{user_id}" in str(request) for user_id in culprits)
+        return WireError(STATUS.INTERNAL) if named else None
+
+    reports = [call(world, broken, 5 * number) for number in range(4)]
+
+    assert granted(world) == users.keys() - culprits
+    assert [(report.tally.refreshed, report.tally.failed) for report in reports] == [(294, 0), (0, 0), (0, 6), (0, 0)]
+    assert sum(slept) / 3 < world.settings.lease_seconds / 4
+    assert_settled(world)
+
+
+@pytest.fixture
+def slept(monkeypatch):
+    """How long each wait between tries would be at the longest, in seconds, without waiting."""
+    waits: list[float] = []
+    monkeypatch.setattr(Wire, "back_off", lambda _wire, tries, seconds_first=1.0: waits.append(tries * seconds_first))
+    monkeypatch.setattr(time, "sleep", lambda _seconds: waits.append(4.0))
+    return waits
+
+
+def _breaks_users(code):
+    return lambda _number, method, request: (
+        WireError(code) if method == "BatchWrite" and "/users/" in str(request) else None
+    )
+
+
+OUTAGES = {f"write-{code}": refusing(code) for code in (4, 8, 10, 13, 14)} | {
+    f"call-{code.name}": _breaks_users(code)
+    for code in (STATUS.UNAVAILABLE, STATUS.DEADLINE_EXCEEDED, STATUS.RESOURCE_EXHAUSTED, STATUS.INTERNAL)
+}
+
+
+# A user alone in a job whose request ends in INTERNAL is taken for the culprit: the database broke on that request.
+@pytest.mark.parametrize(
+    ("outage", "job_size"),
+    [(name, size) for name in OUTAGES for size in (1, 4, 300) if (name, size) != ("call-INTERNAL", 1)],
+)
+def test_an_outage_of_the_users_makes_no_dead_letters(outage, job_size):
+    """Whether it is told call by call or write by write, twenty minutes of it cost nobody an attempt."""
+    world, users = one_slot(8, job_size=job_size)
+
+    answers = [call(world, OUTAGES[outage], number) for number in range(0, 20, 2)]
+    during = {(job["status"] == "failed", job["attempts"]) for job in world.jobs().values() if "visibleAt" in job}
+    healed = [call(world, _nothing, number) for number in range(40, 44)]
+
+    assert (answers, during) == ([None] * len(answers), {(False, 0)})
+    assert sum(report.tally.refreshed for report in healed) == 8
+    assert_granted_once(world, users, 10)
+    assert_settled(world)
+
+
+def _nothing(_number, _method, _request):
+    return None
+
+
+def test_writes_refused_one_by_one_count_for_the_breaker(monkeypatch):
+    """An overload that is told write by write is a failed call like any other."""
+    world, _ = one_slot()
+    failed = []
+    monkeypatch.setattr(Breaker, "failed", lambda _breaker: failed.append("failed"))
+
+    for code in (8, 14):
+        assert call(world, refusing(code), code) is None
+
+    assert len(failed) == 2
+
+
+def test_a_job_that_is_split_leaves_all_its_users_to_two():
+    """The halves have ids that follow from the job's, hold everybody once, and have not lost an attempt."""
+    world, users = one_slot(5)
+    (job_id,) = world.jobs()
+    for number in range(3):
+        call(world, refusing(14), number)
+
+    jobs = world.jobs()
+    halves = {
+        job_id.removeprefix(f"{found['rootId']}"): found for job_id, found in jobs.items() if "visibleAt" in found
+    }
+    assert {name: (len(half["userIds"]), half["attempts"]) for name, half in halves.items()} == {
+        "-half1": (2, 0),
+        "-half2": (3, 0),
+    }
+    assert (jobs[job_id]["status"], jobs[job_id]["retriedUsers"], jobs[job_id]["refreshedUsers"]) == ("completed", 5, 0)
+    assert sorted(user_id for half in halves.values() for user_id in half["userIds"]) == sorted(users)
+    assert {half["rootId"] for half in halves.values()} == {job_id}
+
+
+def test_a_grant_that_landed_before_its_job_was_split_is_found():
+    """Replies are lost, the job is split, and each user still has one grant and one receipt."""
+    world, users = one_slot(6)
+
+    def lost(_number, method, request):
+        return Mode.LOST if method == "BatchWrite" and "/users/" in str(request) else None
+
+    for number in range(3):
+        call(world, lost, number)
+    for number in range(3, 6):
+        call(world, _nothing, number)
+
+    assert_granted_once(world, users, 10)
+    assert_settled(world)
+
+
+def test_a_job_that_never_ends_in_time_is_split(monkeypatch):
+    """Attempts that use up the time of a lease are failures of the job, and it gets smaller until it fits."""
+    world, users = one_slot(4)
+    monkeypatch.setattr(Attempt, "took_long", property(lambda _self: True))
+
+    def slow(_number, method, request):
+        pb = type(request).pb(request)
+        if method == "BatchWrite" and "/users/" in str(request) and len(pb.writes) > 2:
+            time.sleep(0.3)
+            return WireError(STATUS.DEADLINE_EXCEEDED)
+        return None
+
+    for number in range(3):
+        with world.faulty(slow):
+            world.work(EARLY + number * TICK, seconds=0.25)
+
+    assert len(world.jobs()) == 3
+    for number in range(3, 6):
+        call(world, slow, number)
+    assert_granted_once(world, users, 10)
+    assert_settled(world)

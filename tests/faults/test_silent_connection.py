@@ -1,0 +1,50 @@
+"""A connection that is dead and does not say so: packets are dropped on the way, and nothing is closed."""
+
+from __future__ import annotations
+
+import os
+from unittest.mock import patch
+
+import pytest
+
+from shared.core.errors import SystemFailureError
+from shared.store import wire
+from shared.store.users import UserDocument
+from tests.support.relay import relay
+from tests.support.world import NOON, World
+
+WITHOUT_KEEPALIVE = [
+    (name, value) for name, value in wire.CHANNEL_OPTIONS if "keepalive" not in name and "ping" not in name
+]
+
+
+def reads(world: World) -> bool:
+    """True if a call gets an answer. It has one try."""
+    with patch.object(wire, "TRIES_MAX", 1), patch.object(wire, "READ_SECONDS_MAX", 8.0):
+        try:
+            found = world.context(NOON).users().read(["ann"])
+        except SystemFailureError:
+            return False
+    return isinstance(found["ann"], UserDocument)
+
+
+@pytest.mark.parametrize(
+    ("options", "answers"), [(wire.CHANNEL_OPTIONS, [False, True, True]), (WITHOUT_KEEPALIVE, [False, False])]
+)
+def test_a_silent_connection_is_given_up(options, answers):
+    """With keepalive the second call is answered, over a new connection; without, no call ever is."""
+    with relay(os.environ["FIRESTORE_EMULATOR_HOST"]) as relayed, patch.object(wire, "CHANNEL_OPTIONS", options):
+        world = World(host=relayed.address)
+        world.users({"ann": {"credits": 3}})
+        assert reads(world)
+        relayed.fall_silent()
+
+        assert answers == [reads(world) for _ in answers]
+        assert relayed.connections == 1 + any(answers)
+
+
+def test_the_tries_of_one_call_outlast_the_keepalive():
+    """So that the very call that meets a silent connection goes through."""
+    seconds = (wire.KEEPALIVE_MS + wire.PING_TIMEOUT_MS) / 1000
+
+    assert seconds < wire.TRIES_MAX * wire.WRITE_SECONDS_MAX

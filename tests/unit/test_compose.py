@@ -1,0 +1,60 @@
+"""The compose file starts what there is: no container engine is needed to see that it would."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+import yaml
+
+from dev import serve
+from dev.console import number_wanted
+from dev.serve_options import OPTIONS
+from shared.settings import BUNDLE
+
+FILE = BUNDLE / "dev" / "compose.yaml"
+
+
+@pytest.fixture(scope="module")
+def service():
+    return yaml.safe_load(FILE.read_text())["services"]["credit-refresh"]
+
+
+def test_the_command_installs_and_serves_what_is_there(service):
+    """The pinned packages, and a program that takes these arguments."""
+    make_venv, install, start = (shlex.split(part) for part in service["command"][-1].split("&&"))
+
+    assert make_venv == ["python", "-m", "venv", "/venv"]
+    assert (BUNDLE / install[-1]).is_file()
+    assert start[:4] == ["exec", "/venv/bin/python", "-m", serve.__name__]
+    assert str(serve._arguments(start[4:])) == service["healthcheck"]["test"][-1]
+
+
+def test_it_sets_only_what_can_be_set(service):
+    """A name that changed would be ignored without a word."""
+    numbers = {name: value for name, value in service["environment"].items() if name != "BIND_ADDRESS"}
+
+    assert numbers.keys() <= OPTIONS.keys()
+    for name, value in numbers.items():
+        assert number_wanted(name, value, 0, range(OPTIONS[name][1] + 1)) == int(value)
+
+
+def test_both_ports_are_published_on_loopback_alone(service):
+    """Nobody is asked who they are, so nobody else may get in."""
+    environment = service["environment"]
+
+    assert service["ports"] == [
+        f"127.0.0.1:{environment[name]}:{environment[name]}" for name in ("PORT", "EMULATOR_PORT")
+    ]
+    assert environment["BIND_ADDRESS"] == "0.0.0.0"
+
+
+def test_it_sees_this_folder_and_keeps_what_it_has_fetched(service):
+    """Read-only; volumes that are named are declared."""
+    sources = dict(volume.split(":")[:2] for volume in service["volumes"])
+    named = {source for source in sources if not source.startswith(".")}
+
+    assert (FILE.parent / "..").resolve() == BUNDLE
+    assert sources[".."] == service["working_dir"]
+    assert named == yaml.safe_load(FILE.read_text())["volumes"].keys()
+    assert {sources[name] for name in named} == {"/venv", "/root/.cache"}

@@ -1,0 +1,53 @@
+"""The sentence that explains one user's balance."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from shared.core.decision import AlreadyApplied, Grant, Skip, SkipReason
+from shared.core.periods import Period
+from shared.monitor.explanation import Past, explain, foretell
+
+AT = datetime(2026, 11, 22, 10, 5, tzinfo=UTC)
+GRANTED = Past(plan="free", before=12, granted=38, refreshed_at=AT)
+GRANT = Grant("free", Period(date(2026, 11, 22), date(2026, 11, 23)), 12, 50, None)
+
+
+@pytest.mark.parametrize(
+    ("balance", "past", "told"),
+    [
+        (None, GRANTED, "no usable balance"),
+        (50, Past(plan=None, before=None, granted=None, refreshed_at=None), "no refresh has changed it yet"),
+        (50, Past(plan="free", before=None, granted=None, refreshed_at=None), "no refresh has changed it yet"),
+        (
+            50,
+            GRANTED,
+            "On 2026-11-22 at 10:05 UTC the plan free granted 38: the balance went from 12 to 50. It has not",
+        ),
+        (42, GRANTED, "Since then 8 were spent, so it is 42."),
+        (60, GRANTED, "Since then 10 were added by the app, so it is 60."),
+        (
+            50,
+            Past(plan="free", before=50, granted=0, refreshed_at=AT),
+            "granted nothing, as the balance of 50 was full",
+        ),
+    ],
+)
+def test_why_the_balance_is_what_it_is(balance, past, told):
+    """The sentence is made from the stamp alone."""
+    assert told in explain(balance, past)
+
+
+@pytest.mark.parametrize(
+    ("decision", "told"),
+    [
+        (GRANT, "would grant 38, to 50"),
+        (AlreadyApplied(12, 50), "would do nothing"),
+        *((Skip(reason), "would do nothing: ") for reason in SkipReason),
+    ],
+)
+def test_what_a_refresh_would_do(decision, told):
+    """There is a sentence for every decision."""
+    assert told in foretell(decision)

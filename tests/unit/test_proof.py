@@ -1,0 +1,60 @@
+"""The proof that a scan of the due finds everybody."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.core.proof import TRIES_MAX, TRY_EVERY, Proof
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("differences", "tolerance", "holds", "failed"),
+    [
+        ((), 0, False, False),
+        ((0,), 0, True, False),
+        ((3,), 0, False, False),
+        ((3,), 3, True, False),
+        ((3, 2), 0, False, False),
+        ((3, 2, 0), 0, True, False),
+        ((3, 2, 1), 0, False, True),
+        ((3, 2, 1), 1, True, False),
+        ((-1, -1, -1), 0, False, True),  # a user without a balance has a dueOn, and may hide one who is missing
+        ((-1, -1, -1), 1, True, False),
+    ],
+)
+def test_the_smallest_difference_counts(differences, tolerance, holds, failed):
+    """One try without a difference proves; three with one refute."""
+    proof = Proof(differences)
+
+    assert proof.holds(tolerance) is holds
+    assert proof.has_failed(tolerance) is failed
+
+
+@given(st.lists(st.integers(-5, 5), max_size=TRIES_MAX), st.integers(0, 3))
+def test_a_proof_that_is_open_is_tried_again_and_no_other(differences, tolerance):
+    """Minutes apart: the first at once."""
+    proof = Proof(tuple(differences), NOW if differences else None)
+    is_open = not proof.holds(tolerance) and not proof.has_failed(tolerance)
+
+    assert proof.is_due(NOW + TRY_EVERY, tolerance) is is_open
+    assert proof.is_due(NOW + TRY_EVERY - timedelta(seconds=1), tolerance) is (is_open and not differences)
+
+
+def test_where_no_count_can_be_made_there_is_neither_proof_nor_failure():
+    """And it is not tried again that day."""
+    proof = Proof((3,), NOW, unavailable="the index is being built")
+
+    assert not proof.holds(0)
+    assert not proof.has_failed(0)
+    assert not proof.is_due(NOW + timedelta(days=1), 0)
+
+
+def test_a_try_is_added():
+    """With the moment it was made."""
+    assert Proof((1,), NOW).with_try(0, NOW + TRY_EVERY) == Proof((1, 0), NOW + TRY_EVERY)
