@@ -1,21 +1,31 @@
-# shellcheck shell=bash disable=SC2034
-# The service accounts, and what each may do in the project. No keys are made of any of them.
+# shellcheck shell=bash
+# Our service accounts and who may do what in the project, into $STATE/accounts.json and policy.json.
 
-ACCOUNTS=(
-    "runtime:Credit Refresh, the functions"
-    "monitor:Credit Refresh, the monitor"
-    "invoker:Credit Refresh, whoever calls the functions"
-    "build:Credit Refresh, builds of the functions"
-)
-
-# The invoker may also call each private function: steps/60-invokers.sh. A monitor has to ask Firebase whether a token
-# was revoked (firebaseauth.users.get), which the functions that write balances have no business with.
-ROLES=(
-    "runtime:roles/datastore.user"
-    "monitor:roles/datastore.user"
-    "monitor:roles/firebaseauth.viewer"
-    "invoker:roles/eventarc.eventReceiver"
-    "build:roles/artifactregistry.writer"
-    "build:roles/logging.logWriter"
-    "build:roles/storage.objectViewer"
-)
+read_accounts() {
+    local name created
+    [[ -s $STATE/project.json ]] || ask gcloud projects describe "$PROJECT" --format=json >"$STATE/project.json"
+    ask gcloud iam service-accounts list --project="$PROJECT" --format=json >"$STATE/accounts.list"
+    # The list forgets accounts made within the last minute; to ask for one that isn't there answers 403 as well as 404.
+    for name in runtime monitor invoker build; do
+        if ! grep -qF "\"$(account "$name")\"" "$STATE/accounts.list"; then
+            gcloud iam service-accounts describe "$(account "$name")" --project="$PROJECT" --format=json \
+                >"$STATE/account.$name" 2>/dev/null </dev/null || true
+        fi
+    done
+    "$PYTHON" - "$STATE/accounts.list" "$STATE"/account.[bimr]* >"$STATE/accounts.json" <<'END'
+import json, pathlib, sys
+texts = [path.read_text() for path in map(pathlib.Path, sys.argv[1:]) if path.exists()]
+found = [json.loads(text) for text in texts if text.strip()]
+print(json.dumps([each for some in found for each in (some if isinstance(some, list) else [some])]))
+END
+    if [[ -n $DRY_RUN ]]; then
+        say "To read who has which role is a POST, and a dry run makes none. Those of these that are missing:"
+    else
+        ask gcloud projects get-iam-policy "$PROJECT" --format=json >"$STATE/policy.json"
+        created="$(sed -n 's/.*"createTime": "\([^"]*\)".*/\1/p' "$STATE/project.json")"
+        if [[ -n $created && $created < 2021-04-09 ]]; then # see accounts.py
+            ask gcloud iam service-accounts get-iam-policy "$(account invoker)" --project="$PROJECT" --format=json \
+                >"$STATE/invoker.json"
+        fi
+    fi
+}

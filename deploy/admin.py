@@ -9,7 +9,8 @@ grants to an account without one, which has to be named by its uid. If that acco
 in once the address is verified.
 
 It uses application default credentials, of somebody with the role Firebase Authentication Admin
-(roles/firebaseauth.admin), or the Auth emulator that FIREBASE_AUTH_EMULATOR_HOST names. Other claims stay as they are.
+(roles/firebaseauth.admin) and, if it is a person, Service Usage Consumer (roles/serviceusage.serviceUsageConsumer), or
+the Auth emulator that FIREBASE_AUTH_EMULATOR_HOST names. Other claims stay as they are.
 """
 
 from __future__ import annotations
@@ -21,13 +22,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import firebase_admin
+import google.auth
 from firebase_admin import auth, credentials
 from firebase_admin.exceptions import FirebaseError, PermissionDeniedError
 from google.auth.exceptions import GoogleAuthError
 from google.auth.exceptions import TransportError as GoogleOutOfReachError
+from google.oauth2.credentials import Credentials as PersonsCredentials
 
 CALL_SECONDS_MAX = 30
 CLAIM = "admin"
+SCOPES = ["https://www.googleapis.com/auth/cloud-platform", "https://www.googleapis.com/auth/identitytoolkit"]
 
 
 class AdminError(Exception):
@@ -64,9 +68,26 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+class _Credentials(credentials.Base):  # type: ignore[misc]  # comes without types
+    """Application default credentials. Those of a person are refused by Firebase Auth unless they say which project
+    pays for the call; where they name none, it is this one."""
+
+    def __init__(self, project: str) -> None:
+        self._project = project
+        self._found: Any = None
+
+    def get_credential(self) -> Any:
+        if self._found is None:
+            found, _ = google.auth.default(scopes=SCOPES)
+            if isinstance(found, PersonsCredentials) and not found.quota_project_id:
+                found = found.with_quota_project(self._project)
+            self._found = found
+        return self._found
+
+
 def _client(project: str) -> auth.Client:
     options = {"projectId": project, "httpTimeout": CALL_SECONDS_MAX}
-    return auth.Client(firebase_admin.App("admin", credentials.ApplicationDefault(), options))
+    return auth.Client(firebase_admin.App("admin", _Credentials(project), options))
 
 
 def _change(client: auth.Client, asked: argparse.Namespace) -> None:

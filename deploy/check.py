@@ -1,26 +1,42 @@
-"""`python -m deploy.check`: are the tables, the settings and the plans fit to be deployed? Writes the environment."""
+"""`python -m deploy.check`: do tables, settings and plans fit together? Writes what the steps read."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from pathlib import Path
 
-from deploy.files import read_environment, told
-from deploy.table import check, read_functions
-from shared.monitor.timetable import read_timetable
+from deploy.files import told
+from deploy.setup import Setup, read_setup, save
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--project", required=True)
+    options.add_argument("--folder", type=Path)
     options.add_argument("--env-file", type=Path, required=True)
-    options.add_argument("--write", type=Path, required=True, help="where the functions' environment goes, as JSON")
+    options.add_argument("--notify", action="append", default=[])
+    options.add_argument("--write", type=Path, required=True, help="the folder the steps read from")
     chosen = options.parse_args()
-    environment = read_environment(chosen.env_file, chosen.project)
-    check(read_functions(), read_timetable())
-    chosen.write.write_text(json.dumps(environment, indent=1, sort_keys=True), encoding="utf-8")
+    setup = read_setup(chosen.project, chosen.folder, chosen.env_file, chosen.notify)
+    save(chosen.write / "setup.json", chosen.project, chosen.folder, chosen.env_file, chosen.notify)
+    environment = json.dumps(setup.environment, indent=1, sort_keys=True)
+    (chosen.write / "environment.yaml").write_text(environment, encoding="utf-8")  # JSON is YAML
+    (chosen.write / "setup.sh").write_text(_for_the_shell(setup), encoding="utf-8")
+
+
+def _for_the_shell(setup: Setup) -> str:
+    values = {
+        "SLUG": setup.kind.slug,
+        "TITLE": setup.kind.title,
+        "DATABASE": setup.settings.database,
+        "OWN_REGION": setup.options.region or "",
+        "NOTIFY": " ".join(setup.options.notify),
+        "UPTIME": str(setup.options.uptime_minutes or ""),
+    }
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
 
 
 if __name__ == "__main__":

@@ -2,11 +2,14 @@
 # Adds Credit Refresh to a project that has an app, or brings it up to date. May be run again at any time.
 set -euo pipefail
 
-USAGE='usage: deploy/deploy.sh PROJECT_ID [--region REGION] [--dry-run] [--prune] [--env-file FILE] [--from STEP] [--to STEP] [--only STEP]
+USAGE='usage: deploy/deploy.sh PROJECT_ID [options]
   --region     where the functions run; by default near the database
+  --folder     own files of this project, in place of those in deploy/; by default deploy/projects/PROJECT_ID
+  --env-file   the settings of the functions; by default settings.env of the folder, else of deploy/
+  --check      change nothing, tell everything that stands in the way
   --dry-run    change nothing, print every command
-  --prune      also remove scheduler jobs of ours that shared/schedule.toml has no more
-  --env-file   the settings of the functions; by default deploy/settings.env
+  --notify     an e-mail address, or a notification channel by its full name, that the alerts tell; may be repeated
+  --prune      also remove scheduler jobs of ours that the schedule has no more
   --from       begin with this step of deploy/steps, such as 50-functions
   --to         end with this one; 60-invokers for all but the schedule and the alerts
   --only       run this step alone'
@@ -18,6 +21,12 @@ PRUNE="" FROM="" TO=""
 option() {
     case "$1" in
         --prune) PRUNE=1 ;;
+        --check) CHECK=1 ;;
+        --notify)
+            [[ -n ${2:-} ]] || usage_error "$1 needs a value"
+            NOTIFIED+=("$2")
+            TAKEN=2
+            ;;
         --from | --to | --only)
             [[ -f $HERE/steps/${2:-}.sh ]] || usage_error "$1: the steps are $(steps)"
             [[ $1 == --to ]] || FROM="$2"
@@ -43,7 +52,8 @@ why() {
 failed() {
     local step="$1" again
     again="deploy/deploy.sh $PROJECT --region $REGION${PRUNE:+ --prune}${DRY_RUN:+ --dry-run}"
-    [[ $ENV_FILE == "$HERE/settings.env" ]] || again+=" --env-file $ENV_FILE"
+    ((${#GIVEN[@]} == 0)) || again+=" ${GIVEN[*]}"
+    ((${#NOTIFIED[@]} == 0)) || again+="$(printf ' --notify %s' "${NOTIFIED[@]}")"
     [[ -z $TO ]] || again+=" --to $TO"
     {
         printf '\nERROR: step %s failed: %s\n' "$step" "$(why)"
@@ -55,7 +65,12 @@ failed() {
 parse "$@"
 begin
 export PRUNE
-say "project $PROJECT, region $REGION, database in $DATABASE_LOCATION${DRY_RUN:+ (dry run: nothing is changed)}"
+say "$TITLE: project $PROJECT, region $REGION, database in $DATABASE_LOCATION${DRY_RUN:+ (dry run: nothing is changed)}"
+if [[ -n $CHECK ]]; then
+    plan preflight --state="$STATE" --region="$REGION"
+    say "Nothing was changed."
+    exit
+fi
 
 for step in $(steps); do
     [[ ! $step < "$FROM" && (-z $TO || ! $step > "$TO") ]] || continue

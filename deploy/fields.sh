@@ -2,15 +2,12 @@
 # How our fields are indexed now, into $STATE/fields.json.
 
 read_fields() {
-    local database group path pid pids=()
-    plan indexes fields --project="$PROJECT" --environment="$ENVIRONMENT" >"$STATE/fields"
+    local database group path number=0
+    plan indexes fields --state="$STATE" >"$STATE/fields"
     while IFS=$'\t' read -r database group path; do
-        ask gcloud firestore indexes fields describe "$path" --collection-group="$group" --database="$database" \
-            --project="$PROJECT" --format=json >"$STATE/field.${#pids[@]}" </dev/null &
-        pids+=("$!")
+        ask_into "field.$((number++))" gcloud firestore indexes fields describe "$path" --collection-group="$group" \
+            --database="$database" --project="$PROJECT" --format=json
     done <"$STATE/fields"
-    for pid in "${pids[@]}"; do
-        wait "$pid"
-    done
+    answers
     as_list "$STATE"/field.* >"$STATE/fields.json"
 }

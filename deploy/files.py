@@ -21,8 +21,10 @@ OTHER_NAMES = ("OTEL_",)  # of settings that are not ours, and that the function
 _LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 
 
-def read_environment(path: Path, project: str) -> dict[str, str]:
-    """The functions' environment: the file's, and what goes without saying. Raises ConfigurationError."""
+def read_environment(path: Path, project: str, plans: Path = BUNDLE / "plans.toml") -> dict[str, str]:
+    """The functions' environment: the file's, the project and closed doors. Raises ConfigurationError.
+
+    plans: what is uploaded as plans.toml."""
     environment = _parsed(path)
     refused = [
         f"{path.name}: {name} can't be set for deployed functions; remove it"
@@ -43,18 +45,27 @@ def read_environment(path: Path, project: str) -> dict[str, str]:
     if refused:
         raise ConfigurationError(refused)
     complete = {**environment, "GOOGLE_CLOUD_PROJECT": project, f"{PREFIX}AUTH": "on"}
-    read_plans(read_settings(_from_bundle(complete)))
+    read_plans(read_settings({**complete, f"{PREFIX}PLANS_FILE": str(_plans_path(plans_file, plans))}))
     return complete
 
 
+def _plans_path(name: str, plans: Path) -> Path:
+    """A plans file is named as the functions will find it: from the bundle's folder."""
+    return plans if name == "plans.toml" else BUNDLE / name
+
+
 def settings_of(environment: Mapping[str, str]) -> Settings:
-    return read_settings(_from_bundle(environment))
+    """The settings but for the plans file, which is read from another place here than in the cloud."""
+    return read_settings({name: value for name, value in environment.items() if name != f"{PREFIX}PLANS_FILE"})
 
 
-def read_items(path: str) -> list[dict[str, Any]]:
-    """What `gcloud … list --format=json` printed."""
-    text = Path(path).read_text(encoding="utf-8")
+def read_items(path: str | Path) -> list[dict[str, Any]]:
+    """What `gcloud … --format=json` printed: a list, or one object, or nothing. No file is nothing as well."""
+    file = Path(path)
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
     items = json.loads(text) if text.strip() else []
+    if isinstance(items, dict):
+        return [items]
     return [item for item in items if isinstance(item, dict)]
 
 
@@ -111,11 +122,3 @@ def _parsed(path: Path) -> dict[str, str]:
     if problems:
         raise ConfigurationError(problems)
     return environment
-
-
-def _from_bundle(environment: Mapping[str, str]) -> dict[str, str]:
-    """A plans file is named as the functions will find it: from the bundle's folder."""
-    name = f"{PREFIX}PLANS_FILE"
-    if not environment.get(name):
-        return dict(environment)
-    return {**environment, name: str(BUNDLE / environment[name])}

@@ -7,144 +7,160 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.files import BUNDLE, print_commands, read_items, read_json, settings_of, told
-from deploy.table import DeployedFunction, read_functions
+from deploy.files import BUNDLE, print_commands, read_items, told
+from deploy.kind import LABEL, kind_of, label_of, name_of, shared_fields, strangers
+from deploy.setup import Setup, load
+from deploy.table import DeployedFunction
 from shared.core.errors import ConfigurationError
 
 RUNTIME = "python313"
-LABEL = "credit-refresh-hash"
 HASH_CHARACTERS = 40  # a label's value has at most 63
+TEMPORARY = ("--env-vars-file=", "--source=")  # folders that differ at each run; what is in them counts
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to: project, region, the database's location, and the file with the functions' environment."""
+    """Where to: the setup, the region, the database's location, and the folder the steps read from."""
 
-    project: str
+    setup: Setup
     region: str
     database_location: str
-    environment_file: Path
-    environment: Mapping[str, str]
-
-    def account(self, short_name: str) -> str:
-        return f"credit-refresh-{short_name}@{self.project}.iam.gserviceaccount.com"
+    state: Path
 
 
-def plan(
-    target: Target, functions: Sequence[DeployedFunction], existing: Sequence[Mapping[str, Any]], files: str
-) -> list[list[str]]:
-    """The commands for the functions that are missing or differ. Raises ConfigurationError for one that is not ours."""
-    found = {str(each["name"]).rpartition("/")[2]: each for each in existing}
-    strangers = [function.name for function in functions if function.name in found and not _label(found[function.name])]
-    if strangers:
-        raise ConfigurationError(
-            [
-                f"function {name} exists and has no label {LABEL}: it is not ours; rename or remove it"
-                for name in strangers
-            ]
-        )
-    wanted = [_labelled(command(target, function), target.environment, files) for function in functions]
-    return [
-        words
-        for function, words in zip(functions, wanted, strict=True)
-        if not _is_current(found.get(function.name), words)
-    ]
+def refuse(setup: Setup, existing: Sequence[Mapping[str, Any]]) -> None:
+    """Raises ConfigurationError if something there must not be overwritten, or written beside."""
+    found = {name_of(each): each for each in existing}
+    problems = strangers(setup.kind, found, setup.names()) + shared_fields(setup.kind, setup.settings, existing)
+    if problems:
+        raise ConfigurationError(problems)
+
+
+def plan(target: Target, existing: Sequence[Mapping[str, Any]], source_hash: str) -> list[list[str]]:
+    """The commands for the functions that are missing or differ."""
+    found = {name_of(each): each for each in existing}
+    wanted = [_labelled(command(target, function), target, source_hash) for function in target.setup.functions]
+    return [words for words in wanted if not _is_current(found.get(words[3]), words)]
 
 
 def command(target: Target, function: DeployedFunction) -> list[str]:
-    """How a function is deployed, but for its label."""
+    """How a function is deployed, but for its labels."""
+    setup = target.setup
+    build = f"projects/{setup.project}/serviceAccounts/{setup.account('build')}"
     return [
-        *("gcloud", "functions", "deploy", function.name, "--gen2", "--quiet"),
-        f"--project={target.project}",
+        *("gcloud", "functions", "deploy", setup.kind.function(function.entry_point), "--gen2", "--quiet"),
+        f"--project={setup.project}",
         f"--region={target.region}",
         f"--runtime={RUNTIME}",
-        f"--source={BUNDLE}",
+        f"--source={target.state / 'source'}",
         f"--entry-point={function.entry_point}",
-        f"--service-account={target.account(function.account)}",
-        f"--build-service-account=projects/{target.project}/serviceAccounts/{target.account('build')}",
-        f"--env-vars-file={target.environment_file}",
+        f"--service-account={setup.account(function.account)}",
+        f"--build-service-account={build}",
+        f"--env-vars-file={target.state / 'environment.yaml'}",
         f"--memory={function.memory}",
         f"--cpu={function.cpu}",
         f"--concurrency={function.concurrency}",
         f"--max-instances={function.max_instances}",
         f"--timeout={function.timeout_seconds}s",
+        *_network_and_key(function),
         *_trigger(target, function),
     ]
 
 
+def _network_and_key(function: DeployedFunction) -> list[str]:
+    given = {
+        "ingress-settings": function.ingress,
+        "vpc-connector": function.vpc_connector,
+        "egress-settings": function.egress,
+        "kms-key": function.kms_key,
+        "docker-repository": function.docker_repository,
+    }
+    return [f"--{flag}={value}" for flag, value in given.items() if value]
+
+
 def _trigger(target: Target, function: DeployedFunction) -> list[str]:
+    """Nobody may call a new function yet, the monitor's included: step 60 says who may, and repairs it."""
     if function.trigger == "http":
-        return ["--trigger-http", "--allow-unauthenticated" if function.public else "--no-allow-unauthenticated"]
-    settings = settings_of(target.environment)
+        return ["--trigger-http"]
+    setup = target.setup
+    settings = setup.settings
+    event = f"google.cloud.firestore.document.v1.{setup.options.user_trigger}"
     return [
-        f"--trigger-event-filters=type=google.cloud.firestore.document.v1.created,database={settings.database}",
+        f"--trigger-event-filters=type={event},database={settings.database}",
         f"--trigger-event-filters-path-pattern=document={settings.users_collection}/{{userId}}",
         f"--trigger-location={target.database_location}",
-        f"--trigger-service-account={target.account('invoker')}",
+        f"--trigger-service-account={setup.account('invoker')}",
         "--retry",
     ]
 
 
-def hash_of_files(root: Path, names: Sequence[str]) -> str:
-    """Of the names and contents of what would be uploaded."""
+def stage(setup: Setup, names: Sequence[str], target: Path) -> str:
+    """Copy what is uploaded, the setup's own files in the place of the bundle's. Returns the hash of all of it."""
     digest = hashlib.sha256()
     for name in sorted(names):
-        content = (root / name).read_bytes()
+        content = setup.replaced.get(name, BUNDLE / name).read_bytes()
         digest.update(f"{len(name)} {name} {len(content)} ".encode() + content)
+        path = target / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    shutil.copy(BUNDLE / ".gcloudignore", target)
     return digest.hexdigest()
 
 
-def _labelled(words: list[str], environment: Mapping[str, str], files: str) -> list[str]:
-    """With the hash of all that matters; of the environment's file and the bundle's folder what is in them does."""
-    stable = [word for word in words if not word.startswith(("--env-vars-file=", "--source="))]
-    from_event = repr((stable, sorted(environment.items()), files))
-    return [*words, f"--update-labels={LABEL}={hashlib.sha256(from_event.encode()).hexdigest()[:HASH_CHARACTERS]}"]
+def _labelled(words: list[str], target: Target, source_hash: str) -> list[str]:
+    """With the labels of the setup, and the hash of all that matters."""
+    labels = ",".join(f"{key}={value}" for key, value in sorted(target.setup.options.labels.items()))
+    stable = [word for word in words if not word.startswith(TEMPORARY)]
+    what = repr((stable, labels, sorted(target.setup.environment.items()), source_hash))
+    own = f"{LABEL}={hashlib.sha256(what.encode()).hexdigest()[:HASH_CHARACTERS]}"
+    return [*words, f"--update-labels={labels},{own}" if labels else f"--update-labels={own}"]
 
 
 def _is_current(function: Mapping[str, Any] | None, words: Sequence[str]) -> bool:
+    """A failed update may have left its label: what the function then says of itself counts."""
     return (
         function is not None
         and function.get("state") == "ACTIVE"
-        and words[-1] == f"--update-labels={LABEL}={_label(function)}"
+        and not any(message.get("severity") == "ERROR" for message in function.get("stateMessages", ()))
+        and words[-1].endswith(f"{LABEL}={label_of(function)}")
     )
 
 
-def _label(function: Mapping[str, Any]) -> str:
-    return str(function.get("labels", {}).get(LABEL, ""))
-
-
-def removals(existing: Sequence[Mapping[str, Any]], project: str, region: str) -> list[list[str]]:
-    """The commands that delete all that are ours."""
-    names = [str(each["name"]).rpartition("/")[2] for each in existing if _label(each)]
-    where = [f"--project={project}", f"--region={region}", "--gen2", "--quiet"]
+def removals(setup: Setup, existing: Sequence[Mapping[str, Any]], region: str) -> list[list[str]]:
+    """The commands that delete all of this kind that are ours."""
+    names = [name_of(each) for each in existing if label_of(each) and kind_of(each) == setup.kind]
+    where = [f"--project={setup.project}", f"--region={region}", "--gen2", "--quiet"]
     return [["gcloud", "functions", "delete", name, *where] for name in names]
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("step", choices=["plan", "remove"])
-    for name in ("project", "region", "existing"):
-        options.add_argument(f"--{name}", required=True)
+    options.add_argument("step", choices=["refuse", "plan", "remove"])
+    options.add_argument("--state", type=Path, required=True)
+    options.add_argument("--region", required=True)
     options.add_argument("--database-location")
-    options.add_argument("--environment", type=Path)
-    options.add_argument("--upload-list", type=Path)
     chosen = options.parse_args()
-    existing = read_items(chosen.existing)
-    if chosen.step == "remove":
-        print_commands(removals(existing, chosen.project, chosen.region))
+    setup = load(chosen.state / "setup.json")
+    existing = read_items(chosen.state / "functions.json")
+    if chosen.step == "refuse":
+        refuse(setup, existing)
         return
-    environment = read_json(chosen.environment)
-    target = Target(chosen.project, chosen.region, chosen.database_location, chosen.environment, environment)
-    uploaded = hash_of_files(BUNDLE, chosen.upload_list.read_text(encoding="utf-8").splitlines())
-    functions = read_functions()
-    commands = plan(target, functions, existing, uploaded)
-    unchanged = {function.name for function in functions} - {words[3] for words in commands}
+    if chosen.step == "remove":
+        print_commands(removals(setup, existing, chosen.region))
+        return
+    if not any(map(label_of, existing)):
+        (chosen.state / "fresh").touch()  # for steps/50-functions.sh
+    target = Target(setup, chosen.region, chosen.database_location, chosen.state)
+    names = (chosen.state / "upload").read_text(encoding="utf-8").splitlines()
+    commands = plan(target, existing, stage(setup, names, chosen.state / "source"))
+    unchanged = set(setup.names()) - {words[3] for words in commands}
     sys.stderr.write("".join(f"{name}: unchanged\n" for name in sorted(unchanged)))
     print_commands(commands)
 

@@ -6,19 +6,23 @@ Field by field, because a whole index file would replace what the app has. A fie
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.files import BUNDLE, print_commands, read_items, read_json, settings_of, told
+from deploy.files import BUNDLE, print_commands, read_items, read_json, told
+from deploy.setup import load
 from shared.core.errors import ConfigurationError
 from shared.settings import Settings
 from shared.store.values import field_path
 
 INDEX_FILE = BUNDLE / "firestore.indexes.json"
 NAMED = Settings()  # the names the index file is written in
+TTL = ("fields", "ttls")
+INDEXES = ("indexes", "fields")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,35 +84,18 @@ def _path(path: str, settings: Settings) -> str:
 
 
 def plan(
-    fields: Sequence[Field], existing: Sequence[Mapping[str, Any]], project: str, database: str
+    fields: Sequence[Field], existing: Sequence[Mapping[str, Any]], project: str, database: str, *, ttl_only: bool
 ) -> list[list[str]]:
-    """The commands for what differs."""
-    found = {tuple(str(each["name"]).split("/")[-3::2]): each for each in existing if "name" in each}
+    """The commands for what differs; in the background, which on a large collection may take hours."""
+    found = _by_name(existing)
     commands: list[list[str]] = []
     for field in fields:
         now = found.get((field.group, field.path), {})
-        where = [field.path, f"--collection-group={field.group}", f"--database={database}", f"--project={project}"]
         if field.ttl and "ttlConfig" not in now:
-            commands.append(
-                ["gcloud", "firestore", "fields", "ttls", "update", *where, "--enable-ttl", "--format=none", "--quiet"]
-            )
-        if _indexes(now) != field.indexes:
+            commands.append(_update(TTL, field, project, database, ["--enable-ttl"]))
+        if not ttl_only and _indexes(now) != field.indexes:
             flags = [f"--index={_flag(kind)}" for kind, _ in sorted(field.indexes)] or ["--disable-indexes"]
-            # Built in the background: on a large collection that may take hours.
-            commands.append(
-                [
-                    "gcloud",
-                    "firestore",
-                    "indexes",
-                    "fields",
-                    "update",
-                    *where,
-                    *flags,
-                    "--async",
-                    "--format=none",
-                    "--quiet",
-                ]
-            )
+            commands.append(_update(INDEXES, field, project, database, flags))
     return commands
 
 
@@ -116,31 +103,44 @@ def clear(
     fields: Sequence[Field], existing: Sequence[Mapping[str, Any]], project: str, database: str
 ) -> list[list[str]]:
     """The commands that give our fields back to the automatic indexes."""
-    found = {tuple(str(each["name"]).split("/")[-3::2]): each for each in existing if "name" in each}
+    found = _by_name(existing)
     commands: list[list[str]] = []
     for field in reversed(fields):
         now = found.get((field.group, field.path), {})
-        where = [field.path, f"--collection-group={field.group}", f"--database={database}", f"--project={project}"]
         if "ttlConfig" in now:
-            commands.append(
-                ["gcloud", "firestore", "fields", "ttls", "update", *where, "--disable-ttl", "--format=none", "--quiet"]
-            )
+            commands.append(_update(TTL, field, project, database, ["--disable-ttl"]))
         if _indexes(now) is not None:
-            commands.append(
-                [
-                    "gcloud",
-                    "firestore",
-                    "indexes",
-                    "fields",
-                    "update",
-                    *where,
-                    "--clear-exemption",
-                    "--format=none",
-                    "--async",
-                    "--quiet",
-                ]
-            )
+            commands.append(_update(INDEXES, field, project, database, ["--clear-exemption"]))
     return commands
+
+
+def overrides(fields: Sequence[Field]) -> list[dict[str, Any]]:
+    """The same in the form of an app's index file, whose deployment would take them away otherwise.
+
+    `ttl` stands only where it is true: with `*` the service refuses to hear of it at all."""
+    return [
+        {
+            "collectionGroup": field.group,
+            "fieldPath": field.path,
+            **({"ttl": True} if field.ttl else {}),
+            "indexes": [
+                {"arrayConfig" if kind == "CONTAINS" else "order": kind, "queryScope": scope}
+                for kind, scope in sorted(field.indexes)
+            ],
+        }
+        for field in fields
+    ]
+
+
+def _by_name(existing: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """Fields by collection group and path."""
+    named = {tuple(str(each["name"]).split("/")[-3::2]): each for each in existing if "name" in each}
+    return {(group, path): each for (group, path), each in named.items()}
+
+
+def _update(command: Sequence[str], field: Field, project: str, database: str, flags: Sequence[str]) -> list[str]:
+    where = [field.path, f"--collection-group={field.group}", f"--database={database}", f"--project={project}"]
+    return ["gcloud", "firestore", *command, "update", *where, *flags, "--async", "--format=none", "--quiet"]
 
 
 def _flag(kind: str) -> str:
@@ -161,18 +161,24 @@ def _indexes(field: Mapping[str, Any]) -> frozenset[tuple[str, str]] | None:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("step", choices=["fields", "plan", "clear"])
-    options.add_argument("--environment", type=Path, required=True)
-    options.add_argument("--project", required=True)
-    options.add_argument("--existing")
+    options.add_argument("step", choices=["fields", "plan", "clear", "overrides"])
+    options.add_argument("--state", type=Path, required=True)
+    options.add_argument("--ttl-only", action="store_true", help="of a database that has no other field configuration")
     chosen = options.parse_args()
-    settings = settings_of(read_json(chosen.environment))
-    fields = read_fields(INDEX_FILE, settings)
-    if chosen.step == "fields":
-        print_commands([[settings.database, field.group, field.path] for field in fields])
-        return
-    commands = plan if chosen.step == "plan" else clear
-    print_commands(commands(fields, read_items(chosen.existing), chosen.project, settings.database))
+    setup = load(chosen.state / "setup.json")
+    database = setup.settings.database
+    fields = read_fields(INDEX_FILE, setup.settings)
+    existing = read_items(chosen.state / "fields.json")
+    match chosen.step:
+        case "fields":
+            print_commands([[database, field.group, field.path] for field in fields])
+        case "overrides":
+            lines = ",\n".join(f"  {json.dumps(each)}" for each in overrides(fields))
+            sys.stdout.write(f'"fieldOverrides": [\n{lines}\n]\n')
+        case "plan":
+            print_commands(plan(fields, existing, setup.project, database, ttl_only=chosen.ttl_only))
+        case _:
+            print_commands(clear(fields, existing, setup.project, database))
 
 
 if __name__ == "__main__":

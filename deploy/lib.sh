@@ -7,11 +7,20 @@ ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 PYTHON="${PYTHON:-python3}"
 
 # Set by deploy.sh, teardown.sh or smoke.sh, and exported to the steps.
-: "${PROJECT:?run deploy/deploy.sh PROJECT_ID}" "${REGION:=us-central1}" "${DRY_RUN:=}" "${STATE:?}"
-: "${ENVIRONMENT:=$STATE/environment.yaml}" # the functions' environment; JSON, which is YAML
+: "${PROJECT:?run deploy/deploy.sh PROJECT_ID}" "${REGION:=}" "${DRY_RUN:=}" "${STATE:?}" "${BEFORE_APIS:=}"
 
 # How long to wait for what Google's services tell each other only after a while.
 : "${PATIENCE_SECONDS:=10}" "${PATIENCE_SECONDS_MAX:=600}"
+
+# What an API answers that is not enabled, or was enabled a moment ago.
+API_OFF='has not been used in project|it is disabled'
+# What a service says that has not heard yet of an account, a role, an API or a repository made a moment ago.
+LATE="$API_OFF|does not exist|was not found|Eventarc Service Agent|concurrent policy changes"
+LATE+='|Unable to retrieve the repository metadata|You must grant Storage Object Viewer'
+LATE+='|Permission "?eventarc.events.receiveEvent"? denied'
+# What Firestore says while it changes another field of the same database.
+# shellcheck disable=SC2034 # by those who source this
+BUSY='[Uu]nderlying data changed|ABORTED|[Cc]ontention|CONCURRENT'
 
 export CLOUDSDK_CORE_DISABLE_PROMPTS=1
 export CLOUDSDK_CORE_PROJECT="$PROJECT" # gcloud asks some of its questions about this one, whatever --project says
@@ -53,17 +62,47 @@ run_patiently() {
     return 1
 }
 
-# A question about one thing: prints what gcloud says, or nothing if there is no such thing. Fails for any other reason.
+# A question about one thing: prints what gcloud says, or nothing if there is no such thing. Of an API that is off the
+# answer is nothing as well, in a dry run and before the step that enables it; later it is waited for.
+# Fails for any other reason.
 ask() {
-    local asked="$STATE/asked.$BASHPID"
-    if "$@" 2>"$asked"; then
-        return
-    fi
-    if grep -qiE 'NOT_FOUND|not found|cannot find|HTTPError 404' "$asked"; then
-        return
-    fi
+    local asked="$STATE/asked.$BASHPID" waited
+    for ((waited = 0; waited < PATIENCE_SECONDS_MAX; waited += PATIENCE_SECONDS)); do
+        if "$@" >"$asked.answer" 2>"$asked" </dev/null; then
+            if grep -q 'unreachable' "$asked"; then
+                break # the list is not complete
+            fi
+            cat "$asked.answer"
+            return
+        fi
+        if grep -qE "$API_OFF" "$asked"; then
+            [[ -z $DRY_RUN && -z $BEFORE_APIS ]] || return 0
+            sleep "$PATIENCE_SECONDS"
+        elif grep -qiE 'NOT_FOUND|not found|cannot find|HTTPError 404' "$asked"; then
+            return
+        else
+            break
+        fi
+    done
     cat "$asked" >&2
     return 1
+}
+
+# ask_into FILE COMMAND…: in the background, as gcloud starts slowly; `answers` waits for all of them.
+ASKING=()
+ask_into() {
+    local file="$1"
+    shift
+    ask "$@" >"$STATE/$file" &
+    ASKING+=("$!")
+}
+
+answers() {
+    local pid
+    for pid in "${ASKING[@]}"; do
+        wait "$pid"
+    done
+    ASKING=()
 }
 
 # Our Python parts, which read tables and print commands, a line each with tabs between the words.
@@ -84,22 +123,12 @@ run_plan() {
 }
 
 account() {
-    printf 'credit-refresh-%s@%s.iam.gserviceaccount.com' "$1" "$PROJECT"
+    printf '%s-%s@%s.iam.gserviceaccount.com' "$SLUG" "$1" "$PROJECT"
 }
 
-# What is deployed of our functions, into $STATE/functions.json. Asked side by side: gcloud starts slowly.
+# Every function of the region, ours and others, into $STATE/functions.json.
 read_functions() {
-    local name pid pids=()
-    plan names >"$STATE/names"
-    while read -r name; do
-        ask gcloud functions describe "$name" --gen2 --region="$REGION" --project="$PROJECT" --format=json \
-            >"$STATE/function.$name" </dev/null &
-        pids+=("$!")
-    done <"$STATE/names"
-    for pid in "${pids[@]}"; do
-        wait "$pid"
-    done
-    as_list "$STATE"/function.* >"$STATE/functions.json"
+    ask gcloud functions list --v2 --regions="$REGION" --project="$PROJECT" --format=json >"$STATE/functions.json"
 }
 
 # Files of a JSON object each, or of nothing, as one list.

@@ -1,7 +1,8 @@
 """`python -m deploy.monitoring`: the gcloud commands that bring metrics, dashboard and alerts to `deploy/monitoring/`.
 
-What is ours is told by its name (metrics) or a label (dashboard, alerts); a label also holds the hash of the file, so
-that what is unchanged is left alone. The notification channels of an alert are the operator's, and stay.
+The files have the default kind's names; another kind's are put in their place. What is ours is told by its description
+(metrics) or its labels (the rest); a label also holds the hash of the content, so that what is unchanged is left alone.
+The notification channels that an operator gave an alert stay.
 """
 
 from __future__ import annotations
@@ -9,89 +10,238 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploy.files import DEPLOYED, print_commands, read_items, read_json, told
+from deploy.channels import KIND_LABEL, channel_of, channels_to_create, is_ours
+from deploy.files import DEPLOYED, print_commands, read_items, told
+from deploy.kind import DEFAULT_PREFIX, Kind, name_of
+from deploy.setup import Setup, load
+from shared.core.errors import ConfigurationError
 
 FOLDER = DEPLOYED / "monitoring"
 LABEL = "credit-refresh"
 HASH_LABEL = "credit-refresh-hash"
 HASH_CHARACTERS = 40
-KEPT = ("etag", "notificationChannels")  # what an update must send back, and what is the operator's
 METRIC_PREFIX = "credit_refresh_"
+# The fewest an uptime check may be made from: each asks on its own. gcloud sends labels only together with regions.
+REGIONS = "usa-oregon,europe,asia-pacific"
+UPTIME_FILE = "uptime.json"
+BUDGET_FILE = "budget.json"
 
-Files = Mapping[str, Path]
+Items = Sequence[Mapping[str, Any]]
 
 
-def plan_metrics(existing: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Create the metrics that are missing, update those that differ."""
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """One kind of resource that carries our labels: how it is named in gcloud, and where its labels are."""
+
+    folder: str
+    words: tuple[str, ...]
+    flag: str
+    labels: str
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A gcloud command, and the content of the file that one of its flags names, if it has such a flag."""
+
+    words: Sequence[str]
+    flag: str = ""
+    file_name: str = ""
+    content: Mapping[str, Any] = field(default_factory=dict)
+
+    def words_with_file(self, folder: Path) -> list[str]:
+        """Writes the file."""
+        if not self.flag:
+            return [*self.words]
+        path = folder / f"{self.file_name}.json"
+        path.write_text(json.dumps(self.content, indent=1), encoding="utf-8")
+        return [*self.words, f"--{self.flag}={path}"]
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """The notification channels that an alert is given, and those that were ever made here."""
+
+    configured: Sequence[str] = ()
+    ours: AbstractSet[str] = frozenset()
+
+    def kept_by(self, now: Mapping[str, Any]) -> dict[str, Any]:
+        """What an update has to send back: the etag, and channels that an operator gave, beside the configured ones."""
+        by_hand = [each for each in now.get("notificationChannels", ()) if each not in self.ours]
+        told = sorted({*by_hand, *self.configured})
+        etag = {"etag": now["etag"]} if "etag" in now else {}
+        return {**etag, **({"notificationChannels": told} if told else {})}
+
+
+DASHBOARDS = Labelled("dashboards", ("gcloud", "monitoring", "dashboards"), "config-from-file", "labels")
+ALERTS = Labelled("alerts", ("gcloud", "alpha", "monitoring", "policies"), "policy-from-file", "userLabels")
+
+
+def plan_metrics(setup: Setup, existing: Items) -> list[Command]:
+    """Create the metrics that are missing, update those that differ. Raises ConfigurationError for somebody else's."""
     found = {each["name"]: each for each in existing}
-    commands: list[list[str]] = []
-    for name, path in _files("metrics").items():
-        if name not in found:
-            commands.append(["gcloud", "logging", "metrics", "create", name, f"--config-from-file={path}"])
-        elif not _holds(found[name], read_json(path)):
-            commands.append(["gcloud", "logging", "metrics", "update", name, f"--config-from-file={path}"])
-    return commands
-
-
-def plan_labelled(kind: str, existing: Sequence[Mapping[str, Any]], labels: str, written: Path) -> list[list[str]]:
-    """The same for dashboards and alerts; the files gcloud reads, labels added, are written to a folder."""
-    found = {each.get(labels, {}).get(LABEL): each for each in existing}
-    commands: list[list[str]] = []
-    for name, path in _files(kind).items():
-        content = read_json(path)
-        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:HASH_CHARACTERS]
+    commands: list[Command] = []
+    for name, content in metrics(setup).items():
         now = found.get(name)
-        if now is not None and now[labels].get(HASH_LABEL) == digest:
-            continue
-        content[labels] = {LABEL: name, HASH_LABEL: digest}
-        if now is not None:
-            content |= {key: now[key] for key in KEPT if key in now}
-        target = written / f"{kind}-{name}.json"
-        target.write_text(json.dumps(content, indent=1), encoding="utf-8")
-        commands.append(_command(kind, target, now))
+        if now is not None and not _is_our_metric(setup.kind, now):
+            raise ConfigurationError([f"log-based metric {name} exists and is not ours; rename or remove it"])
+        if now is None or not _holds(now, content):
+            verb = "create" if now is None else "update"
+            words = ["gcloud", "logging", "metrics", verb, name]
+            commands.append(Command(words, "config-from-file", name, content))
     return commands
 
 
-def _command(kind: str, path: Path, now: Mapping[str, Any] | None) -> list[str]:
-    if kind == "dashboards":
-        words = ["gcloud", "monitoring", "dashboards"]
-        verb = ["create"] if now is None else ["update", now["name"]]
-        return [*words, *verb, f"--config-from-file={path}"]
-    words = ["gcloud", "alpha", "monitoring", "policies"]
-    if now is None:
-        return [*words, "create", f"--policy-from-file={path}"]
-    return [*words, "update", now["name"], f"--policy-from-file={path}"]
+def metrics(setup: Setup) -> dict[str, dict[str, Any]]:
+    """Our metrics by name, of the lines of this kind's functions alone."""
+    services = " OR ".join(f'"{name}"' for name in setup.names())
+    contents = {}
+    for path in sorted((FOLDER / "metrics").glob("*.json")):
+        content = rendered(setup, path)
+        content["filter"] += f" AND resource.labels.service_name=({services})"
+        contents[f"{setup.kind.metrics}_{path.stem}"] = content
+    return contents
 
 
-def removals(
-    metrics: Sequence[Mapping[str, Any]], dashboards: Sequence[Mapping[str, Any]], alerts: Sequence[Mapping[str, Any]]
-) -> list[list[str]]:
-    """Delete all that is ours."""
-    ours = set(_files("metrics"))
+def rendered(setup: Setup, path: Path) -> dict[str, Any]:
+    """A file with the names of the setup's kind."""
+    text = path.read_text(encoding="utf-8")
+    kind = setup.kind
+    services = ",".join(f'\\"{name}\\"' for name in setup.names())
+    text = text.replace("Credit Refresh", kind.title)
+    text = text.replace('starts_with(\\"credit-refresh\\")', f"one_of({services})")
+    text = re.sub(rf"\b(user[/_]){METRIC_PREFIX}", rf"\g<1>{kind.metrics}_", text)
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def plan_labelled(
+    setup: Setup, what: Labelled, wanted: Mapping[str, dict[str, Any]], existing: Items, channels: Channels
+) -> list[Command]:
+    """The commands for what is missing or differs, or is wanted no more."""
+    found = {each[what.labels][LABEL]: each for each in existing if _is_our_label(setup.kind, each, what)}
+    commands: list[Command] = []
+    for name, content in wanted.items():
+        now = found.get(name)
+        labels = _labels(setup, name, [content, channels.configured])
+        if now is None or now[what.labels].get(HASH_LABEL) != labels[HASH_LABEL]:
+            verb = ["create"] if now is None else ["update", now["name"]]
+            complete = {**content, what.labels: labels, **channels.kept_by(now or {})}
+            commands.append(Command([*what.words, *verb], what.flag, f"{what.folder}-{name}", complete))
+    gone = [each for name, each in found.items() if name not in wanted]
+    return commands + [Command([*what.words, "delete", each["name"]]) for each in gone]
+
+
+def _labels(setup: Setup, name: str, content: object) -> dict[str, str]:
+    """The setup's labels and ours, with the hash of them all and of the content."""
+    labels = {**setup.options.labels, LABEL: name, KIND_LABEL: setup.kind.slug}
+    digest = hashlib.sha256(json.dumps([content, labels], sort_keys=True).encode()).hexdigest()
+    return {**labels, HASH_LABEL: digest[:HASH_CHARACTERS]}
+
+
+def channels_of(setup: Setup, existing: Items) -> Channels:
+    """The channels that the setup names, of those that exist."""
+    named = [channel_of(setup.kind, each, existing) for each in setup.options.notify]
+    configured = sorted({each for each in named if each})
+    return Channels(configured, {str(each["name"]) for each in existing if is_ours(setup.kind, each)})
+
+
+def alerts(setup: Setup, uptime: Items) -> dict[str, dict[str, Any]]:
+    """Our alerts by name, those of options included."""
+    wanted = {path.stem: rendered(setup, path) for path in sorted((FOLDER / "alerts").glob("*.json"))}
+    if setup.options.budget_usd_per_day is not None:
+        wanted["budget"] = _budget(setup, setup.options.budget_usd_per_day)
+    for check in uptime if setup.options.uptime_minutes else ():
+        wanted["uptime"] = _filled(rendered(setup, FOLDER / "optional" / UPTIME_FILE), CHECK=name_of(check))
+    return wanted
+
+
+def _budget(setup: Setup, dollars: float) -> dict[str, Any]:
+    settings = setup.settings
+    return _filled(
+        rendered(setup, FOLDER / "optional" / BUDGET_FILE),
+        READ_PRICE=f"{settings.price_read / 100_000:.10f}",
+        WRITE_PRICE=f"{settings.price_write / 100_000:.10f}",
+        DOLLARS=f"{dollars:g}",
+    )
+
+
+def _filled(content: dict[str, Any], **values: str) -> dict[str, Any]:
+    """A file's placeholders in capitals between double @ are replaced."""
+    text = json.dumps(content)
+    for name, value in values.items():
+        text = text.replace(f"@@{name}@@", value)
+    filled: dict[str, Any] = json.loads(text)
+    return filled
+
+
+def uptime_command(setup: Setup, existing: Items, functions: Items) -> list[list[str]]:
+    """The check from outside of the monitor's /health, made once; removed where it is no longer wanted."""
+    ours = [each for each in existing if _is_our_uptime(setup.kind, each)]
+    if not setup.options.uptime_minutes:
+        return [["gcloud", "monitoring", "uptime", "delete", each["name"]] for each in ours]
+    monitor = setup.kind.function("credit_refresh_monitor")
+    uri = next((each["serviceConfig"]["uri"] for each in functions if name_of(each) == monitor), "https://(monitor)")
+    host = str(uri).partition("//")[2].partition("/")[0]
+    period = setup.options.uptime_minutes
+    labels = {**setup.options.labels, LABEL: "health", KIND_LABEL: setup.kind.slug}
+    if any(each["period"] == f"{period * 60}s" for each in ours):
+        return []
+    removed = [["gcloud", "monitoring", "uptime", "delete", each["name"]] for each in ours]
     return [
-        *(
-            ["gcloud", "alpha", "monitoring", "policies", "delete", each["name"]]
-            for each in alerts
-            if LABEL in each.get("userLabels", {})
-        ),
-        *(
-            ["gcloud", "monitoring", "dashboards", "delete", each["name"]]
-            for each in dashboards
-            if LABEL in each.get("labels", {})
-        ),
-        *(["gcloud", "logging", "metrics", "delete", each["name"]] for each in metrics if each["name"] in ours),
+        *removed,
+        [
+            *("gcloud", "monitoring", "uptime", "create", f"{setup.kind.title}: health", "--resource-type=uptime-url"),
+            f"--resource-labels=host={host},project_id={setup.project}",
+            *("--protocol=https", "--path=/health", f"--period={period}", f"--regions={REGIONS}"),
+            "--user-labels=" + ",".join(f"{key}={value}" for key, value in labels.items()),
+        ],
     ]
 
 
-def _files(kind: str) -> Files:
-    prefix = METRIC_PREFIX if kind == "metrics" else ""
-    return {prefix + path.stem: path for path in sorted((FOLDER / kind).glob("*.json"))}
+def removals(setup: Setup, found: Mapping[str, Items]) -> list[list[str]]:
+    """Delete all of this kind; channels last, as an alert that names one keeps it."""
+    kind = setup.kind
+    named = set(metrics(setup))
+    return [
+        *([*ALERTS.words, "delete", each["name"]] for each in found["alerts"] if _is_our_label(kind, each, ALERTS)),
+        *(
+            [*DASHBOARDS.words, "delete", each["name"]]
+            for each in found["dashboards"]
+            if _is_our_label(kind, each, DASHBOARDS)
+        ),
+        *(["gcloud", "monitoring", "uptime", "delete", u["name"]] for u in found["uptime"] if _is_our_uptime(kind, u)),
+        *(
+            ["gcloud", "logging", "metrics", "delete", each["name"]]
+            for each in found["metrics"]
+            if each["name"] in named and _is_our_metric(kind, each)
+        ),
+        *(
+            ["gcloud", "alpha", "monitoring", "channels", "delete", each["name"]]
+            for each in found["channels"]
+            if is_ours(kind, each)
+        ),
+    ]
+
+
+def _is_our_metric(kind: Kind, metric: Mapping[str, Any]) -> bool:
+    return str(metric.get("description", "")).startswith(f"{kind.title}:")
+
+
+def _is_our_label(kind: Kind, resource: Mapping[str, Any], what: Labelled) -> bool:
+    labels = resource.get(what.labels, {})
+    return LABEL in labels and labels.get(KIND_LABEL, Kind(DEFAULT_PREFIX).slug) == kind.slug
+
+
+def _is_our_uptime(kind: Kind, check: Mapping[str, Any]) -> bool:
+    return bool(check.get("userLabels", {}).get(KIND_LABEL) == kind.slug)
 
 
 def _holds(found: Any, wanted: Any) -> bool:
@@ -107,24 +257,36 @@ def _holds(found: Any, wanted: Any) -> bool:
     return bool(found == wanted)
 
 
+def _written(state: Path, commands: Sequence[Command]) -> list[list[str]]:
+    """Write the files that the commands name."""
+    return [command.words_with_file(state) for command in commands]
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("step", choices=["metrics", "alerts", "remove"])
-    options.add_argument("--project", required=True)
-    for name in ("metrics", "dashboards", "alerts"):
-        options.add_argument(f"--{name}", default=os.devnull, help="what is there now, as gcloud lists it")
-    options.add_argument("--write", type=Path)
+    options.add_argument("step", choices=["metrics", "channels", "uptime", "alerts", "remove"])
+    options.add_argument("--state", type=Path, required=True)
     chosen = options.parse_args()
-    metrics, dashboards, alerts = map(read_items, (chosen.metrics, chosen.dashboards, chosen.alerts))
+    state, setup = chosen.state, load(chosen.state / "setup.json")
+    kinds = ("metrics", "dashboards", "alerts", "channels", "uptime", "functions")
+    found = {kind: read_items(state / f"{kind}.json") for kind in kinds}
     match chosen.step:
-        case "remove":
-            commands = removals(metrics, dashboards, alerts)
         case "metrics":
-            commands = plan_metrics(metrics)
+            commands = _written(state, plan_metrics(setup, found["metrics"]))
+        case "channels":
+            commands = channels_to_create(setup, found["channels"])
+        case "uptime":
+            commands = uptime_command(setup, found["uptime"], found["functions"])
+        case "remove":
+            commands = removals(setup, found)
         case _:
-            commands = plan_labelled("dashboards", dashboards, "labels", chosen.write)
-            commands += plan_labelled("alerts", alerts, "userLabels", chosen.write)
-    print_commands([[*words, f"--project={chosen.project}", "--format=none", "--quiet"] for words in commands])
+            boards = {path.stem: rendered(setup, path) for path in sorted((FOLDER / "dashboards").glob("*.json"))}
+            uptime = [each for each in found["uptime"] if _is_our_uptime(setup.kind, each)]
+            planned = plan_labelled(setup, DASHBOARDS, boards, found["dashboards"], Channels())
+            channels = channels_of(setup, found["channels"])
+            planned += plan_labelled(setup, ALERTS, alerts(setup, uptime), found["alerts"], channels)
+            commands = _written(state, planned)
+    print_commands([[*words, f"--project={setup.project}", "--format=none", "--quiet"] for words in commands])
 
 
 if __name__ == "__main__":

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from deploy.files import print_commands, told
-from deploy.table import read_functions
+from deploy.setup import load
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--setup", type=Path, required=True)
     options.add_argument("--private", action="store_true")
     chosen = options.parse_args()
-    print_commands([[each.name] for each in read_functions() if not (chosen.private and each.public)])
+    print_commands([[name] for name in load(chosen.setup).names(private=chosen.private)])
 
 
 if __name__ == "__main__":

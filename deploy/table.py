@@ -6,15 +6,18 @@ import ast
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from deploy.files import BUNDLE, DEPLOYED
 from shared.core.errors import ConfigurationError
 from shared.monitor.timetable import ScheduledJob
 
 FUNCTIONS_FILE = DEPLOYED / "functions.toml"
+EVENT_SECONDS_MAX = 540  # Google's limit for a function with an event trigger
+
+Text = Annotated[str, Field(pattern=r"^[^\s,]+$")]
 
 
 class DeployedFunction(BaseModel):
@@ -25,16 +28,29 @@ class DeployedFunction(BaseModel):
     entry_point: Annotated[str, Field(pattern=r"^credit_refresh[a-z_]*$")]
     account: Literal["runtime", "monitor"]
     public: bool = False
-    trigger: Literal["http", "firestore-created"] = "http"
+    trigger: Literal["http", "firestore"] = "http"
     memory: Annotated[str, Field(pattern=r"^[0-9]+(Mi|Gi)$")]
     cpu: Annotated[int, Field(ge=1, le=8)]
     concurrency: Annotated[int, Field(ge=1, le=1000)]
     max_instances: Annotated[int, Field(ge=1, le=1000)]
     timeout_seconds: Annotated[int, Field(ge=1, le=3600)]
+    ingress: Literal["all", "internal-only", "internal-and-gclb"] | None = None
+    vpc_connector: Text | None = None
+    egress: Literal["private-ranges-only", "all"] | None = None
+    kms_key: Text | None = None
+    docker_repository: Text | None = None
 
-    @property
-    def name(self) -> str:
-        return self.entry_point.replace("_", "-")
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.trigger != "http" and self.timeout_seconds > EVENT_SECONDS_MAX:
+            raise ValueError(
+                f"timeout_seconds {self.timeout_seconds}: an event function has {EVENT_SECONDS_MAX} at most"
+            )
+        if self.egress and not self.vpc_connector:
+            raise ValueError("egress: which traffic goes through the vpc_connector; there is none")
+        if bool(self.kms_key) != bool(self.docker_repository):
+            raise ValueError("kms_key and docker_repository go together: images are kept in a repository with that key")
+        return self
 
     @property
     def at_once(self) -> int:
@@ -43,9 +59,20 @@ class DeployedFunction(BaseModel):
 
 
 class _Table(BaseModel):
+    """The file: rows, and what each row has that does not say otherwise."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
+    defaults: dict[str, Any] = {}
     function: Annotated[list[DeployedFunction], Field(min_length=1)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_up(cls, table: Any) -> Any:
+        rows = table.get("function")
+        if not isinstance(rows, list):
+            return table
+        return {**table, "function": [{**table.get("defaults", {}), **row} for row in rows]}
 
 
 def read_functions(path: Path = FUNCTIONS_FILE) -> Sequence[DeployedFunction]:
@@ -91,6 +118,7 @@ def _problems(job: ScheduledJob, function: DeployedFunction | None) -> list[str]
         )
     if job.workers > function.at_once:
         problems.append(
-            f"{row}: {job.workers} workers are more than the {function.at_once} {job.function} takes at once"
+            f"{row}: {job.workers} workers are more than the {function.at_once} {job.function} takes at once; raise "
+            f"its max_instances in functions.toml, within the region's CPU quota (often 20 vCPU for all of a project)"
         )
     return problems

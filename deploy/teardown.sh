@@ -2,7 +2,7 @@
 # Removes what deploy.sh has set up. Users, jobs, runs and everything else in Firestore stay, and so do enabled APIs.
 set -euo pipefail
 
-USAGE='usage: deploy/teardown.sh PROJECT_ID [--region REGION] [--dry-run] [--yes] [--env-file FILE]
+USAGE='usage: deploy/teardown.sh PROJECT_ID [--region REGION] [--dry-run] [--yes] [--folder FOLDER] [--env-file FILE]
   --yes        do not ask'
 
 # shellcheck source=common.sh
@@ -18,58 +18,52 @@ parse "$@"
 begin
 # shellcheck source=accounts.sh
 source "$HERE/accounts.sh"
+# shellcheck source=monitoring.sh
+source "$HERE/monitoring.sh"
+# shellcheck source=fields.sh
+source "$HERE/fields.sh"
 
 if [[ -z $YES && -z $DRY_RUN ]]; then
-    say "This removes functions, schedule, alerts, accounts and index exemptions of Credit Refresh from $PROJECT, region"
+    say "This removes functions, schedule, alerts, accounts and index exemptions of $TITLE from $PROJECT, region"
     say "$REGION. Data in Firestore stays. Type the project's id to go on:"
     read -r answer
     [[ $answer == "$PROJECT" ]] || die "nothing was removed"
 fi
 
+BEFORE_APIS=1 # what is off has nothing of ours
+
 say "
 == schedule"
-printf '[]' >"$STATE/none.json"
-plan scheduler --project="$PROJECT" --region="$REGION" --functions="$STATE/none.json" --account="$(account invoker)" \
-    --environment="$ENVIRONMENT" --remove-all ${DRY_RUN:+--dry-run}
+plan scheduler --state="$STATE" --region="$REGION" --remove-all ${DRY_RUN:+--dry-run}
 
 say "
 == monitoring"
-gcloud logging metrics list --project="$PROJECT" --format=json >"$STATE/metrics.json"
-gcloud monitoring dashboards list --project="$PROJECT" --format=json >"$STATE/dashboards.json"
-gcloud alpha monitoring policies list --project="$PROJECT" --format=json >"$STATE/alerts.json"
-plan monitoring remove --project="$PROJECT" --metrics="$STATE/metrics.json" --dashboards="$STATE/dashboards.json" \
-    --alerts="$STATE/alerts.json" >"$STATE/plan"
+ask_into metrics.json gcloud logging metrics list --project="$PROJECT" --format=json
+read_monitoring
+plan monitoring remove --state="$STATE" >"$STATE/plan"
 run_plan "$STATE/plan"
 
 say "
 == functions"
-read_functions
-plan functions remove --project="$PROJECT" --region="$REGION" --existing="$STATE/functions.json" >"$STATE/plan"
+plan functions remove --state="$STATE" --region="$REGION" >"$STATE/plan"
 run_plan "$STATE/plan"
 
 say "
 == indexes"
-source "$HERE/fields.sh"
 read_fields
-plan indexes clear --project="$PROJECT" --environment="$ENVIRONMENT" --existing="$STATE/fields.json" >"$STATE/plan"
-run_plan "$STATE/plan"
+plan indexes clear --state="$STATE" >"$STATE/plan"
+run_plan "$STATE/plan" "$BUSY"
 
 say "
 == accounts"
-held=""
-[[ -n $DRY_RUN ]] || held="$(gcloud projects get-iam-policy "$PROJECT" --flatten='bindings[].members' \
-    --format='value[separator=" "](bindings.members, bindings.role)')"
-for row in "${ROLES[@]}"; do
-    member="serviceAccount:$(account "${row%%:*}")"
-    [[ -n $DRY_RUN ]] || grep -qxF "$member ${row#*:}" <<<"$held" || continue
-    run gcloud projects remove-iam-policy-binding "$PROJECT" --member="$member" --role="${row#*:}" --condition=None \
-        --format=none
-done
-there="$(gcloud iam service-accounts list --project="$PROJECT" --format='value(email)')"
-for row in "${ACCOUNTS[@]}"; do
-    if grep -qxF "$(account "${row%%:*}")" <<<"$there"; then
-        run gcloud iam service-accounts delete "$(account "${row%%:*}")" --project="$PROJECT" --quiet
-    fi
-done
+read_accounts
+plan accounts remove --state="$STATE" >"$STATE/plan"
+run_plan "$STATE/plan" "$LATE"
+
 say "
-Done.${DRY_RUN:+ Nothing was removed.} Users and the collections of Credit Refresh are as they were."
+Done.${DRY_RUN:+ Nothing was removed.} What stays, to be removed by hand if it is in the way:
+- users with their stamps, and the collections of $TITLE
+- the services that were enabled, which the app may use
+- what Cloud Functions made for its builds: buckets gcf-v2-…, the image repository gcf-artifacts
+- logs, until they expire
+- a deployer's account, the GitHub pool and rights given by hand, if docs/deploy.md was followed there"

@@ -7,7 +7,7 @@ NEEDED=(
     identitytoolkit logging monitoring pubsub run
 )
 
-enabled="$(gcloud services list --enabled --project="$PROJECT" --format='value(config.name)')"
+enabled="$(ask gcloud services list --enabled --project="$PROJECT" --format='value(config.name)')"
 missing=()
 for api in "${NEEDED[@]}"; do
     grep -qx "$api.googleapis.com" <<<"$enabled" || missing+=("$api.googleapis.com")

@@ -3,7 +3,13 @@
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 source "$ROOT/deploy/fields.sh"
 
+only=()
+if [[ $DATABASE_EDITION == ENTERPRISE ]]; then
+    only=(--ttl-only)
+    say "warning: the database is of the Enterprise edition, which has no automatic indexes and refuses exemptions: only TTL"
+    say "is set. Make the indexes that docs/deploy.md lists for it, or use a database of the Standard edition."
+fi
 read_fields
-plan indexes plan --project="$PROJECT" --environment="$ENVIRONMENT" --existing="$STATE/fields.json" >"$STATE/plan"
-run_plan "$STATE/plan"
+plan indexes plan --state="$STATE" "${only[@]}" >"$STATE/plan"
+run_plan "$STATE/plan" "$BUSY|$API_OFF"
 [[ -s $STATE/plan ]] || say "all are as the file says"

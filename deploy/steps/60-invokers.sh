@@ -1,18 +1,24 @@
 #!/usr/bin/env bash
-# The invoker may call the private functions, each by a binding of its own; nobody else may.
+# Who may call which function, each by a binding of its own; the monitor lets everybody in and asks who it is itself.
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
-member="serviceAccount:$(account invoker)"
-plan names --private >"$STATE/private"
+plan names --setup="$STATE/setup.json" >"$STATE/names"
 while read -r name; do
-    held="$(ask gcloud run services get-iam-policy "$name" --region="$REGION" --project="$PROJECT" \
-        --flatten='bindings[].members' --format='value[separator=" "](bindings.members, bindings.role)' </dev/null)"
-    if ! grep -qxF "$member roles/run.invoker" <<<"$held"; then
-        run_patiently 'does not exist' gcloud run services add-iam-policy-binding "$name" --region="$REGION" --project="$PROJECT" \
-            --member="$member" --role=roles/run.invoker --format=none </dev/null
-    fi
-    if grep -qE '^all(Authenticated)?Users ' <<<"$held"; then
-        die "$name is open to everybody; close it: gcloud run services remove-iam-policy-binding $name" \
-            "--region=$REGION --project=$PROJECT --member=allUsers --role=roles/run.invoker"
-    fi
-done <"$STATE/private"
+    ask_into "policy.$name" gcloud run services get-iam-policy "$name" --region="$REGION" --project="$PROJECT" --format=json
+done <"$STATE/names"
+ask_into services.json gcloud run services list --region="$REGION" --project="$PROJECT" --format=json
+answers
+plan invokers --state="$STATE" --region="$REGION" >"$STATE/plan"
+
+# Where an organisation lets nobody from outside in, a service can still be told not to ask: it asks itself.
+FORBIDDEN='do not belong to a permitted customer|organization policy'
+while IFS=$'\t' read -r -a words; do
+    run_patiently "$LATE" "${words[@]}" </dev/null 2>"$STATE/refused" || {
+        cat "$STATE/refused" >&2
+        [[ " ${words[*]} " == *" --member=allUsers "* ]] && grep -qE "$FORBIDDEN" "$STATE/refused" || exit 1
+        say "An organisation policy forbids allUsers; ${words[4]} is told not to ask for the invoker role instead:"
+        run gcloud run services update "${words[4]}" --no-invoker-iam-check --region="$REGION" --project="$PROJECT" \
+            --format=none --quiet </dev/null
+    }
+done <"$STATE/plan"
+[[ -s $STATE/plan ]] || say "all are as they should be"

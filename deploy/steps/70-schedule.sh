@@ -2,6 +2,4 @@
 # Cloud Scheduler's jobs, from shared/schedule.toml.
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
-read_functions
-plan scheduler --project="$PROJECT" --region="$REGION" --functions="$STATE/functions.json" \
-    --account="$(account invoker)" --environment="$ENVIRONMENT" ${DRY_RUN:+--dry-run} ${PRUNE:+--prune}
+plan scheduler --state="$STATE" --region="$REGION" ${DRY_RUN:+--dry-run} ${PRUNE:+--prune}

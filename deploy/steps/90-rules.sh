@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
-# The app's security rules are the app's: ours are printed, to be merged by hand.
+# The app's security rules and index file are the app's: ours are printed, to be merged by hand.
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
 if [[ -f $ROOT/firestore.rules ]]; then
     say "Nothing is deployed here. Merge this into the app's own rules, so that clients can't write what is ours:"
     sed 's/^/    /' "$ROOT/firestore.rules"
-else
-    say "nothing to merge"
+fi
+if [[ $DATABASE_EDITION != ENTERPRISE ]]; then
+    say "
+Merge this into fieldOverrides of the app's firestore.indexes.json, if it has one: \`firebase deploy --force\` removes
+every override from the database that its file lacks."
+    plan indexes overrides --state="$STATE" | sed 's/^/    /'
 fi

@@ -14,22 +14,28 @@ import threading
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 Resource = dict[str, Any]
 PROJECT_NUMBER = "123456789012"
 RUNTIMES = ("python311", "python312", "python313")
+QUESTIONS = (
+    *(":getIamPolicy", ":testIamPermissions", ":getEffectiveOrgPolicy", "/entries:list", ":generateUploadUrl"),
+    "/upload",  # a file in a bucket of Google's own, which an upload alone makes nothing of
+)
 RESERVED_VARIABLES = {"FUNCTION_TARGET", "FUNCTION_SIGNATURE_TYPE", "K_SERVICE", "K_REVISION", "PORT"}
 
 
 class ApiError(Exception):
     """An answer other than 200."""
 
-    def __init__(self, status: int, message: str, code: str = "INVALID_ARGUMENT") -> None:
+    def __init__(self, status: int, message: str, code: str = "INVALID_ARGUMENT", details: Any = ()) -> None:
         self.status = status
-        self.body = {"error": {"code": status, "message": message, "status": code}}
+        error = {"code": status, "message": message, "status": code, **({"details": list(details)} if details else {})}
+        self.body = {"error": error}
         super().__init__(message)
 
 
@@ -48,16 +54,35 @@ class Call:
     body: Any
     headers: dict[str, str]
 
+    @property
+    def is_change(self) -> bool:
+        return self.method != "GET" and not self.path.endswith(QUESTIONS)
+
 
 @dataclass
 class Failure:
-    """The next `times` requests that match fail."""
+    """The next `times` requests that match fail: at once, or as an operation that was begun and came to nothing."""
 
     method: str
     pattern: str
     status: int
     message: str
     times: int = 1
+    code: str = "INTERNAL"
+    in_operation: bool = False
+    after: int = 0  # so many that match go well before
+    done: bool = False  # what was asked is done all the same: only the answer says otherwise
+
+    def takes(self, call: Call) -> bool:
+        if not self.times or call.method != self.method:
+            return False
+        if not any(re.search(self.pattern, each) for each in (call.path, f"{call.path}?{urlencode(call.query)}")):
+            return False
+        if self.after:
+            self.after -= 1
+            return False
+        self.times -= 1
+        return True
 
 
 @dataclass
@@ -66,21 +91,29 @@ class FakeGoogle:
 
     project: str
     location: str = "nam5"
+    edition: str = "STANDARD"
+    database_type: str = "FIRESTORE_NATIVE"
+    created: str = "2025-03-01T00:00:00Z"
+    org_policies: dict[str, Resource] = field(default_factory=dict)
+    permissions_missing: set[str] = field(default_factory=set)
+    milli_cpu_quota: int = 20_000  # of the region, as most projects have it
+    operations: dict[str, Resource] = field(default_factory=dict)
+    log_entries: list[Resource] = field(default_factory=list)
     resources: dict[str, Resource] = field(default_factory=dict)
     policies: dict[str, Resource] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     uploads: list[bytes] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     address: str = ""
+    unchecked: set[str] = field(default_factory=set)  # services that are told not to ask for the invoker role
     open_to_strangers: set[str] = field(default_factory=set)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     # What a test asks
 
     def changes(self, since: int = 0) -> list[Call]:
-        """What was sent to change something; to read a policy or ask for a place to upload to is no change."""
-        harmless = (":getIamPolicy", ":generateUploadUrl")
-        return [call for call in self.calls[since:] if call.method != "GET" and not call.path.endswith(harmless)]
+        """What was sent to change something; some questions are POSTs, and so is that for a place to upload to."""
+        return [call for call in self.calls[since:] if call.is_change]
 
     def of_kind(self, kind: str) -> dict[str, Resource]:
         """Resources by their last name, such as all `functions`."""
@@ -88,6 +121,13 @@ class FakeGoogle:
 
     def snapshot(self) -> dict[str, Resource]:
         return copy.deepcopy({**self.resources, **{f"policy of {name}": each for name, each in self.policies.items()}})
+
+    def restore(self, kept: tuple[dict[str, Resource], dict[str, Resource]]) -> None:
+        """Back to what `keep` kept."""
+        self.resources, self.policies = copy.deepcopy(kept)
+
+    def keep(self) -> tuple[dict[str, Resource], dict[str, Resource]]:
+        return copy.deepcopy((self.resources, self.policies))
 
     def bundle(self) -> dict[str, bytes]:
         """What was uploaded last, by name."""
@@ -99,18 +139,29 @@ class FakeGoogle:
         bindings = self.policies.get(of, {}).get("bindings", [])
         return {member for binding in bindings if binding["role"] == role for member in binding["members"]}
 
+    def log(self, service: str, time: datetime, fields: Resource) -> None:
+        """A line in the log of a service."""
+        stamp = time.isoformat().replace("+00:00", "Z")
+        labels = {"service_name": service}
+        resource = {"type": "cloud_run_revision", "labels": labels}
+        self.log_entries.append({"timestamp": stamp, "resource": resource, "jsonPayload": fields})
+
     # The wire
 
     def answer(self, call: Call) -> Any:
         with self.lock:
             self.calls.append(call)
-            for failure in self.failures:
-                if failure.times and call.method == failure.method and re.search(failure.pattern, call.path):
-                    failure.times -= 1
-                    raise ApiError(failure.status, failure.message, "INTERNAL")
-            for method, pattern, handler in ROUTES:
-                if call.method == method and (found := re.fullmatch(pattern, call.path)):
-                    return handler(self, call, *found.groups())
+            self.is_enabled(call.path)
+            failure = next((each for each in self.failures if not each.in_operation and each.takes(call)), None)
+            answer = self.handled(call) if failure is None or failure.done else None
+            if failure is not None:
+                raise ApiError(failure.status, failure.message, failure.code)
+            return answer
+
+    def handled(self, call: Call) -> Any:
+        for method, pattern, handler in ROUTES:
+            if call.method == method and (found := re.fullmatch(pattern, call.path)):
+                return handler(self, call, *found.groups())
         raise ApiError(404, f"{call.method} {call.path} was not found", "NOT_FOUND")
 
     def get(self, name: str) -> Resource:
@@ -143,8 +194,68 @@ class FakeGoogle:
         return resource
 
     def knows_account(self, email: str) -> None:
-        refuse(f"projects/{self.project}/serviceAccounts/{email}" not in self.resources, f"{email} does not exist")
+        missing = f"projects/{self.project}/serviceAccounts/{email}" not in self.resources
+        refuse(missing, f"Service account {email} does not exist.")
 
+    def is_enabled(self, path: str) -> None:
+        """Raises what an API answers that is off, word for word."""
+        product = next((product for pattern, product in PRODUCTS if re.match(pattern, path)), None)
+        if product is None or f"projects/{self.project}/services/{product}.googleapis.com" in self.resources:
+            return
+        title = TITLES.get(product, product)
+        raise ApiError(
+            403,
+            f"{title} API has not been used in project {PROJECT_NUMBER} before or it is disabled. Enable it by "
+            f"visiting https://console.developers.google.com/apis/api/{product}.googleapis.com/overview"
+            f"?project={PROJECT_NUMBER} then retry. If you enabled this API recently, wait a few minutes for the "
+            "action to propagate to our systems and retry.",
+            "PERMISSION_DENIED",
+            [
+                {
+                    "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                    "reason": "SERVICE_DISABLED",
+                    "domain": "googleapis.com",
+                    "metadata": {"service": f"{product}.googleapis.com", "consumer": f"projects/{PROJECT_NUMBER}"},
+                }
+            ],
+        )
+
+    def begin_operation(self, name: str, call: Call, response: Resource) -> Resource:
+        """An operation that has ended: well, or with a failure that the test wants."""
+        error = next((each for each in self.failures if each.in_operation and each.takes(call)), None)
+        done = operation(name, response)
+        if error is not None:
+            del done["response"]
+            done["error"] = {"code": error.status, "message": error.message}
+        self.operations[name] = done
+        return done
+
+
+# Which API a path belongs to: the first that matches. To enable APIs and to run functions needs none to be enabled.
+PRODUCTS = [
+    (r"/v1/projects/[^/]+/services(:|$)|/v1/operations|/v1/projects/[^/]+/services/[^/]+\.com$|/run/|/upload", None),
+    (r"/v1beta1/", None),
+    (r"/v2/projects/[^/]+/(metrics|entries)|/v2/entries", "logging"),
+    (r"/v2/", "cloudfunctions"),
+    (r"/v3/|/v1/projects/[^/]+/dashboards", "monitoring"),
+    (r"/v1/projects/[^/]+/databases", "firestore"),
+    (r"/v1/projects/[^/]+/serviceAccounts", "iam"),
+    (r"/v1/projects/[^/]+/locations/[^/]+/jobs", "cloudscheduler"),
+    (r"/v1/projects/[^/]+/locations/[^/]+/triggers", "eventarc"),
+    (r"/v1/projects/[^/]+/locations/[^/]+/services|/apis/", "run"),
+    (r"/v1/projects/", "cloudresourcemanager"),
+]
+TITLES = {
+    "cloudfunctions": "Cloud Functions",
+    "cloudscheduler": "Cloud Scheduler",
+    "cloudresourcemanager": "Cloud Resource Manager",
+    "firestore": "Cloud Firestore",
+    "logging": "Cloud Logging",
+    "monitoring": "Cloud Monitoring",
+    "iam": "Identity and Access Management (IAM)",
+    "run": "Cloud Run Admin",
+    "eventarc": "Eventarc",
+}
 
 Handler = Callable[..., Any]
 ROUTES: list[tuple[str, str, Handler]] = []
@@ -169,12 +280,42 @@ def operation(name: str, response: Resource | None = None) -> Resource:
 def _project(fake: FakeGoogle, _: Call, project: str) -> Resource:
     if project not in (fake.project, PROJECT_NUMBER):
         raise ApiError(403, f"no permission on project {project}, or it does not exist", "PERMISSION_DENIED")
-    return {"projectId": fake.project, "projectNumber": PROJECT_NUMBER, "lifecycleState": "ACTIVE", "name": "app"}
+    return {
+        "projectId": fake.project,
+        "projectNumber": PROJECT_NUMBER,
+        "lifecycleState": "ACTIVE",
+        "name": "app",
+        "createTime": fake.created,
+    }
 
 
-@route("POST", r"/v1/(projects/[^/:]+):getIamPolicy")
+@route("POST", r"/v1/(projects/[^/:]+|projects/[^/]+/serviceAccounts/[^/:]+):getIamPolicy")
 def _get_project_policy(fake: FakeGoogle, _: Call, name: str) -> Resource:
+    name = re.sub(r"projects/-/", f"projects/{fake.project}/", name)
+    if "/serviceAccounts/" in name:
+        fake.get(name)
     return fake.policies.setdefault(name, {"etag": "BwA=", "version": 1, "bindings": []})
+
+
+@route("POST", r"/v1/projects/[^/:]+:testIamPermissions")
+def _permissions(fake: FakeGoogle, call: Call) -> Resource:
+    return {"permissions": [each for each in call.body["permissions"] if each not in fake.permissions_missing]}
+
+
+@route("POST", r"/v1/projects/[^/:]+:getEffectiveOrgPolicy")
+def _org_policy(fake: FakeGoogle, call: Call) -> Resource:
+    constraint = call.body["constraint"]
+    return {"constraint": constraint, **fake.org_policies.get(constraint.removeprefix("constraints/"), {})}
+
+
+@route("GET", r"/v1beta1/projects/[^/]+/services/run\.googleapis\.com/consumerQuotaMetrics")
+def _quotas(fake: FakeGoogle, _: Call) -> Resource:
+    buckets = [
+        {"effectiveLimit": "-1"},
+        {"effectiveLimit": str(fake.milli_cpu_quota), "dimensions": {"region": "us-central1"}},
+    ]
+    metric = {"metric": "run.googleapis.com/cpu_allocation", "consumerQuotaLimits": [{"quotaBuckets": buckets}]}
+    return {"metrics": [{"metric": "run.googleapis.com/read_requests"}, metric]}
 
 
 @route("GET", r"/v1/(projects/[^/]+/locations/[^/]+/services/[^/:]+):getIamPolicy")
@@ -186,13 +327,26 @@ def _get_service_policy(fake: FakeGoogle, _: Call, name: str) -> Resource:
 
 @route("POST", r"/v1/(projects/.+):setIamPolicy")
 def _set_policy(fake: FakeGoogle, call: Call, name: str) -> Resource:
+    name = re.sub(r"projects/-/", f"projects/{fake.project}/", name)
     policy, current = call.body["policy"], fake.policies[name]
     if policy.get("etag") != current["etag"]:
-        raise ApiError(409, "the policy has changed in between", "ABORTED")
+        raise ApiError(
+            409,
+            "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff.",
+            "ABORTED",
+        )
     for binding in policy.get("bindings", []):
+        refuse("condition" in binding and policy.get("version") != 3, "a policy with conditions is of version 3")
+        if "allUsers" in binding["members"] and "iam.allowedPolicyMemberDomains" in fake.org_policies:
+            raise ApiError(
+                400,
+                "One or more users named in the policy do not belong to a permitted customer, perhaps due to an "
+                "organization policy.",
+                "FAILED_PRECONDITION",
+            )
         for member in binding["members"]:
             kind, _, email = member.partition(":")
-            if kind == "serviceAccount" and email.startswith("credit-refresh-"):
+            if kind == "serviceAccount" and re.match(r"[a-z0-9-]+-(runtime|monitor|invoker|build)@", email):
                 fake.knows_account(email)
     fake.policies[name] = {**policy, "etag": base64.b64encode(f"{len(fake.calls):06d}".encode()).decode()}
     return fake.policies[name]
@@ -237,7 +391,17 @@ def _delete_account(fake: FakeGoogle, _: Call, email: str) -> Resource:
     name = f"projects/{fake.project}/serviceAccounts/{email}"
     fake.get(name)
     del fake.resources[name]
+    fake.policies.pop(name, None)
     return {}
+
+
+@route("GET", r"/v1/projects/[^/]+/serviceAccounts/([^/]+)")
+def _account(fake: FakeGoogle, _: Call, email: str) -> Resource:
+    name = f"projects/{fake.project}/serviceAccounts/{email}"
+    if name not in fake.resources:
+        text = "Permission 'iam.serviceAccounts.get' denied on resource (or it may not exist)."
+        raise ApiError(403, text, "PERMISSION_DENIED")
+    return fake.resources[name]
 
 
 # Functions and the services below them
@@ -247,6 +411,11 @@ def _delete_account(fake: FakeGoogle, _: Call, email: str) -> Resource:
 def _functions(fake: FakeGoogle, _: Call, parent: str) -> Resource:
     found = fake.children(f"{parent}/functions")
     return {"functions": found} if found else {}
+
+
+@route("GET", r"/v2/projects/[^/]+/locations")
+def _locations(_: FakeGoogle, __: Call) -> Resource:
+    return {"locations": [{"locationId": name} for name in ("us-central1", "europe-west1")]}
 
 
 @route("GET", r"/v2/(projects/[^/]+/locations/[^/]+/functions/[^/]+)")
@@ -280,15 +449,31 @@ def _create_function(fake: FakeGoogle, call: Call, parent: str) -> Resource:
     service = f"{parent}/services/{call.query['functionId']}"
     function = fake.create(name, {**call.body, "state": "ACTIVE", "environment": "GEN_2"})
     function["serviceConfig"] |= {"uri": f"{fake.address}/run/{call.query['functionId']}", "service": service}
-    fake.policies.setdefault(service, {"etag": "BwA=", "version": 1})
-    return operation(f"{parent}/operations/create")
+    if trigger := function.get("eventTrigger"):
+        trigger["trigger"] = f"projects/{fake.project}/locations/{trigger['triggerRegion']}/triggers/{name[-8:]}"
+    ended = fake.begin_operation(f"{parent}/operations/{len(fake.calls)}", call, {})
+    if "error" in ended:
+        function["state"] = "FAILED"
+    else:
+        fake.policies.setdefault(service, {"etag": "BwA=", "version": 1})
+    return ended
 
 
 @route("PATCH", r"/v2/(projects/[^/]+/locations/[^/]+)/functions/([^/]+)")
 def _update_function(fake: FakeGoogle, call: Call, parent: str, short_name: str) -> Resource:
     _check_function(fake, call.body)
-    fake.patch(f"{parent}/functions/{short_name}", call.body, call.query["updateMask"])
-    return operation(f"{parent}/operations/update")
+    function = fake.patch(f"{parent}/functions/{short_name}", call.body, call.query["updateMask"])
+    service = f"{parent}/services/{short_name}"
+    function["serviceConfig"] |= {"uri": f"{fake.address}/run/{short_name}", "service": service}
+    function.pop("stateMessages", None)
+    ended = fake.begin_operation(f"{parent}/operations/{len(fake.calls)}", call, {})
+    if "error" in ended:  # the last good revision goes on serving; the new label is kept
+        message = ended["error"]["message"]
+        function["stateMessages"] = [{"severity": "ERROR", "type": "CloudRunServiceUpdateFailed", "message": message}]
+    else:
+        function["state"] = "ACTIVE"
+        fake.policies.setdefault(service, {"etag": "BwA=", "version": 1})
+    return ended
 
 
 @route("DELETE", r"/v2/(projects/[^/]+/locations/[^/]+)/functions/([^/]+)")
@@ -300,8 +485,16 @@ def _delete_function(fake: FakeGoogle, _: Call, parent: str, short_name: str) ->
 
 
 @route("GET", r"/v[12]/(.*operations/[^/]+)")
-def _operation(_: FakeGoogle, __: Call, name: str) -> Resource:
-    return operation(name)
+def _operation(fake: FakeGoogle, __: Call, name: str) -> Resource:
+    return fake.operations.get(name, operation(name))
+
+
+@route("GET", r"/v1/(projects/[^/]+/locations/[^/]+/triggers/[^/]+)")
+def _trigger(fake: FakeGoogle, _: Call, name: str) -> Resource:
+    known = {each.get("eventTrigger", {}).get("trigger") for each in fake.of_kind("functions").values()}
+    if name not in known:
+        raise ApiError(404, f"{name} was not found", "NOT_FOUND")
+    return {"name": name, "conditions": {}}
 
 
 def _check_function(fake: FakeGoogle, function: Resource) -> None:
@@ -315,6 +508,9 @@ def _check_function(fake: FakeGoogle, function: Resource) -> None:
     refuse(not 1 <= service["maxInstanceCount"] <= 1000, "max_instance_count must be 1 to 1000")
     cpu = float(service.get("availableCpu", 1))
     refuse(service["maxInstanceRequestConcurrency"] > 1 and cpu < 1, "concurrency above 1 needs a whole CPU")
+    too_many = service["maxInstanceCount"] * cpu * 1000 > fake.milli_cpu_quota
+    refuse(too_many, "Quota exceeded for total allowable CPU per project per region.")
+    refuse("kmsKeyName" in function and "dockerRepository" not in build, "a key needs a repository with that key")
     refuse(not re.fullmatch(r"\d+[MG]i", service["availableMemory"]), "memory like 512Mi")
     reserved = RESERVED_VARIABLES & service.get("environmentVariables", {}).keys()
     refuse(reserved, f"{reserved} are reserved")
@@ -323,7 +519,36 @@ def _check_function(fake: FakeGoogle, function: Resource) -> None:
         refuse(not re.fullmatch(r"[a-z0-9_-]{0,63}", value), f"label value {value}")
     if trigger := function.get("eventTrigger"):
         fake.knows_account(trigger["serviceAccountEmail"])
+        refuse(service["timeoutSeconds"] > 540, "an event-driven function has at most 540 seconds")
         refuse(trigger["triggerRegion"] != fake.location, f"the database is in {fake.location}, not there")
+
+
+@route("GET", r"/apis/serving\.knative\.dev/v1/namespaces/[^/]+/services")
+def _services_of_run(fake: FakeGoogle, _: Call) -> Resource:
+    names = [name.rpartition("/")[2] for name in fake.policies if "/services/" in name]
+    return {"items": [_service_of_run(fake, _, name) for name in names], "metadata": {}}
+
+
+@route("GET", r"/apis/serving\.knative\.dev/v1/namespaces/[^/]+/services/([^/]+)")
+def _service_of_run(fake: FakeGoogle, _: Call, short_name: str) -> Resource:
+    annotations = {"run.googleapis.com/invoker-iam-disabled": "true"} if short_name in fake.unchecked else {}
+    container = {"image": "gcf-artifacts/image", "resources": {"limits": {"memory": "512Mi", "cpu": "1"}}}
+    ready = {"type": "Ready", "status": "True"}
+    return {
+        "apiVersion": "serving.knative.dev/v1",
+        "kind": "Service",
+        "metadata": {"name": short_name, "namespace": fake.project, "annotations": annotations, "generation": 1},
+        "spec": {"template": {"metadata": {"annotations": {}}, "spec": {"containers": [container]}}},
+        "status": {"conditions": [ready], "observedGeneration": 1, "latestReadyRevisionName": f"{short_name}-1"},
+    }
+
+
+@route("PUT", r"/apis/serving\.knative\.dev/v1/namespaces/[^/]+/services/([^/]+)")
+def _replace_service_of_run(fake: FakeGoogle, call: Call, short_name: str) -> Resource:
+    annotations = call.body["metadata"].get("annotations", {})
+    if annotations.get("run.googleapis.com/invoker-iam-disabled") == "true":
+        fake.unchecked.add(short_name)
+    return _service_of_run(fake, call, short_name)
 
 
 @route("GET", r"/run/([^/]+)")
@@ -332,7 +557,7 @@ def _call_function(fake: FakeGoogle, _: Call, short_name: str) -> Resource:
     service = next(name for name in fake.policies if name.endswith(f"/services/{short_name}"))
     if short_name in fake.open_to_strangers:
         return {}
-    if "allUsers" in fake.members(service, "roles/run.invoker"):
+    if "allUsers" in fake.members(service, "roles/run.invoker") or short_name in fake.unchecked:
         raise ApiError(401, "sign in", "UNAUTHENTICATED")
     raise ApiError(403, "forbidden", "PERMISSION_DENIED")
 
@@ -342,7 +567,13 @@ def _call_function(fake: FakeGoogle, _: Call, short_name: str) -> Resource:
 
 @route("GET", r"/v1/(projects/[^/]+/databases/[^/]+)")
 def _database(fake: FakeGoogle, _: Call, name: str) -> Resource:
-    return {"name": name, "locationId": fake.location, "type": "FIRESTORE_NATIVE"}
+    return {
+        "name": name,
+        "locationId": fake.location,
+        "type": fake.database_type,
+        "databaseEdition": fake.edition,
+        "pointInTimeRecoveryEnablement": "POINT_IN_TIME_RECOVERY_DISABLED",
+    }
 
 
 @route("GET", r"/v1/(projects/[^/]+/databases/[^/]+/collectionGroups/[^/]+/fields/[^/]+)")
@@ -356,6 +587,9 @@ def _update_field(fake: FakeGoogle, call: Call, database: str, group: str, path:
     name = f"{database}/collectionGroups/{group}/fields/{path}"
     mask = call.query.get("updateMask", "")
     refuse(mask not in ("indexConfig", "ttlConfig"), f"mask {mask}")
+    refuse(mask == "ttlConfig" and path == "*", "Updating ttl other than single field level is not supported")
+    no_exemptions = fake.edition == "ENTERPRISE" and mask != "ttlConfig"
+    refuse(no_exemptions, "Field configuration other than TTL is not supported for this database edition.")
     stored = fake.resources.setdefault(name, {"name": name})
     value = call.body.get(mask)
     if value is None:
@@ -405,7 +639,15 @@ def _create_job(fake: FakeGoogle, call: Call, parent: str) -> Resource:
 @route("PATCH", r"/v1/(projects/[^/]+/locations/[^/]+/jobs/[^/:]+)")
 def _update_job(fake: FakeGoogle, call: Call, name: str) -> Resource:
     _check_job(fake, call.body)
+    if fake.get(name)["state"] == "PAUSED":
+        raise ApiError(400, "Job is paused, and can not be updated.", "FAILED_PRECONDITION")
     return fake.patch(name, call.body, call.query["updateMask"])
+
+
+@route("POST", r"/v1/(projects/[^/]+/locations/[^/]+/jobs/[^/:]+):(pause|resume)")
+def _pause_job(fake: FakeGoogle, _: Call, name: str, verb: str) -> Resource:
+    fake.get(name)["state"] = "PAUSED" if verb == "pause" else "ENABLED"
+    return fake.get(name)
 
 
 @route("DELETE", r"/v1/(projects/[^/]+/locations/[^/]+/jobs/[^/:]+)")
@@ -417,10 +659,35 @@ def _delete_job(fake: FakeGoogle, _: Call, name: str) -> Resource:
 
 @route("POST", r"/v1/(projects/[^/]+/locations/[^/]+/jobs/[^/:]+):run")
 def _run_job(fake: FakeGoogle, _: Call, name: str) -> Resource:
+    """The attempt is under way when this answers; -1 stands for how it ends. The function's log has what it did."""
     job = fake.get(name)
-    job["lastAttemptTime"] = f"2026-11-22T10:00:{len(fake.calls) % 60:02d}.5Z"
-    job["status"] = {"code": 13} if "broken" in fake.open_to_strangers else {}
+    now = datetime.now(UTC)
+    job["lastAttemptTime"] = now.isoformat()
+    job["status"] = {"code": -1}
+    service = job["httpTarget"]["uri"].rpartition("/")[2]
+    earlier = now - timedelta(minutes=4)  # another call of the schedule, that ends meanwhile
+    fake.log(service, now, {"action": "credit_refresh_worker", "startTime": earlier.isoformat(), "hasMore": False})
+    if "broken" in fake.open_to_strangers:
+        failed = {"action": "call_failed", "function": "credit_refresh_worker", "message": "the database refuses us"}
+        fake.log(service, now + timedelta(seconds=1), failed)
+    else:
+        fake.log(service, now, {"action": "credit_refresh_worker", "startTime": now.isoformat(), "hasMore": False})
     return job
+
+
+@route("POST", r"/v2/entries:list")
+def _entries(fake: FakeGoogle, call: Call) -> Resource:
+    """Of one service, from a time on: what the filter has to say."""
+    wanted = call.body["filter"]
+    services = re.findall(r'resource\.labels\.service_name="([^"]+)"', wanted)
+    since = re.findall(r'timestamp>="([^"]+)"', wanted)
+    refuse(len(services) != 1 or len(since) != 1, "one service, from a time on")
+    found = [
+        each
+        for each in fake.log_entries
+        if each["resource"]["labels"]["service_name"] == services[0] and each["timestamp"] >= since[0]
+    ]
+    return {"entries": found} if found else {}
 
 
 def _check_job(fake: FakeGoogle, job: Resource) -> None:
@@ -498,7 +765,24 @@ def _update_dashboard(fake: FakeGoogle, call: Call, name: str) -> Resource:
     return fake.resources[name]
 
 
-@route("DELETE", r"/v[13]/(projects/[^/]+/(?:dashboards|alertPolicies)/[^/]+)")
+@route("GET", r"/v3/(projects/[^/]+)/(notificationChannels|uptimeCheckConfigs)")
+def _channels(fake: FakeGoogle, _: Call, parent: str, kind: str) -> Resource:
+    found = fake.children(f"{parent}/{kind}")
+    return {kind: found} if found else {}
+
+
+@route("POST", r"/v3/(projects/[^/]+)/(notificationChannels|uptimeCheckConfigs)")
+def _create_channel(fake: FakeGoogle, call: Call, parent: str, kind: str) -> Resource:
+    refuse(not call.body.get("displayName"), "it needs a name")
+    if kind == "uptimeCheckConfigs":
+        refuse(call.body["period"] not in ("60s", "300s", "600s", "900s"), "a period of 1, 5, 10 or 15 minutes")
+        refuse(not call.body["monitoredResource"]["labels"].get("host"), "a host to check")
+    else:
+        refuse("@" not in call.body["labels"].get("email_address", ""), "an e-mail channel has an address")
+    return fake.create(f"{parent}/{kind}/{len(fake.calls)}", call.body)
+
+
+@route("DELETE", r"/v[13]/(projects/[^/]+/(?:dashboards|alertPolicies|notificationChannels|uptimeCheckConfigs)/[^/]+)")
 def _delete_monitoring(fake: FakeGoogle, _: Call, name: str) -> Resource:
     fake.get(name)
     del fake.resources[name]
@@ -515,11 +799,9 @@ def _alerts(fake: FakeGoogle, _: Call, parent: str) -> Resource:
 def _create_alert(fake: FakeGoogle, call: Call, parent: str) -> Resource:
     _check_alert(call.body)
     known = fake.of_kind("metrics").keys()
-    if (
-        unknown := set(re.findall(r"(?:user[/_])(credit_refresh_[a-z_]+?)(?:_sum)?(?=[\\\"{])", json.dumps(call.body)))
-        - known
-    ):
-        raise ApiError(404, f"Cannot find metric that matches type {unknown}", "NOT_FOUND")
+    named = re.findall(r"logging[._]googleapis[._]com[/:]user[/_](\w+?)(?:_sum)?(?=[\\\"{])", json.dumps(call.body))
+    if unknown := set(named) - known:
+        raise ApiError(404, f"Cannot find metric(s) that match type = {unknown}", "NOT_FOUND")
     return fake.create(f"{parent}/alertPolicies/{len(fake.calls)}", call.body)
 
 
@@ -539,6 +821,10 @@ def _check_alert(policy: Resource) -> None:
     for condition in policy["conditions"]:
         kinds = condition.keys() - {"displayName", "name"}
         refuse(len(kinds) != 1, f"one kind of condition, not {kinds}")
+        if promql := condition.get("conditionPrometheusQueryLanguage"):
+            # What a query is held against has no metric yet that nothing was ever logged of.
+            unvalidated = promql.get("disableMetricValidation")
+            refuse(not unvalidated, "Cannot find metric(s) that match type of the query's metric")
         if absent := condition.get("conditionAbsent"):
             refuse(not 120 <= float(absent["duration"][:-1]) <= 84_600, "absence: 2 minutes to 23.5 hours")
         for name in ("conditionAbsent", "conditionThreshold"):

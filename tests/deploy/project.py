@@ -10,16 +10,29 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from tests.deploy.fake_google import FakeGoogle, serve
 
-ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 PROJECT = "live-app-123"
 REGION = "us-central1"
 PRODUCTS = [
     *("CLOUDSCHEDULER", "CLOUDFUNCTIONS", "RUN", "CLOUDRESOURCEMANAGER", "SERVICEUSAGE", "MONITORING", "LOGGING"),
     *("FIRESTORE", "IAM", "EVENTARC", "CLOUDBUILD", "ARTIFACTREGISTRY", "STORAGE", "PUBSUB"),
+]
+# What the app uses.
+ENABLED = [
+    "cloudfunctions",
+    "cloudresourcemanager",
+    "cloudscheduler",
+    "firestore",
+    "iam",
+    "logging",
+    "monitoring",
+    "run",
 ]
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "node_modules")
 SECONDS_MAX = 600  # a busy machine; alone it takes half a minute
@@ -40,14 +53,29 @@ class Project:
     fake: FakeGoogle
     bundle: Path
     config: Path
+    tools: Path
 
     def run(self, script: str, *options: str) -> Ended:
         """One of the deployment's scripts on this project."""
         return self._ended(["bash", str(self.bundle / "deploy" / script), PROJECT, *options])
 
+    def step(self, name: str) -> Ended:
+        """One step alone, without what every deployment asks before it begins."""
+        state = self.config / "state"
+        shutil.rmtree(state, ignore_errors=True)
+        state.mkdir()
+        words = [
+            f"python3 -m deploy.check --project={PROJECT} --env-file=deploy/settings.env --write={state}",
+            f"source {state}/setup.sh",
+            f"export STATE={state} PROJECT={PROJECT} REGION={REGION} DATABASE_LOCATION=nam5 DATABASE_EDITION=STANDARD",
+            'source deploy/lib.sh; BEFORE_APIS=1; read_functions; BEFORE_APIS=""',
+            f"exec bash deploy/steps/{name}.sh",
+        ]
+        return self._ended(["bash", "-ec", "; ".join(words)])
+
     def check(self) -> Ended:
         """What every script begins with."""
-        options = [f"--project={PROJECT}", "--env-file=deploy/settings.env", f"--write={self.config / 'environment'}"]
+        options = [f"--project={PROJECT}", "--env-file=deploy/settings.env", f"--write={self.config}"]
         return self._ended([sys.executable, "-m", "deploy.check", *options])
 
     def _ended(self, command: list[str]) -> Ended:
@@ -90,21 +118,69 @@ class Project:
             "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE": str(self.config / "token"),
             "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
             "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1",
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join([str(self.tools), str(Path(sys.executable).parent), os.environ["PATH"]]),
             "TMPDIR": str(self.config),
+            # gcloud asks of Cloud Run at a region's own host, us-central1-127.0.0.1: no name, so by way of the fake.
+            "CLOUDSDK_PROXY_TYPE": "http",
+            "CLOUDSDK_PROXY_ADDRESS": "127.0.0.1",
+            "CLOUDSDK_PROXY_PORT": self.fake.address.rpartition(":")[2],
             "NO_PROXY": "127.0.0.1",
             "PATIENCE_SECONDS": "1",
             "PATIENCE_SECONDS_MAX": "5",
         }
 
 
-@contextmanager
-def project(folder: Path) -> Iterator[Project]:
-    """A project with an app in it."""
+@lru_cache(maxsize=1)
+def installed_gcloud() -> tuple[str, str]:
+    """The Python the real gcloud runs on, and the folder it is in."""
     if shutil.which("gcloud") is None:
         raise RuntimeError(
             "gcloud is not on PATH; these tests run the real one: https://cloud.google.com/sdk/docs/install"
         )
+    words = ["gcloud", "info", "--format=value[separator=' '](basic.python_location, installation.sdk_root)"]
+    python, root = subprocess.run(words, capture_output=True, text=True, check=True, timeout=100).stdout.split()
+    return python, root
+
+
+@contextmanager
+def tools_on_path(folder: Path) -> Iterator[Path]:
+    """A folder with a `gcloud` and a `python3` that start quickly."""
+    python, root = installed_gcloud()
+    with (
+        _server(folder, "gcloud", [python], [root], CALLED),
+        _server(folder, "modules", [sys.executable], [], CALLED_MODULE),
+    ):
+        (folder / "modules").rename(folder / "python3")
+        yield folder
+
+
+# The client, by socket; modules of the deployment alone are what that server knows how to run.
+CALLED = '#!/bin/sh\nexec "{python}" -ISE "{client}" "{socket}" "$@"\n'
+CALLED_MODULE = (
+    '#!/bin/sh\ncase "$1 $2" in\n"-m deploy."*) exec "{python}" -ISE "{client}" "{socket}" "$@" ;;\nesac\n'
+    'exec "{python}" "$@"\n'
+)
+
+
+@contextmanager
+def _server(folder: Path, kind: str, python: list[str], rest: list[str], script: str) -> Iterator[None]:
+    address = folder / f"{kind}.socket"
+    command = [*python, str(HERE / "fork_server.py"), str(address), kind, *rest]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        try:
+            assert server.stdout
+            assert server.stdout.readline() == "ready\n"
+            called = folder / kind
+            called.write_text(script.format(python=sys.executable, client=HERE / "fork_client.py", socket=address))
+            called.chmod(0o755)
+            yield
+        finally:
+            server.kill()
+
+
+@contextmanager
+def project(folder: Path, tools: Path, *, app: bool = True) -> Iterator[Project]:
+    """A project with an app in it; without, not even an API is enabled."""
     fake = FakeGoogle(PROJECT)
     server = serve(fake)
     config = folder / "gcloud"
@@ -112,9 +188,10 @@ def project(folder: Path) -> Iterator[Project]:
     (config / "token").write_text("ya29.made-up")
     bundle = folder / "bundle"
     shutil.copytree(ROOT, bundle, ignore=LEFT_OUT)
-    add_app(fake)
+    if app:
+        add_app(fake)
     try:
-        yield Project(fake, bundle, config)
+        yield Project(fake, bundle, config, tools)
     finally:
         server.shutdown()
         server.server_close()
@@ -125,7 +202,8 @@ def add_app(fake: FakeGoogle) -> None:
     here, there = f"projects/{PROJECT}", f"projects/{PROJECT}/locations/{REGION}"
     account = f"app@{PROJECT}.iam.gserviceaccount.com"
     fake.create(f"{here}/serviceAccounts/{account}", {"email": account})
-    fake.create(f"{here}/services/firestore.googleapis.com", {"config": {"name": "firestore.googleapis.com"}})
+    for product in ENABLED:
+        fake.create(f"{here}/services/{product}.googleapis.com", {"config": {"name": f"{product}.googleapis.com"}})
     fake.policies[here] = {
         "etag": "BwA=",
         "version": 1,

@@ -24,7 +24,9 @@ def errors(output: str) -> list[str]:
 @pytest.fixture(scope="module")
 def broken(live):
     """A first deployment during which an API fails."""
-    live.fake.failures.append(Failure("POST", "functions$", 403, "the quota of functions is used up"))
+    live.fake.failures.append(
+        Failure("POST", "functionId=credit-refresh-queue$", 403, "the quota of functions is used up")
+    )
     return live.run("deploy.sh", "--to", "60-invokers")
 
 
@@ -106,7 +108,7 @@ def test_a_changed_setting_is_sent_to_the_functions_and_the_schedule(live, broke
 def test_what_is_not_known_everywhere_yet_is_waited_for(live, broken):
     """An alert can name a metric only minutes after it was made."""
     assert broken
-    message = "Cannot find metric that matches type user/credit_refresh_backlog"
+    message = "Cannot find metric(s) that match type = user/credit_refresh_backlog"
     live.fake.resources = {name: each for name, each in live.fake.resources.items() if "queue lags" not in str(each)}
     live.fake.failures.append(Failure("POST", "alertPolicies$", 404, message))
 
@@ -150,18 +152,18 @@ def test_what_is_not_ours_is_refused_by_name(live, broken):
     """A function and a job of one of our names that somebody else made."""
     assert broken
     function = live.fake.of_kind("functions")["credit-refresh"]
-    labels = function.pop("labels")
     job = live.fake.of_kind("jobs")[WORKER]
     job["description"] = "somebody else's"
     seen = len(live.fake.calls)
 
-    of_function = live.run("deploy.sh", "--only", "50-functions")
     of_job = live.run("deploy.sh", "--only", "70-schedule")
+    labels = function.pop("labels")
+    of_function = live.run("deploy.sh", "--only", "10-apis")
 
     function["labels"] = labels
     assert (of_function.code, of_job.code, live.fake.changes(seen)) == (1, 1, [])
     assert "function credit-refresh exists and has no label credit-refresh-hash" in of_function.output
-    assert f"scheduler job {WORKER} exists and is not ours" in of_job.output
+    assert f'scheduler job {WORKER} exists and is not ours, but "somebody else\'s"' in of_job.output
 
 
 @pytest.mark.parametrize(
@@ -179,8 +181,8 @@ def test_what_is_not_ours_is_refused_by_name(live, broken):
         ),
         (
             "deploy/functions.toml",
-            ("max_instances = 20", "max_instances = 1"),
-            "schedule.toml, credit-refresh-worker: 2 workers are more than the 1 credit_refresh_worker takes at once",
+            ("max_instances = 10 # as", "max_instances = 1 # as"),
+            "2 workers are more than the 1 credit_refresh_worker takes at once; raise its max_instances",
         ),
         ("deploy/functions.toml", ("timeout_seconds = 300", "timeout_seconds = 3601"), "less than or equal to 3600"),
         (
@@ -265,3 +267,156 @@ def test_a_project_that_cannot_be_read_is_told(live):
 
     assert ended.code == 1
     assert f"project {PROJECT} can't be read: check its id, and who gcloud is" in ended.output
+
+
+def test_the_monitor_s_binding_is_repaired(live, broken):
+    """Whatever took it away: the next run gives it again, though the function is unchanged."""
+    assert broken
+    name = f"projects/{PROJECT}/locations/{REGION}/services/credit-refresh-monitor"
+    live.fake.policies[name]["bindings"].clear()
+
+    live.deploy("--only", "60-invokers")
+
+    assert live.fake.members(name, "roles/run.invoker") == {"allUsers"}
+
+
+def test_where_everybody_is_forbidden_the_service_does_not_ask(live, broken):
+    """Domain-restricted sharing; the monitor asks who is there itself. The next run finds it so."""
+    assert broken
+    name = f"projects/{PROJECT}/locations/{REGION}/services/credit-refresh-monitor"
+    live.fake.policies[name]["bindings"].clear()
+    live.fake.org_policies["iam.allowedPolicyMemberDomains"] = {"listPolicy": {"allowedValues": ["C0"]}}
+    try:
+        told = live.deploy("--only", "60-invokers")
+        unchecked = set(live.fake.unchecked)
+        seen = len(live.fake.calls)
+        live.deploy("--only", "60-invokers")
+    finally:
+        live.fake.org_policies.clear()
+        live.fake.unchecked.clear()
+
+    assert "An organisation policy forbids allUsers" in told.output
+    assert unchecked == {"credit-refresh-monitor"}
+    assert live.fake.changes(seen) == []
+
+
+def test_a_failed_update_is_not_taken_for_done(live, broken):
+    """The function goes on in its last good revision, under the label of what failed."""
+    assert broken
+    live.edit("plans.toml", "allowance = 50", "allowance = 51")
+    live.fake.failures.append(
+        Failure("PATCH", f"functions/{WORKER}$", 3, "the container does not start", in_operation=True)
+    )
+
+    failed = live.run("deploy.sh", "--only", "50-functions")
+    again = live.deploy("--only", "50-functions")
+
+    assert failed.code == 1
+    assert "the container does not start" in failed.output
+    assert f"{WORKER}: deployed" in again.output
+    assert "credit-refresh-queue: unchanged" in again.output
+
+
+def test_a_paused_job_is_updated_and_stays_paused(live, broken):
+    """The service refuses to update it while it is paused; a failure to pause it again is tried once more."""
+    assert broken
+    live.fake.of_kind("jobs")["credit-refresh-queue"]["state"] = "PAUSED"
+    live.edit("shared/schedule.toml", 'cron = "*/10 * * * *"', 'cron = "*/20 * * * *"')
+    live.fake.failures.append(Failure("POST", ":pause$", 500, "try again"))
+
+    live.deploy("--only", "70-schedule")
+
+    job = live.fake.of_kind("jobs")["credit-refresh-queue"]
+    assert (job["schedule"], job["state"]) == ("*/20 * * * *", "PAUSED")
+
+
+def test_the_enterprise_edition_gets_ttl_alone(live, broken):
+    """It refuses every other field configuration; what to do is told."""
+    assert broken
+    fields = {name for name in live.fake.resources if "/fields/" in name and not name.endswith("/email")}
+    for name in fields:
+        del live.fake.resources[name]
+    live.fake.edition = "ENTERPRISE"
+    try:
+        told = live.deploy("--only", "30-indexes")
+    finally:
+        live.fake.edition = "STANDARD"
+
+    made = {name.rpartition("/")[2]: each for name, each in live.fake.resources.items() if name in fields}
+    assert list(made) == ["expireAt"]
+    assert "warning: the database is of the Enterprise edition" in told.output
+
+
+def test_a_database_in_datastore_mode_is_refused(live, broken):
+    """Before anything is changed."""
+    assert broken
+    live.fake.database_type = "DATASTORE_MODE"
+    try:
+        ended = live.run("deploy.sh", "--only", "10-apis")
+    finally:
+        live.fake.database_type = "FIRESTORE_NATIVE"
+
+    assert ended.code == 1
+    assert "database (default) is in Datastore mode; the refresh needs one in native mode" in ended.output
+
+
+def test_an_old_project_lets_pubsub_make_tokens(live, broken):
+    """Of the invoker's account alone; once."""
+    assert broken
+    invoker = f"projects/{PROJECT}/serviceAccounts/credit-refresh-invoker@{PROJECT}.iam.gserviceaccount.com"
+    live.fake.created = "2020-05-01T00:00:00Z"
+    live.deploy("--only", "20-accounts")
+    seen = len(live.fake.calls)
+    live.deploy("--only", "20-accounts")
+    live.fake.created = "2025-03-01T00:00:00Z"
+
+    assert live.fake.members(invoker, "roles/iam.serviceAccountTokenCreator") == {
+        "serviceAccount:service-123456789012@gcp-sa-pubsub.iam.gserviceaccount.com"
+    }
+    assert live.fake.changes(seen) == []
+
+
+def test_a_wider_role_of_before_is_narrowed(live, broken):
+    """The database's documents alone, in place of all databases'."""
+    assert broken
+    monitor = f"serviceAccount:credit-refresh-monitor@{PROJECT}.iam.gserviceaccount.com"
+    policy = live.fake.policies[f"projects/{PROJECT}"]
+    (wide,) = [e for e in policy["bindings"] if e["role"] == "roles/datastore.user" and "condition" not in e]
+    wide["members"].append(monitor)
+
+    live.deploy("--only", "20-accounts")
+
+    held = [e for e in live.fake.policies[f"projects/{PROJECT}"]["bindings"] if monitor in e["members"]]
+    assert {(e["role"], e.get("condition", {}).get("expression")) for e in held} == {
+        ("roles/datastore.user", f'resource.name == "projects/{PROJECT}/databases/(default)"'),
+        ("roles/firebaseauth.viewer", None),
+    }
+
+
+def test_a_check_tells_everything_at_once(live, broken):
+    """Permissions, policies, quota and names, in one go and with nothing but reads."""
+    assert broken
+    live.fake.permissions_missing = {"run.services.setIamPolicy", "iam.serviceAccounts.actAs"}
+    live.fake.org_policies["cloudfunctions.requireVPCConnector"] = {"booleanPolicy": {"enforced": True}}
+    live.fake.milli_cpu_quota = 8000
+    labels = live.fake.of_kind("functions")["credit-refresh"].pop("labels")
+    seen = len(live.fake.calls)
+    try:
+        ended = live.run("deploy.sh", "--check", "--region", REGION)
+    finally:
+        live.fake.permissions_missing, live.fake.milli_cpu_quota = set(), 20_000
+        live.fake.org_policies.clear()
+        live.fake.of_kind("functions")["credit-refresh"]["labels"] = labels
+
+    assert ended.code == 1
+    assert live.fake.changes(seen) == []
+    for told in (
+        "FAILED  function credit-refresh exists and has no label",
+        "FAILED  you have no run.services.setIamPolicy, which is in roles/run.admin",
+        "warning you have no iam.serviceAccounts.actAs, which is in roles/iam.serviceAccountUser, in the project or on",
+        "FAILED  organisation policy cloudfunctions.requireVPCConnector is in force: set vpc_connector",
+        "FAILED  credit-refresh-worker: max_instances 10, at 1 vCPU each, is more than the quota of 8 vCPU",
+        "ok      Cloud Functions are to be had in us-central1",
+        "ERROR: 5 things stand in the way; nothing was changed",
+    ):
+        assert told in ended.output

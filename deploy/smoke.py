@@ -1,0 +1,45 @@
+"""`python -m deploy.smoke`: how a run ended that began at a given time or later, by the lines the function logged.
+
+Prints `success`, `failure: …`, or nothing as long as no such line is there. A call that began before the given time is
+none of ours, whenever it ended.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from deploy.files import read_items, told
+
+Lines = Sequence[Mapping[str, Any]]
+
+
+def outcome(entries: Lines, action: str, began: datetime) -> str:
+    """`entries`: as Cloud Logging has them."""
+    lines = [each["jsonPayload"] for each in entries if "jsonPayload" in each]
+    if any(line.get("action") == action and _began(line) >= began for line in lines):
+        return "success"
+    for line in lines:
+        if line.get("action") == "call_failed" and line.get("function") == action:
+            return f"failure: {line.get('message', 'its log says why')}"
+    return ""
+
+
+def _began(line: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(str(line["startTime"]))
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--entries", required=True)
+    options.add_argument("--action", required=True)
+    options.add_argument("--began", type=datetime.fromisoformat, required=True)
+    chosen = options.parse_args()
+    sys.stdout.write(outcome(read_items(chosen.entries), chosen.action, chosen.began))
+
+
+if __name__ == "__main__":
+    sys.exit(told(main))
