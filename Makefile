@@ -13,7 +13,7 @@ FURTHER := tests/app/test_node_app.py tests/auth tests/browser tests/deploy test
 
 .DEFAULT_GOAL := help
 .PHONY: help demo dev test test-all test-deploy firebase lint hooks lock soak screenshots emulator openapi audit
-.PHONY: bench bench-growth bench-year bench-idle bench-simulate clean
+.PHONY: bench bench-growth bench-year bench-simulate clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,16 +74,13 @@ bench: $(READY) emulator ## speed, cost and memory beside what people would use 
 	@$(BIN)/python -m bench
 
 bench-growth: $(READY) emulator ## cost and memory of 50,000 users beside 200,000
-	@$(BIN)/python -m bench.growth
+	@$(BIN)/python -m bench growth
 
 bench-year: $(READY) emulator ## a year of daily, weekly and monthly plans, every day of it
-	@$(BIN)/python -m bench.year
-
-bench-idle: $(READY) emulator ## what idle users would save if they were not stamped
-	@$(BIN)/python -m bench.idle
+	@$(BIN)/python -m bench year
 
 bench-simulate: $(READY) emulator ## 1, 10 and 100 million users, simulated
-	@$(BIN)/python -m bench.simulate
+	@$(BIN)/python -m bench simulate
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) tests/firebase/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,6 +1,7 @@
 """One step in a process of its own, so that its memory and its CPU time are its own.
 
-Started with the host, the step and the plot; says `ready`, waits for a line, runs, and prints its measurement.
+Started with the emulator's address, the step and the plot. Says `ready`, waits for a line, runs the step, and prints
+its measurement as JSON.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ STATUS = Path("/proc/self/status")
 def main(host: str, step: str, plot: str) -> None:
     os.environ["FIRESTORE_EMULATOR_HOST"] = host
     ground = Ground.at(host, Plot(**json.loads(plot)))
-    ground.wire().get(f"{ground.connection.documents}/warm/0")  # the connection is up before the clock runs
+    ground.database.get("warm/0")  # the connection is up before the clock runs
     run = STEPS[step](ground)
     print("ready", flush=True)
     sys.stdin.readline()

@@ -9,33 +9,31 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from bench.systems import Rounds
+from bench.systems import PROJECT, Seen, System
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 OURS, OTHERS = "#1f6feb", "#9aa4b2"
 
 
-def draw(seen: Mapping[str, Rounds], told: str, folder: Path = DOCS) -> Sequence[Path]:
+def draw(seen: Mapping[System, Seen], told: str, folder: Path = DOCS) -> None:
     """Two charts side by side: users a second (on a scale of powers of ten), and dollars per 100K users."""
     mpl.rcParams["svg.hashsalt"] = "bench"  # the same figures give the same file
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    figure = Figure(figsize=(11, 5.2), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     systems = list(reversed(list(seen.values())))
-    _bars(left, systems, [one.median(lambda done: done.worker_pace) for one in systems], "{:,.0f}")
+    _bars(left, systems, [one.median(lambda done: done.pace) for one in systems], "{:,.0f}")
     left.set_xscale("log")
-    left.set_xlabel("users a second, worker")
-    _bars(right, systems, [one.billed.dollars for one in systems], "${:.3f}")
+    left.set_xlabel("users a second")
+    _bars(right, systems, [one.bill.dollars for one in systems], "${:.3f}")
     right.set_xlabel("dollars per 100,000 users")
     figure.suptitle(told, fontsize=8)
-    paths = [folder / "bench.png", folder / "bench.svg"]
-    figure.savefig(paths[0], dpi=150)
-    figure.savefig(paths[1], metadata={"Date": None})
-    return paths
+    figure.savefig(folder / "bench.png", dpi=150)
+    figure.savefig(folder / "bench.svg", metadata={"Date": None})
 
 
-def _bars(axes: Any, systems: Sequence[Rounds], values: Sequence[float], style: str) -> None:
+def _bars(axes: Any, systems: Sequence[Seen], values: Sequence[float], style: str) -> None:
     labels = [one.system.label.replace("`", "") for one in systems]
-    colours = [OURS if one.system.name in "de" else OTHERS for one in systems]
+    colours = [OURS if one.system == PROJECT else OTHERS for one in systems]
     bars = axes.barh(labels, values, color=colours)
     axes.bar_label(bars, [style.format(value) for value in values], padding=3, fontsize=8)
     axes.margins(x=0.18)

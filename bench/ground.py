@@ -1,26 +1,25 @@
-"""The ground every system is measured on: one warmed emulator, a fresh project, the same users."""
+"""What every system is measured on: a project of its own on a warmed emulator, with the same users."""
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import random
-import urllib.request
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, TypeVar
 
+from dev import emulator
+from dev.database import Database
 from shared.core.plans import PlanTable, parse_plans
+from shared.core.ranges import WHEN_LOW
 from shared.services.context import Context
 from shared.settings import Settings
-from shared.store.breaker import Breaker
 from shared.store.budget import Budget
 from shared.store.cost import Cost
-from shared.store.values import WritePb, put_fields
-from shared.store.wire import Connection, Wire, open_client
+from shared.store.wire import Wire
 
 PLANS = """
 default_plan = "free"
@@ -37,39 +36,40 @@ allowance = 2000
 period = "month"
 policy = "reset"
 """
+SKIPPING_FULL = PLANS.replace('policy = "top_up"', 'policy = "top_up"\nwhen_full = "skip"', 1)
+ALLOWANCE = 50
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
 EVENING = datetime(2026, 11, 22, 23, 59, tzinfo=UTC)
-WARM_UP_WRITES = 24_000  # the emulator's JVM doubles its speed over the first 20,000
-BATCH = 300
+WARM_UP_WRITES = 12_000  # the emulator's JVM doubles its speed over the first 20,000
+DAY_SECONDS = 86_400
+BATCH_MAX = 500  # writes of a Commit
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """A piece of ground, as one process tells another of it: a project with so many users, and how it is settled.
-
-    `taken_max`: of one job per user, how many the loop takes that takes them one at a time.
-    """
-
-    project: str
-    users: int
-    slot_seconds: int
-    job_size: int = 300
-    lease_seconds: int = 120
-    taken_max: int = 1_000_000
-
-    @classmethod
-    def fresh(cls, users: int, slot_seconds: int, job_size: int = 300) -> Plot:
-        return cls(_project(), users, slot_seconds, job_size)
-
-    def again(self) -> Plot:
-        """A fresh one like this."""
-        return replace(self, project=_project())
-
-
 def _project() -> str:
     return f"demo-bench-{uuid.uuid4().hex[:8]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A project on the emulator, as one process describes it to another."""
+
+    users: int
+    slot_seconds: int
+    #: Share of the users whose balance is below the allowance; the others have spent nothing.
+    below: float = 1.0
+    #: False for users that this project has never met.
+    stamped: bool = True
+    #: True for a plan that leaves users with a full balance alone.
+    skips_full: bool = False
+    job_size: int = 300
+    lease_seconds: int = 120
+    project: str = field(default_factory=_project)
+
+    def again(self) -> Plot:
+        """A fresh project like this one."""
+        return replace(self, project=_project())
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Ground:
     plot: Plot
     settings: Settings
     plans: PlanTable
-    connection: Connection
+    database: Database
 
     @classmethod
     def at(cls, host: str, plot: Plot) -> Ground:
@@ -89,64 +89,54 @@ class Ground:
             slot_seconds=plot.slot_seconds,
             job_size=plot.job_size,
             lease_seconds=plot.lease_seconds,
+            full_scan_below=0,  # the scans of a large population, however few users there are here
         )
-        database = f"projects/{plot.project}/databases/(default)"
-        connection = Connection(open_client(host), database, emulated=True, breaker=Breaker(5, 60))
-        return cls(plot, settings, parse_plans(PLANS), connection)
+        plans = parse_plans(SKIPPING_FULL if plot.skips_full else PLANS)
+        return cls(plot, settings, plans, Database(host, plot.project))
+
+    def context(self, now: datetime) -> Context:
+        """A call of one of this project's services at that moment."""
+        return Context(self.settings, self.plans, self.wire(), lambda: now)
+
+    def wire(self) -> Wire:
+        return Wire(self.database.connection, Budget.of(3600), Cost())
 
     @property
     def user_ids(self) -> Sequence[str]:
         return user_ids(self.plot.users)
 
-    def context(self, now: datetime) -> Context:
-        """A call of one of our services at that moment."""
-        return Context(self.settings, self.plans, self.wire(), lambda: now)
+    def seed(self) -> int:
+        """Write users on a plan of a day who were granted yesterday, so that each is due; how many have spent."""
+        drawn, below = random.Random(self.plot.users), 0
+        for ids in chunks(self.user_ids, 3000):
+            users = {f"users/{one}": self._user(drawn) for one in ids}
+            below += sum(user["credits"] < ALLOWANCE for user in users.values())
+            self.database.put(users)
+        return below
 
-    def wire(self) -> Wire:
-        return Wire(self.connection, Budget.of(3600), Cost())
+    def _user(self, drawn: random.Random) -> dict[str, Any]:
+        """A user as yesterday's refresh and a day of the app have left them."""
+        user = {
+            "credits": drawn.randrange(ALLOWANCE) if drawn.random() < self.plot.below else ALLOWANCE,
+            "plan": "free",
+            "email": f"{drawn.getrandbits(40):x}@example.com",
+            "createdAt": MIDNIGHT - timedelta(days=drawn.randint(2, 900)),
+        }
+        granted = self.stamp("free", MIDNIGHT - timedelta(days=1), MIDNIGHT, drawn.randrange(ALLOWANCE))
+        return {**user, "creditRefresh": granted} if self.plot.stamped else user
 
-    def seed(self) -> Ground:
-        """Users on a plan of a day, granted yesterday, all of whom have spent: each is due, and none is full."""
-        drawn = random.Random(self.plot.users)
-        self.write({f"users/{user_id}": spent_user(drawn) for user_id in self.user_ids})
-        return self
-
-    def write(self, documents: Mapping[str, Mapping[str, Any]]) -> None:
-        wire = self.wire()
-        for chunk in chunks(list(documents.items()), BATCH):
-            wire.batch_write([self._message(path, fields) for path, fields in chunk])
-
-    def _message(self, path: str, fields: Mapping[str, Any]) -> Any:
-        message = WritePb()
-        message.update.name = f"{self.connection.documents}/{path}"
-        put_fields(message.update.fields, fields)
-        return message
-
-
-def spent_user(drawn: random.Random) -> dict[str, Any]:
-    """A user as yesterday's refresh and an app's day have left it."""
-    credits_left = drawn.randrange(49)
-    return {
-        "credits": credits_left,
-        "plan": "free",
-        "email": f"{drawn.getrandbits(40):x}@example.com",
-        "createdAt": MIDNIGHT - timedelta(days=drawn.randint(2, 900)),
-        "creditRefresh": stamp("free", MIDNIGHT - timedelta(days=1), MIDNIGHT, credits_left),
-    }
-
-
-def stamp(plan: str, granted_on: datetime, due_on: datetime, before: int) -> dict[str, Any]:
-    """What a grant of that day leaves on a user."""
-    return {
-        "plan": plan,
-        "periods": {plan: granted_on.date().isoformat()},
-        "dueOn": due_on.date().isoformat(),
-        "nextAt": due_on,
-        "refreshedAt": granted_on,
-        "granted": 50 - before,
-        "before": before,
-        "jobId": f"{granted_on.date()}-00002-000-seeded",
-    }
+    def stamp(self, plan: str, granted_on: datetime, due_on: datetime, before: int) -> dict[str, Any]:
+        """What a grant of that day leaves on a user."""
+        return {
+            "plan": plan,
+            "periods": {plan: granted_on.date().isoformat()},
+            "dueOn": WHEN_LOW if self.plot.skips_full else due_on.date().isoformat(),
+            "nextAt": due_on,
+            "refreshedAt": granted_on,
+            "granted": ALLOWANCE - before,
+            "before": before,
+            "jobId": f"{granted_on.date()}-00002-000-seeded",
+        }
 
 
 @cache
@@ -155,23 +145,29 @@ def user_ids(users: int) -> Sequence[str]:
     return tuple(hashlib.blake2b(str(n).encode(), digest_size=14).hexdigest() for n in range(users))
 
 
-def warm_up(host: str) -> None:
-    """Let the emulator's JVM reach its speed."""
-    plot = Plot.fresh(0, 86_400)
-    ground = Ground.at(host, plot)
-    for start in range(0, WARM_UP_WRITES, BATCH):
-        ground.write({f"warm/{n % 3000}": {"n": n, "text": "warm"} for n in range(start, start + BATCH)})
+def slot_width(users_a_slot: int, users: int) -> int:
+    """The width in seconds that puts so many users in a slot."""
+    return min(DAY_SECONDS, max(1, round(DAY_SECONDS * users_a_slot / users)))
+
+
+def warm_up(host: str, writes: int = WARM_UP_WRITES) -> None:
+    """Let the emulator's JVM reach its speed, in the calls that systems make: BatchWrite, Commit and queries."""
+    plot = Plot(0, DAY_SECONDS)
+    database = Database(host, plot.project)
+    for start in range(0, writes, 3000):
+        documents = {f"warm/{n}": {"n": start + n, "text": "warm"} for n in range(3000)}
+        database.put(documents)
+        for chunk in chunks(list(documents.items()), BATCH_MAX):
+            database.commit(dict(chunk))
+        database.all("warm")
     clear(host, plot)
 
 
 def clear(host: str, plot: Plot) -> None:
     """Remove a project's documents, so that the emulator is as empty for the next."""
-    url = f"http://{host}/emulator/v1/projects/{plot.project}/databases/(default)/documents"
-    with urllib.request.urlopen(urllib.request.Request(url, method="DELETE"), timeout=60):
-        pass
+    emulator.clear(host, plot.project)
 
 
 def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    iterator = iter(items)
-    while chunk := list(itertools.islice(iterator, size)):
-        yield chunk
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -15,7 +15,7 @@ BARE = "functions_framework, google.cloud.firestore"
 
 @dataclass(frozen=True, slots=True)
 class Imports:
-    """Seconds; medians, taken in turns."""
+    """Medians in seconds; the two were taken in turns."""
 
     main: float
     bare: float
@@ -33,7 +33,7 @@ def import_times(rounds: int) -> Imports:
 
 
 def _seconds(modules: str, bytecode: str) -> float:
-    """With a folder for bytecode, which the first round fills: else only the libraries' was there, from pip."""
+    """Seconds one import takes. The first round compiles every module into the folder for bytecode."""
     environ = {**os.environ, "PYTHONPYCACHEPREFIX": bytecode, "PYTHONDONTWRITEBYTECODE": ""}
     command = [sys.executable, "-c", CODE.format(modules=modules)]
     ran = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
 
 from bench.ground import Plot
 
 STEP_SECONDS_MAX = 600
 CONNECTING_READS = 1  # with which each process begins, and which are not the step's
+PEERS = Path(__file__).resolve().parent / "peers"
+NODE_VERSION_MIN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,10 @@ def side_by_side(host: str, step: str, plots: Sequence[Plot]) -> Sequence[Measur
     with ExitStack() as stack:
         children = [stack.enter_context(_child(host, step, plot)) for plot in plots]
         for child in children:
-            _answer(child)
+            _read_line(child)
         for child in children:
-            _tell(child)
-        return [Measured(**json.loads(_answer(child))) for child in children]
+            _let_go(child)
+        return [Measured(**json.loads(_read_line(child))) for child in children]
 
 
 def together(runs: Iterable[Measured]) -> float:
@@ -63,26 +66,45 @@ def together(runs: Iterable[Measured]) -> float:
     return sum(run.users for run in runs) / seconds
 
 
+def is_node_step(step: str) -> bool:
+    return step.startswith("node_")
+
+
+def prepare_node() -> str | None:
+    """Install what the Node steps need; why they can't be run, or None if they can."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        return "node or npm is not on PATH"
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    if int(version.lstrip("v").partition(".")[0]) < NODE_VERSION_MIN:
+        return f"Node {NODE_VERSION_MIN} or newer is needed, not {version}"
+    if not (PEERS / "node_modules/firebase-admin").exists():
+        installed = subprocess.run([npm, "ci"], cwd=PEERS, capture_output=True, text=True, check=False)
+        if installed.returncode != 0:
+            return f"`npm ci` in bench/peers failed: {installed.stderr.strip()[-300:]}"
+    return None
+
+
 @contextmanager
 def _child(host: str, step: str, plot: Plot) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "bench.child", host, step, json.dumps(asdict(plot))]
-    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        yield child
-        child.wait(timeout=STEP_SECONDS_MAX)
-    finally:
-        child.kill()
-        child.wait()
+    program = ["node", str(PEERS / "peers.mjs")] if is_node_step(step) else [sys.executable, "-m", "bench.child"]
+    command = [*program, host, step, json.dumps(asdict(plot))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        try:
+            yield child
+            child.wait(timeout=STEP_SECONDS_MAX)
+        finally:
+            child.kill()
 
 
-def _answer(child: subprocess.Popen[Any]) -> str:
-    line: str = child.stdout.readline() if child.stdout else ""
+def _read_line(child: subprocess.Popen[str]) -> str:
+    line = child.stdout.readline() if child.stdout else ""
     if not line:
-        raise RuntimeError(f"{child.args!r} failed; its own words are above")
+        raise RuntimeError(f"{child.args!r} failed; its own message is above")
     return line
 
 
-def _tell(child: subprocess.Popen[Any]) -> None:
+def _let_go(child: subprocess.Popen[str]) -> None:
     if child.stdin:
         child.stdin.write("go\n")
         child.stdin.flush()

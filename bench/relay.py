@@ -1,16 +1,31 @@
-"""A relay that makes a server on this machine far away: whatever passes takes so many milliseconds, each way.
+"""A relay that makes a server on this machine far away: what passes takes so many milliseconds, each way.
 
-Started with the server's address and the delay; prints its own port, and ends when its input does.
+It runs in a process of its own, which is started with the server's address and the delay in seconds, prints its own
+port, and ends when its input does.
 """
 
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 CHUNK = 256 * 1024
 UNDER_WAY_MAX = 256  # chunks; then the sender waits, as with any network
+
+
+@contextmanager
+def relay(host: str, delay_seconds: float) -> Iterator[str]:
+    """The address at which that server answers so many seconds later, in each direction."""
+    command = [sys.executable, "-m", "bench.relay", host, str(delay_seconds)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield f"127.0.0.1:{int(process.stdout.readline() if process.stdout else '')}"
+        finally:
+            process.kill()
 
 
 async def main(address: str, delay_seconds: float) -> None:

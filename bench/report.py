@@ -4,18 +4,57 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from bench.distance import Pair
 from bench.imports import Imports
-from bench.scale import DAY, Crew, ScanPace, Size
-from bench.systems import Round, Rounds
+from bench.scale import Crew, ScanPace, Size
+from bench.systems import BARE, ONE_AT_A_TIME, PEERS, PROJECT, SKIPPING, Round, Seen, System
 
 CPUINFO = Path("/proc/cpuinfo")
-SCANNED_IN_AN_HOUR_MIN = 10_000_000
+
+#: By the heading of a column, what it says of a row.
+Columns = Mapping[str, Callable[[Any], str]]
+Table = Mapping[System, Seen]
+
+SYSTEMS: Columns = {
+    "": lambda one: one.system.label,
+    "users/s": lambda one: f"{one.median(_pace):,.0f}",
+    "users/s, worker alone": lambda one: f"{one.median(_worker):,.0f}",
+    "CPU µs a user": lambda one: f"{one.median(_cpu):,.0f}",
+    "peak MB": lambda one: f"{one.median(lambda done: done.peak_mb):,.0f}",
+    "reads a user": lambda one: f"{one.bill.reads:.3f}",
+    "writes a user": lambda one: f"{one.bill.writes:.3f}",
+    "$ per 100K": lambda one: f"{one.bill.dollars:.3f}",
+}
+BILLS = {name: SYSTEMS[name] for name in ("reads a user", "writes a user", "$ per 100K")}
+SIZES: Columns = {
+    "users": lambda one: f"{one.plot.users:,}",
+    "slot": lambda one: f"{one.plot.slot_seconds:,} s",
+    "users a slot": lambda one: f"{one.users_a_slot:,.0f}",
+    "users a job": lambda one: f"{one.users_a_job:,.0f}",
+    "reads a user": lambda one: f"{one.bill.reads:.4f}",
+    "writes a user": lambda one: f"{one.bill.writes:.4f}",
+    "$ per 100K": lambda one: f"{one.bill.dollars:.4f}",
+    "builder MB": lambda one: f"{one.builder_peak_mb:,.1f}",
+}
+CREWS: Columns = {
+    "processes": lambda one: str(one.workers),
+    "workers, users/s": lambda one: f"{one.pace:,.0f}",
+    "bare writes, users/s": lambda one: f"{one.bare_pace:,.0f}",
+    "workers : bare": lambda one: f"{one.pace / one.bare_pace:.0%}",
+    "claims lost to races": lambda one: f"{one.lost} of {one.tried} ({one.lost_share:.1%})",
+}
+SCANS: Columns = {
+    "users": lambda one: f"{one.users:,}",
+    "builder, users/s": lambda one: f"{one.builder:,.0f}",
+    "its pages alone, users/s": lambda one: f"{one.pages:,.0f}",
+    "builder, CPU µs a user": lambda one: f"{one.cpu_us:,.0f}",
+    "in an hour": lambda one: f"{one.users_an_hour / 1e6:,.0f} million",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,224 +68,125 @@ class Aim:
     at_most: bool = False
 
     @property
-    def met(self) -> bool:
-        return self.value <= self.bound if self.at_most else self.value >= self.bound
-
-    @property
     def verdict(self) -> str:
-        if self.met:
+        if self.value <= self.bound if self.at_most else self.value >= self.bound:
             return "met"
         missed = self.value / self.bound - 1 if self.at_most else 1 - self.value / self.bound
         return f"**missed by {missed:.0%}**"
 
-    @property
-    def row(self) -> Sequence[str]:
-        sign = "≤" if self.at_most else "≥"
-        return (self.text, f"{sign} {self.style.format(self.bound)}", self.style.format(self.value), self.verdict)
+
+AIMS: Columns = {
+    "aim": lambda aim: aim.text,
+    "bound": lambda aim: f"{'≤' if aim.at_most else '≥'} {aim.style.format(aim.bound)}",
+    "measured": lambda aim: aim.style.format(aim.value),
+    "verdict": lambda aim: aim.verdict,
+}
 
 
-def heading(began: datetime) -> str:
-    """The machine and the date."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return (
-        f"{began:%-d %B %Y}; {cores} cores of {_processor()}, {_memory_gb():.0f} GB, "
-        f"{platform.system()}, Python {platform.python_version()}; Firestore emulator on the same machine"
-    )
+def table(columns: Columns, rows: Iterable[Any]) -> str:
+    """A Markdown table; all but the first column to the right."""
+    rule = "|".join(["---", *["---:"] * (len(columns) - 1)])
+    cells = [[cell(row) for cell in columns.values()] for row in rows]
+    return "\n".join([_line(columns), f"|{rule}|", *map(_line, cells)])
 
 
-def systems_table(seen: Mapping[str, Rounds]) -> str:
-    head = (
-        "",
-        "users/s, worker",
-        "users/s with its queue",
-        "reads a user",
-        "writes a user",
-        "$ per 100K",
-        "peak MB",
-        "CPU µs a user",
-    )
-    return table(head, (_system_row(rounds) for rounds in seen.values()))
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
-def _system_row(seen: Rounds) -> Sequence[str]:
-    emphasis = "**" if seen.system.name == "e" else ""
-    cells = (
-        seen.system.label,
-        f"{seen.median(lambda one: one.worker_pace):,.0f}",
-        f"{seen.median(lambda one: one.whole_pace):,.0f}",
-        f"{seen.billed.reads:.3f}",
-        f"{seen.billed.writes:.3f}",
-        f"{seen.billed.dollars:.3f}",
-        f"{seen.median(lambda one: one.peak_mb):,.0f}",
-        f"{seen.median(lambda one: one.cpu_us):,.0f}",
-    )
-    return [f"{emphasis}{cell}{emphasis}" for cell in cells]
+def peers_table(near: Table, far: Table) -> str:
+    """What people write by hand beside this project, with the database near and far."""
+    names = ("", "users/s", "CPU µs a user", "reads a user", "writes a user", "$ per 100K")
+    columns = {name: SYSTEMS[name] for name in names}
+    away = {"users/s, 10 ms away": lambda one: f"{far[one.system].median(_pace):,.0f}"}
+    ordered = {**dict(list(columns.items())[:2]), **away, **dict(list(columns.items())[2:])}
+    return table(ordered, [one for system, one in near.items() if system in far])
 
 
-def sizes_table(sizes: Iterable[Size]) -> str:
-    head = ("users", "slot", "users a slot", "users a job", "reads a user", "writes a user", "$ per 100K", "builder MB")
-    return table(head, (_size_row(size) for size in sizes))
+def peer_aims(near: Table, far: Table, told: str, system: System = PROJECT) -> Iterator[Aim]:
+    """This project against the fastest of those written by hand: near, and 10 ms away; and by CPU time."""
+    for where, seen, bound in (("", near, 1.3), (", 10 ms away", far, 3.0)):
+        ours, best = seen[system], max(_peers(seen), key=lambda one: one.median(_pace))
+        text = f"{told}{where}: builder and worker : the fastest by hand ({best.system.label})"
+        yield Aim(text, ours.ratio_to(best, _pace), bound, "{:.2f} times")
+    best = max(_peers(near), key=lambda one: one.median(_pace))
+    yield Aim(f"{told}: CPU a user : its", near[system].ratio_to(best, _cpu), 0.2, "{:.2f}", at_most=True)
 
 
-def _size_row(size: Size) -> Sequence[str]:
-    return (
-        f"{size.plot.users:,}",
-        f"{size.plot.slot_seconds:,} s",
-        f"{size.users_a_slot:,.0f}",
-        f"{size.users_a_job:,.0f}",
-        f"{size.billed.reads:.4f}",
-        f"{size.billed.writes:.4f}",
-        f"{size.billed.dollars:.4f}",
-        f"{size.builder_peak_mb:,.1f}",
-    )
+def skip_aims(near: Table) -> Iterator[Aim]:
+    """What a registered user costs where full users are left alone and a fifth has spent."""
+    bill = near[SKIPPING].bill
+    yield Aim("reads a registered user, full users left alone", bill.reads, 0.24, "{:.3f}", at_most=True)
+    yield Aim("writes a registered user, full users left alone", bill.writes, 0.22, "{:.3f}", at_most=True)
 
 
-def pairs_table(seen: Mapping[str, Rounds], pairs: Iterable[Pair]) -> str:
-    """The worker beside the loop, first as in the main table."""
-    first = Pair(
-        "the loop before a short queue, no network",
-        seen["e"].median(_worker),
-        seen["b"].median(_worker),
-        seen["e"].ratio_to(seen["b"], _worker),
-    )
-    head = ("", "worker, users/s", "one job at a time, users/s", "ratio")
-    rows = [(pair.text, f"{pair.worker:,.0f}", f"{pair.loop:,.1f}", f"{pair.ratio:,.0f}") for pair in (first, *pairs)]
-    return table(head, rows)
+def _peers(seen: Table) -> list[Seen]:
+    return [one for system, one in seen.items() if system in PEERS]
 
 
-def crews_table(crews: Iterable[Crew]) -> str:
-    head = ("processes", "workers, users/s", "bare writes, users/s", "workers : bare", "claims lost to races")
-    return table(
-        head,
-        (
-            (
-                str(one.workers),
-                f"{one.pace:,.0f}",
-                f"{one.bare_pace:,.0f}",
-                f"{one.pace / one.bare_pace:.0%}",
-                f"{one.tried - one.won} of {one.tried} ({one.lost_share:.1%})",
-            )
-            for one in crews
-        ),
-    )
-
-
-def scans_table(scans: Iterable[ScanPace]) -> str:
-    head = ("users", "builder, users/s", "its pages alone, users/s", "builder, CPU µs a user", "in an hour")
-    return table(
-        head,
-        (
-            (
-                f"{one.users:,}",
-                f"{one.builder:,.0f}",
-                f"{one.pages:,.0f}",
-                f"{one.cpu_us:,.0f}",
-                f"{one.users_an_hour / 1e6:,.0f} million",
-            )
-            for one in scans
-        ),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Everything:
-    """What `make bench` measured."""
-
-    seen: Mapping[str, Rounds]
-    sizes: Sequence[Size]
-    crews: Sequence[Crew]
-    scans: Sequence[ScanPace]
-    imports: Imports
-    pairs: Sequence[Pair]
-
-
-def aims(all_of_it: Everything) -> list[Aim]:
-    """Every aim with what was measured."""
-    return [
-        *_paces(all_of_it.seen, all_of_it.pairs),
-        *_costs(all_of_it.sizes),
-        *_scale(all_of_it.crews, all_of_it.scans),
-        _imports(all_of_it.imports),
-    ]
-
-
-def _paces(seen: Mapping[str, Rounds], pairs: Sequence[Pair]) -> Iterator[Aim]:
-    ours, loop, bare = seen["e"], seen["b"], seen["f"]
-    percent = "{:.0%}"
-    yield Aim("worker : bare BatchWrite", ours.ratio_to(bare, _worker), 0.85, percent)
+def system_aims(near: Table, far: Table) -> Iterator[Aim]:
+    ours, loop, bare = near[PROJECT], near[ONE_AT_A_TIME], near[BARE]
+    yield Aim("worker : bare BatchWrite", ours.ratio_to(bare, _worker), 0.85, "{:.0%}")
+    yield Aim("builder and worker : bare BatchWrite", ours.ratio_to(bare, _pace), 0.4, "{:.0%}")
     yield Aim("worker : one job at a time, a short queue", ours.ratio_to(loop, _worker), 200, "{:.0f} times")
-    for pair in pairs:
-        yield Aim(f"worker : one job at a time, {pair.text}", pair.ratio, 200, "{:.0f} times")
-    yield Aim("builder and worker : bare BatchWrite", ours.ratio_to(bare, _whole), 0.4, percent)
+    away = far[PROJECT].ratio_to(far[ONE_AT_A_TIME], _worker)
+    yield Aim("worker : one job at a time, 10 ms away", away, 200, "{:.0f} times")
 
 
-def _costs(sizes: Sequence[Size]) -> Iterator[Aim]:
+def size_aims(sizes: Iterable[Size]) -> Iterator[Aim]:
     for size in sizes:
         if size.users_a_slot >= 300:
             slots = f"{size.plot.users:,} users, {size.users_a_slot:,.0f} a slot of {size.plot.slot_seconds:,} s"
-            yield Aim(f"reads a user: {slots}", size.billed.reads, 1.01, "{:.4f}", at_most=True)
-            yield Aim(f"writes a user: {slots}", size.billed.writes, 1.03, "{:.4f}", at_most=True)
+            yield Aim(f"reads a user: {slots}", size.bill.reads, 1.01, "{:.4f}", at_most=True)
+            yield Aim(f"writes a user: {slots}", size.bill.writes, 1.03, "{:.4f}", at_most=True)
 
 
 def growth_aims(small: Size, large: Size) -> Iterator[Aim]:
     """What must not grow with the number of users."""
-    yield from _costs([large])
+    yield from size_aims([large])
     compared = f"{large.plot.users:,} : {small.plot.users:,} users"
     memory = large.builder_peak_mb / small.builder_peak_mb
-    cost = large.billed.dollars / small.billed.dollars
+    cost = large.bill.dollars / small.bill.dollars
     yield Aim(f"builder's peak memory, {compared}", memory, 1.10, "{:.3f}", at_most=True)
     yield Aim(f"cost a user, {compared}", cost, 1.02, "{:.4f}", at_most=True)
 
 
-def _scale(crews: Sequence[Crew], scans: Sequence[ScanPace]) -> Iterator[Aim]:
+def scale_aims(crews: Iterable[Crew], scans: Iterable[ScanPace]) -> Iterator[Aim]:
     for one in crews:
         if one.workers > 1:
             yield Aim(f"claims lost, {one.workers} workers", one.lost_share, 0.05, "{:.1%}", at_most=True)
     scanned = min(one.users_an_hour for one in scans) / 1e6
-    yield Aim("users one builder scans in an hour", scanned, SCANNED_IN_AN_HOUR_MIN / 1e6, "{:.0f} million")
+    yield Aim("users one builder scans in an hour", scanned, 10, "{:.0f} million")
 
 
-def _imports(imports: Imports) -> Aim:
+def import_aim(imports: Imports) -> Aim:
     text = f"importing main ({imports.main:.2f} s) : the two libraries alone ({imports.bare:.2f} s)"
     return Aim(text, imports.ratio, 1.3, at_most=True)
 
 
-def aims_table(all_aims: Iterable[Aim]) -> str:
-    return table(("aim", "bound", "measured", "verdict"), (aim.row for aim in all_aims))
+def heading() -> str:
+    """The date and the machine."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{datetime.now(UTC):%-d %B %Y}; {cores} cores of {_processor()}, {memory_gb:.0f} GB, "
+        f"{platform.system()}, Python {platform.python_version()}; Firestore emulator on the same machine"
+    )
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; all but the first column to the right."""
-    rule = "|".join(["---", *["---:"] * (len(head) - 1)])
-    lines = [f"| {' | '.join(cells)} |" for cells in (head, *rows)]
-    return "\n".join([lines[0], f"|{rule}|", *lines[1:]])
+def _processor() -> str:
+    lines: Sequence[str] = CPUINFO.read_text().splitlines() if CPUINFO.exists() else []
+    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
-def slot_width(users_a_slot: int, users: int) -> int:
-    """The width that puts so many users in a slot, of those that divide the day."""
-    return max(1, round(DAY * users_a_slot / users))
-
-
-def today() -> datetime:
-    return datetime.now(UTC)
+def _pace(one: Round) -> float:
+    return one.pace
 
 
 def _worker(one: Round) -> float:
     return one.worker_pace
 
 
-def _whole(one: Round) -> float:
-    return one.whole_pace
-
-
-def _processor() -> str:
-    names = [line for line in _lines(CPUINFO) if line.startswith("model name")]
-    return names[0].partition(": ")[2] if names else platform.machine()
-
-
-def _memory_gb() -> float:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text().splitlines() if path.exists() else []
+def _cpu(one: Round) -> float:
+    return one.cpu_us

@@ -6,15 +6,14 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bench.ground import Ground, Plot, clear
+from bench.ground import DAY_SECONDS, Ground, Plot, clear, slot_width
 from bench.measure import Measured, measured, side_by_side, together
-from bench.systems import SYSTEMS, Billed, Round, bill
+from bench.systems import PROJECT, Bill, Round, count_bill
 
-PROJECT = next(system for system in SYSTEMS if system.name == "e")
-DAY = 86_400
 # The builder flushes at half its lease too, however little it has scanned. On the emulator, which takes minutes for
 # what takes Firestore seconds, operations would depend on the machine's pace.
 LEASE_SECONDS = 3600
+USERS_A_SLOT = 750
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,25 +21,25 @@ class Size:
     """One day of so many users, counted on the wire."""
 
     plot: Plot
-    billed: Billed
+    bill: Bill
     round: Round
 
     @property
     def users_a_slot(self) -> float:
-        return self.plot.users / (DAY / self.plot.slot_seconds)
+        return self.plot.users / (DAY_SECONDS / self.plot.slot_seconds)
 
     @property
     def builder_peak_mb(self) -> float:
-        return 0.0 if self.round.builder is None else self.round.builder.peak_mb
+        return self.round.steps[0].peak_mb
 
     @property
     def users_a_job(self) -> float:
         return self.plot.users / self.round.worker.figures["jobs"]
 
 
-def day_of(host: str, users: int, slot_seconds: int) -> Size:
-    plot = replace(Plot.fresh(users, slot_seconds), lease_seconds=LEASE_SECONDS)
-    return Size(plot, *bill(host, PROJECT, plot))
+def measure_size(host: str, users: int, users_a_slot: int) -> Size:
+    plot = Plot(users, slot_width(users_a_slot, users), lease_seconds=LEASE_SECONDS)
+    return Size(plot, *count_bill(host, PROJECT, plot))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +53,30 @@ class Crew:
     won: int
 
     @property
+    def lost(self) -> int:
+        return self.tried - self.won
+
+    @property
     def lost_share(self) -> float:
-        return 1 - self.won / self.tried
+        return self.lost / self.tried
 
 
-def crew(host: str, workers: int, users: int, slot_seconds: int, rounds: int) -> Crew:
+def measure_crew(host: str, workers: int, users: int, rounds: int) -> Crew:
     """Workers let go at the same moment on one queue of which every job is due: the worst case for claims."""
-    seen = [_worked_together(host, workers, Plot.fresh(users, slot_seconds)) for _ in range(rounds)]
-    bare = [_written_together(host, workers, users, slot_seconds) for _ in range(rounds)]
-    runs = [run for runs in seen for run in runs]
+    plot = Plot(users, slot_width(USERS_A_SLOT, users))
+    worked = [_work_together(host, workers, plot.again()) for _ in range(rounds)]
+    bare = [_write_together(host, workers, plot) for _ in range(rounds)]
+    runs = [run for together_runs in worked for run in together_runs]
     return Crew(
         workers,
-        statistics.median(map(together, seen)),
+        statistics.median(map(together, worked)),
         statistics.median(map(together, bare)),
         tried=sum(run.figures["tried"] for run in runs),
         won=sum(run.figures["jobs"] for run in runs),
     )
 
 
-def _worked_together(host: str, workers: int, plot: Plot) -> Sequence[Measured]:
+def _work_together(host: str, workers: int, plot: Plot) -> Sequence[Measured]:
     Ground.at(host, plot).seed()
     try:
         measured(host, "build_jobs", plot)
@@ -81,16 +85,16 @@ def _worked_together(host: str, workers: int, plot: Plot) -> Sequence[Measured]:
         clear(host, plot)
 
 
-def _written_together(host: str, workers: int, users: int, slot_seconds: int) -> Sequence[Measured]:
+def _write_together(host: str, workers: int, plot: Plot) -> Sequence[Measured]:
     """Each process has its own share of the users, in a project of its own."""
-    plots = [Plot.fresh(users // workers, slot_seconds) for _ in range(workers)]
-    for plot in plots:
-        Ground.at(host, plot).seed()
+    plots = [replace(plot.again(), users=plot.users // workers) for _ in range(workers)]
+    for one in plots:
+        Ground.at(host, one).seed()
     try:
         return side_by_side(host, "bare_batch_writes", plots)
     finally:
-        for plot in plots:
-            clear(host, plot)
+        for one in plots:
+            clear(host, one)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +111,9 @@ class ScanPace:
         return self.builder * 3600
 
 
-def scan_pace(host: str, users: int, slot_seconds: int, rounds: int) -> ScanPace:
-    plots = [Plot.fresh(users, slot_seconds) for _ in range(rounds)]
-    builds, pages = [], []
-    for plot in plots:
-        Ground.at(host, plot).seed()
-        pages.append(measured(host, "scan_pages", plot).pace)
-        builds.append(measured(host, "build_jobs", plot))
-        clear(host, plot)
-    cpu_us = statistics.median(build.cpu_seconds / build.users * 1e6 for build in builds)
-    return ScanPace(users, statistics.median(b.pace for b in builds), statistics.median(pages), cpu_us)
+def measure_scan(host: str, users: int) -> ScanPace:
+    plot = Plot(users, slot_width(USERS_A_SLOT, users))
+    Ground.at(host, plot).seed()
+    pages, build = measured(host, "scan_pages", plot), measured(host, "build_jobs", plot)
+    clear(host, plot)
+    return ScanPace(users, build.pace, pages.pace, build.cpu_seconds / build.users * 1e6)

@@ -1,6 +1,7 @@
-"""The steps that are measured, each in a process of its own: what a system does to the users of a plot.
+"""The steps that are measured in Python, each in a process of its own: what a system does to the users of a plot.
 
 A step is prepared first (connected, and given what it may know beforehand) and then run; only the run is measured.
+What is written by hand for Node is in bench/peers.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 from google.cloud import firestore
 
-from bench.ground import BATCH, EVENING, MIDNIGHT, Ground, chunks
+from bench.ground import ALLOWANCE, EVENING, MIDNIGHT, Ground, chunks
 from shared.core.decision import Grant, decide
 from shared.core.runs import ScanRequest
 from shared.core.users import read_user
@@ -25,7 +26,7 @@ from shared.store.users import StampWrite, UserDocument, UserStore
 Figures = Mapping[str, int]
 Run = Callable[[], Figures]  # how many users it refreshed or queued, and what else it counted
 
-ALLOWANCE = 50
+BATCH = 300  # writes of a bare BatchWrite, as many as a job has users
 PAGE = 2000
 CLAIMED_AT_ONCE = 50
 JOBS_MAX = 1_000_000
@@ -33,7 +34,7 @@ SECONDS_MAX = 3600
 ENQUEUED_AT_ONCE = 500
 
 
-# (a) the naive job
+# Written by hand
 
 
 def read_all_write_each(ground: Ground) -> Run:
@@ -51,7 +52,22 @@ def read_all_write_each(ground: Ground) -> Run:
     return run
 
 
-# (b) and (c): one job per user
+def python_bulk_writer(ground: Ground) -> Run:
+    """Query the users below the allowance; update them through a BulkWriter as it comes."""
+    client = _app(ground)
+    below = client.collection("users").where(filter=firestore.FieldFilter("credits", "<", ALLOWANCE))
+
+    def run() -> Figures:
+        found, writer = below.get(), client.bulk_writer()
+        for user in found:
+            writer.update(user.reference, {"credits": ALLOWANCE})
+        writer.close()
+        return {"users": len(found)}
+
+    return run
+
+
+# One job per user
 
 
 def enqueue_each(ground: Ground) -> Run:
@@ -79,7 +95,7 @@ def one_at_a_time(ground: Ground) -> Run:
 
     def run() -> Figures:
         done = 0
-        while done < ground.plot.taken_max and (found := list(waiting.stream())):
+        while found := list(waiting.stream()):
             job = found[0]
             job.reference.update({"status": "processing"})
             user = users.document(job.get("userId"))
@@ -119,36 +135,28 @@ def transaction_per_job(ground: Ground) -> Run:
     return run
 
 
-# (d) and (e): this project
+# This project
 
 
 def build_jobs(ground: Ground) -> Run:
-    """Our builder."""
+    """This project's builder, which reads everybody, or those below the allowance where full users are left alone."""
+    scan = ScanRequest.DUE if ground.plot.skips_full else ScanRequest.ALL
 
     def run() -> Figures:
         context = ground.context(MIDNIGHT)
-        counts = build(context, ScanRequest.ALL, SECONDS_MAX).counts
-        cost = context.wire.cost
-        return {"users": counts.queued, "jobs": counts.jobs_created, "reads": cost.reads, "writes": cost.writes}
+        counts = build(context, scan, SECONDS_MAX).counts
+        return {"users": counts.queued, "jobs": counts.jobs_created}
 
     return run
 
 
 def work_on_jobs(ground: Ground) -> Run:
-    """Our worker, on the jobs our builder made."""
+    """This project's worker, on the jobs its builder made."""
     tried = _watch_claims()
 
     def run() -> Figures:
-        context = ground.context(EVENING)
-        report = work(context, JOBS_MAX, SECONDS_MAX)
-        cost = context.wire.cost
-        return {
-            "users": report.tally.refreshed,
-            "jobs": report.claimed,
-            "tried": sum(tried),
-            "reads": cost.reads,
-            "writes": cost.writes,
-        }
+        report = work(ground.context(EVENING), JOBS_MAX, SECONDS_MAX)
+        return {"users": report.tally.refreshed, "jobs": report.claimed, "tried": sum(tried)}
 
     return run
 
@@ -166,7 +174,7 @@ def _watch_claims() -> list[int]:
     return tried
 
 
-# (f) the ceiling
+# The ceiling
 
 
 def bare_batch_writes(ground: Ground) -> Run:
@@ -182,7 +190,7 @@ def bare_batch_writes(ground: Ground) -> Run:
 
 
 def bare_in_lanes(ground: Ground) -> Run:
-    """The same calls, as many at a time as our worker has lanes: what database and machine bear."""
+    """The same calls, as many at a time as the worker has lanes: the most that database and machine bear."""
     store, updates = _bare(ground)
 
     def run() -> Figures:
@@ -194,7 +202,7 @@ def bare_in_lanes(ground: Ground) -> Run:
 
 
 def _bare(ground: Ground) -> tuple[UserStore, Sequence[StampWrite]]:
-    """What our worker would write for every user, read and decided beforehand; of a part of them, for one of many."""
+    """What the worker would write for every user, read and decided beforehand."""
     store = UserStore(ground.wire(), user_fields(ground.settings))
     return store, [_update(ground, document) for document in _everybody(store)]
 
@@ -221,7 +229,7 @@ def _update(ground: Ground, document: UserDocument) -> StampWrite:
 
 
 def scan_pages(ground: Ground) -> Run:
-    """Our pages alone, from the first user to the last, nothing decided: what the database and its client bear."""
+    """The builder's pages alone, from the first user to the last, with nothing decided."""
     store = UserStore(ground.wire(), user_fields(ground.settings))
     return lambda: {"users": len(_everybody(store))}
 
@@ -235,6 +243,7 @@ STEPS: Mapping[str, Callable[[Ground], Run]] = {
     step.__name__: step
     for step in (
         read_all_write_each,
+        python_bulk_writer,
         enqueue_each,
         one_at_a_time,
         transaction_per_job,

@@ -1,77 +1,115 @@
-"""The systems side by side: what each is made of, one round of each, and its bill."""
+"""The systems side by side: what each is made of, its passes over the same users, and its bill."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 from bench.ground import Ground, Plot, clear
-from bench.measure import CONNECTING_READS, Measured, measured
+from bench.measure import CONNECTING_READS, Measured, is_node_step, measured
+from bench.relay import relay
 from dev.billing import billing
 
 PRICE_READ, PRICE_WRITE = 0.03, 0.09  # dollars per 100K, as the default settings have them
 DONE_SHARE_MIN = 0.999  # where the emulator stumbles, a few users are left to a retry job, whose time has not come
+BILLED_USERS = 1000  # of a system whose cost a user does not depend on their number
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """One way of refreshing everybody. `builder`: the step that makes the queue, if there is one.
+    """One way of refreshing everybody, as steps that run one after the other; the last refreshes the users.
 
-    `share`: of the users the others get; the slow ones are measured on fewer, at the same pace.
+    `users_max`: a slow system is measured on so many, at the same pace. `below`: the share of users below the
+    allowance, where it is not the case's.
     """
 
-    name: str
     label: str
-    worker: str
-    builder: str | None = None
-    share: float = 1.0
+    steps: tuple[str, ...]
+    users_max: int = 1_000_000
     job_size: int = 300
+    skips_full: bool = False
+    below: float | None = None
+
+    @property
+    def is_stamped(self) -> bool:
+        """True if it writes the stamp, so that its users have one from the day before."""
+        return self.is_bare or self.steps[-1] == "work_on_jobs"
+
+    @property
+    def is_bare(self) -> bool:
+        return self.steps[-1].startswith("bare")
 
 
-SYSTEMS = (
-    System("a", "(a) naive: read all users, write each", "read_all_write_each", share=0.05),
-    System("b", "(b) one job per user, claimed one at a time", "one_at_a_time", "enqueue_each", share=0.02),
-    System("c", "(c) one job per user, claimed in batches", "transaction_per_job", "enqueue_each", share=0.02),
-    System("d", "(d) this project, `JOB_SIZE=1`", "work_on_jobs", "build_jobs", share=0.1, job_size=1),
-    System("e", "(e) this project", "work_on_jobs", "build_jobs"),
-    System("f", "(f) bare `BatchWrite`, one call after another", "bare_batch_writes"),
-    System("g", "(f) bare `BatchWrite`, four calls at a time", "bare_in_lanes"),
-)
+NODE_BULK = System("Node: query, BulkWriter", ("node_bulk_writer",), 4000)
+NODE_UNTHROTTLED = System("Node: query, BulkWriter unthrottled", ("node_bulk_writer_unthrottled",))
+NODE_BATCH = System("Node: query, WriteBatch of 500", ("node_write_batch",))
+PYTHON_BULK = System("Python: query, BulkWriter", ("python_bulk_writer",), 1000)
+PEERS = (NODE_BULK, NODE_UNTHROTTLED, NODE_BATCH, PYTHON_BULK)
+
+NAIVE = System("Python: read all users, write each", ("read_all_write_each",), 1200)
+ONE_AT_A_TIME = System("one job per user, claimed one at a time", ("enqueue_each", "one_at_a_time"), 480)
+IN_BATCHES = System("one job per user, claimed in batches", ("enqueue_each", "transaction_per_job"), 480)
+JOB_EACH = System("this project, `JOB_SIZE=1`", ("build_jobs", "work_on_jobs"), 2400, job_size=1)
+PROJECT = System("this project", ("build_jobs", "work_on_jobs"))
+SKIPPING = System('this project, `when_full = "skip"`', ("build_jobs", "work_on_jobs"), skips_full=True)
+FEW_ACTIVE = replace(SKIPPING, label=f"{SKIPPING.label}, 5% have spent", below=0.05)
+OURS = (PROJECT, SKIPPING, FEW_ACTIVE)
+BARE = System("bare `BatchWrite`, one call after another", ("bare_batch_writes",))
+BARE_IN_LANES = System("bare `BatchWrite`, four calls at a time", ("bare_in_lanes",))
+EVERY_SYSTEM = (*PEERS, NAIVE, ONE_AT_A_TIME, IN_BATCHES, JOB_EACH, PROJECT, BARE, BARE_IN_LANES)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Under what circumstances systems are compared. Each pass has a plot of its own, like `plot`."""
+
+    plot: Plot
+    systems: tuple[System, ...]
+    rounds: int
+    away_ms: float = 0
+
+    def plot_for(self, system: System, users_max: int | None = None) -> Plot:
+        """A fresh plot with as many users as the system is measured on, counted by those below the allowance."""
+        most = users_max or (system.users_max // 4 if self.away_ms else system.users_max)
+        below = system.below or self.plot.below
+        users = max(1, round(min(self.plot.users * below, most) / below))
+        return Plot(
+            users,
+            self.plot.slot_seconds,
+            below,
+            stamped=system.is_stamped,
+            skips_full=system.skips_full,
+            job_size=system.job_size,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One pass of a system over the users of a fresh plot."""
+    """One pass of a system over the users of a fresh plot, of whom so many were below the allowance."""
 
-    worker: Measured
-    builder: Measured | None
-
-    @property
-    def steps(self) -> Sequence[Measured]:
-        return [step for step in (self.builder, self.worker) if step is not None]
+    users: int
+    steps: tuple[Measured, ...]
 
     @property
-    def users(self) -> int:
-        return self.worker.users
+    def worker(self) -> Measured:
+        """The step that refreshed the users."""
+        return self.steps[-1]
 
     @property
-    def worker_pace(self) -> float:
-        return self.worker.pace
-
-    @property
-    def whole_pace(self) -> float:
-        """Users a second, with the time it takes to make the queue."""
+    def pace(self) -> float:
+        """Users below the allowance a second, all steps together."""
         return self.users / sum(step.seconds for step in self.steps)
 
     @property
-    def cpu_us(self) -> float:
-        """Microseconds of CPU time a user, builder and worker together."""
-        return sum(step.cpu_seconds for step in self.steps) / self.users * 1e6
+    def worker_pace(self) -> float:
+        return self.users / self.worker.seconds
 
     @property
-    def worker_cpu_us(self) -> float:
-        return self.worker.cpu_seconds / self.users * 1e6
+    def cpu_us(self) -> float:
+        """Microseconds of CPU time for each user below the allowance, all steps together."""
+        return sum(step.cpu_seconds for step in self.steps) / self.users * 1e6
 
     @property
     def peak_mb(self) -> float:
@@ -79,78 +117,72 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True)
-class Billed:
-    """What a user costs, counted on the wire."""
+class Bill:
+    """Reads and writes per registered user, counted on the wire."""
 
     reads: float
     writes: float
 
     @property
     def dollars(self) -> float:
-        """Per 100K users."""
+        """Per 100K registered users."""
         return self.reads * PRICE_READ + self.writes * PRICE_WRITE
-
-    def plus(self, reads: float, writes: float) -> Billed:
-        return replace(self, reads=self.reads + reads, writes=self.writes + writes)
 
 
 @dataclass(slots=True)
-class Rounds:
-    """All passes of one system, and its bill."""
+class Seen:
+    """All passes of one system in one case, and its bill where that was counted."""
 
     system: System
     rounds: list[Round] = field(default_factory=list)
-    billed: Billed = Billed(0, 0)
+    bill: Bill = Bill(0, 0)
 
     def median(self, figure: Callable[[Round], float]) -> float:
         return statistics.median(map(figure, self.rounds))
 
-    def ratio_to(self, other: Rounds, figure: Callable[[Round], float]) -> float:
-        """The median of the ratios round by round: what one round sees of the machine's moods, both saw."""
+    def ratio_to(self, other: Seen, figure: Callable[[Round], float]) -> float:
+        """The median of the ratios of each round, because the machine's speed changes between rounds."""
         pairs = zip(self.rounds, other.rounds, strict=True)
         return statistics.median(figure(ours) / figure(theirs) for ours, theirs in pairs)
 
 
-def plot_for(system: System, users: int, slot_seconds: int) -> Plot:
-    return Plot.fresh(max(20, round(users * system.share)), slot_seconds, system.job_size)
+def compare(host: str, case: Case, tell: Callable[[str], None]) -> Mapping[System, Seen]:
+    """Every system in every round, in an order that rotates; then the bill of each, if the database is near."""
+    seen = {system: Seen(system) for system in case.systems}
+    with relay(host, case.away_ms / 2000) if case.away_ms else nullcontext(host) as address:
+        for number in range(case.rounds):
+            turn = number % len(case.systems)
+            for system in (*case.systems[turn:], *case.systems[:turn]):
+                seen[system].rounds.append(run_once(host, system, case.plot_for(system), address))
+            tell(f"round {number + 1}: {', '.join(f'{one.rounds[-1].pace:,.0f}' for one in seen.values())} users/s")
+    if not case.away_ms:
+        for one in seen.values():
+            users_max = None if one.system in OURS else BILLED_USERS
+            one.bill, _ = count_bill(host, one.system, case.plot_for(one.system, users_max))
+    return seen
 
 
-def one_round(host: str, system: System, plot: Plot, seen_from: str | None = None) -> Round:
-    """Seed a plot, let the system at it, and clear it. `seen_from`: the address the system is given."""
-    Ground.at(host, plot).seed()
-    address = seen_from or host
+def run_once(host: str, system: System, plot: Plot, address: str | None = None) -> Round:
+    """Seed a plot, let the system work on it, and clear it. `address`: where the system finds the database."""
+    below = Ground.at(host, plot).seed()
     try:
-        builder = None if system.builder is None else measured(address, system.builder, plot)
-        done = Round(measured(address, system.worker, plot), builder)
+        done = Round(below, tuple(measured(address or host, step, plot) for step in system.steps))
     finally:
         clear(host, plot)
-    for step in done.steps:
-        if step.users < plot.users * DONE_SHARE_MIN:
-            raise RuntimeError(f"{system.label}: {step.users} users instead of {plot.users}")
+    if done.worker.users < below * DONE_SHARE_MIN:
+        raise RuntimeError(f"{system.label}: {done.worker.users} users instead of {below}")
     return done
 
 
-def bill(host: str, system: System, plot: Plot) -> tuple[Billed, Round]:
-    """What a round costs, counted by a proxy on the wire. Its times are the proxy's, and good for nothing."""
+def count_bill(host: str, system: System, plot: Plot) -> tuple[Bill, Round]:
+    """What a pass costs, counted by a proxy on the wire. The proxy spoils the times of that pass."""
     with billing(host) as (proxy, counted):
-        done = one_round(host, system, plot, proxy)
+        done = run_once(host, system, plot, proxy)
         reads, writes = counted.reads - CONNECTING_READS * len(done.steps), counted.writes
-    if system.worker.startswith("bare"):
-        reads = 0  # of the preparation: what it writes on is given to it
-    return Billed(reads / plot.users, writes / plot.users), done
+    if system.is_bare:
+        reads = 0  # it is given what it writes on
+    return Bill(reads / plot.users, writes / plot.users), done
 
 
-def all_rounds(
-    host: str, users: int, slot_seconds: int, rounds: int, tell: Callable[[str], None]
-) -> Mapping[str, Rounds]:
-    """Every system in every round, in an order that rotates; then the bill of each."""
-    seen = {system.name: Rounds(system) for system in SYSTEMS}
-    for number in range(rounds):
-        turn = number % len(SYSTEMS)
-        for system in (*SYSTEMS[turn:], *SYSTEMS[:turn]):
-            seen[system.name].rounds.append(one_round(host, system, plot_for(system, users, slot_seconds)))
-        paces = ", ".join(f"{one.rounds[-1].worker_pace:,.0f}" for one in seen.values())
-        tell(f"round {number + 1}: {paces} users/s")
-    for one in seen.values():
-        one.billed, _ = bill(host, one.system, plot_for(one.system, users, slot_seconds))
-    return seen
+def without_node(systems: Sequence[System]) -> tuple[System, ...]:
+    return tuple(system for system in systems if not any(map(is_node_step, system.steps)))

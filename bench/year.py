@@ -1,22 +1,22 @@
-"""A year of users on plans of a day, a week and a month: what the `due` scan reads, and what the year costs.
+"""A year of users on plans of a day, a week and a month, and of a free plan that few use: what it reads and costs.
 
-Run with `make bench-year`. The real builder and worker go through every day of the year on the emulator, and what they
-report as billed is added up. A day costs a fixed part (looking at the run, the queue, the switch) and a part a user;
-a second, larger population tells them apart, so that the figures hold for any number of users.
+The real builder and worker go through every day of the year on the emulator, and what they report as billed is added
+up. A day costs a fixed part (looking at the run, the queue, the switch) and a part for each user. Two populations of
+different size tell them apart, so that the figures hold for any number of users.
 """
 
 from __future__ import annotations
 
-import os
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from bench.ground import Ground, Plot, clear, stamp, user_ids
-from bench.report import table
-from bench.systems import PRICE_READ, PRICE_WRITE
+from bench.ground import DAY_SECONDS, Ground, Plot, clear
+from bench.record import Record
+from bench.report import AIMS, Aim, Columns, table
+from bench.systems import Bill
 from dev.emulator import emulator
 from shared.core.periods import period_of
 from shared.core.runs import ScanRequest
@@ -24,139 +24,155 @@ from shared.services.build import build
 from shared.services.work import work
 
 FIRST = date(2026, 1, 1)
-DAYS = int(os.environ.get("DAYS", "365"))
-SIZES = (150, 450)
-PLANS = ("free", "team", "pro")  # of a day, a week, a month
-NAMES = {"free": "daily", "team": "weekly", "pro": "monthly"}
-MIX = {"free": 0.4, "team": 0.2, "pro": 0.4}  # of a population
 SECONDS_MAX = 600
-SLOT_SECONDS = 86_400  # at this size; a real population fills its slots
 LOOP_READS, LOOP_WRITES = 3, 4  # of one job per user, claimed one at a time, per refreshed user
 
 
 @dataclass(frozen=True, slots=True)
-class Ops:
-    """Billed operations; of a year, or of one user in it."""
+class Kind:
+    """Users of one plan. `active`: the share of them that spends on each day. `mix`: their share of a population."""
 
+    label: str
+    plan: str
+    mix: float = 0.0
+    active: float = 0.0
+    skips_full: bool = False
+
+
+DAILY, WEEKLY, MONTHLY = Kind("daily", "free", 0.4), Kind("weekly", "team", 0.2), Kind("monthly", "pro", 0.4)
+DORMANT = Kind("daily, 90% dormant", "free", active=0.1)
+LEFT_ALONE = Kind('daily, 90% dormant, `when_full = "skip"`', "free", active=0.1, skips_full=True)
+KINDS = (DAILY, WEEKLY, MONTHLY, DORMANT, LEFT_ALONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How many days, and the two numbers of users."""
+
+    days: int = 365
+    sizes: tuple[int, int] = (150, 450)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Grants and billed operations of some days; of a population, or of one user in it."""
+
+    days: int = 0
+    granted: float = 0
     reads: float = 0
     writes: float = 0
-    granted: float = 0
 
-    def __add__(self, other: Ops) -> Ops:
-        return Ops(self.reads + other.reads, self.writes + other.writes, self.granted + other.granted)
+    def plus(self, other: Usage, factor: float = 1) -> Usage:
+        return Usage(
+            self.days or other.days,
+            self.granted + other.granted * factor,
+            self.reads + other.reads * factor,
+            self.writes + other.writes * factor,
+        )
 
-    def __sub__(self, other: Ops) -> Ops:
-        return self + other.times(-1)
-
-    def times(self, factor: float) -> Ops:
-        return Ops(self.reads * factor, self.writes * factor, self.granted * factor)
+    @property
+    def fewer_reads(self) -> float:
+        """Share of the reads that are saved by not reading everybody every day."""
+        return 1 - self.reads / self.days
 
     @property
     def dollars(self) -> float:
         """Of 100K such users."""
-        return self.reads * PRICE_READ + self.writes * PRICE_WRITE
+        return Bill(self.reads, self.writes).dollars
+
+    def loop(self, *, reads_all: bool) -> Usage:
+        """One job per user, claimed one at a time; the users read every day, or only as they are due."""
+        reads = self.granted * LOOP_READS if not reads_all else self.days + self.granted * (LOOP_READS - 1)
+        return Usage(self.days, self.granted, reads, self.granted * LOOP_WRITES)
 
 
-def main() -> None:
+COLUMNS: Columns = {
+    "plan": lambda row: row[0].label,
+    "grants": lambda row: f"{row[1].granted:.1f}",
+    "reads": lambda row: f"{row[1].reads:.2f}",
+    "reads, everybody every day": lambda row: str(row[1].days),
+    "fewer reads": lambda row: f"{row[1].fewer_reads:.1%}",
+    "writes": lambda row: f"{row[1].writes:.2f}",
+    "$ per 100K": lambda row: f"{row[1].dollars:.2f}",
+    "one job each": lambda row: f"{row[1].loop(reads_all=False).dollars:.2f}",
+}
+
+
+def main(*, quick: bool = False) -> None:
+    extent, record = (Extent(4, (6, 12)), Record(())) if quick else (Extent(), Record())
     with emulator() as host:
         for scan in (ScanRequest.DUE, ScanRequest.AUTO):
-            a_user = {plan: per_user(host, plan, scan) for plan in PLANS}
-            print(f"scan `{scan.value}`, {DAYS} days, per user:\n\n{_table(a_user)}\n", flush=True)
-            print("\n".join(_verdicts(a_user)), flush=True)
-            print(flush=True)
+            a_user = {kind: measure_user(host, kind, scan, extent) for kind in KINDS}
+            rows = f"Scan `{scan.value}`, {extent.days} days, per user:\n\n{table(COLUMNS, a_user.items())}"
+            record.show(f"year-{scan.value}", f"{rows}\n\n{table(AIMS, _aims(a_user))}")
 
 
-def per_user(host: str, plan: str, scan: ScanRequest) -> Ops:
-    """What one more user on the plan costs in the year: the difference of two populations, by their difference."""
-    small, large = (year_of(host, plan, scan, users) for users in SIZES)
-    return (large - small).times(1 / (SIZES[1] - SIZES[0]))
+def measure_user(host: str, kind: Kind, scan: ScanRequest, extent: Extent) -> Usage:
+    """What one more user of the kind costs in the year."""
+    small, large = (_measure_year(host, kind, scan, users, extent.days) for users in extent.sizes)
+    return Usage(extent.days).plus(large.plus(small, -1), 1 / (extent.sizes[1] - extent.sizes[0]))
 
 
-def year_of(host: str, plan: str, scan: ScanRequest, users: int) -> Ops:
-    plot = Plot.fresh(users, SLOT_SECONDS)
-    ground = Ground.at(host, plot)
-    ground.write(dict(_population(ground, plan, users)))
+def _measure_year(host: str, kind: Kind, scan: ScanRequest, users: int, days: int) -> Usage:
+    plot = Plot(users, DAY_SECONDS, skips_full=kind.skips_full)  # a real population fills narrower slots
+    ground, used = Ground.at(host, plot), Usage(days)
+    ground.database.put(dict(_population(ground, kind)))
     try:
-        return sum((_day(ground, scan, FIRST + timedelta(days=n)) for n in range(DAYS)), Ops())
+        for number in range(days):
+            _spend(ground, kind.active, number)
+            used = used.plus(_measure_day(ground, scan, FIRST + timedelta(days=number)))
     finally:
         clear(host, plot)
+    return used
 
 
-def _population(ground: Ground, plan: str, users: int) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _population(ground: Ground, kind: Kind) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Users whose current period was granted on the eve of the year; the first due on its own day."""
-    drawn, eve = random.Random(1), FIRST - timedelta(days=1)
-    for user_id in user_ids(users):
+    drawn, eve, plan = random.Random(1), FIRST - timedelta(days=1), ground.plans.find(kind.plan)
+    for user_id in ground.user_ids:
         created = _midnight(eve - timedelta(days=drawn.randint(31, 900)))
-        period = period_of(ground.plans.find(plan), eve, created.date())
+        period = period_of(plan, eve, created.date())
         if period is None:
-            raise ValueError(f"{plan} has no period on {eve}")
-        granted = stamp(plan, _midnight(period.start), _midnight(period.end), 0)
-        yield f"users/{user_id}", {"credits": 7, "plan": plan, "createdAt": created, "creditRefresh": granted}
+            raise ValueError(f"{kind.plan} has no period on {eve}")
+        granted = ground.stamp(kind.plan, _midnight(period.start), _midnight(period.end), 0)
+        user = {"credits": plan.allowance, "plan": kind.plan, "createdAt": created, "creditRefresh": granted}
+        yield f"users/{user_id}", user
 
 
-def _day(ground: Ground, scan: ScanRequest, day: date) -> Ops:
+def _spend(ground: Ground, active: float, day: int) -> None:
+    drawn = random.Random(day)
+    spenders = [user_id for user_id in ground.user_ids if drawn.random() < active]
+    ground.database.merge({f"users/{user_id}": {"credits": 7} for user_id in spenders})
+
+
+def _measure_day(ground: Ground, scan: ScanRequest, day: date) -> Usage:
     """One call of the builder and one of the worker: what more calls cost does not depend on the users."""
     morning, evening = ground.context(_midnight(day)), ground.context(_midnight(day) + timedelta(hours=23, minutes=59))
     build(morning, scan, SECONDS_MAX)
     refreshed = work(evening, 1000, SECONDS_MAX).tally.refreshed
     costs = (morning.wire.cost, evening.wire.cost)
-    return Ops(sum(cost.reads for cost in costs), sum(cost.writes for cost in costs), refreshed)
+    return Usage(1, refreshed, sum(cost.reads for cost in costs), sum(cost.writes for cost in costs))
 
 
 def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-def loop(granted: float, days_read: float) -> Ops:
-    """One job per user, claimed one at a time; the users read on so many days, or (0) as they are due."""
-    reads = granted * LOOP_READS if not days_read else days_read + granted * (LOOP_READS - 1)
-    return Ops(reads, granted * LOOP_WRITES, granted)
+def _aims(a_user: Mapping[Kind, Usage]) -> Iterator[Aim]:
+    yield Aim("fewer reads on monthly plans", a_user[MONTHLY].fewer_reads, 0.95, "{:.1%}")
+    mixed = _mixed(a_user)
+    shares = ", ".join(f"{kind.mix:.0%} {kind.label}" for kind in a_user if kind.mix)
+    for told, reads_all in (("reading who is due", False), ("reading everybody every day", True)):
+        loop = _mixed({kind: usage.loop(reads_all=reads_all) for kind, usage in a_user.items()})
+        text = f"bill of 100K users ({shares}), ${mixed.dollars:.2f}, below ${loop.dollars:.2f}: one job each, {told}"
+        yield Aim(text, 1 - mixed.dollars / loop.dollars, 0.7, "{:.1%}")
+    by_hand = Bill(*[LEFT_ALONE.active * mixed.days] * 2).dollars
+    text = f"bill of 100K users, 90% dormant, full users left alone : a script by hand (${by_hand:.2f})"
+    yield Aim(text, a_user[LEFT_ALONE].dollars / by_hand, 1.1, at_most=True)
 
 
-def _table(a_user: Mapping[str, Ops]) -> str:
-    head = (
-        "plan",
-        "grants",
-        "reads",
-        "reads, everybody every day",
-        "fewer reads",
-        "writes",
-        "$ per 100K",
-        "one job each",
-    )
-    return table(head, (_row(NAMES[plan], ops) for plan, ops in a_user.items()))
-
-
-def _row(name: str, ops: Ops) -> Sequence[str]:
-    return (
-        name,
-        f"{ops.granted:.1f}",
-        f"{ops.reads:.2f}",
-        f"{DAYS}",
-        f"{1 - ops.reads / DAYS:.1%}",
-        f"{ops.writes:.2f}",
-        f"{ops.dollars:.2f}",
-        f"{loop(ops.granted, 0).dollars:.2f}",
-    )
-
-
-def _verdicts(a_user: Mapping[str, Ops]) -> Iterator[str]:
-    monthly = 1 - a_user["pro"].reads / DAYS
-    yield f"- fewer reads on monthly plans: {monthly:.1%}, at least 95% asked: {_met(monthly, 0.95)}"
-    mixed = sum((ops.times(MIX[plan]) for plan, ops in a_user.items()), Ops())
-    shares = ", ".join(f"{share:.0%} {NAMES[plan]}" for plan, share in MIX.items())
-    for told, days_read in (("reading who is due", 0), ("reading everybody every day", DAYS)):
-        loops = sum((loop(ops.granted, days_read).times(MIX[plan]) for plan, ops in a_user.items()), Ops())
-        lower = 1 - mixed.dollars / loops.dollars
-        yield (
-            f"- the bill of 100K users ({shares}): ${mixed.dollars:.2f} a year; one job per user, {told}: "
-            f"${loops.dollars:.2f}; {lower:.1%} lower, at least 70% asked: {_met(lower, 0.7)}"
-        )
-
-
-def _met(value: float, bound: float) -> str:
-    return "met" if value >= bound else f"**missed by {(bound - value) * 100:.1f} points**"
-
-
-if __name__ == "__main__":
-    main()
+def _mixed(a_user: Mapping[Kind, Usage]) -> Usage:
+    mixed = Usage()
+    for kind, usage in a_user.items():
+        mixed = mixed.plus(usage, kind.mix)
+    return mixed

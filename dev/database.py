@@ -1,4 +1,7 @@
-"""The demo's own way into the emulator: whole documents in, whole documents out, a guarded write for the app."""
+"""Documents of the emulator, for the demo, the tests and the bench: put, read, changed under a guard, deleted.
+
+A path names a document from the root of the database on, like `users/ada`.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from google.cloud.firestore_v1.types import query
-
 from shared.store.breaker import Breaker
 from shared.store.budget import Budget
 from shared.store.cost import Cost
-from shared.store.values import DocumentPb, WritePb, nanoseconds, put, put_fields, put_nanoseconds
+from shared.store.messages import DOCUMENT_ID, add_filters, add_order, guard, new_query, new_write
+from shared.store.values import DocumentPb, WritePb, get_fields, nanoseconds, put_fields
 from shared.store.wire import Connection, Wire, Written, open_client
 
-StructuredQueryPb = query.StructuredQuery.pb()
 CALL_SECONDS_MAX = 60.0
+WRITES_MAX = 500  # of one BatchWrite
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,84 +33,107 @@ class Database:
     """One project of the emulator. Safe under threads."""
 
     def __init__(self, host: str, project: str, database: str = "(default)") -> None:
-        self._connection = Connection(
+        self.connection = Connection(
             client=open_client(host),
             database=f"projects/{project}/databases/{database}",
             emulated=True,
             breaker=Breaker(failures_max=1000, reset_seconds=1),
         )
 
+    @property
+    def wire(self) -> Wire:
+        """For one call, or some few."""
+        return Wire(self.connection, Budget.of(CALL_SECONDS_MAX), Cost())
+
     def close(self) -> None:
         """Calls under way and calls to come fail at once."""
-        self._connection.client.transport.close()
+        self.connection.client.transport.close()
+
+    def put(self, documents: Mapping[str, Mapping[str, Any]]) -> list[int]:
+        """Write whole documents, by path; their update times. Raises RuntimeError if one is refused."""
+        return self._write([self._whole(path, fields) for path, fields in documents.items()])
+
+    def commit(self, documents: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write up to 500 whole documents, by path: all or none."""
+        self.wire.commit([self._whole(path, fields) for path, fields in documents.items()])
+
+    def merge(self, documents: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write some fields of documents, by path, and leave their other fields as they are."""
+        self._write([self._partial(path, fields) for path, fields in documents.items()])
 
     def create(self, collection: str, documents: Sequence[tuple[str, Mapping[str, Any]]]) -> list[int]:
-        """Write up to 500 whole documents; their update times. Raises RuntimeError if one is refused."""
-        answers = self._wire.batch_write([self._whole(collection, *document) for document in documents])
-        return [_accepted(answer).update_time_ns for answer in answers]
+        """Write whole documents of one collection, by id; their update times."""
+        return self.put({f"{collection}/{one}": fields for one, fields in documents})
+
+    def delete(self, path: str) -> None:
+        self.wire.commit([WritePb(delete=self._name(path))])
+
+    def get(self, path: str) -> dict[str, Any] | None:
+        """The fields of a document; None where there is none."""
+        document = self.wire.get(self._name(path))
+        return None if document is None else get_fields(document.fields)
+
+    def all(self, collection: str, under: str = "") -> dict[str, dict[str, Any]]:
+        """The fields of every document of a collection, by id. `under`: the path of the document that holds it."""
+        return {document_id(one): get_fields(one.fields) for one in self.scan(collection, 1000, under)}
 
     def read(self, collection: str, document_ids: Sequence[str], fields: Sequence[str]) -> dict[str, Any]:
         """Some fields of some documents, as messages by id."""
-        found = self._wire.batch_get([self._name(collection, one) for one in document_ids], fields)
+        found = self.wire.batch_get([self._name(f"{collection}/{one}") for one in document_ids], fields)
         return {document_id(document): document for document in found.values()}
 
     def change(self, collection: str, changes: Sequence[Change]) -> list[bool]:
         """Make guarded changes, each for itself; False for those whose document was not as it had been read."""
-        answers = self._wire.batch_write([self._guarded(collection, change) for change in changes])
+        writes = [self._partial(f"{collection}/{change.document_id}", change.fields) for change in changes]
+        for write, change in zip(writes, changes, strict=True):
+            guard(write, change.update_time_ns)
+        answers = self.wire.batch_write(writes)
         return [answer.code == 0 or not _refused_by_guard(answer) for answer in answers]
 
-    def scan(self, collection: str, page_size: int) -> Iterator[Any]:
+    def scan(self, collection: str, page_size: int, under: str = "") -> Iterator[Any]:
         """Every document of a collection, as messages, in order of id."""
-        page = self._page(collection, None, page_size)
+        page = self._page(collection, None, page_size, under)
         while page:
             yield from page
-            page = self._page(collection, page[-1].name, page_size) if len(page) == page_size else []
+            page = self._page(collection, page[-1].name, page_size, under) if len(page) == page_size else []
 
     def find(self, collection: str, field: str, value: Any, limit: int) -> list[str]:
         """The ids of documents that have that value there."""
-        wanted = _query(collection, limit)
-        condition = wanted.where.field_filter
-        condition.field.field_path = field
-        condition.op = query.StructuredQuery.FieldFilter.Operator.EQUAL.value
-        put(condition.value, value)
+        wanted = new_query(collection, limit)
+        add_filters(wanted, [(field, "==", value)])
         return [document_id(document) for document in self._run(wanted)]
 
     def is_empty(self, collection: str) -> bool:
         """A collection inside of a document, too."""
-        parent, _, name = f"/{collection}".rpartition("/")
-        return not self._wire.run_query(self._wire.documents + parent, _query(name, 1), lambda document: document)
+        under, _, name = collection.rpartition("/")
+        return not self._run(new_query(name, 1), under)
 
-    def _page(self, collection: str, after: str | None, page_size: int) -> list[Any]:
-        wanted = _query(collection, page_size)
-        order = wanted.order_by.add()
-        order.field.field_path = "__name__"
-        order.direction = query.StructuredQuery.Direction.ASCENDING.value
+    def _page(self, collection: str, after: str | None, page_size: int, under: str) -> list[Any]:
+        wanted = new_query(collection, page_size)
+        add_order(wanted, DOCUMENT_ID)
         if after is not None:
             wanted.start_at.values.add().reference_value = after
             wanted.start_at.before = False
-        return self._run(wanted)
+        return self._run(wanted, under)
 
-    def _run(self, wanted: Any) -> list[Any]:
-        return self._wire.run_query(self._wire.documents, wanted, lambda document: document)
+    def _run(self, wanted: Any, under: str = "") -> list[Any]:
+        parent = self._name(under) if under else self.wire.documents
+        return self.wire.run_query(parent, wanted, lambda document: document)
 
-    def _whole(self, collection: str, one: str, fields: Mapping[str, Any]) -> Any:
-        message = WritePb()
-        message.update.name = self._name(collection, one)
-        put_fields(message.update.fields, fields)
-        return message
+    def _write(self, writes: Sequence[Any]) -> list[int]:
+        answers: list[Written] = []
+        for start in range(0, len(writes), WRITES_MAX):
+            answers += self.wire.batch_write(writes[start : start + WRITES_MAX])
+        return [_accepted(answer).update_time_ns for answer in answers]
 
-    def _guarded(self, collection: str, change: Change) -> Any:
-        message = self._whole(collection, change.document_id, change.fields)
-        message.update_mask.field_paths.extend(change.fields)
-        put_nanoseconds(message.current_document.update_time, change.update_time_ns)
-        return message
+    def _whole(self, path: str, fields: Mapping[str, Any]) -> Any:
+        return new_write(self._name(path), fields)
 
-    def _name(self, collection: str, one: str) -> str:
-        return f"{self._wire.documents}/{collection}/{one}"
+    def _partial(self, path: str, fields: Mapping[str, Any]) -> Any:
+        return new_write(self._name(path), fields, fields)
 
-    @property
-    def _wire(self) -> Wire:
-        return Wire(self._connection, Budget.of(CALL_SECONDS_MAX), Cost())
+    def _name(self, path: str) -> str:
+        return f"{self.connection.documents}/{path}"
 
 
 def document_id(document: Any) -> str:
@@ -133,13 +158,6 @@ def serialized_values(document: Any) -> bytes:
     for name in ("name", "create_time", "update_time"):
         message.ClearField(name)
     return bytes(message.SerializeToString(deterministic=True))
-
-
-def _query(collection: str, limit: int) -> Any:
-    wanted = StructuredQueryPb()
-    wanted.from_.add().collection_id = collection
-    wanted.limit.value = limit
-    return wanted
 
 
 def _accepted(answer: Written) -> Written:

@@ -10,7 +10,7 @@ costs one or two claims instead of a whole batch.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -26,6 +26,13 @@ from shared.store.jobs import JobStore
 LOSS_WAIT_SECONDS = 0.4  # longest wait after a lost claim; it doubles with each further loss in a row
 LOSSES_MAX = 3  # losses in a row that lengthen the wait
 PAGES_MAX = 50  # pages looked through when the queue begins with jobs of a newer version
+
+
+Begin = Callable[[Sequence[Claim]], None]
+
+
+def _ignore(_claims: Sequence[Claim]) -> None:
+    """Nothing is begun before all steps are done."""
 
 
 class JobQueue:
@@ -47,14 +54,20 @@ class JobQueue:
     def has_due(self) -> bool:
         return bool(self._look(1))
 
-    def claim(self, due_jobs: Sequence[DueJob]) -> list[Claim]:
-        """Claim the jobs that no other worker claims first. If the database fails, every claim made is released."""
+    def claim(self, due_jobs: Sequence[DueJob], begin: Begin = _ignore) -> list[Claim]:
+        """Claim the jobs that no other worker claims first, in steps; `begin` is called with each step's claims.
+
+        If the database fails, every claim that `begin` has not heard of is released.
+        """
         token = uuid.uuid4().hex
+        claims: list[Claim] = []
         try:
-            claims = self._claim_in_steps(due_jobs, token)
+            for won in self._claim_in_steps(due_jobs, token):
+                claims += won
+                begin(won)
         except SystemFailureError:
             with self._grace_period() as jobs:
-                for claim in jobs.find_own_claims(due_jobs, token, self._context.clock()):
+                for claim in jobs.find_own_claims(due_jobs[len(claims) :], token, self._context.clock()):
                     self.release(claim, retry_delay(1, self._context.draw))
             raise
         self._remember_losses(due_jobs, claims)
@@ -87,15 +100,15 @@ class JobQueue:
         logs.error("queue_blocked", "the queue begins with jobs of a newer version; deploy the newer worker")
         return []
 
-    def _claim_in_steps(self, due_jobs: Sequence[DueJob], token: str) -> list[Claim]:
+    def _claim_in_steps(self, due_jobs: Sequence[DueJob], token: str) -> Iterator[Sequence[Claim]]:
         """Claim one job, then two, then four, until a claim is lost: the worker that won it goes on from there."""
-        claims: list[Claim] = []
-        while step := due_jobs[len(claims) :][: len(claims) + 1]:
+        done = 0
+        while step := due_jobs[done:][: done + 1]:
             won = self._jobs.claim(step, token, self._context.clock(), self._context.lease)
-            claims += won
+            yield won
             if len(won) < len(step):
                 break
-        return claims
+            done += len(step)
 
     def _remember_losses(self, due_jobs: Sequence[DueJob], claims: Sequence[Claim]) -> None:
         if len(claims) == len(due_jobs):

@@ -46,6 +46,7 @@ class Worker:
         self._claim_budget = until_reserve(context.wire.budget, process_seconds)
         self._queue = JobQueue(context)
         self._scans = Scans(context)
+        self._running: set[Future[AttemptResult]] = set()
         self._report = WorkReport()
         self._failure: SystemFailureError | None = None
         self._heartbeat_sent = False
@@ -55,15 +56,10 @@ class Worker:
 
     def run(self) -> WorkReport:
         limits = self._limits
-        running: set[Future[AttemptResult]] = set()
-        with ThreadPoolExecutor(limits.lanes) as lanes:
-            while (claims := self._claim_next(len(running))) is not None:
-                lease = Budget.of(self._context.settings.lease_seconds)
-                running |= {lanes.submit(copy_context().run, self._attempt, claim, lease) for claim in claims}
-                running = self._collect(
-                    running, until_free=limits.claimed_jobs if self._one_by_one else limits.claim_jobs
-                )
-            self._collect(running, until_free=limits.claimed_jobs)
+        with ThreadPoolExecutor(limits.lanes) as self._lanes:
+            while self._claim_next():
+                self._collect(until_free=limits.claimed_jobs if self._one_by_one else limits.claim_jobs)
+            self._collect(until_free=limits.claimed_jobs)
         if self._failure is not None:
             raise self._failure
         self._report.has_more |= self._unfinished
@@ -71,31 +67,35 @@ class Worker:
 
     # Claim
 
-    def _claim_next(self, running: int) -> list[Claim] | None:
-        """As many jobs as can begin now; None when it is time to end."""
+    def _claim_next(self) -> bool:
+        """Claim as many jobs as can begin now; False when it is time to end."""
         try:
             self._send_heartbeat()
-            return self._claim(running)
+            return self._claim()
         except OutOfTimeError:
             self._unfinished = True
         except SystemFailureError as exc:
             self._failure = self._failure or exc
-        return None
+        return False
 
-    def _claim(self, running: int) -> list[Claim] | None:
+    def _claim(self) -> bool:
         if self._failure is not None:
-            return None
-        allowed = self._jobs_max - self._report.claimed
+            return False
+        allowed, running = self._jobs_max - self._report.claimed, len(self._running)
         if allowed <= 0 or self._must_stop:
             self._report.has_more = self._queue.has_due()
-            return None
-        limit = min(self._limits.claimed_jobs - running, self._limits.claim_jobs, allowed)
-        due_jobs = self._queue.find_due(limit)
+            return False
+        due_jobs = self._queue.find_due(min(self._limits.claimed_jobs - running, self._limits.claim_jobs, allowed))
         if not due_jobs or self._context.control().is_paused():
-            return None
-        claims = self._queue.claim(self._choose(due_jobs, running))
+            return False
+        self._queue.claim(self._choose(due_jobs, running), self._begin)
+        return True
+
+    def _begin(self, claims: Sequence[Claim]) -> None:
+        """Hand jobs to the lanes as soon as they are claimed, while the next ones are being claimed."""
+        lease = Budget.of(self._context.settings.lease_seconds)
+        self._running |= {self._lanes.submit(copy_context().run, self._attempt, claim, lease) for claim in claims}
         self._report.claimed += len(claims)
-        return claims
 
     def _choose(self, due_jobs: Sequence[DueJob], running: int) -> Sequence[DueJob]:
         """The jobs that are not suspect. If there are none: one of the others, while nothing else runs."""
@@ -115,13 +115,12 @@ class Worker:
 
     # Collect
 
-    def _collect(self, running: set[Future[AttemptResult]], until_free: int) -> set[Future[AttemptResult]]:
+    def _collect(self, until_free: int) -> None:
         """Wait until so many more jobs may be held, and count the attempts that ended meanwhile."""
-        while running and self._limits.claimed_jobs - len(running) < until_free:
-            ended, running = wait(running, return_when=FIRST_COMPLETED)
+        while self._running and self._limits.claimed_jobs - len(self._running) < until_free:
+            ended, self._running = wait(self._running, return_when=FIRST_COMPLETED)
             for future in ended:
                 self._count(future)
-        return running
 
     def _count(self, future: Future[AttemptResult]) -> None:
         result = future.result()

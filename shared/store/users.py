@@ -149,7 +149,7 @@ class UserStore:
         parent, _, self._collection_id = fields.collection.rpartition("/")
         self._parent = f"{wire.documents}/{parent}" if parent else wire.documents
         self._prefix = f"{self._parent}/{self._collection_id}/"
-        self._templates: dict[Hashable, Any] = {}  # as many as a job has plans and anchors
+        self._templates: dict[Hashable, Any] = {}  # as many as a job has plans, anchors and slots
 
     def page(self, after: str | None, limit: int) -> list[UserDocument]:
         """The next users in order of id, after that id."""
@@ -270,8 +270,7 @@ class UserStore:
         return [None if document is None else self._named(document) for document in documents]
 
     def _write_chunk(self, writes: Sequence[StampWrite], *, part_of: int, faults_retried: bool) -> list[WriteResult]:
-        encoded = [self._encode(write) for write in writes]
-        answers = self._wire.batch_write(encoded, part_of=part_of, faults_retried=faults_retried)
+        answers = self._wire.batch_write(writes, self._encode, part_of=part_of, faults_retried=faults_retried)
         return [WriteResult(_STATUSES.get(answer.code, WriteStatus.REJECTED), answer.message) for answer in answers]
 
     def _write_stamp_fields_chunk(
@@ -289,26 +288,24 @@ class UserStore:
                 put(_at(message.update.fields, (*self._fields.stamp, name)), value)
         return guard(message, write.update_time_ns)
 
-    def _encode(self, write: StampWrite) -> Any:
-        """The Write message: a copy of what it shares with others of its job, and what is this user's own."""
-        message = WritePb()
+    def _encode(self, message: Any, write: StampWrite) -> None:
+        """Fill a Write message: a copy of what it shares with others of its job, and what is this user's own."""
         message.CopyFrom(self._template(write))
         message.update.name = self._prefix + write.user_id
         put_nanoseconds(message.current_document.update_time, write.update_time_ns)
-        stamp = _at(message.update.fields, self._fields.stamp).map_value.fields
-        put_time(stamp["nextAt"].timestamp_value, write.next_at)
         if not write.adopting:
+            fields = message.update.fields
+            stamp = _at(fields, self._fields.stamp).map_value.fields
             put(stamp["before"], write.grant.before)
             put(stamp["granted"], write.grant.granted)
-            put(_at(message.update.fields, self._fields.balance), write.grant.after)
+            put(_at(fields, self._fields.balance), write.grant.after)
             if write.grant.purchased is not None and self._fields.purchased is not None:
-                put(_at(message.update.fields, self._fields.purchased), write.grant.purchased)
-        return message
+                put(_at(fields, self._fields.purchased), write.grant.purchased)
 
     def _template(self, write: StampWrite) -> Any:
         grant = write.grant
         form = (grant.when_low, grant.purchased is None, write.adopting)
-        key = (grant.plan, grant.period, grant.anchor, write.job_id, write.refreshed_at, form)
+        key = (grant.plan, grant.period, grant.anchor, write.job_id, write.refreshed_at, write.next_at, form)
         template = self._templates.get(key)
         if template is None:
             template = self._templates[key] = self._encode_shared(write)
@@ -321,6 +318,7 @@ class UserStore:
         stamp["plan"].string_value = grant.plan
         stamp["periods"].map_value.fields[grant.plan].string_value = grant.period.start.isoformat()
         stamp["dueOn"].string_value = grant.due_on
+        put_time(stamp["nextAt"].timestamp_value, write.next_at)
         if grant.anchor is not None:
             stamp["anchor"].string_value = grant.anchor.isoformat()
         if not write.adopting:

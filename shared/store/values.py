@@ -14,6 +14,7 @@ DocumentPb = document.Document.pb()
 WritePb = write.Write.pb()
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SCALARS = frozenset({"string_value", "integer_value", "double_value", "boolean_value"})
 _SIMPLE_NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 
 
@@ -62,20 +63,20 @@ def put_fields(fields: Any, python: Mapping[str, Any]) -> None:
 def get(value: Any) -> Any:
     """The Python value of a Value message; references as their path, bytes and points as they are."""
     kind = value.WhichOneof("value_type")
+    if kind in _SCALARS:  # nearly all of them; asked for first, because every field of every user comes by here
+        return getattr(value, kind)
     if kind == "map_value":
         return get_fields(value.map_value.fields)
-    if kind == "array_value":
-        return [get(item) for item in value.array_value.values]
     if kind == "timestamp_value":
         return get_time(value.timestamp_value)
-    if kind is None or kind == "null_value":
-        return None
-    return getattr(value, kind)
+    if kind == "array_value":
+        return [get(item) for item in value.array_value.values]
+    return None if kind is None or kind == "null_value" else getattr(value, kind)
 
 
 def get_fields(fields: Any) -> dict[str, Any]:
-    """A map of Values as a dict."""
-    return {name: get(item) for name, item in fields.items()}
+    """A map of Values as a dict. By key, because the items of a protobuf map are made one by one in Python."""
+    return {name: get(fields[name]) for name in fields}
 
 
 def put_time(message: Any, instant: datetime) -> None:
@@ -87,7 +88,7 @@ def put_time(message: Any, instant: datetime) -> None:
 
 def get_time(message: Any) -> datetime:
     """A Timestamp message in UTC, cut to the microsecond."""
-    return _EPOCH + timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
+    return _EPOCH + timedelta(0, message.seconds, message.nanos // 1000)
 
 
 def nanoseconds(message: Any) -> int:

@@ -112,6 +112,10 @@ def translate(exc: Exception, rpc: str) -> StoreError:
     return TransientError(message)
 
 
+def copy_message(message: Any, made: Any) -> None:
+    message.CopyFrom(made)
+
+
 def open_client(emulator_host: str | None) -> FirestoreClient:
     """The generated client: for the emulator, or with the credentials of the environment."""
     if emulator_host:
@@ -269,22 +273,31 @@ class Wire:
         return self.batch_get([name], ()).get(name)
 
     def batch_write(
-        self, writes: Sequence[Any], *, part_of: int | None = None, faults_retried: bool = True
+        self,
+        writes: Sequence[T],
+        encode: Callable[[Any, T], None] = copy_message,
+        *,
+        part_of: int | None = None,
+        faults_retried: bool = True,
     ) -> list[Written]:
         """Writes that succeed or fail one by one. Billed: those that succeed.
 
-        `part_of`: how many writes there were at first, if these are only the rest of them. When more than half of so
-        many are refused for a passing reason, the whole call counts as failed. `faults_retried`: see batch_get.
+        `encode` fills the Write message of each. A message that was made before costs a copy of it. `part_of`: how many
+        writes there were at first, if these are only the rest of them. When more than half of so many are refused for a
+        passing reason, the whole call counts as failed. `faults_retried`: see batch_get.
         """
-        request = firestore.BatchWriteRequest.wrap(BatchWritePb(database=self.connection.database, writes=writes))
+        pb = BatchWritePb(database=self.connection.database)
+        for write in writes:
+            encode(pb.writes.add(), write)
+        request = firestore.BatchWriteRequest.wrap(pb)
 
-        def write(**kwargs: Any) -> Any:
+        def send(**kwargs: Any) -> Any:
             response = firestore.BatchWriteResponse.pb(self.connection.client.batch_write(**kwargs))
             self.cost.add(writes=sum(status.code == 0 for status in response.status))
             _check_load(response.status, part_of or len(writes))
             return response
 
-        response, tries = self._call("BatchWrite", write, request, WRITE_SECONDS_MAX, faults_retried=faults_retried)
+        response, tries = self._call("BatchWrite", send, request, WRITE_SECONDS_MAX, faults_retried=faults_retried)
         return [
             Written(status.code, status.message, nanoseconds(result.update_time), retried=tries > 1)
             for status, result in zip(response.status, response.write_results, strict=True)

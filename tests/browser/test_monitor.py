@@ -9,9 +9,10 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import expect
 
+from tests.support.plans import PLANS
 from tests.support.servers import server
 from tests.support.stub import serving_html
-from tests.support.world import NOON, PLANS, World, population
+from tests.support.world import NOON, World, population
 
 LATER = NOON + timedelta(minutes=1)
 ODD = "<img src=x onerror=\"window.hacked='yes'\">"

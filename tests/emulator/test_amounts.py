@@ -10,7 +10,8 @@ from shared.services.signup import SignUp, sign_up
 from shared.services.work import work
 from shared.store.users import UserDocument
 from tests.support.invariants import assert_settled
-from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, PLANS, World, population
+from tests.support.plans import PLANS
+from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
 
 SKIPPING = PLANS.replace("[plans.adder]", 'when_full = "skip"\n[plans.adder]')
 MONTHLY = """

@@ -9,17 +9,11 @@ import time
 from contextlib import ExitStack
 
 from tests.support.invariants import assert_settled
+from tests.support.plans import ONLY_ADDER
 from tests.support.servers import server
 from tests.support.spender import Spender
 from tests.support.world import World, population
 
-PLANS = """
-default_plan = "adder"
-[plans.adder]
-allowance = 10
-period = "day"
-policy = "accumulate"
-"""
 USERS = 600
 BUILT_AT, WORKED_AT, HEALED_AT = "2026-11-22T00:00:00Z", "2026-11-22T22:00:00Z", "2026-11-22T23:30:00Z"
 
@@ -62,8 +56,8 @@ def stop_while_it_holds_jobs(world, group):
 def test_every_user_is_granted_exactly_once(tmp_path):
     """Whatever races, dies or is delivered twice: each user holds one allowance more, less what the app spent."""
     plans = tmp_path / "plans.toml"
-    plans.write_text(PLANS)
-    world = World(plans=PLANS)
+    plans.write_text(ONLY_ADDER)
+    world = World(plans=ONLY_ADDER)
     users = population(USERS, credits_each=1000)
     world.users(users)
     environ = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -272,9 +273,10 @@ def test_what_is_claimed_and_not_begun_is_handed_back_uncounted(monkeypatch):
     worker = Worker(world.context(EVENING, stopping=stopping), 1000, 60)
     claim_all = worker._queue.claim
 
-    def claim_then_stop(due_jobs):
+    def claim_then_stop(due_jobs, begin):
         claims = claim_all(due_jobs)
         stopping.set()
+        begin(claims)
         return claims
 
     monkeypatch.setattr(worker._queue, "claim", claim_then_stop)
@@ -493,6 +495,26 @@ def test_a_claim_whose_reply_never_comes_is_handed_back_uncounted():
 
     assert states == {("pending", 0)}
     assert healed.tally.refreshed == 10
+    assert_granted_once(world, users, 10)
+
+
+def test_jobs_begin_while_the_next_ones_are_being_claimed():
+    """Two steps of a claim go through and the third breaks off: those three jobs are done, the others wait unharmed."""
+    world = World(slot_seconds=86_400, job_size=1)
+    users = population(7)
+    world.users(users)
+    world.build()
+
+    def third_step(_number, method, request):
+        return Mode.LOST if method == "BatchWrite" and len(request.writes) == 4 else None
+
+    with world.faulty(third_step), pytest.raises(SystemFailureError):
+        world.work()
+    states = Counter((job["status"], job["attempts"]) for job in world.jobs().values())
+    healed = world.work(EVENING + timedelta(minutes=1))
+
+    assert states == {("completed", 1): 3, ("pending", 0): 4}
+    assert healed.tally.refreshed == 4
     assert_granted_once(world, users, 10)
 
 

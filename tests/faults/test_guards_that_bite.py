@@ -133,13 +133,13 @@ def rollup_after_settling(monkeypatch):
 
 
 def rewrite(monkeypatch: pytest.MonkeyPatch, store: type, method: str, change: Callable[..., None]) -> None:
-    """Change the Write messages a method of a store makes."""
+    """Change the Write messages a method of a store makes, or fills."""
     original = getattr(store, method)
 
     def changed(self: Any, *args: Any) -> Any:
-        message = original(self, *args)
-        change(message, *args)
-        return message
+        made = original(self, *args)
+        change(*args if made is None else (made, *args))
+        return made
 
     monkeypatch.setattr(store, method, changed)
 

@@ -14,16 +14,10 @@ import pytest
 
 from dev import emulator
 from tests.support.invariants import assert_settled
+from tests.support.plans import ONLY_ADDER
 from tests.support.servers import server
 from tests.support.world import World, population
 
-PLANS = """
-default_plan = "adder"
-[plans.adder]
-allowance = 10
-period = "day"
-policy = "accumulate"
-"""
 USERS = 2000
 WORKERS = 8
 SEED = int(os.environ.get("FAULT_SEED", random.SystemRandom().randrange(10**6)))
@@ -33,7 +27,7 @@ SEED = int(os.environ.get("FAULT_SEED", random.SystemRandom().randrange(10**6)))
 def environ(tmp_path):
     """Settings of the processes: a plan on which every double and every loss shows."""
     plans = tmp_path / "plans.toml"
-    plans.write_text(PLANS)
+    plans.write_text(ONLY_ADDER)
     return {
         "CREDIT_REFRESH_PLANS_FILE": str(plans),
         "CREDIT_REFRESH_JOB_SIZE": "10",
@@ -57,7 +51,7 @@ def own_emulator(tmp_path, monkeypatch):
 def test_workers_killed_and_asked_to_go_at_random_moments(tmp_path, environ):
     """Eight worker processes, five of them killed or told to go: a later worker brings it to one grant each."""
     drawn = random.Random(SEED)
-    world = World(plans=PLANS, job_size=10, slot_seconds=86_400)
+    world = World(plans=ONLY_ADDER, job_size=10, slot_seconds=86_400)
     users = population(USERS)
     world.users(users)
     world.build()
@@ -97,7 +91,7 @@ def test_workers_killed_and_asked_to_go_at_random_moments(tmp_path, environ):
 def test_an_emulator_that_stands_still_for_five_seconds(tmp_path, environ, own_emulator):
     """Calls wait, are tried again, and come through; nobody is granted twice."""
     _, running = own_emulator
-    world = World(plans=PLANS, job_size=10, slot_seconds=86_400)
+    world = World(plans=ONLY_ADDER, job_size=10, slot_seconds=86_400)
     users = population(USERS)
     world.users(users)
     world.build()
@@ -123,7 +117,7 @@ def test_an_emulator_that_is_gone_and_comes_back_empty(tmp_path, environ, own_em
     """Functions answer 503 within their budget, the breaker opens and closes again, and the next run is a whole one."""
     host, running = own_emulator
     environ["CREDIT_REFRESH_JOB_SIZE"] = "3"  # so that the worker can't be done before the emulator is gone
-    world = World(plans=PLANS, job_size=3, slot_seconds=86_400)
+    world = World(plans=ONLY_ADDER, job_size=3, slot_seconds=86_400)
     world.users(population(USERS))
     world.build()
     environ["GOOGLE_CLOUD_PROJECT"] = world.settings.project

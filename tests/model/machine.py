@@ -53,37 +53,9 @@ from tests.model.books import Books, Landing
 from tests.model.watch import Aside, AtOnce, Moment, Rpc, Spoiled, Trouble, Watched
 from tests.support.faults import FaultPlan, Mode, ProcessEnded
 from tests.support.invariants import assert_settled
+from tests.support.plans import MODEL
 from tests.support.world import World
 
-PLANS = """
-default_plan = "free"
-[plans.free]
-allowance = 50
-period = "day"
-policy = "top_up"
-[plans.adder]
-allowance = 10
-period = "day"
-policy = "accumulate"
-[plans.capped]
-allowance = 40
-period = "day"
-policy = "accumulate"
-cap = 100
-[plans.steady]
-allowance = 30
-period = "day"
-policy = "reset"
-[plans.weekly]
-allowance = 7
-period = "week"
-policy = "accumulate"
-[plans.pro]
-allowance = 100
-period = "month"
-anchor = "signup"
-policy = "accumulate"
-"""
 OPERATOR = Operator("eve")
 UNKNOWN_PLAN = "discontinued"
 SKEW = timedelta(minutes=10)  # clocks are at most this far from the true time, either way
@@ -190,10 +162,10 @@ class Days(RuleBasedStateMachine):
     def deploy(self, *, began, timezone, job_size, bounds, users, rests_on_auto):
         """A project, an app with a few users, and our functions deployed beside it."""
         self.world = World(
-            plans=PLANS, timezone=timezone, job_size=job_size, max_attempts=2, limits=Limits(page_users=2, flush=bounds)
+            plans=MODEL, timezone=timezone, job_size=job_size, max_attempts=2, limits=Limits(page_users=2, flush=bounds)
         )
         self.now = began
-        rules = tomllib.loads(PLANS)
+        rules = tomllib.loads(MODEL)
         self.books = Books(Rules(rules["plans"], rules["default_plan"]), self.world.settings.schedule.zone)
         self.app = App(self.world, self.books)
         self.rests_on_auto = rests_on_auto

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import random
 import threading
@@ -13,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from unittest.mock import patch
 
+from dev.database import Database
 from shared.core.figures import Rollup
 from shared.core.plans import PlanTable, parse_plans
 from shared.core.runs import ScanRequest
@@ -27,41 +27,14 @@ from shared.store import wire
 from shared.store.breaker import Breaker
 from shared.store.budget import Budget
 from shared.store.cost import Cost
-from shared.store.messages import DOCUMENT_ID, add_order, new_query
-from shared.store.values import WritePb, get_fields, put_fields
 from shared.store.wire import Connection, Wire, open_client
 from tests.support.faults import FaultPlan, Faults
+from tests.support.plans import PLANS
 
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)  # a Sunday
 NOON = MIDNIGHT + timedelta(hours=12)
 EVENING = MIDNIGHT + timedelta(hours=23, minutes=59)
 DAY = timedelta(days=1)
-
-PLANS = """
-default_plan = "free"
-[plans.free]
-allowance = 50
-period = "day"
-policy = "top_up"
-[plans.adder]
-allowance = 10
-period = "day"
-policy = "accumulate"
-[plans.capped]
-allowance = 40
-period = "day"
-policy = "accumulate"
-cap = 100
-[plans.weekly]
-allowance = 70
-period = "week"
-policy = "reset"
-[plans.pro]
-allowance = 2000
-period = "month"
-anchor = "signup"
-policy = "reset"
-"""
 
 
 class World:
@@ -79,7 +52,7 @@ class World:
         )
         self.plans: PlanTable = parse_plans(plans)
         self.connection = self.connect(self.settings.emulator_host)
-        self.admin = Wire(self.connect(os.environ["FIRESTORE_EMULATOR_HOST"]), Budget.of(3600), Cost())
+        self.database = Database(os.environ["FIRESTORE_EMULATOR_HOST"], str(self.settings.project))
         self.draw = random.Random(7).random
         self.limits = limits or self.limits_default
 
@@ -88,6 +61,11 @@ class World:
         breaker = Breaker(self.settings.breaker_failures, self.settings.breaker_reset_seconds)
         client = open_client(host) if faults is None else faults.client(str(host))
         return Connection(client, database, emulated=True, breaker=breaker)
+
+    @property
+    def admin(self) -> Wire:
+        """Calls of nobody's: without faults, and in no answer's costs."""
+        return self.database.wire
 
     @contextmanager
     def faulty(self, plan: FaultPlan) -> Iterator[Faults]:
@@ -140,26 +118,20 @@ class World:
         self.put_all({path: fields})
 
     def put_all(self, documents: Mapping[str, Mapping[str, Any]]) -> None:
-        items = iter(documents.items())
-        while chunk := list(itertools.islice(items, 300)):
-            answers = self.admin.batch_write([self._set(path, fields) for path, fields in chunk])
-            assert all(answer.code == 0 for answer in answers), answers
+        self.database.put(documents)
 
     def users(self, documents: Mapping[str, Mapping[str, Any]]) -> None:
         self.put_all({f"users/{user_id}": fields for user_id, fields in documents.items()})
 
     def update(self, path: str, **fields: Any) -> None:
         """Change some fields of a document, leaving the rest."""
-        message = self._set(path, fields)
-        message.update_mask.field_paths.extend(fields)
-        self.admin.commit([message])
+        self.database.merge({path: fields})
 
     def delete(self, path: str) -> None:
-        self.admin.commit([WritePb(delete=self._name(path))])
+        self.database.delete(path)
 
     def get(self, path: str) -> dict[str, Any] | None:
-        document = self.admin.get(self._name(path))
-        return None if document is None else get_fields(document.fields)
+        return self.database.get(path)
 
     def user(self, user_id: str) -> dict[str, Any]:
         found = self.get(f"users/{user_id}")
@@ -168,19 +140,7 @@ class World:
 
     def all(self, collection: str, under: str = "") -> dict[str, dict[str, Any]]:
         """Every document of a collection, by id."""
-        found: dict[str, dict[str, Any]] = {}
-        last = ""
-        parent = f"{self.admin.documents}/{under}".rstrip("/")
-        while True:
-            wanted = new_query(collection, 1000)
-            add_order(wanted, DOCUMENT_ID)
-            if last:
-                wanted.start_at.values.add().reference_value = last
-            page = self.admin.run_query(parent, wanted, lambda document: document)
-            found |= {document.name.rpartition("/")[2]: get_fields(document.fields) for document in page}
-            if len(page) < 1000:
-                return found
-            last = page[-1].name
+        return self.database.all(collection, under)
 
     def jobs(self) -> dict[str, dict[str, Any]]:
         return self.all("credit_refresh_jobs")
@@ -202,15 +162,6 @@ class World:
         for job_id, job in self.jobs().items():
             for receipt in job.get("receipts", ()):
                 yield job_id, receipt
-
-    def _set(self, path: str, fields: Mapping[str, Any]) -> Any:
-        message = WritePb()
-        message.update.name = self._name(path)
-        put_fields(message.update.fields, fields)
-        return message
-
-    def _name(self, path: str) -> str:
-        return f"{self.admin.documents}/{path}"
 
 
 def population(number: int, plan: str = "adder", credits_each: int = 5) -> dict[str, dict[str, Any]]:

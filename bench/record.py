@@ -1,0 +1,26 @@
+"""What was measured goes to the terminal and into the pages that show it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Prints a text and puts it into every page, between the marks that bear its name. Without pages it only prints."""
+
+    pages: tuple[Path, ...] = PAGES
+
+    def show(self, name: str, text: str) -> None:
+        print(f"{text}\n", flush=True)
+        marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        for page in self.pages:
+            old = page.read_text(encoding="utf-8")
+            new = marked.sub(lambda found: f"{found[1]}\n{text}\n\n{found[2]}", old)
+            if new != old:
+                page.write_text(new, encoding="utf-8")

@@ -1,0 +1,156 @@
+"""Everything that depends on the machine, measured in one run: the systems side by side, and what grows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from bench import report
+from bench.figure import draw
+from bench.ground import Plot, slot_width, warm_up
+from bench.imports import import_times
+from bench.measure import prepare_node
+from bench.record import Record
+from bench.scale import USERS_A_SLOT, Crew, measure_crew, measure_scan, measure_size
+from bench.systems import (
+    EVERY_SYSTEM,
+    FEW_ACTIVE,
+    ONE_AT_A_TIME,
+    PEERS,
+    PROJECT,
+    SKIPPING,
+    Case,
+    System,
+    compare,
+    without_node,
+)
+from dev.emulator import emulator
+
+AWAY_MS = 10  # a round trip between a function and a database in one region
+BELOW = 0.2  # share of the users who have spent, in the second comparison
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much is measured. `shown`: in README, docs and the plot as well as on the terminal."""
+
+    rounds: int = 3
+    users: int = 24_000
+    far_users: int = 12_000
+    far_rounds: int = 2
+    crews: tuple[int, ...] = (1, 2, 4)
+    crew_users: int = 48_000
+    crew_rounds: int = 2
+    sizes: tuple[tuple[int, int], ...] = ((12_000, 30), (12_000, 100), (12_000, 300), (24_000, 750))
+    scans: tuple[int, ...] = (12_000, 48_000)
+    growth: tuple[tuple[int, int], ...] = ((50_000, 700), (200_000, 700))
+    warm_up_writes: int = 12_000
+    systems: tuple[System, ...] = EVERY_SYSTEM
+    shown: bool = True
+
+    @property
+    def record(self) -> Record:
+        return Record() if self.shown else Record(())
+
+
+QUICK = Extent(
+    rounds=1,
+    users=600,
+    far_users=300,
+    far_rounds=1,
+    crews=(1, 2),
+    crew_users=600,
+    crew_rounds=1,
+    sizes=((600, 300),),
+    scans=(600,),
+    growth=((600, 300), (1200, 300)),
+    warm_up_writes=3000,
+    shown=False,
+)
+
+
+def main(*, quick: bool = False) -> None:
+    measure(QUICK if quick else Extent())
+
+
+def measure(extent: Extent) -> None:
+    clock, told = time.monotonic(), report.heading()
+    aims = [*_compare(extent, _possible(extent.systems), told), *_grow(extent)]
+    imports = import_times(extent.rounds)
+    extent.record.show("aims", report.table(report.AIMS, [*aims, report.import_aim(imports)]))
+    print(f"{time.monotonic() - clock:.0f} s in all", flush=True)
+
+
+def _possible(systems: tuple[System, ...]) -> tuple[System, ...]:
+    """Those that can be run on this machine."""
+    missing = prepare_node()
+    if missing is None:
+        return systems
+    print(f"Without the systems written for Node: {missing}.\n", flush=True)
+    return without_node(systems)
+
+
+def _compare(extent: Extent, systems: tuple[System, ...], told: str) -> Iterator[report.Aim]:
+    """The systems side by side where everybody has spent, with the database near and some way off."""
+    plot = Plot(extent.users, slot_width(USERS_A_SLOT, extent.users))
+    far_plot = Plot(extent.far_users, slot_width(USERS_A_SLOT, extent.far_users))
+    peers = tuple(system for system in systems if system in (*PEERS, PROJECT))
+    with _warm_emulator(extent) as host:
+        near = compare(host, Case(plot, systems, extent.rounds), print)
+        far = compare(host, Case(far_plot, (*peers, ONE_AT_A_TIME), extent.far_rounds, AWAY_MS), print)
+    measured = f"Medians of {extent.rounds} rounds, {extent.users:,} users; {told}."
+    extent.record.show("by-hand", f"{measured}\n\n{report.peers_table(near, far)}")
+    extent.record.show("systems", f"{measured}\n\n{report.table(report.SYSTEMS, near.values())}")
+    yield from report.peer_aims(near, far, "all have spent")
+    yield from report.system_aims(near, far)
+    yield from _compare_a_fifth(replace(far_plot, below=BELOW), peers, extent)
+    if extent.shown:
+        draw(near, told)
+
+
+def _compare_a_fifth(plot: Plot, peers: tuple[System, ...], extent: Extent) -> Iterator[report.Aim]:
+    """The same where a fifth has spent, and for plans that leave full users alone."""
+    systems = (*peers, SKIPPING)
+    with _warm_emulator(extent) as host:
+        near = compare(host, Case(plot, (*systems, FEW_ACTIVE), extent.rounds), print)
+        far = compare(host, Case(plot, (*systems, FEW_ACTIVE), extent.far_rounds, AWAY_MS), print)
+    measured = f"Of {plot.users:,} users {plot.below:.0%} have spent:"
+    extent.record.show("by-hand-a-fifth", f"{measured}\n\n{report.peers_table(near, far)}")
+    yield from report.peer_aims(near, far, f"{plot.below:.0%} have spent", SKIPPING)
+    yield from report.skip_aims(near)
+
+
+def _grow(extent: Extent) -> Iterator[report.Aim]:
+    with _warm_emulator(extent) as host:
+        scans = [measure_scan(host, users) for users in extent.scans]
+        sizes = [measure_size(host, *size) for size in extent.sizes]
+    crews = [_crew(workers, extent) for workers in extent.crews]
+    extent.record.show("scans", report.table(report.SCANS, scans))
+    extent.record.show("crews", report.table(report.CREWS, crews))
+    extent.record.show("slots", report.table(report.SIZES, sizes))
+    yield from report.size_aims(sizes)
+    yield from report.scale_aims(crews, scans)
+
+
+def growth(*, quick: bool = False) -> None:
+    """Cost a user and the builder's memory, for few users and for many with slots as full."""
+    extent = QUICK if quick else Extent()
+    with _warm_emulator(extent) as host:
+        small, large = (measure_size(host, *size) for size in extent.growth)
+    aims = report.table(report.AIMS, report.growth_aims(small, large))
+    extent.record.show("growth", f"{report.heading()}\n\n{report.table(report.SIZES, (small, large))}\n\n{aims}")
+
+
+def _crew(workers: int, extent: Extent) -> Crew:
+    with _warm_emulator(extent) as host:
+        return measure_crew(host, workers, extent.crew_users, extent.crew_rounds)
+
+
+@contextmanager
+def _warm_emulator(extent: Extent) -> Iterator[str]:
+    """One for what is compared with each other. After a dozen projects of 48,000 users it has been seen to hang."""
+    with emulator() as host:
+        warm_up(host, extent.warm_up_writes)
+        yield host

@@ -1,0 +1,76 @@
+"""The bench runs from end to end on few users, and prints what README and docs show."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from bench import run, simulate, year
+from bench.ground import Plot
+from bench.measure import prepare_node
+from bench.record import Record
+from bench.systems import BARE, ONE_AT_A_TIME, PEERS, PROJECT, PYTHON_BULK, Case, compare, without_node
+
+pytestmark = pytest.mark.timeout(300)  # each step that is measured starts a process
+
+
+def rows_of(printed: str) -> dict[str, list[str]]:
+    """The cells of every row of the tables that were printed, by the first; where two begin alike, the later."""
+    lines = [line.strip("| ").split(" | ") for line in printed.splitlines() if line.startswith("| ")]
+    return {cells[0]: cells[1:] for cells in lines}
+
+
+def test_all_of_it(capsys):
+    run.measure(replace(run.QUICK, systems=(PYTHON_BULK, ONE_AT_A_TIME, PROJECT, BARE), crews=(2,)))
+
+    rows = rows_of(capsys.readouterr().out)
+    assert {PYTHON_BULK.label, ONE_AT_A_TIME.label, PROJECT.label, BARE.label} <= rows.keys()
+    assert rows["claims lost, 2 workers"][0] == "≤ 5.0%"
+    assert rows["worker : bare BatchWrite"][-1].strip("*").startswith(("met", "missed by"))
+
+
+def test_growth(capsys):
+    run.growth(quick=True)
+
+    rows = rows_of(capsys.readouterr().out)
+    assert {"600", "1,200", "cost a user, 1,200 : 600 users"} <= rows.keys()
+
+
+def test_a_year(capsys):
+    year.main(quick=True)
+
+    rows = rows_of(capsys.readouterr().out)
+    assert {"daily", "weekly", "monthly", "fewer reads on monthly plans"} <= rows.keys()
+    assert rows["daily"][0] == "4.0"  # grants in as many days
+
+
+def test_a_simulation(capsys):
+    simulate.main(quick=True)
+
+    assert "1 million" in rows_of(capsys.readouterr().out)
+
+
+def test_figures_replace_those_a_page_shows(tmp_path):
+    """What stands between the marks of that name is replaced, and nothing else."""
+    page = tmp_path / "page.md"
+    page.write_text("a\n<!-- pace -->\nold\n<!-- /pace -->\nb <!-- price -->\n")
+
+    Record((page,)).show("pace", "12 users/s")
+
+    assert page.read_text() == "a\n<!-- pace -->\n\n12 users/s\n\n<!-- /pace -->\nb <!-- price -->\n"
+
+
+def test_what_is_written_by_hand_for_node():
+    """Each finds who is below the allowance, and pays a read and a write for them alone."""
+    if (missing := prepare_node()) is not None:
+        pytest.skip(missing)
+    peers = tuple(system for system in PEERS if system not in without_node(PEERS))
+
+    seen = compare(os.environ["FIRESTORE_EMULATOR_HOST"], Case(Plot(100, 86_400, below=0.5), peers, rounds=1), print)
+
+    assert len(seen) == 3
+    for one in seen.values():
+        below = one.rounds[0].users / 100
+        assert (one.bill.reads, one.bill.writes) == (below, below)

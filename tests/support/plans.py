@@ -1,0 +1,55 @@
+"""The plans that tests run with, as TOML."""
+
+from __future__ import annotations
+
+# On this plan alone every grant too many and every grant too few shows in the sum of the balances.
+ADDER = """
+[plans.adder]
+allowance = 10
+period = "day"
+policy = "accumulate"
+"""
+ONLY_ADDER = f'default_plan = "adder"\n{ADDER}'
+
+DAILY = f"""
+default_plan = "free"
+[plans.free]
+allowance = 50
+period = "day"
+policy = "top_up"
+{ADDER}
+[plans.capped]
+allowance = 40
+period = "day"
+policy = "accumulate"
+cap = 100
+"""
+PLANS = f"""
+{DAILY}
+[plans.weekly]
+allowance = 70
+period = "week"
+policy = "reset"
+[plans.pro]
+allowance = 2000
+period = "month"
+anchor = "signup"
+policy = "reset"
+"""
+# What the model plays with: every policy on a plan of a day, and sums that show every grant on longer ones.
+MODEL = f"""
+{DAILY}
+[plans.steady]
+allowance = 30
+period = "day"
+policy = "reset"
+[plans.weekly]
+allowance = 7
+period = "week"
+policy = "accumulate"
+[plans.pro]
+allowance = 100
+period = "month"
+anchor = "signup"
+policy = "accumulate"
+"""
