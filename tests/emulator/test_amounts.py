@@ -338,3 +338,19 @@ def test_the_first_period_may_be_the_apps():
     assert (report.tally.skipped, tomorrow.tally.skipped, tomorrow.tally.refreshed) == (2, 1, 1)
     assert (world.user("ann")["credits"], world.user("bob")["credits"]) == (700, 50)
     assert world.user("ann")["creditRefresh"]["periods"] == {"pro": today.date().isoformat()}
+
+
+def test_the_queue_stamps_the_period_that_the_app_gave():
+    """The first scan that meets a new user puts it into a job; the job leaves the balance."""
+    world = World(sign_up="stamp")
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    world.users({"ann": {"credits": 700, "plan": "pro"}, "bob": {"credits": 7}})
+
+    world.build(today)
+    worked = world.work(today + (EVENING - MIDNIGHT))
+    world.build(today + DAY)
+    world.work(today + DAY + (EVENING - MIDNIGHT))
+
+    assert (worked.tally.refreshed, worked.tally.skipped) == (0, 2)
+    assert (world.user("ann")["credits"], world.user("bob")["credits"]) == (700, 50)
+    assert world.user("ann")["creditRefresh"]["periods"] == {"pro": today.date().isoformat()}
