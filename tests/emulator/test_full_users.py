@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-import random
 from datetime import datetime
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from shared.core.runs import Scan, ScanRequest
 from shared.services.build import build
@@ -162,23 +163,47 @@ def test_a_balance_that_is_no_finite_number_is_named_and_left(odd):
     assert world.user("user00001")["credits"] == 50
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_spenders_during_the_scan_are_found_that_day_or_the_next(seed):
-    """Whoever spends between the scan and the slot; neighbours who never spent are not touched."""
-    world, draw = dormant(40, job_size=7), random.Random(seed)
-    untouched = set(draw.sample(range(40), 20))
-    spenders = sorted(set(range(40)) - untouched)
+ODD = ["50", None, math.nan, math.inf, -math.inf, {"amount": 5}, True]
+LOW = [-4, 0, 3.5, 49, 49.5]
+moments = st.sampled_from(["before the scan", "after the scan", "after the work"])
+fates = st.one_of(
+    st.just(("never", 50)),
+    st.tuples(moments, st.sampled_from([*LOW, 50, 700])),
+    st.tuples(moments, st.sampled_from(ODD)),
+)
+
+
+def happen(world: World, histories: dict[str, tuple[str, Any]], moment: str) -> None:
+    for user_id, (when, balance) in histories.items():
+        if when == moment:
+            world.update(f"users/{user_id}", credits=balance)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(fates, min_size=8, max_size=8), st.integers(1, 8))
+def test_whoever_spends_is_found_that_day_or_the_next(drawn, job_size):
+    """Before the scan, between scan and slot, or afterwards. Neighbours who never spent are not touched."""
+    world = dormant(8, job_size=job_size)
+    histories = dict(zip(sorted(world.all("users")), drawn, strict=True))
     before = world.all("users")
 
-    early = set(draw.sample(spenders, 8))
-    spend(world, *early, left=draw.choice([-4, 0, 3.5, 49.5]))
+    happen(world, histories, "before the scan")
     world.build(MIDNIGHT + DAY, "auto")
-    spend(world, *(set(spenders) - early), left=draw.choice([-4, 0, 3.5, 49.5]))
+    happen(world, histories, "after the scan")
     world.work(EVENING + DAY)
     first = world.all("users")
-    day(world, MIDNIGHT + 2 * DAY)
+    happen(world, histories, "after the work")
+    report = world.build(MIDNIGHT + 2 * DAY, "auto")
+    world.work(EVENING + 2 * DAY)
     second = world.all("users")
 
-    assert all(first[f"user{n:05d}"]["credits"] == 50 for n in early)
-    assert all(user["credits"] == 50 for user in second.values())
-    assert all(second[f"user{n:05d}"] == before[f"user{n:05d}"] for n in untouched)
+    odd = {user_id for user_id, (_, balance) in histories.items() if any(balance is value for value in ODD)}
+    assert {error["userId"] for error in report.errors.shown} == odd
+    assert report.scan == "due"
+    for user_id, (when, balance) in histories.items():
+        if user_id in odd:
+            assert repr(second[user_id]["credits"]) == repr(balance)
+        elif balance >= 50:
+            assert second[user_id] == {**before[user_id], "credits": balance}
+        else:
+            assert (first if when == "before the scan" else second)[user_id]["credits"] == 50
