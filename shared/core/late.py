@@ -40,4 +40,6 @@ def was_passed_by(user: User | None, plans: PlanTable, job: Job, today: date) ->
         first, second = (decide(user, plans, day, None) for day in (job.day, today))
     except UserError:
         return False
-    return isinstance(second, Grant) and not (isinstance(first, Grant) and first.period == second.period)
+    if not isinstance(second, Grant) or second.when_low:  # the scan by balance saw who was low
+        return False
+    return not (isinstance(first, Grant) and first.period == second.period)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from shared.core.errors import RejectedError
 from shared.services.signup import SignUp, sign_up
 from shared.services.work import work
 from shared.store.users import UserDocument
@@ -248,6 +249,8 @@ def test_the_sign_up_puts_no_map_where_there_is_a_text(settings):
     assert isinstance(document, UserDocument)
 
     assert sign_up(context, document) is SignUp.ODD_STAMP
+    with pytest.raises(RejectedError, match="ann: the stamp, or a parent of it, is no map"):
+        context.users().pause(document, paused=True)
     assert world.user("ann") == {"credits": 5, "billing": "invoice, net 30"}
 
 
@@ -337,5 +340,21 @@ def test_the_first_period_may_be_the_apps():
     tomorrow = world.refresh("ann", "bob", now=today + DAY * 3 / 2)
 
     assert (report.tally.skipped, tomorrow.tally.skipped, tomorrow.tally.refreshed) == (2, 1, 1)
+    assert (world.user("ann")["credits"], world.user("bob")["credits"]) == (700, 50)
+    assert world.user("ann")["creditRefresh"]["periods"] == {"pro": today.date().isoformat()}
+
+
+def test_the_queue_stamps_the_period_that_the_app_gave():
+    """The first scan that meets a new user puts it into a job; the job leaves the balance."""
+    world = World(sign_up="stamp")
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    world.users({"ann": {"credits": 700, "plan": "pro"}, "bob": {"credits": 7}})
+
+    world.build(today)
+    worked = world.work(today + (EVENING - MIDNIGHT))
+    world.build(today + DAY)
+    world.work(today + DAY + (EVENING - MIDNIGHT))
+
+    assert (worked.tally.refreshed, worked.tally.skipped) == (0, 2)
     assert (world.user("ann")["credits"], world.user("bob")["credits"]) == (700, 50)
     assert world.user("ann")["creditRefresh"]["periods"] == {"pro": today.date().isoformat()}

@@ -1,259 +1,210 @@
-"""Plans that leave full users alone: who is low is found by balance, who is full costs nothing."""
+"""Plans that leave full users alone: found by balance, not read and not written while they have the allowance."""
 
 from __future__ import annotations
 
 import math
-import random
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-import grpc
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from shared.core.runs import ScanRequest
-from shared.core.scan_choice import NO_INDEX
+from shared.core.runs import Scan, ScanRequest
 from shared.services.build import build
-from shared.services.limits import Limits
 from shared.services.work import work
-from tests.support.faults import WireError
-from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World
+from tests.support.plans import PLANS
+from tests.support.world import DAY, EVENING, MIDNIGHT, World
 
-PLANS = """
-default_plan = "free"
-
-[plans.free]
-allowance = 50
-period = "day"
-policy = "top_up"
-when_full = "skip"
-
-[plans.pro]
-allowance = 2000
-period = "month"
-policy = "reset"
-"""
-TOMORROW = "2026-11-23"
+SKIPPING = PLANS.replace("[plans.adder]", 'when_full = "skip"\n[plans.adder]')
 
 
-def world_of(users: dict[str, dict[str, Any]], **settings: Any) -> World:
-    world = World(plans=PLANS, **settings)
-    world.users(users)
+def dormant(number: int, **settings: Any) -> World:
+    """So many users who have their allowance, met once by a scan of everybody; small populations prove nothing."""
+    world = World(plans=SKIPPING, full_scan_below=0, slot_seconds=43_200, **settings)
+    world.users({f"user{n:05d}": {"credits": 50} for n in range(number)})
+    world.build(MIDNIGHT, "auto")
+    world.work()
     return world
 
 
-def live(world: World, midnight: datetime) -> tuple[int, int]:
-    """One whole day; the reads and writes of its builder."""
-    builder = world.context(midnight)
-    for number in range(4):
-        world.build(midnight + timedelta(minutes=10) * number, "auto")
-    world.work(midnight + timedelta(hours=23, minutes=59))
-    return builder.wire.cost.reads, builder.wire.cost.writes
+def day(world: World, midnight: datetime) -> tuple[int, int, Scan | None]:
+    """A day's scan of the due and its work: reads, writes, and which scan it was."""
+    building, working = world.context(midnight), world.context(midnight + (EVENING - MIDNIGHT))
+    report = build(building, ScanRequest.AUTO, 60)
+    work(working, 1000, 60)
+    costs = [context.wire.cost for context in (building, working)]
+    return sum(cost.reads for cost in costs), sum(cost.writes for cost in costs), report.scan
 
 
-def full(number: int) -> dict[str, dict[str, Any]]:
-    return {f"user{n:04}": {"credits": 50} for n in range(number)}
+def spend(world: World, *numbers: int, left: float = 3) -> None:
+    for number in numbers:
+        world.update(f"users/user{number:05d}", credits=left)
 
 
-def documents(world: World) -> dict[str, Any]:
-    return world.all("users")
+def test_only_who_is_below_the_allowance_costs_anything():
+    """A fifth spends each day and is topped up once that day; the others' documents stay as they are."""
+    world = dormant(300)
+    before = world.all("users")
+
+    for number in (1, 2, 3):
+        spenders = range(number, 300, 5)
+        spend(world, *spenders)
+        reads, writes, scan = day(world, MIDNIGHT + number * DAY)
+
+        assert scan == "due"
+        assert reads <= 0.3 * 300  # a fifth of them, and what a day costs however many users there are
+        assert writes <= 0.25 * 300
+        users = world.all("users")
+        assert {user["credits"] for user in users.values()} == {50}
+        topped_up = [f"user{n:05d}" for n in spenders]
+        today = (MIDNIGHT + number * DAY).date().isoformat()
+        assert all(users[user_id]["creditRefresh"]["periods"] == {"free": today} for user_id in topped_up)
+        assert {user_id for user_id in users if users[user_id] != before[user_id]} == set(topped_up)
+        before = users
 
 
-def test_full_users_are_found_once_and_then_left_alone():
-    """The first day's scan of everybody says that they are found by balance; nothing else is written."""
-    world = world_of(full(20))
+def test_a_day_without_spending_costs_next_to_nothing():
+    """Counting everybody is a read for a thousand."""
+    world = dormant(300)
+    before = world.all("users")
 
-    live(world, MIDNIGHT)
-    first = documents(world)
-    live(world, MIDNIGHT + DAY)
+    reads, writes, scan = day(world, MIDNIGHT + DAY)
 
-    assert {user["credits"] for user in first.values()} == {50}
-    assert all(user["creditRefresh"] == {"dueOn": "when-low"} for user in first.values())
-    assert documents(world) == first
-    run = world.run(TOMORROW)
-    assert (run["scan"], run["proof"]["differences"], run["scannedUsers"]) == ("due", [0], 0)
-    assert (run["whenLowUsers"], run["lowUsers"]) == (20, 0)
+    assert scan == "due"
+    assert reads <= 20
+    assert writes <= 6
+    assert world.all("users") == before
 
 
-def test_who_has_spent_is_topped_up_at_their_slot_and_nobody_else_is_touched():
-    """At most one grant a period, stamped as ever."""
-    world = world_of(full(30))
-    live(world, MIDNIGHT)
-    before = documents(world)
-    spenders = {f"user{n:04}": n for n in range(0, 30, 5)}
-    for user_id, left in spenders.items():
+def test_the_first_meeting_says_that_a_full_user_is_found_by_balance():
+    """That is the one write it ever gets."""
+    world = dormant(5)
+
+    assert {tuple(user["creditRefresh"].items()) for user in world.all("users").values()} == {(("dueOn", "when-low"),)}
+
+
+def test_who_is_granted_and_spends_again_waits_for_the_next_day():
+    """At most one grant a period, however low the balance is."""
+    world = dormant(10)
+    spend(world, 1)
+    day(world, MIDNIGHT + DAY)
+    spend(world, 1)
+    again = world.refresh("user00001", now=EVENING + DAY)
+
+    assert again.tally.skipped == 1
+    assert world.user("user00001")["credits"] == 3
+    day(world, MIDNIGHT + 2 * DAY)
+    assert world.user("user00001")["credits"] == 50
+
+
+def test_the_old_and_the_new_plan_meet_in_one_scan():
+    """A user who leaves the plan is found by balance or date, and is found by date from then on."""
+    world = dormant(10)
+    world.update("users/user00001", plan="adder", credits=3)
+    world.update("users/user00002", credits=700, plan="adder")
+    world.update("users/user00002", creditRefresh={"dueOn": "2026-11-23"})
+    world.update("users/user00003", creditRefresh={"dueOn": "2026-11-23", "paused": True}, credits=3)
+
+    day(world, MIDNIGHT + DAY)
+
+    users = world.all("users")
+    assert [users[f"user0000{n}"]["credits"] for n in (1, 2, 3, 4)] == [13, 710, 3, 50]
+    assert [users[f"user0000{n}"]["creditRefresh"]["dueOn"] for n in (1, 2, 3, 4)] == [
+        "2026-11-24",
+        "2026-11-24",
+        "when-low",
+        "when-low",
+    ]
+
+
+def test_bought_credits_and_own_allowances_are_found_by_date():
+    """Whoever has either gets a date with the first meeting, and is refreshed every day like anybody else."""
+    world = World(plans=SKIPPING, full_scan_below=0, purchased_field="bought")
+    world.users(
+        {
+            "buyer": {"credits": 530, "bought": 500},
+            "team": {"credits": 50, "creditRefresh": {"override": {"plan": "free", "allowance": 200}}},
+            "plain": {"credits": 50, "bought": 0},
+        }
+    )
+    world.day()
+    for user_id, left in (("buyer", 100), ("team", 180), ("plain", 50)):
         world.update(f"users/{user_id}", credits=left)
 
-    live(world, MIDNIGHT + DAY)
+    _, _, scan = day(world, MIDNIGHT + DAY)
 
-    after = documents(world)
-    assert {user_id for user_id in after if after[user_id] != before[user_id]} == set(spenders)
-    for user_id in spenders:
-        stamp = after[user_id]["creditRefresh"]
-        assert (after[user_id]["credits"], stamp["periods"], stamp["dueOn"]) == (50, {"free": TOMORROW}, "when-low")
-    assert world.run(TOMORROW)["lowUsers"] == len(spenders)
-    world.update("users/user0000", credits=3)
-    world.build(EVENING + DAY, "all")
-    world.work(EVENING + DAY)
-    assert world.user("user0000")["credits"] == 3
-
-
-def test_what_a_day_costs_follows_use():
-    """At a fifth of active users: a read and a write for each of them, and a few for all others together."""
-    world = world_of(full(1000), slot_seconds=86_400)
-    live(world, MIDNIGHT)
-    for n in range(0, 1000, 5):
-        world.update(f"users/user{n:04}", credits=1)
-    context = world.context(MIDNIGHT + DAY)
-
-    build(context, ScanRequest.AUTO, 60)
-    built = context.wire.cost.reads, context.wire.cost.writes
-    work(world.context(MIDNIGHT + DAY), 1000, 60)
-
-    assert world.run(TOMORROW)["queuedUsers"] == 200
-    assert built[0] <= 200 + 30
-    assert built[1] <= 10
-
-
-def test_with_nobody_spending_the_builder_reads_next_to_nothing():
-    """Counts, and empty ranges."""
-    world = world_of(full(1000))
-    live(world, MIDNIGHT)
-    context = world.context(MIDNIGHT + DAY)
-
-    build(context, ScanRequest.AUTO, 60)
-
-    assert context.wire.cost.reads <= 30
-    assert world.run(TOMORROW)["scannedUsers"] == 0
+    users = world.all("users")
+    assert scan == "due"
+    assert {user_id: user["credits"] for user_id, user in users.items()} == {"buyer": 150, "team": 200, "plain": 50}
+    assert {user_id: user["creditRefresh"]["dueOn"] for user_id, user in users.items()} == {
+        "buyer": "2026-11-24",
+        "team": "2026-11-24",
+        "plain": "when-low",
+    }
 
 
 @pytest.mark.parametrize(
-    "balance", ["50", None, True, math.nan, math.inf, -math.inf, [50], {"amount": 50}, datetime(2026, 1, 1, tzinfo=UTC)]
+    "odd", ["50", None, math.nan, math.inf, -math.inf, {"amount": 5}, [5], True, b"5", MIDNIGHT], ids=str
 )
-def test_a_balance_that_is_no_number_is_named_every_day(balance):
-    """Whatever its type; a user without a problem is left alone meanwhile."""
-    world = world_of(full(3))
-    live(world, MIDNIGHT)
-    world.update("users/user0001", credits=balance)
+def test_a_balance_that_is_no_finite_number_is_named_and_left(odd):
+    """Found beyond the numbers, every day until it is corrected; then the user is refreshed by the next day."""
+    world = dormant(10)
+    world.update("users/user00001", credits=odd)
 
-    for day in (1, 2):
-        live(world, MIDNIGHT + day * DAY)
-        run = world.run((MIDNIGHT + day * DAY).date().isoformat())
-        assert run["scan"] == "due"
-        assert [(error["userId"], error["code"]) for error in run["errors"]] == [("user0001", "bad_balance")]
-        assert run["scannedUsers"] == 1
-    world.update("users/user0001", credits=8)
-    live(world, MIDNIGHT + 3 * DAY)
-    assert world.user("user0001")["credits"] == 50
+    named = []
+    for number in (1, 2):
+        report = world.build(MIDNIGHT + number * DAY, "auto")
+        world.work(EVENING + number * DAY)
+        named.append([(error["userId"], error["code"]) for error in report.errors.shown])
+    world.update("users/user00001", credits=7)
+    day(world, MIDNIGHT + 3 * DAY)
 
-
-def test_users_of_other_plans_are_read_once_where_both_scans_meet_them():
-    """A monthly user with a low balance is met by balance on other days, and has nothing to get."""
-    world = world_of({**full(2), "low": {"credits": 5, "plan": "pro"}, "rich": {"credits": 900, "plan": "pro"}})
-    live(world, MIDNIGHT)
-    assert world.user("low")["credits"] == 2000
-    world.update("users/low", credits=5)
-
-    live(world, MIDNIGHT + DAY)
-    december = datetime(2026, 12, 1, tzinfo=UTC)
-    live(world, december)
-
-    assert world.run(TOMORROW)["scannedUsers"] == 1
-    run = world.run("2026-12-01")
-    assert (run["scan"] in ("due", "all"), run["queuedUsers"]) == (True, 2)
-    assert (world.user("low")["credits"], world.user("rich")["credits"]) == (2000, 2000)
+    assert named == [[("user00001", "bad_balance")]] * 2
+    assert world.user("user00001")["credits"] == 50
 
 
-def test_a_plan_change_goes_both_ways():
-    """To such a plan and away from it, with a request or without one."""
-    world = world_of({"up": {"credits": 50}, "down": {"credits": 2000, "plan": "pro"}})
-    live(world, MIDNIGHT)
-    world.update("users/up", plan="pro")
-    world.update("users/down", plan="free", credits=10)
-    world.refresh("up", "down", now=NOON)
-
-    live(world, MIDNIGHT + DAY)
-
-    assert world.user("up")["credits"] == 2000
-    assert world.user("up")["creditRefresh"]["dueOn"] == "2026-12-01"
-    assert world.user("down")["credits"] == 50
-    assert world.user("down")["creditRefresh"]["dueOn"] == "when-low"
+ODD = ["50", None, math.nan, math.inf, -math.inf, {"amount": 5}, True]
+LOW = [-4, 0, 3.5, 49, 49.5]
+moments = st.sampled_from(["before the scan", "after the scan", "after the work"])
+fates = st.one_of(
+    st.just(("never", 50)),
+    st.tuples(moments, st.sampled_from([*LOW, 50, 700])),
+    st.tuples(moments, st.sampled_from(ODD)),
+)
 
 
-def test_a_paused_user_who_is_low_waits():
-    """And is topped up once resumed."""
-    world = world_of({**full(2), "ann": {"credits": 3, "creditRefresh": {"paused": True}}})
-    live(world, MIDNIGHT)
-    live(world, MIDNIGHT + DAY)
-    assert world.user("ann")["credits"] == 3
-    stamp = world.user("ann")["creditRefresh"]
-    world.update("users/ann", creditRefresh={name: value for name, value in stamp.items() if name != "paused"})
-
-    live(world, MIDNIGHT + 2 * DAY)
-
-    assert world.user("ann")["credits"] == 50
+def happen(world: World, histories: dict[str, tuple[str, Any]], moment: str) -> None:
+    for user_id, (when, balance) in histories.items():
+        if when == moment:
+            world.update(f"users/{user_id}", credits=balance)
 
 
-def test_where_no_index_serves_the_balance_everybody_is_read():
-    """The run says why."""
-    world = world_of(full(5))
-    live(world, MIDNIGHT)
-    world.update("users/user0001", credits=3)
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(fates, min_size=8, max_size=8), st.integers(1, 8))
+def test_whoever_spends_is_found_that_day_or_the_next(drawn, job_size):
+    """Before the scan, between scan and slot, or afterwards. Neighbours who never spent are not touched."""
+    world = dormant(8, job_size=job_size)
+    histories = dict(zip(sorted(world.all("users")), drawn, strict=True))
+    before = world.all("users")
 
-    def exempt(_number: int, method: str, request: Any) -> WireError | None:
-        by_balance = method == "RunQuery" and 'field_path: "credits"' in str(request).partition("order_by")[2]
-        return WireError(grpc.StatusCode.FAILED_PRECONDITION) if by_balance else None
-
-    with world.faulty(exempt):
-        report = world.build(MIDNIGHT + DAY, "auto")
+    happen(world, histories, "before the scan")
+    world.build(MIDNIGHT + DAY, "auto")
+    happen(world, histories, "after the scan")
     world.work(EVENING + DAY)
+    first = world.all("users")
+    happen(world, histories, "after the work")
+    report = world.build(MIDNIGHT + 2 * DAY, "auto")
+    world.work(EVENING + 2 * DAY)
+    second = world.all("users")
 
-    assert (report.scan, report.scan_reason, report.status) == ("all", NO_INDEX, "completed")
-    assert world.user("user0001")["credits"] == 50
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_spenders_during_the_scan_are_found_that_day_or_the_next(seed):
-    """Random spending between the builder's pages and the workers' jobs, with odd balances among them."""
-
-    drawn = random.Random(seed)
-    world = World(plans=PLANS, limits=Limits(page_users=4), job_size=3)
-    world.users(full(24))
-    live(world, MIDNIGHT)
-    untouched = documents(world)
-    spent: set[str] = set()
-    for day in (1, 2):
-        midnight = MIDNIGHT + day * DAY
-        report = world.build_a_page(midnight, "auto")
-        while report.has_more:
-            for _ in range(3 if day == 1 else 0):
-                user_id = f"user{drawn.randrange(24):04}"
-                world.update(f"users/{user_id}", credits=drawn.choice([0, 7, 49, -3, 12.5]))
-                spent.add(user_id)
-            world.work(midnight + timedelta(hours=drawn.randrange(24)), jobs_max=2)
-            report = world.build_a_page(midnight, "auto")
-        world.work(midnight + timedelta(hours=23, minutes=59))
-
-    after = documents(world)
-    assert {user["credits"] for user in after.values()} == {50}
-    assert {user_id for user_id in after if after[user_id] != untouched[user_id]} <= spent
-
-
-@pytest.mark.parametrize(("users", "reads", "writes"), [(1000, 1.1, 1.12), (100, 1.3, 1.9)])
-def test_small_populations_share_jobs(users, reads, writes):
-    """With users put off by an hour at most, ticks that find nothing aside."""
-    world = World(slot_seconds=300, merge_minutes=60, full_scan_below=20_000)
-    world.users({f"user{n:04}": {"credits": 5, "plan": "adder"} for n in range(users)})
-    world.day(MIDNIGHT)
-
-    context = world.context(MIDNIGHT + DAY)
-    build(context, ScanRequest.AUTO, 60)
-    spent = [context.wire.cost.reads, context.wire.cost.writes]
-    worker = world.context(MIDNIGHT + DAY + timedelta(hours=23, minutes=59))
-    work(worker, 1000, 60)
-
-    total = [spent[0] + worker.wire.cost.reads, spent[1] + worker.wire.cost.writes]
-    print("cost", users, total, spent, len(world.jobs()))
-    assert total[0] / users <= reads
-    assert total[1] / users <= writes
-    for user in documents(world).values():
-        assert user["credits"] == 25
+    odd = {user_id for user_id, (_, balance) in histories.items() if any(balance is value for value in ODD)}
+    assert {error["userId"] for error in report.errors.shown} == odd
+    assert report.scan == "due"
+    for user_id, (when, balance) in histories.items():
+        if user_id in odd:
+            assert repr(second[user_id]["credits"]) == repr(balance)
+        elif balance >= 50:
+            assert second[user_id] == {**before[user_id], "credits": balance}
+        else:
+            assert (first if when == "before the scan" else second)[user_id]["credits"] == 50

@@ -20,6 +20,11 @@ default_plan = "free"
 allowance = 50
 period = "day"
 policy = "top_up"
+[plans.dormant]
+allowance = 50
+period = "day"
+policy = "top_up"
+when_full = "skip"
 [plans.monthly]
 allowance = 50
 period = "month"
@@ -90,6 +95,9 @@ def user(due_on: object, plan: str = "free", granted_on: date | None = None, job
         (user("2026-11-24"), True),
         (user("when-low"), True),
         (user(7), True),
+        (user("when-low", plan="dormant"), False),
+        (user("when-low", plan="dormant", granted_on=DAY_1, job_id="j"), False),
+        (user(None, plan="dormant"), False),
         (user(None, plan="monthly"), False),
         (user(None, plan="unknown"), False),
         (user(None, granted_on=DAY_2), False),
