@@ -20,7 +20,7 @@ from shared.core.outcomes import Outcome
 from shared.core.packing import SlotPosition
 from shared.core.periods import days_of_longest_period
 from shared.core.proof import Proof
-from shared.core.ranges import Cursor, RangeName, ScanRange, due, everybody, is_found_by_date
+from shared.core.ranges import Cursor, OrderBy, RangeName, ScanRange, due, everybody, is_found_by_date
 from shared.core.runs import Billed, Run, RunStatus, Scan, ScanRequest, SettledUsers
 from shared.core.scan_choice import ADOPTION_FAILED, ScanPolicy, Step, few_users, new_run, next_step, proof_failed
 from shared.core.service_level import DayServed, remembered
@@ -298,7 +298,7 @@ class Builder:
             return False
         if user.user_id in self._names:
             return True
-        if each.name is not RangeName.BY_BALANCE:
+        if each.order_by is not OrderBy.BALANCE:
             return False
         stamp = stamp_of(user.raw) or {}
         return is_found_by_date(stamp.get("dueOn"), self._ranges)
