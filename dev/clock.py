@@ -1,4 +1,4 @@
-"""The clock of a local set-up: the real time, moved forward by as much as somebody asked for."""
+"""The clock of a local set-up. It shows the real time until somebody moves it forward."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 
 class Clock:
-    """Goes on at the pace of the real time. It never goes back, as stamps and leases of later days would be in the way.
+    """It runs at the pace of the real time. It never goes back, because stamps and leases of later days would remain.
 
-    One thread moves it; any may read it.
+    Only one thread may move it. Any thread may read it.
     """
 
     def __init__(self) -> None:
@@ -23,5 +23,5 @@ class Clock:
         return datetime.now(UTC) + self._ahead
 
     def move_to(self, moment: datetime) -> None:
-        """Show that time from now on; without effect if it is past already."""
+        """Show that time from now on. A time in the past changes nothing."""
         self._ahead = max(self._ahead, moment - datetime.now(UTC))

@@ -1,6 +1,6 @@
 """What the Firestore emulator needs, found on this machine or fetched: a Java runtime and the emulator's jar.
 
-`python -m dev.emulator_install` does it ahead of a command that needs the emulator, and says nothing if all is there.
+`python -m dev.emulator_install` fetches what is missing, before a command needs it. It prints nothing if all is there.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def install_java(version: int) -> str:
 
 
 def _pip_install(requirements: Path) -> str:
-    """What went wrong, or that nothing did. What pip says goes to the terminal, its last error also into the answer."""
+    """Install, and answer with pip's last error. Its other output goes to the terminal."""
     command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--retries", "2"]
     try:
         ended = subprocess.run(
@@ -259,7 +259,7 @@ def fetch_jar(source: JarSource, folder: Path) -> Path:
 
 @contextmanager
 def _partial_file(folder: Path) -> Iterator[tuple[Path, IO[bytes]]]:
-    """A new file that does not outlive the block under its own name, beside nobody else's."""
+    """A new file with a name of its own. It is deleted at the end of the block, unless it was renamed."""
     folder.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(folder)
     with tempfile.NamedTemporaryFile(dir=folder, suffix=PARTIAL, delete=False) as out:
@@ -271,7 +271,7 @@ def _partial_file(folder: Path) -> Iterator[tuple[Path, IO[bytes]]]:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Delete what a killed process left. A download ends before this age, so none that is under way is hit."""
+    """Delete what killed processes left. A download that is still running is never that old."""
     oldest = time.time() - 2 * DOWNLOAD_SECONDS_MAX
     for part in folder.glob(f"*{PARTIAL}"):
         if part.stat().st_mtime < oldest:
@@ -308,7 +308,7 @@ def _check_limits(done: int, size: int | None, deadline: float) -> None:
 
 
 def _show(progress: Progress, done: int, step: int, size: int | None) -> None:
-    """The line as it grows; where lines can't be rewritten, one after each quarter."""
+    """Rewrite one line. Where lines can't be rewritten, print one after each quarter."""
     text = f"  {done / 1e6:.0f} MB" + (f" of {size / 1e6:.0f}" if size else "")
     progress.show(text, milestone=bool(size) and 4 * done // (size or 1) > 4 * (done - step) // (size or 1))
 

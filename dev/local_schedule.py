@@ -1,4 +1,4 @@
-"""A stand-in for Cloud Scheduler that runs: its jobs in real time, and those of days that are played at once."""
+"""A stand-in for Cloud Scheduler. It calls the functions in real time, and it can play the coming days at once."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Job:
 
 
 def jobs_for(worker_seconds: int, slot_seconds: int) -> list[Job]:
-    """As in production, but that the worker comes often, and whenever a slot begins. Nothing for 0 seconds."""
+    """The jobs of production, with a worker that is called often, and whenever a slot begins. No jobs for 0 seconds."""
     if worker_seconds == 0:
         return []
     return [
@@ -75,7 +75,7 @@ class LocalSchedule:
                 thread.join(END_SECONDS_MAX)
 
     def move_to(self, moment: datetime) -> dict[str, int]:
-        """Play every hour until then, and move the clock along; what came of it. Raises ScheduleError."""
+        """Play every hour until then and move the clock with it. The answer has the sums. Raises ScheduleError."""
         figures: Counter[str] = Counter()
         with self._moving:
             while (now := min(self._clock.now() + STEP, moment)) < moment:
@@ -84,7 +84,7 @@ class LocalSchedule:
         return {name: figures[name] for name in FIGURES if name in figures}
 
     def adopt(self) -> dict[str, int]:
-        """Count the current period of everybody as granted; from then on the builder is called."""
+        """Count everybody's current period as granted. From then on the builder is called."""
         figures: Counter[str] = Counter()
         with self._moving:
             self._call_until_done(BUILDER, {"scan": "adopt"}, self._clock.now(), figures)

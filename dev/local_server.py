@@ -75,7 +75,7 @@ def _at_root(app: WsgiApp) -> WsgiApp:
 
 
 def _on_clock(app: WsgiApp, clock: Clock) -> WsgiApp:
-    """While the clock is ahead, every call is made at its time, unless the caller names another."""
+    """While the clock is ahead, each call gets its time as `asOf`, unless the caller gives one."""
 
     def call(environ: dict[str, Any], start_response: Any) -> Any:
         if clock.ahead and "HTTP_CE_ID" not in environ:  # an event has an attribute for it
@@ -94,7 +94,7 @@ def _with_as_of(environ: dict[str, Any], as_of: str) -> dict[str, Any]:
 
 
 def _body_with_as_of(data: bytes, as_of: str) -> bytes:
-    """A body that can't be read stays as it is: the function says what is wrong with it."""
+    """Add `asOf` to a body. One that can't be read stays as it is, and the function says what is wrong with it."""
     try:
         body = json.loads(data or b"{}")
     except ValueError:

@@ -43,6 +43,8 @@ class Expected:
     plan: str = ""
     period: Interval = (date.min, date.min)
     anchor: str | None = None
+    #: Skipped because the balance is full, on a plan that leaves full users alone.
+    is_full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def _expect_on(
     if period is None or (stamp.get("periods") or {}).get(name, "") >= period[0].isoformat():
         return Expected(Fate.SKIPPED)
     if is_found_by_balance(plan) and user["credits"] >= plan["allowance"]:
-        return Expected(Fate.SKIPPED)
+        return Expected(Fate.SKIPPED, is_full=True)
     if math.floor(granted(plan, user["credits"])) not in INT64:
         return Expected(Fate.FAILED)
     return Expected(Fate.REFRESHED, name, period, anchor if plan.get("anchor") == "signup" else None)

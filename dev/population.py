@@ -6,14 +6,16 @@ import hashlib
 import math
 import random
 import string
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from dev.oracle import Interval, Rules, add_months, period_of
+from dev.oracle import WHEN_LOW, Interval, Rules, add_months, is_found_by_balance, period_of
 
 ALPHABET = string.ascii_letters + string.digits
 EARLIER = "-earlier"  # the end of the id of every earlier job
+FULL_SHARE = 0.7  # of the users of a plan that leaves full users alone
 ODD_SHARE = 10  # at most one in ten users is odd
 
 # A state, and how many of a hundred ordinary users have it.
@@ -103,12 +105,17 @@ class Population:
             ordinary.pop("plan", None)
         return {**ordinary, **odd}
 
+    def plan(self, index: int) -> Mapping[str, Any]:
+        """The rules of a user's plan; of the default one where there is no such plan."""
+        rules = self.rules
+        return rules.plans.get(self.document(index).get("plan") or rules.default, rules.plans[rules.default])
+
     def _ordinary(self, rng: random.Random, index: int) -> dict[str, Any]:
         named = self._plan(rng)
         plan = named or self.rules.default
         created = self._created(rng)
         document: dict[str, Any] = {
-            "credits": _balance(rng, self.rules.plans[plan]["allowance"]),
+            "credits": _balance(rng, self.rules.plans[plan]),
             "email": f"user{index}@example.com",
             "profile": {"locale": rng.choice(["en", "de", "pt-BR"]), "tags": ["beta"] * rng.randint(0, 2)},
         }
@@ -156,7 +163,7 @@ class Population:
         stamp = {
             "plan": plan,
             "periods": {plan: start.isoformat()},
-            "dueOn": end.isoformat(),
+            "dueOn": WHEN_LOW if is_found_by_balance(self.rules.plans[plan]) else end.isoformat(),
             "refreshedAt": at + timedelta(minutes=rng.randint(0, 20)),
             "nextAt": at + (end - start),
             "granted": rng.randint(0, 50),
@@ -185,8 +192,10 @@ def _random_text(digest: bytes) -> str:
     return text
 
 
-def _balance(rng: random.Random, allowance: int) -> int | float:
-    draw = rng.random()
+def _balance(rng: random.Random, plan: Mapping[str, Any]) -> int | float:
+    draw, allowance = rng.random(), plan["allowance"]
+    if is_found_by_balance(plan) and draw > 1 - FULL_SHARE:
+        return int(allowance)
     if draw < 0.02:
         return -rng.randint(1, 100)
     if draw < 0.05:

@@ -26,7 +26,7 @@ def introduction(host: str, project: str, population: Population, slot_minutes: 
         f"{population.users:,} users on {plans} or no plan, in the emulator at {host}, project {project}\n"
         f"slots of {slot_minutes} minutes, wide enough to fill a job with so many users (the default is 5)\n"
         f"{population.day:%A, %d %B %Y}{others}: the builder every {BUILDER_MINUTES} minutes, a worker "
-        f" every {TICK_MINUTES}, played back to back\n"
+        f"every {TICK_MINUTES}, played back to back\n"
     )
 
 
@@ -50,6 +50,7 @@ def _users(day: Day, verdict: Verdict) -> list[str]:
     return [
         f"refreshed {refreshed:>9,}",
         f"skipped   {day.ledger.skipped:>9,}  granted before, paused, or without a balance",
+        f'full      {verdict.full:>9,}  left alone by a plan with when_full = "skip"',
         f"failed    {day.ledger.errors_total:>9,}{'  left as they were, but for `dueOn`:' if errors else ''}",
         *(f"            {error['userId']}: {error['code']}, {error['error']}" for error in errors),
         f"jobs      {verdict.receipts.jobs:>9,}  of {refreshed / max(1, verdict.receipts.jobs):.0f} users each",

@@ -68,7 +68,7 @@ def _arguments(arguments: Sequence[str] | None) -> Path | None:
 
 @contextmanager
 def ready_file(path: Path | None) -> Iterator[Any]:
-    """A function that writes the file, whole at once; it is gone before and afterwards."""
+    """A function that writes the file in one step. Before and after the block there is no such file."""
     if path is None:
         yield lambda _: None
         return

@@ -1,4 +1,4 @@
-"""What `make dev` tells once all is up: to a person, and to a program."""
+"""What `make dev` says once all is up: the text for a person, and the addresses for a program."""
 
 from __future__ import annotations
 

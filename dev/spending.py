@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dev.database import Change, Database, document_id, update_time_ns
-from dev.oracle import Number, Spends
+from dev.oracle import Number, Spends, is_found_by_balance
 from dev.population import EARLIER, Population
 from shared.core.stagger import slot_seconds
 from shared.store.values import get
@@ -41,6 +41,8 @@ def planned(population: Population, slot_width_seconds: int, number: int = 0) ->
             for _ in range(rng.randint(1, 3)):
                 at_slot = rng.random() < AT_THE_SLOT_SHARE
                 second = slot if at_slot else rng.randrange(DAY_SECONDS)
+                if second == 0 and is_found_by_balance(population.plan(index)):
+                    second = 1  # is a full user full when the scan passes? at midnight only the scan knows
                 spends.append(Spend(second, index, rng.choice([1, 2, 5, 10, 0.25])))
     return sorted(spends, key=lambda spend: spend.second)
 

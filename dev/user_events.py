@@ -1,6 +1,7 @@
-"""A stand-in for Eventarc: it delivers new user documents to `credit_refresh_user_created`, and changes if asked to.
+"""A stand-in for Eventarc. It sends `credit_refresh_user_created` an event for each new user document.
 
-It listens to the users' collection on the emulator. Documents that are there when it starts are no news.
+It listens to the users' collection on the emulator. If asked to, it also sends an event for each change of a document.
+It sends none for the documents that exist when it starts.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def _submit(threads: ThreadPoolExecutor, send: Deliver, new: Any, old: Any) -> N
 
 
 class UserWatch:
-    """Which documents are known, so that a new one can be told from a changed one."""
+    """Remembers the documents it has seen. So it can tell a new document from a changed one."""
 
     def __init__(self, deliver: Deliver, *, changes: bool) -> None:
         self._deliver = deliver
@@ -107,7 +108,7 @@ class Listener:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
-        """Return once all documents that are there have been seen. Raises RuntimeError if that takes too long."""
+        """Return once every existing document has been seen. Raises RuntimeError if that takes too long."""
         self._thread.start()
         if not self._watch.is_current.wait(START_SECONDS_MAX):
             raise RuntimeError(f"the emulator did not list its users within {START_SECONDS_MAX} s")
@@ -117,7 +118,7 @@ class Listener:
         self._thread.join(RECONNECT_SECONDS + 1)
 
     def _run(self) -> None:
-        """Documents that were made while the stream was down are met as new when it is back."""
+        """After a break, documents that were created meanwhile are new as well."""
         while not self._ended.is_set():
             try:
                 for response in self._listen():
@@ -135,7 +136,7 @@ class Listener:
         return call(self._requests(), metadata=[("authorization", "Bearer owner"), (RESOURCE, database)])
 
     def _requests(self) -> Iterator[Any]:
-        """One request; the stream stays open for as long as this generator does."""
+        """One request. The stream stays open until this generator ends."""
         parent, _, collection = f"/{self._settings.users_collection}".rpartition("/")
         request = ListenRequest(database=_database(self._settings))
         request.add_target.target_id = TARGET

@@ -67,6 +67,7 @@ class Verdict:
     faults: list[str] = field(default_factory=list)
     faulty: int = 0
     checked: int = 0
+    full: int = 0
     receipts: Receipts = field(default_factory=Receipts)
 
     def blame(self, culprit: str, problems: list[str]) -> None:
@@ -110,6 +111,7 @@ class Judge:
         start, final = self._loaded.document(index), get_fields(document.fields)
         expected = expect(rules, start, get_time(document.create_time), self._day.day)
         self._verdict.fates[expected.fate] += 1
+        self._verdict.full += expected.is_full
         if expected.fate is Fate.FAILED:
             self._verdict.failed.append(user_id)
         spends = self._day.spender.spends_of(index)
@@ -118,7 +120,7 @@ class Judge:
         if expected.fate is Fate.REFRESHED:
             problems += self._left_alone(start, final)
         elif spends.before or spends.after:
-            problems += self._left_alone(start, final) + self._stamp_faults(left, final)
+            problems += self._left_alone(start, final) + self._stamp_faults(left, final, is_full=expected.is_full)
         else:
             problems += self._untouched(document, start, left, index)
         problems += self._receipt_faults(user_id, expected, final)
@@ -133,10 +135,15 @@ class Judge:
             problems.append(f"is {get_fields(document.fields)}, not {left}")
         return problems
 
-    @staticmethod
-    def _stamp_faults(left: Mapping[str, Any], final: Mapping[str, Any]) -> list[str]:
-        stamps = [serialized({"creditRefresh": user.get("creditRefresh")}) for user in (left, final)]
-        return [] if stamps[0] == stamps[1] else [f"has the stamp {final.get('creditRefresh')}, not that of {left}"]
+    def _stamp_faults(self, left: Mapping[str, Any], final: Mapping[str, Any], *, is_full: bool) -> list[str]:
+        """A full user who spends before the look's own write is low by then, and may be found by date as well."""
+        wanted = [left.get("creditRefresh")]
+        if is_full:
+            wanted.append({**(wanted[0] or {}), "dueOn": self._day.run_id})
+        found = final.get("creditRefresh")
+        if serialized({"": found}) in [serialized({"": stamp}) for stamp in wanted]:
+            return []
+        return [f"has the stamp {found}, not {wanted[0]}"]
 
     @staticmethod
     def _left_alone(start: dict[str, Any], final: dict[str, Any]) -> list[str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
+from dev.demo import with_full_users
 from shared.settings import BUNDLE
 
 
@@ -43,3 +45,12 @@ def test_an_odd_number_is_named_with_its_range(name, value, range_):
 
     assert ended.returncode == 1
     assert ended.stderr.strip() == f"{name}='{value}' is not a whole number from {range_}"
+
+
+def test_the_demo_s_plans_have_one_that_leaves_full_users_alone():
+    """One of the app's own, if there is one."""
+    own = '[plans.a]\nwhen_full = "skip"\n'
+
+    assert tomllib.loads(with_full_users("[plans.a]\nallowance = 1\n"))["plans"]["lite"]["when_full"] == "skip"
+    assert with_full_users(own) == own
+    assert with_full_users("[plans.lite]\n") == "[plans.lite]\n"

@@ -12,9 +12,16 @@ import pytest
 from shared.core.scan_choice import CHANGED
 from shared.services.limits import Limits
 from tests.support.faults import WireError
-from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
+from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, PLANS, World, population
 
 TODAY, TOMORROW = "2026-11-22", "2026-11-23"
+LITE = """
+[plans.lite]
+allowance = 20
+period = "day"
+policy = "top_up"
+when_full = "skip"
+"""
 TEN_MINUTES = timedelta(minutes=10)
 
 
@@ -229,6 +236,18 @@ def test_a_user_who_fails_is_named_every_day_and_refreshed_once_corrected():
     assert named == [("due", 1, ["text"])] * 3
     assert world.user("text")["credits"] == 60
     assert world.run("2026-11-26")["failedUsers"] == 0
+
+
+@pytest.mark.parametrize("balance", [None, True, "50", [50], {"amount": 50}, math.nan, math.inf, -math.inf])
+def test_a_user_whose_balance_is_no_number_is_named_once_a_day(balance):
+    """Where a plan leaves full users alone, such a user is found by date and by balance."""
+    world = started({**population(3), "odd": {"credits": balance, "plan": "lite"}}, plans=PLANS + LITE)
+
+    live(world, MIDNIGHT + DAY)
+
+    run = world.run(TOMORROW)
+    assert (run["scan"], run["failedUsers"]) == ("due", 1)
+    assert [error["userId"] for error in run["errors"]] == ["odd"]
 
 
 def test_a_user_whose_stamp_is_no_map_is_read_by_name_every_day():
