@@ -88,7 +88,7 @@ def user(due_on: object, plan: str = "free", granted_on: date | None = None, job
         (user("2026-11-22"), False),
         (user("2026-11-23"), False),
         (user("2026-11-24"), True),
-        (user("when-low"), True),
+        (user("when-low"), False),
         (user(7), True),
         (user(None, plan="monthly"), False),
         (user(None, plan="unknown"), False),
