@@ -46,7 +46,7 @@ def figures_of(settlement: Settlement, effort: Effort) -> dict[str, int]:
     tally, served = settlement.tally, served_by(settlement)
     return {
         "refreshedUsers": tally.refreshed,
-        "skippedUsers": tally.skipped,
+        "skippedUsers": tally.skipped if settlement.job.kind is None else 0,  # who has no receipt is not counted
         "failedUsers": tally.failed,
         "retriedUsers": sum(len(job.user_ids) for job in settlement.left_to),
         "onTimeUsers": served.on_time,

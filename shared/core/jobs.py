@@ -40,6 +40,14 @@ class JobStatus(StrEnum):
     FAILED = "failed"
 
 
+class JobKind(StrEnum):
+    """What brought a job about that no scan made. Such jobs count in no run, and end as receipts."""
+
+    REQUEST = "request"  # users whose stamp asks for a refresh
+    DIRECT = "direct"  # a call of the direct refresh
+    SIGNUP = "signup"  # a new user
+
+
 class AttemptMode(StrEnum):
     """What an attempt at a job is for."""
 
@@ -121,6 +129,8 @@ class Job:
     generation: int = 0
     #: The run has so few jobs that they share one document of the roll-up.
     is_of_few: bool = False
+    #: None: a scan made it.
+    kind: JobKind | None = None
     #: Corrections of users' stamps that go with the job.
     mends: tuple[Mend, ...] = field(default=(), repr=False)
 
@@ -194,8 +204,24 @@ class Settlement:
     @property
     def receipts(self) -> list[dict[str, Any]]:
         """Of every user this job settled; those who left have theirs in the retry job."""
-        settled = (outcome for outcome in self.outcomes if outcome.user_id and outcome.kind is not OutcomeKind.RETRY)
+        settled = (outcome for outcome in self.outcomes if outcome.user_id and self._has_receipt(outcome))
         return [*map(dict, self.job.earlier.receipts), *(outcome.as_receipt() for outcome in settled)]
+
+    def _has_receipt(self, outcome: Outcome) -> bool:
+        if self.job.kind is not None and outcome.kind is OutcomeKind.SKIPPED:
+            return False  # nothing came of a request that no scan made
+        return outcome.kind is not OutcomeKind.RETRY
+
+    @property
+    def named_users(self) -> list[str]:
+        """Those with a receipt here, and those who left."""
+        with_receipt = [outcome.user_id for outcome in self.outcomes if self._has_receipt(outcome)]
+        return [*with_receipt, *(user_id for job in self.left_to for user_id in job.user_ids)]
+
+    @property
+    def leaves_nothing(self) -> bool:
+        """True for a job that no scan made, of which there is nothing to tell."""
+        return self.job.kind is not None and not self.receipts
 
     @property
     def failures(self) -> list[dict[str, Any]]:
@@ -225,12 +251,13 @@ def id_at_fraction(job_id: str, share: float) -> str:
 def settle(job: Job, outcomes: Sequence[Outcome], now: datetime, retry_after: timedelta) -> Settlement:
     """End a claimed job. Whoever may be tried again leaves for a retry job, unless this was the last attempt.
 
-    A job with a user who failed for good is `failed`: a dead letter that waits for a person.
+    A job with a user who failed for good is `failed`: a dead letter that waits for a person. A job that no scan made
+    is `completed` all the same: whoever asked for it may ask again.
     """
     if job.is_last_attempt:
         outcomes = [outcome.as_final_failure() for outcome in outcomes]
     leaving = tuple(outcome.user_id for outcome in outcomes if outcome.kind is OutcomeKind.RETRY)
-    failed = any(outcome.kind is OutcomeKind.FAILED for outcome in outcomes)
+    failed = job.kind is None and any(outcome.kind is OutcomeKind.FAILED for outcome in outcomes)
     status = JobStatus.FAILED if failed else JobStatus.COMPLETED
     ended = replace(job, status=status, visible_at=None)
     retry = retry_job(job, leaving, now, now + retry_after) if leaving else None

@@ -8,6 +8,7 @@ from shared.core.decision import Grant, decide, is_due
 from shared.core.errors import UserError
 from shared.core.jobs import Job
 from shared.core.plans import PlanTable
+from shared.core.ranges import WHEN_LOW
 from shared.core.runs import Run
 from shared.core.users import User
 
@@ -28,13 +29,14 @@ def is_scanned(run: Run | None) -> bool:
 def was_passed_by(user: User | None, plans: PlanTable, job: Job, today: date) -> bool:
     """True for a user whom a late job grants, who is due again today, and whom today's scan by date did not see.
 
-    `user` is as it was before the grant; None: not known. The scan by date sees users whose `dueOn` has come. A user
-    whose `dueOn` was written by an earlier try of this very job may have got it after the scan.
+    `user` is as it was before the grant; None: not known. The scan by date sees users whose `dueOn` has come, and the
+    scan by balance those whose balance is low. A user whose `dueOn` was written by an earlier try of this very job may
+    have got it after the scan.
     """
     if user is None:
         return True
     written_by_us = user.last_grant is not None and user.last_grant.job_id == job.root_id
-    if is_due(user.due_on, today) and not written_by_us:
+    if user.due_on == WHEN_LOW or (is_due(user.due_on, today) and not written_by_us):
         return False
     try:
         first, second = (decide(user, plans, day, None) for day in (job.day, today))

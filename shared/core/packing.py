@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -264,6 +264,19 @@ def _mend(user_id: Any, update_time_ns: Any, corrections: Any) -> Mend:
     if not isinstance(corrections, dict) or not all(isinstance(value, str | None) for value in corrections.values()):
         raise ValueError("corrections are texts or null by field")
     return Mend(user_id, update_time_ns, corrections)
+
+
+def in_job_sizes(user_ids: Sequence[str], job_size: int) -> Iterator[Sequence[str]]:
+    """The users in chunks that fit into a job, by number and by bytes."""
+    start = size = 0
+    for end, user_id in enumerate(user_ids):
+        settled_bytes = 3 * len(user_id.encode()) + USER_BYTES_SETTLED
+        if end > start and (end - start >= job_size or size + settled_bytes > JOB_BYTES_MAX):
+            yield user_ids[start:end]
+            start, size = end, 0
+        size += settled_bytes
+    if start < len(user_ids):
+        yield user_ids[start:]
 
 
 def pack_snapshot(snapshot: Snapshot | None) -> str:

@@ -45,6 +45,7 @@ def queue_answer(report: BuildReport) -> dict[str, Any]:
 
 def worker_answer(report: WorkReport) -> dict[str, Any]:
     return {
+        "requestedUsers": report.requested,
         "jobsClaimed": report.claimed,
         "jobsCompleted": report.completed,
         "jobsRetried": report.retried,

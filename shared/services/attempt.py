@@ -8,7 +8,7 @@ request has a job of its own. From then on an attempt counts if the database wro
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -16,7 +16,7 @@ from shared import logs
 from shared.core.decision import SkipReason
 from shared.core.errors import SystemFailureError, UnreadableJobError, UserErrorCode
 from shared.core.figures import Effort, figures_of, rolled_up
-from shared.core.jobs import AttemptMode, FailureResponse, Job, Settlement, next_day_job, settle, split
+from shared.core.jobs import AttemptMode, FailureResponse, Job, JobKind, Settlement, next_day_job, settle, split
 from shared.core.outcomes import Outcome, OutcomeKind
 from shared.core.retries import retry_delay
 from shared.core.snapshots import user_of
@@ -40,6 +40,20 @@ class AttemptResult:
     conflicts: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """What the attempts of one call share."""
+
+    #: What they spend on users. Its writes show that the database works.
+    users_cost: Cost
+    #: What the call knows of the builder's scans.
+    scans: Scans
+
+    @classmethod
+    def of(cls, context: Context) -> CallFacts:
+        return cls(Cost(context.wire.cost), Scans(context))
+
+
 class Attempt:
     """One attempt at one job. It has a cost and a time budget of its own; the budget ends before the lease."""
 
@@ -48,17 +62,16 @@ class Attempt:
         context: Context,
         claim: Claim,
         lease: Budget,
-        users_cost: Cost | None = None,
-        scans: Scans | None = None,
+        call: CallFacts | None = None,
+        known: Mapping[str, UserDocument] | None = None,
     ) -> None:
-        """`users_cost`: what all attempts of this call spend on users; its writes show that the database works.
-
-        `scans`: what the call knows of the builder's scans.
-        """
+        """`known`: users who were read just before."""
+        call = call or CallFacts.of(context)
         self._context = context
         self._claim = claim
-        self._users_cost = users_cost or Cost(context.wire.cost)
-        self._scans = scans or Scans(context)
+        self._users_cost = call.users_cost
+        self._scans = call.scans
+        self._known = known or {}
         self._day: date | None = None  # whose period is granted
         self._users: dict[str, User | None] = {}  # as they were before this attempt, as far as that is known
         self._cost = Cost(self._users_cost)
@@ -147,6 +160,8 @@ class Attempt:
         if _may_be_outage(job) and all(map(_is_refused, outcomes)):
             raise SystemFailureError(f"none of {len(outcomes)} users could be written: {outcomes[0].error}")
         granter.mend(job.mends)
+        if job.kind is JobKind.REQUEST:
+            granter.close_requests(self._known)
         return outcomes
 
     def _may_have_granted(self, job: Job) -> bool:
@@ -155,6 +170,8 @@ class Attempt:
 
     def _candidates(self, job: Job) -> list[Candidate]:
         """Users as the builder read them. If plans or schedule have changed since, or the day, they are read again."""
+        if self._known:
+            return [self._as_candidate(user_id, self._known.get(user_id)) for user_id in job.user_ids]
         if self._today > job.day:
             return self._read(job.user_ids)
         if not job.snapshots or job.fingerprint != self._context.fingerprint:
@@ -170,12 +187,11 @@ class Attempt:
     def _read(self, user_ids: Sequence[str]) -> list[Candidate]:
         """Users as they are now. Those of whom that can't be told are left to the granter, to be read once more."""
         documents = self._context.users(self._wire).read(user_ids)
-        candidates = []
-        for user_id in user_ids:
-            document = documents.get(user_id)
-            known = candidate_of(self._context, document) if isinstance(document, UserDocument) else None
-            candidates.append(known if isinstance(known, Candidate) else Candidate(user_id))
-        return candidates
+        return [self._as_candidate(user_id, documents.get(user_id)) for user_id in user_ids]
+
+    def _as_candidate(self, user_id: str, document: object) -> Candidate:
+        known = candidate_of(self._context, document) if isinstance(document, UserDocument) else None
+        return known if isinstance(known, Candidate) else Candidate(user_id)
 
     def _next_day(self, job: Job, outcomes: Sequence[Outcome]) -> Job | None:
         """A job of today for those whom this job grants for an earlier day, and whom today's scan has passed by."""
@@ -199,7 +215,7 @@ class Attempt:
             processing_ms=round((time.monotonic() - self._started) * 1000),
             conflicts=self._conflicts,
             reads=self._cost.reads + 1,
-            writes=self._cost.writes + 1 + 2 + len(settlement.new_jobs),
+            writes=self._cost.writes + (3 if settlement.job.kind is None else 2) + len(settlement.new_jobs),
         )
 
 

@@ -6,7 +6,7 @@ precondition of what was read. Whoever changed since is read and decided afresh 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TypeVar
@@ -15,13 +15,15 @@ from shared import logs
 from shared.core.decision import AlreadyApplied, Decision, Grant, Skip, SkipReason, decide, decide_adoption
 from shared.core.errors import StoreError, SystemFailureError, UserError, UserErrorCode
 from shared.core.mending import Mend, corrections_of
-from shared.core.outcomes import Outcome
-from shared.core.users import User
+from shared.core.outcomes import Outcome, OutcomeKind
+from shared.core.users import User, stamp_of
 from shared.services.context import Context
-from shared.store.users import StampFieldsWrite, StampWrite, UserDocument, UserStore, WriteStatus
+from shared.store.users import REQUESTED, StampFieldsWrite, StampWrite, UserDocument, UserStore, WriteStatus
 from shared.store.wire import Wire
 
 T = TypeVar("T")
+_CLOSED = (OutcomeKind.SKIPPED, OutcomeKind.FAILED)  # how a request ends without a grant
+
 OutcomeInstead = Callable[[str], Outcome]  # what to make of a user who would be granted
 
 
@@ -85,7 +87,25 @@ class Granter:
 
     def mend(self, mends: Sequence[Mend]) -> None:
         """Write the corrections. Whoever changed since is read and judged again; what is left the next scan finds."""
-        writes = [StampFieldsWrite(mend.user_id, mend.update_time_ns, mend.corrections) for mend in mends]
+        self._correct(
+            [StampFieldsWrite(mend.user_id, mend.update_time_ns, mend.corrections) for mend in mends], self._mend
+        )
+
+    def close_requests(self, known: Mapping[str, UserDocument]) -> None:
+        """Take `refreshRequested` away from those who were not granted, and put their stamp right.
+
+        A grant has taken it away itself, and a passing failure leaves it. `known`: documents read before.
+        """
+        closed = [outcome.user_id for outcome in self._outcomes.values() if outcome.kind in _CLOSED]
+        unread = [user_id for user_id in closed if user_id not in known]
+        found = {**{user_id: known[user_id] for user_id in closed if user_id in known}, **self._users.read(unread)}
+        documents = [each for each in found.values() if isinstance(each, UserDocument)]
+        self._correct([write for each in documents if (write := self._without_request(each))], self._without_request)
+
+    def _correct(
+        self, writes: list[StampFieldsWrite], judge: Callable[[UserDocument], StampFieldsWrite | None]
+    ) -> None:
+        """Make the writes. Whoever changed since is read and judged again."""
         for _ in range(self._context.limits.grant_rounds):
             results = self._users.write_stamp_fields(writes)
             changed = [
@@ -96,19 +116,28 @@ class Granter:
             if not changed:
                 return
             documents = self._users.read(changed).values()
-            writes = [write for each in documents if isinstance(each, UserDocument) and (write := self._mend(each))]
+            writes = [write for each in documents if isinstance(each, UserDocument) and (write := judge(each))]
 
     def _mend(self, document: UserDocument) -> StampFieldsWrite | None:
         """The write that puts a stamp right by what the document says now; None if it is right."""
-        found: User | Decision | UserError | None
-        try:
-            found = self._context.read_user(document.raw)
-            if found is not None:
-                found = decide(found, self._context.plans, self._request.day, None)
-        except UserError as exc:
-            found = exc
-        corrections = corrections_of(document.raw, found, self._request.day)
+        corrections = corrections_of(document.raw, self._found(document), self._request.day)
         return StampFieldsWrite(document.user_id, document.update_time_ns, corrections) if corrections else None
+
+    def _without_request(self, document: UserDocument) -> StampFieldsWrite | None:
+        """The write that ends a request without a grant; None if there is none, or a new one that is to be granted."""
+        found = self._found(document)
+        if isinstance(found, Grant) or REQUESTED not in (stamp_of(document.raw) or {}):
+            return None
+        corrections = corrections_of(document.raw, found, self._request.day)
+        return StampFieldsWrite(document.user_id, document.update_time_ns, {**corrections, REQUESTED: None})
+
+    def _found(self, document: UserDocument) -> User | Decision | UserError | None:
+        """What a document says now: a decision, None for no user of ours, or the user's own error."""
+        try:
+            user = self._context.read_user(document.raw)
+            return None if user is None else decide(user, self._context.plans, self._request.day, None)
+        except UserError as exc:
+            return exc
 
     def _read(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The candidates with what their documents say now; those that are gone or can't be read are settled."""

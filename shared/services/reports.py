@@ -59,6 +59,7 @@ class BuildReport:
 class WorkReport:
     """One call of the worker. It counts what the worker settled, not what it only tried."""
 
+    requested: int = 0  # users who asked for a refresh and were handled, whatever came of it
     claimed: int = 0
     completed: int = 0
     retried: int = 0

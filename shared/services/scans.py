@@ -8,7 +8,7 @@ A job whose day is over is treated by these rules:
    the scan met no `dueOn` that had come, and the grant writes one only afterwards.
 3. An older job is closed unread if a later day's scan is complete, as that scan found everybody who was due. If no
    later scan is complete, the job is worked for the present day.
-4. A job that an operator has sent back is worked for the present day.
+4. A job that an operator has sent back, and one that no scan made, is worked for the present day.
 
 Nobody is granted twice for a period by this: each grant is stamped with the start of its period.
 """
@@ -38,7 +38,7 @@ class Scans:
 
     def day_to_work_for(self, job: Job, today: date) -> date | None:
         """The day whose period the job's users are granted; None: the job is to be closed unread."""
-        if job.is_requeued:
+        if job.is_requeued or job.kind is not None:
             return max(today, job.day)
         if is_outdated(job, self._run(job.day)):
             return None

@@ -1,5 +1,7 @@
 """The worker: claims due jobs, works on several of them side by side, and reports what they came to.
 
+First it refreshes those who request it, in at most half of the call.
+
 One thread claims jobs; several lanes (threads) each work on one job at a time, so one job is prepared while another
 waits for the database. A worker that has to stop releases the jobs it has not begun; their attempts do not count.
 
@@ -9,23 +11,23 @@ it fails on. Such jobs are worked on one at a time, when no other job is left, s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from datetime import timedelta
 
 from shared import logs
 from shared.core.errors import BreakerOpenError, ConflictError, OutOfTimeError, StoreError, SystemFailureError
-from shared.core.outcomes import OutcomeKind
+from shared.core.jobs import JobKind, JobStatus
 from shared.core.retries import retry_delay
-from shared.services.attempt import Attempt, AttemptResult
+from shared.services.attempt import Attempt, AttemptResult, CallFacts
 from shared.services.context import Context, until_reserve
 from shared.services.queue import JobQueue
 from shared.services.reports import WorkReport
-from shared.services.scans import Scans
+from shared.services.requested import RequestedUsers
 from shared.store.budget import Budget
-from shared.store.cost import Cost
 from shared.store.job_documents import Claim, DueJob
+from shared.store.users import UserDocument
 
 
 def work(context: Context, jobs_max: int, process_seconds: float) -> WorkReport:
@@ -45,18 +47,18 @@ class Worker:
         self._jobs_max = jobs_max
         self._claim_budget = until_reserve(context.wire.budget, process_seconds)
         self._queue = JobQueue(context)
-        self._scans = Scans(context)
+        self._facts = CallFacts.of(context)
         self._running: set[Future[AttemptResult]] = set()
         self._report = WorkReport()
         self._failure: SystemFailureError | None = None
         self._heartbeat_sent = False
-        self._users_cost = Cost(context.wire.cost)  # what the attempts of this call spend on users
         self._one_by_one = False  # True while only suspect jobs are left
         self._unfinished = False  # True if due jobs are left, whatever the queue shows at the end
 
     def run(self) -> WorkReport:
         limits = self._limits
         with ThreadPoolExecutor(limits.lanes) as self._lanes:
+            self._serve_requests()
             while self._claim_next():
                 self._collect(until_free=limits.claimed_jobs if self._one_by_one else limits.claim_jobs)
             self._collect(until_free=limits.claimed_jobs)
@@ -64,6 +66,33 @@ class Worker:
             raise self._failure
         self._report.has_more |= self._unfinished
         return self._report
+
+    # Requests
+
+    def _serve_requests(self) -> None:
+        """Refresh those who request it, in at most half of the call's time and jobs. The rest waits for the next."""
+        try:
+            self._send_heartbeat()
+            requests = RequestedUsers(self._context)
+            if not requests.is_empty() and not self._context.control().is_paused():
+                self._work_on(requests)
+        except OutOfTimeError:
+            self._unfinished = True
+        except SystemFailureError as exc:
+            self._failure = self._failure or exc
+
+    def _work_on(self, requests: RequestedUsers) -> None:
+        half = self._claim_budget.shifted_by(-self._claim_budget.remaining_seconds / 2)
+        jobs_left = max(1, self._jobs_max // 2)
+        while requests.has_more and jobs_left and half.remaining_seconds and not self._must_stop:
+            if self._failure is not None:
+                return
+            jobs = requests.claim(min(jobs_left, self._limits.lanes))
+            jobs_left -= len(jobs)
+            for job in jobs:
+                self._begin([job.claim], job.documents)
+            self._collect(until_free=self._limits.claimed_jobs)
+        self._unfinished |= requests.has_more
 
     # Claim
 
@@ -91,10 +120,14 @@ class Worker:
         self._queue.claim(self._choose(due_jobs, running), self._begin)
         return True
 
-    def _begin(self, claims: Sequence[Claim]) -> None:
-        """Hand jobs to the lanes as soon as they are claimed, while the next ones are being claimed."""
+    def _begin(self, claims: Sequence[Claim], known: Mapping[str, UserDocument] | None = None) -> None:
+        """Hand jobs to the lanes as soon as they are claimed, while the next ones are being claimed.
+
+        `known`: their users, if they were read just before.
+        """
         lease = Budget.of(self._context.settings.lease_seconds)
-        self._running |= {self._lanes.submit(copy_context().run, self._attempt, claim, lease) for claim in claims}
+        for claim in claims:
+            self._running.add(self._lanes.submit(copy_context().run, self._attempt, claim, lease, known))
         self._report.claimed += len(claims)
 
     def _choose(self, due_jobs: Sequence[DueJob], running: int) -> Sequence[DueJob]:
@@ -128,7 +161,10 @@ class Worker:
         report.conflicts += result.conflicts
         if settlement is None:
             return
-        failed = any(outcome.kind is OutcomeKind.FAILED for outcome in settlement.outcomes)
+        job = settlement.job
+        failed = job.status is JobStatus.FAILED
+        if job.kind is JobKind.REQUEST and job.job_id == job.root_id:
+            report.requested += len(job.user_ids)
         report.failed += failed
         report.completed += not failed
         report.retried += settlement.retry is not None
@@ -137,14 +173,14 @@ class Worker:
 
     # Work, in a lane
 
-    def _attempt(self, claim: Claim, lease: Budget) -> AttemptResult:
+    def _attempt(self, claim: Claim, lease: Budget, known: Mapping[str, UserDocument] | None = None) -> AttemptResult:
         """Attempt one claimed job. Whatever happens to it, the other jobs go on."""
         with logs.context(jobId=claim.due_job.job_id, attempt=claim.attempts):
             if self._context.stopping.is_set() or self._failure is not None:
                 self._unfinished = True
                 self._queue.release(claim, timedelta())
                 return AttemptResult(None)
-            attempt = Attempt(self._context, claim, lease, self._users_cost, self._scans)
+            attempt = Attempt(self._context, claim, lease, self._facts, known)
             try:
                 return attempt.run()
             except ConflictError:

@@ -11,7 +11,16 @@ from typing import Any, NamedTuple, TypeVar
 
 from shared.core.errors import UnreadableJobError
 from shared.core.figures import NAMES
-from shared.core.jobs import HAND_BACKS_MAX, JOB_VERSION, Job, JobStatus, RequeueCarryover, Snapshot
+from shared.core.jobs import (
+    HAND_BACKS_MAX,
+    JOB_VERSION,
+    RUN_ID_LENGTH,
+    Job,
+    JobKind,
+    JobStatus,
+    RequeueCarryover,
+    Snapshot,
+)
 from shared.core.mending import Mend
 from shared.core.packing import unpack_mends, unpack_snapshots
 from shared.core.plans import INT64_MAX
@@ -95,7 +104,8 @@ class Claim:
 def parse_job(claim: Claim) -> Job:
     """The job of a claim. Raises UnreadableJobError that names the field."""
     fields = get_fields(claim.due_job.fields)
-    run_id = _expected(fields, "runId", str)
+    kind = _kind(fields)
+    run_id = claim.due_job.job_id[:RUN_ID_LENGTH] if kind else _expected(fields, "runId", str)
     day = parse_date(run_id)
     if day is None:
         raise UnreadableJobError(f"runId: {run_id[:40]!r} is not a date like 2026-11-22")
@@ -120,11 +130,19 @@ def parse_job(claim: Claim) -> Job:
         due_at=_expected(fields, "dueAt", datetime, _expected(fields, "scheduledFor", datetime)),
         chain_id=_expected(fields, "chainId", str, ""),
         hand_backs=claim.due_job.hand_backs,
+        kind=kind,
         earlier=_earlier(fields),
         generation=_expected(fields, "generation", int, 0),
         is_of_few=fields.get("ofFew") is True,
         mends=_mends(_expected(fields, "mends", str, "[]")),
     )
+
+
+def _kind(fields: Mapping[str, Any]) -> JobKind | None:
+    name = _expected(fields, "kind", str, "")
+    if name and name not in set(JobKind):
+        raise UnreadableJobError(f"kind: {name[:40]!r} is not one of {', '.join(JobKind)}")
+    return JobKind(name) if name else None
 
 
 def unreadable_job(claim: Claim, today: date) -> Job:
@@ -224,7 +242,8 @@ def encode_job(job: Job, snapshots: str, mends: str) -> dict[str, Any]:
     return {
         "v": JOB_VERSION,
         "status": job.status.value,
-        "runId": job.run_id,
+        # An open job that no scan made names no run, so no count of a run's jobs meets it.
+        **({"runId": job.run_id} if job.kind is None else {"kind": job.kind.value}),
         "rootId": job.root_id,
         "scheduledFor": job.scheduled_for,
         "visibleAt": job.visible_at,

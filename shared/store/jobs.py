@@ -74,6 +74,24 @@ class JobStore:
                 claims.append(Claim(due_job, token, due_job.attempts + 1, now, nanoseconds(document.update_time)))
         return claims
 
+    def create_claimed(self, job: Job, token: str, now: datetime, lease: timedelta) -> Claim | None:
+        """Create a job that is claimed from the start; None if there is one of that id already."""
+        due_job, write = DueJob(job.job_id, self.create_write(job).update.fields, 0, now), self.create_write(job)
+        claimed = {
+            "status": JobStatus.PROCESSING.value,
+            "attempts": 1,
+            "startedAt": now,
+            "visibleAt": now + lease,
+            "leaseToken": token,
+        }
+        put_fields(write.update.fields, claimed)
+        try:
+            (update_time_ns,) = self._wire.commit([write])
+        except ConflictError as exc:
+            own = self.find_own_claims([due_job], token, now) if exc.may_be_our_own else []
+            return own[0] if own else None
+        return Claim(due_job, token, 1, now, update_time_ns)
+
     def settle(
         self, claim: Claim, settlement: Settlement, figures: Mapping[str, int], increments: Mapping[str, int]
     ) -> None:
@@ -82,7 +100,7 @@ class JobStore:
         `figures` are the job's own; `increments` what it adds to its run's roll-up, by field path.
         """
         job, retry = settlement.job, settlement.retry
-        ended = {
+        ended: dict[str, Any] = {
             "status": job.status.value,
             "runId": job.run_id,  # of an unreadable job: that of the run it is counted in
             "completedAt": settlement.ended_at,
@@ -94,12 +112,15 @@ class JobStore:
             **({"userIds": job.user_ids} if has_too_many_users(claim.due_job.fields) else {}),
         }
         gone = ("visibleAt", "dueAt", "snapshots", "mends", "remaining", "kept")
-        writes = [self._update(claim.due_job.job_id, ended, claim.update_time_ns, gone)]
+        if job.kind is not None:
+            ended["userIds"] = settlement.named_users
+        end = self._update(claim.due_job.job_id, ended, claim.update_time_ns, gone)
+        writes = [self._delete(claim) if settlement.leaves_nothing else end]
         writes += [self.create_write(new_job) for new_job in settlement.new_jobs]
-        writes.append(
-            RollupStore(self._wire, self._prefix).write(job.run_id, job.job_id, increments, one_shard=job.is_of_few)
-        )
-        self._commit_ours(writes, claim, settled=True)
+        if job.kind is None:
+            rollups = RollupStore(self._wire, self._prefix)
+            writes.append(rollups.write(job.run_id, job.job_id, increments, one_shard=job.is_of_few))
+        self._commit_ours(writes, claim, settled=True, deleted=settlement.leaves_nothing)
 
     def release(self, claim: Claim, visible_at: datetime, *, database_failed: bool = False) -> None:
         """Give up a claim as if it had not been made: the attempt does not count.
@@ -129,16 +150,18 @@ class JobStore:
         }
         return self._update(due_job.job_id, fields, due_job.update_time_ns)
 
-    def _commit_ours(self, writes: Sequence[Any], claim: Claim, *, settled: bool) -> None:
+    def _commit_ours(self, writes: Sequence[Any], claim: Claim, *, settled: bool, deleted: bool = False) -> None:
         try:
             self._wire.commit(writes)
         except ConflictError as exc:
-            if not (exc.may_be_our_own and self._landed(claim, settled=settled)):
+            if not (exc.may_be_our_own and self._landed(claim, settled=settled, deleted=deleted)):
                 raise
 
-    def _landed(self, claim: Claim, *, settled: bool) -> bool:
+    def _landed(self, claim: Claim, *, settled: bool, deleted: bool) -> bool:
         document = self._wire.get(self._name(claim.due_job.job_id))
-        fields = {} if document is None else get_fields(document.fields)
+        if document is None:
+            return deleted
+        fields = get_fields(document.fields)
         return fields.get("leaseToken") == claim.token and (fields.get("completedAt") is not None) is settled
 
     def _update(self, job_id: str, fields: dict[str, Any], update_time_ns: int, gone: Sequence[str] = ()) -> Any:
@@ -147,6 +170,11 @@ class JobStore:
         put_fields(message.update.fields, fields)
         message.update_mask.field_paths.extend([*fields, *gone])
         put_nanoseconds(message.current_document.update_time, update_time_ns)
+        return message
+
+    def _delete(self, claim: Claim) -> Any:
+        message = WritePb(delete=self._name(claim.due_job.job_id))
+        put_nanoseconds(message.current_document.update_time, claim.update_time_ns)
         return message
 
     def _name(self, job_id: str) -> str:

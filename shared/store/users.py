@@ -30,6 +30,7 @@ from shared.store.values import (
 )
 from shared.store.wire import PASSING_CODES, FaultError, Wire
 
+REQUESTED = "refreshRequested"  # in the stamp: the app asks for a refresh
 WRITES_MAX = 500  # of one BatchWrite
 READS_MAX = 500  # of one BatchGetDocuments
 
@@ -74,7 +75,7 @@ class UserFields:
     @lru_cache(maxsize=1024)  # noqa: B019 (a few settings, a few plans)
     def written(self, plan: str, *, anchored: bool, adopting: bool, selling: bool) -> tuple[str, ...]:
         """The field paths one write changes: of the stamp leaf by leaf, so that other plans' periods stand."""
-        names = [("plan",), ("periods", plan), ("dueOn",), ("nextAt",)]
+        names = [("plan",), ("periods", plan), ("dueOn",), ("nextAt",), (REQUESTED,)]
         if anchored:
             names.append(("anchor",))
         if adopting:
@@ -208,6 +209,16 @@ class UserStore:
             documents = self._wire.batch_get(names, self._fields.read, read_time_ns)
             found += map(self._named, documents.values())
         return found
+
+    def requested(self, limit: int, after: str | None = None) -> list[UserDocument]:
+        """Users whose stamp asks for a refresh, in order of id, after that id."""
+        wanted = new_query(self._collection_id, limit, self._fields.read)
+        add_filters(wanted, [(field_path((*self._fields.stamp, REQUESTED)), "==", True)])
+        add_order(wanted, DOCUMENT_ID)
+        if after is not None:
+            put(wanted.start_at.values.add(), Reference(self._prefix + after))
+            wanted.start_at.before = False
+        return self._wire.run_query(self._parent, wanted, self._named)
 
     def read(self, user_ids: Sequence[str]) -> dict[str, UserDocument | StoreError]:
         """Users by id; missing ones are left out, one whose read the database rejects has its error."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -81,6 +82,9 @@ class OverloadError(TransientError):
 # google.rpc.Codes with which a write is refused for a passing reason.
 PASSING_CODES = frozenset({1, 2, 4, 8, 10, 13, 14, 15})
 
+# What is said beside NOT_FOUND where there is no database.
+_NO_DATABASE = re.compile(r"\bdatabase\b.*\bdoes not exist\b", re.IGNORECASE)
+
 # What a Commit answers where a precondition does not hold, or its document is gone.
 _CONFLICTS = (exceptions.FailedPrecondition, exceptions.AlreadyExists, exceptions.NotFound)
 
@@ -104,7 +108,7 @@ _TRANSLATIONS: list[tuple[tuple[type[Exception], ...], Callable[[str], StoreErro
 def translate(exc: Exception, rpc: str) -> StoreError:
     """The domain error for what the client library raised."""
     message = f"{rpc}: {getattr(exc, 'message', None) or exc.__class__.__name__}"[:300]
-    if isinstance(exc, _CONFLICTS) and rpc == "Commit":
+    if isinstance(exc, _CONFLICTS) and rpc == "Commit" and not _NO_DATABASE.search(message):
         return ConflictError(message)
     for kinds, error in _TRANSLATIONS:
         if isinstance(exc, kinds):

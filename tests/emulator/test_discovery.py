@@ -12,7 +12,8 @@ import pytest
 from shared.core.scan_choice import CHANGED
 from shared.services.limits import Limits
 from tests.support.faults import WireError
-from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, PLANS, World, population
+from tests.support.plans import PLANS
+from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
 
 TODAY, TOMORROW = "2026-11-22", "2026-11-23"
 LITE = """

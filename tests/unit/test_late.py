@@ -93,7 +93,7 @@ def user(due_on: object, plan: str = "free", granted_on: date | None = None, job
         (user("2026-11-22"), False),
         (user("2026-11-23"), False),
         (user("2026-11-24"), True),
-        (user("when-low"), True),
+        (user("when-low"), False),
         (user(7), True),
         (user("when-low", plan="dormant"), False),
         (user("when-low", plan="dormant", granted_on=DAY_1, job_id="j"), False),

@@ -1,0 +1,61 @@
+"""What the database says becomes an error of ours: with a remedy, and never in the database's own words to a caller."""
+
+from __future__ import annotations
+
+import grpc
+import pytest
+from flask import Flask
+
+from shared.core.errors import ConflictError, RejectedError, SystemFailureError, UnreadableRunError
+from shared.edge.endpoint import error_boundary
+from tests.support.faults import WireError, on
+from tests.support.world import EVENING, World, population
+
+MISSING = "The database (default) does not exist for project demo. Please visit https://example.com/ to add one"
+SECRET = "Commit: projects/p/databases/(default)/documents/users/ann has an odd field"
+
+
+@pytest.mark.parametrize("message", [MISSING, "Requested entity was not found"])
+def test_not_found_on_the_heartbeat_says_what_to_check(message):
+    """A write without a guard can't conflict: what was not found is the database."""
+    world = World()
+    with (
+        world.faulty(on("Commit", WireError(grpc.StatusCode.NOT_FOUND, message), times=9)),
+        pytest.raises(SystemFailureError, match="check project"),
+    ):
+        world.work(EVENING)
+
+
+def test_a_missing_database_is_no_lost_race():
+    """Nor is it taken for one where a write has a guard: the builder must not say that another one was first."""
+    world = World()
+    world.users(population(3))
+    with (
+        world.faulty(on("Commit", WireError(grpc.StatusCode.NOT_FOUND, MISSING), times=9)),
+        pytest.raises(SystemFailureError, match="check project"),
+    ):
+        world.build()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [
+        (ConflictError(SECRET), 503, False),
+        (RejectedError(SECRET), 500, False),
+        (SystemFailureError(SECRET), 503, False),
+        (UnreadableRunError("the run document 2026-11-22 can't be read; delete it"), 500, True),
+    ],
+)
+def test_a_caller_is_not_told_the_database_s_words(error, status, told):
+    """They may hold paths and addresses, and go to the log alone."""
+
+    @error_boundary
+    def fail(_request):
+        raise error
+
+    with Flask("test").test_request_context(method="POST") as context:
+        answer = fail(context.request)
+
+    assert answer.status_code == status
+    assert (str(error) in answer.get_data(as_text=True)) is told
+    assert answer.json["error"]["code"]
