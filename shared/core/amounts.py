@@ -1,8 +1,8 @@
 """What one grant makes of a balance: one pure function, by policy.
 
-Words: the *allowance* is what a period gives. *Bought credits* (p) are what is left of the credits that the app sold:
-the plan's credits are spent first, so p is the smaller of what was bought and the balance. The *difference* (d) is what
-a better plan adds in a period in which another plan has granted already.
+Three words. The *allowance* is what one period gives. *Bought credits* (p) are what is left of the credits that the app
+sold: users spend the plan's credits first, so p is the smaller one of the credits bought and the balance. The
+*difference* (d) is what a better plan adds in a period that another plan has granted already.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Terms:
     policy: Policy
     allowance: int  # the user's own one, where there is an override
     cap: int | None = None  # of `accumulate`: the highest balance a grant makes, beside bought credits
-    carry: int = 0  # of `reset`: so much of what is left is kept, beside bought credits
+    carry: int = 0  # of `reset`: at most so many unspent credits are kept, beside bought credits
     difference: int | None = None  # None: the whole allowance is due
 
 
@@ -58,7 +58,7 @@ def _after_allowance(balance: Balance, bought: Balance, terms: Terms) -> Balance
 
 
 def _after_difference(balance: Balance, bought: Balance, terms: Terms, difference: int) -> Balance:
-    """The other plan's grant stays: no policy lowers the balance here, and nothing is carried over."""
+    """The other plan's grant stays. So no policy lowers the balance here, and there is no carry."""
     match terms.policy:
         case Policy.RESET:
             return balance + difference

@@ -1,4 +1,4 @@
-"""When a user signed up, from whatever an app writes as `createdAt`: read where it can mean one moment only."""
+"""Read the time of sign-up from what apps write as `createdAt`, if that can mean one moment only."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ EARLIEST = datetime(1980, 1, 1, tzinfo=UTC).timestamp()
 LATEST = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 
 NANOSECONDS = 1_000_000_000
-#: How a Timestamp looks that was written as a plain object, by the web and by the Admin SDK.
+#: The keys of a Timestamp that was written as a plain object, by the web SDK and by the Admin SDK.
 _MAPS = [("seconds", "nanoseconds"), ("_seconds", "_nanoseconds")]
 
 
 def read_created_at(value: object) -> datetime | date | None:
-    """An instant in UTC; a plain date where the text is one, like 2026-01-31; None for what could mean anything else.
+    """An instant in UTC, or a date if the text is a date like 2026-01-31. None if the value is ambiguous.
 
-    Read are a timestamp, an ISO 8601 text with an offset, a date, seconds or milliseconds since 1970, and the map that
-    a Timestamp becomes. A text without an offset is not read: nobody can tell whose midnight it means.
+    Accepted are a timestamp, an ISO 8601 text with an offset, a date, seconds or milliseconds since 1970, and the map
+    that a Timestamp becomes. A text with a time and no offset is ambiguous: it does not say in which zone.
     """
     match value:
         case datetime():

@@ -36,14 +36,14 @@ class Grant:
     period: Period
     before: Balance
     after: Balance
-    #: To be stamped with the grant; None for a plan that follows the calendar.
+    #: The anchor to stamp; None for a plan that follows the calendar.
     anchor: date | None
-    #: What is left of the bought credits, to be written back; None where the user has no such field.
+    #: What is left of the bought credits; it is written back. None if the user has no such field.
     purchased: Balance | None = None
     #: True for a user who is found by balance from now on.
     when_low: bool = False
 
-    #: A period is stamped: the user belongs into a job.
+    #: A period is stamped, so the user belongs in a job.
     changes_period: ClassVar[bool] = True
 
     @property
@@ -60,8 +60,8 @@ class Grant:
 class Skip:
     """Nothing to grant.
 
-    `due_on`: what the stamp's `dueOn` has to say; None: it is right, or must not be written. `stamp`: a period that has
-    to be stamped as granted, with `due_on` in the same write, while the balance stays; it is a Grant of 0.
+    `due_on`: what the stamp's `dueOn` has to say; None: it is right, or must not be written. `stamp`: a Grant of 0
+    credits, if a period has to be stamped as granted. Then `due_on` goes into the same write.
     """
 
     reason: SkipReason
@@ -70,7 +70,7 @@ class Skip:
 
     @property
     def changes_period(self) -> bool:
-        """True if a period is stamped: the user belongs into a job."""
+        """True if a period is stamped, so the user belongs in a job."""
         return self.stamp is not None
 
 
@@ -86,7 +86,7 @@ Decision = Grant | Skip | AlreadyApplied
 
 
 def decide(user: User | None, plans: PlanTable, day: date, job_id: str | None) -> Decision:
-    """What `job_id` has to do for a user on `day`, a day where the user is. Raises UserError.
+    """What `job_id` has to do for a user on `day`, which is the user's local date. Raises UserError.
 
     One job grants a user at most once, whatever happens to the user's plan between its tries. The builder, which
     asks before there is a job, gives None.
@@ -111,8 +111,10 @@ def _decide_by_plan(user: User, plans: PlanTable, day: date) -> Grant | Skip:
 
 
 def decide_adoption(user: User | None, plans: PlanTable, day: date) -> Skip:
-    """What an adoption has to do for a user: stamp a period that is due as granted, and grant nothing. Works for
-    paused users too. Raises UserError."""
+    """What an adoption has to do for a user: stamp the period if it is due, and grant nothing. Raises UserError.
+
+    It works for paused users too.
+    """
     if user is None:
         return Skip(SkipReason.NO_BALANCE)
     standing = _standing_of(user, plans, day)
@@ -125,10 +127,10 @@ def decide_adoption(user: User | None, plans: PlanTable, day: date) -> Skip:
 
 
 def reduce_user(user: User, plans: PlanTable, day: date) -> User:
-    """A user with only what `decide` needs on that day, worked out as far as it goes.
+    """The user with no more than `decide` needs on that day.
 
-    It has one stamped start, what is left of the bought credits, the allowance and cap that hold on that day, and the
-    difference of a plan change.
+    It keeps one stamped start, what is left of the bought credits, the allowance and cap that hold on that day, and the
+    difference that a plan change adds.
     """
     kept = User(user.balance, user.plan, {}, user.anchor, user.paused, given_on=user.given_on, adopt=user.adopt)
     try:
@@ -155,7 +157,7 @@ def is_due(due_on: object, day: date) -> bool:
 
 @dataclass(slots=True)  # not frozen: one is made for every user, and frozen ones take twice as long
 class _Standing:
-    """How a user stands with its plan on a day: what decides on due or not due, and on the amount."""
+    """One user and its plan on one day: everything that decides whether a grant is due, and how much."""
 
     plan: Plan
     day: date
@@ -241,9 +243,9 @@ def _allowance(plan: Plan, override: Override | None) -> int:
 
 
 def _difference(user: User, plans: PlanTable, plan: Plan, start: date) -> int | None:
-    """What the plan's allowance has beyond those that other plans have granted for the very same period.
+    """The plan's allowance less the largest one that another plan has granted for the same period.
 
-    None if no other plan has: then the whole allowance is due.
+    None if no other plan has granted that period. Then the whole allowance is due.
     """
     if plans.on_plan_change is OnPlanChange.GRANT:
         return None
@@ -259,7 +261,7 @@ def _difference(user: User, plans: PlanTable, plan: Plan, start: date) -> int | 
 
 
 def _nothing_due(user: User, standing: _Standing) -> Skip:
-    """Nothing to grant today. A period that the app gave at sign-up is stamped, so that it stays granted."""
+    """Nothing to grant today. If the app gave the period at sign-up, it is stamped now, so that it stays granted."""
     if standing.period is None:
         return Skip(SkipReason.BEFORE_ANCHOR, _unless_right(user, standing.due_on))
     due_on = _unless_right(user, standing.due_on)

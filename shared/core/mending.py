@@ -37,13 +37,13 @@ def corrections_of(raw: RawUser, found: object, day: date) -> Corrections:
     if found is None or isinstance(raw.balance, BadParent):  # in no count of balances, so in none of `dueOn` either
         return {"dueOn": None} if "dueOn" in stamp else {}
     match found:
+        case Grant() | UserError() | Skip(stamp=Grant()):  # still to be granted, named or stamped
+            return {} if is_due(stamp.get("dueOn"), day) else {"dueOn": day.isoformat()}
         case Skip(reason, due_on):
             corrections: dict[str, str | None] = {} if due_on is None else {"dueOn": due_on}
-            if reason is SkipReason.ALREADY_GRANTED and "adopt" in stamp:
+            if reason in (SkipReason.ALREADY_GRANTED, SkipReason.BEFORE_ANCHOR) and "adopt" in stamp:
                 corrections["adopt"] = None  # else the next period would be stamped without its grant
             return corrections
-        case Grant() | UserError():
-            return {} if is_due(stamp.get("dueOn"), day) else {"dueOn": day.isoformat()}
     return {}
 
 

@@ -36,7 +36,7 @@ def days_of_longest_period(plans: PlanTable) -> int:
 def period_of(plan: Plan, day: date, anchor: date | None) -> Period | None:
     """The plan's period that contains `day`, or None before the anchor of a plan that counts from sign-up.
 
-    `day` is a day where the user is. `anchor` may be None for a plan that follows the calendar.
+    `day` is the user's local date. `anchor` may be None for a plan that follows the calendar.
     """
     if not plan.counts_from_signup:
         return _calendar(plan.period, plan.every, plan.week_start, day)
@@ -46,9 +46,9 @@ def period_of(plan: Plan, day: date, anchor: date | None) -> Period | None:
 
 
 def next_start(plan: Plan, day: date, anchor: date | None, granted_on: date | None) -> date:
-    """When the first period begins after the one that contains `day` and after `granted_on`.
+    """The first start of a period that is later than `day` and later than `granted_on`.
 
-    Before the anchor that is the anchor itself. `granted_on` may lie ahead of `day`: where a job of an older day is
+    Before the anchor it is the anchor itself. `granted_on` may be later than `day`: when a job of an older day is
     worked, after a change of the plan's periods, or because the app wrote it.
     """
     try:
@@ -100,15 +100,16 @@ def _anchored(kind: PeriodKind, every: int, day: date, anchor: date) -> Period |
 
 
 def _days(first: date, length: int, day: date) -> Period:
-    """The period that contains `day`, of periods of `length` days from `first` on, in both directions."""
+    """The period that contains `day`. Periods are `length` days long, and one of them begins at `first`."""
     start = day - timedelta(days=(day - first).days % length)
     return Period(start, start + timedelta(days=length))
 
 
 def _months(first: date, length: int, day: date) -> Period:
-    """The same of periods of `length` months.
+    """The period that contains `day`. Periods are `length` months long, and one of them begins at `first`.
 
-    Each begins at `first` plus whole periods, never at the last start plus one: 31 January, 28 February, 31 March.
+    Each start is `first` plus n periods. It is never the last start plus one period, as that would drift: 31 January,
+    28 February, 28 March.
     """
     count = ((day.year - first.year) * 12 + day.month - first.month) // length
     if first + relativedelta(months=count * length) > day:

@@ -52,14 +52,14 @@ class WhenFull(StrEnum):
     """What happens to a user who has the whole allowance when the day's run passes."""
 
     STAMP = "stamp"  # the period counts as granted
-    SKIP = "skip"  # the user is left alone, and found by balance once it is below the allowance
+    SKIP = "skip"  # nothing is read or written; the user is found by balance once that is below the allowance
 
 
 class OnPlanChange(StrEnum):
-    """What a new plan gives in a period in which another plan has granted already."""
+    """What a new plan gives in a period that another plan has granted already."""
 
     GRANT = "grant"  # its whole allowance
-    DIFFERENCE = "difference"  # what its allowance has beyond the other plan's
+    DIFFERENCE = "difference"  # its allowance less the other plan's
 
 
 class WeekStart(StrEnum):
@@ -78,8 +78,8 @@ class WeekStart(StrEnum):
 class Plan:
     """One plan: `allowance` credits per `every` periods of kind `period`, granted by `policy`.
 
-    `cap`: `accumulate` grants up to this balance. `carry`: `reset` keeps so much of what is left. `was`: former names
-    of the plan, which users and stamps may still have. `week_start` is the file's, the same for all plans.
+    `cap`: `accumulate` grants up to this balance. `carry`: `reset` keeps at most so many unspent credits. `was`: former
+    names of the plan, which users and stamps may still have. `week_start` is the same for all plans of a file.
     """
 
     name: str
@@ -264,7 +264,7 @@ def _misfits(
     cadence: tuple[PeriodKind | None, Anchor | None, int | None],
     when_full: WhenFull | None,
 ) -> Iterator[tuple[str, str]]:
-    """Keys whose values do not go together. None is a value that is bad itself, and named already."""
+    """Keys whose values do not go together. None stands for a bad value, which has been named already."""
     if "cap" in table and policy in (Policy.TOP_UP, Policy.RESET):
         yield "cap", "only policy 'accumulate' has a cap"
     if "carry" in table and policy in (Policy.TOP_UP, Policy.ACCUMULATE):

@@ -85,11 +85,11 @@ class User:
     #: The bought credits as the app wrote them; None where the user has no such field.
     purchased: Balance | None = None
     override: Override | None = None
-    #: The day whose period counts as granted, as the app gave it at sign-up; None where none does.
+    #: The day of the sign-up, if the app gave that day's period: it counts as granted. Else None.
     given_on: date | None = None
-    #: True for a user who failed in an adoption: the present period is stamped once, and not granted.
+    #: True for a user who failed in an adoption. The next write stamps the period and grants nothing.
     adopt: bool = False
-    #: What a plan change adds, where the builder has worked that out already. None: not worked out.
+    #: What a plan change adds, in a user made from a snapshot. None: to be worked out from `periods`.
     difference: int | None = None
     #: Why `anchor` is None.
     anchor_problem: str = ""
@@ -189,9 +189,9 @@ def _periods(value: object) -> Mapping[str, date]:
 
 
 def _anchor(value: object, raw: RawUser, zone: ZoneInfo) -> tuple[date | None, str]:
-    """The stamped anchor; before the first grant `createdAt`, else the document's own create time.
+    """The stamped anchor. Before the first grant it is the day of `createdAt`, or else of the document's create time.
 
-    None where `createdAt` can't be read, with the reason: only plans that count from sign-up need it.
+    If `createdAt` can't be read, it is None with the reason. Only plans that count from sign-up need an anchor.
     """
     _below_map(UserErrorCode.BAD_CREATED_AT, "createdAt", raw.created_at)
     if value is not None:

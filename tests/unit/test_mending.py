@@ -10,12 +10,13 @@ from shared.core.decision import AlreadyApplied, Grant, Skip, SkipReason
 from shared.core.errors import UserError, UserErrorCode
 from shared.core.mending import corrections_of, must_be_named
 from shared.core.periods import Period
-from shared.core.users import ABSENT, RawUser
+from shared.core.users import ABSENT, BadParent, RawUser
 
 SUNDAY = date(2026, 11, 22)
 GRANT = Grant("free", Period(SUNDAY, date(2026, 11, 23)), 5, 50, None)
 FAILED = UserError(UserErrorCode.BAD_BALANCE, "the balance is a text")
 GRANTED = Skip(SkipReason.ALREADY_GRANTED)
+ADOPTED = Skip(SkipReason.ADOPTED, "2026-11-23", GRANT)
 WRONG = Skip(SkipReason.ALREADY_GRANTED, "2026-11-23")
 
 
@@ -44,14 +45,29 @@ def user(stamp=ABSENT, balance=5) -> RawUser:
         ({"dueOn": 5}, None, {"dueOn": None}),
         ({"adopt": True, "dueOn": "2026-11-23"}, GRANTED, {"adopt": None}),
         ({"adopt": True}, WRONG, {"dueOn": "2026-11-23", "adopt": None}),
+        ({"adopt": True, "dueOn": "2026-11-23"}, Skip(SkipReason.BEFORE_ANCHOR), {"adopt": None}),
         ({"adopt": True, "dueOn": "2026-11-20"}, Skip(SkipReason.PAUSED), {}),
         ({"adopt": True, "dueOn": "2026-11-20"}, FAILED, {}),
         ({"dueOn": "2026-11-20"}, AlreadyApplied(5, 50), {}),
+        ({"adopt": True, "dueOn": "2026-11-20"}, ADOPTED, {}),
+        ({"adopt": True, "dueOn": "2026-11-23"}, ADOPTED, {"dueOn": "2026-11-22"}),
     ],
 )
 def test_only_what_is_wrong_is_written(stamp, found, corrections):
     """Nothing of the app's is touched, and a stamp that is no map is the app's."""
     assert corrections_of(user(stamp), found, SUNDAY) == corrections
+
+
+@pytest.mark.parametrize(
+    ("stamp", "corrections"),
+    [(ABSENT, {}), ({"dueOn": "2026-11-22"}, {"dueOn": None}), ({"dueOn": "2026-11-30"}, {"dueOn": None}), ("x", {})],
+)
+def test_a_balance_that_can_not_be_there_has_no_due_on(stamp, corrections):
+    """No index of balances has it, so the proof would count one `dueOn` too many. It is kept by name."""
+    broken = user(stamp, BadParent("wallet", "none"))
+
+    assert corrections_of(broken, FAILED, SUNDAY) == corrections
+    assert must_be_named(broken)
 
 
 @pytest.mark.parametrize(
