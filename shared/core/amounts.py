@@ -1,4 +1,4 @@
-"""What one grant makes of a balance: one pure function, by policy.
+"""The balance after one grant: one pure function of balance, bought credits and terms.
 
 Words: the *allowance* is what a period gives. *Bought credits* (p) are what is left of the credits that the app sold:
 the plan's credits are spent first, so p is the smaller of what was bought and the balance. The *difference* (d) is what
@@ -16,12 +16,12 @@ from shared.core.plans import INT64_MAX, INT64_MIN, Balance, Policy
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What one user gets in one period."""
+    """The terms of one user's grant in one period."""
 
     policy: Policy
-    allowance: int  # the user's own one, where there is an override
-    cap: int | None = None  # of `accumulate`: the highest balance a grant makes, beside bought credits
-    carry: int = 0  # of `reset`: so much of what is left is kept, beside bought credits
+    allowance: int  # with an override, the user's own
+    cap: int | None = None  # `accumulate`: the highest balance after a grant, without bought credits
+    carry: int = 0  # `reset`: how much of the old balance is kept, without bought credits
     difference: int | None = None  # None: the whole allowance is due
 
 
@@ -37,7 +37,7 @@ def balance_after(balance: Balance, bought: Balance, terms: Terms) -> Balance:
     else:
         after = _after_difference(balance, bought, terms, terms.difference)
     granted = after - balance
-    for number in (after, granted if isinstance(granted, int) else 0):  # a fraction is stored as a double
+    for number in (after, granted if isinstance(granted, int) else 0):  # floats always fit
         if not INT64_MIN <= number <= INT64_MAX:
             raise UserError(
                 UserErrorCode.OUT_OF_RANGE, f"{number!r} would not fit in 64 bits; correct the balance by hand"
@@ -58,7 +58,7 @@ def _after_allowance(balance: Balance, bought: Balance, terms: Terms) -> Balance
 
 
 def _after_difference(balance: Balance, bought: Balance, terms: Terms, difference: int) -> Balance:
-    """The other plan's grant stays: no policy lowers the balance here, and nothing is carried over."""
+    """The balance after a plan change. The other plan's grant stays, so no policy lowers the balance."""
     match terms.policy:
         case Policy.RESET:
             return balance + difference
@@ -71,6 +71,6 @@ def _after_difference(balance: Balance, bought: Balance, terms: Terms, differenc
 
 
 def _raised(balance: Balance, amount: int, limit: Balance | None) -> Balance:
-    """The balance with that amount added, up to the limit; a balance above the limit stays as it is."""
+    """The balance plus the amount, up to the limit. A balance above the limit stays unchanged."""
     raised = balance + amount
     return raised if limit is None else max(balance, min(raised, limit))

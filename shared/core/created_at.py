@@ -1,4 +1,4 @@
-"""When a user signed up, from whatever an app writes as `createdAt`: read where it can mean one moment only."""
+"""When a user signed up: reads the forms of `createdAt` that apps write, if they can mean only one moment."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def read_created_at(value: object) -> datetime | date | None:
 
 @lru_cache(maxsize=4096)
 def parse_date(text: str) -> date | None:
-    """A date written like 2026-11-22 and in no other of ISO 8601's ways; None for anything else."""
+    """A date written like 2026-11-22; None for anything else, other forms of ISO 8601 included."""
     try:
         day = date.fromisoformat(text)
     except ValueError:

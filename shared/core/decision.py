@@ -1,4 +1,4 @@
-"""The refresh decision: one pure function from a user and a day to what is to be done."""
+"""The refresh decision: one pure function that says what to do for a user on a day."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class SkipReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Raise the balance from `before` to `after` and stamp `period` for `plan`."""
+    """Set the balance from `before` to `after` and stamp `period` for `plan`."""
 
     plan: str
     period: Period
     before: Balance
     after: Balance
-    #: To be stamped with the grant; None for a plan that follows the calendar.
+    #: The anchor to be stamped; None for a plan that follows the calendar.
     anchor: date | None
-    #: What is left of the bought credits, to be written back; None where the user has no such field.
+    #: What is left of the bought credits, to be written back; None if the user has no such field.
     purchased: Balance | None = None
     #: True for a user who is found by balance from now on.
     when_low: bool = False
@@ -52,7 +52,7 @@ class Grant:
 
     @property
     def due_on(self) -> str:
-        """What the stamp's `dueOn` says once the grant is made."""
+        """The stamp's `dueOn` after the grant."""
         return WHEN_LOW if self.when_low else self.period.end.isoformat()
 
 
@@ -76,7 +76,7 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class AlreadyApplied:
-    """This very job granted this user before, in a try whose reply was lost. The receipt is the stamp's."""
+    """This job has granted this user already; the reply was lost. The receipt is written from the stamp."""
 
     before: Balance
     after: Balance
@@ -88,8 +88,8 @@ Decision = Grant | Skip | AlreadyApplied
 def decide(user: User | None, plans: PlanTable, day: date, job_id: str | None) -> Decision:
     """What `job_id` has to do for a user on `day`, a day where the user is. Raises UserError.
 
-    One job grants a user at most once, whatever happens to the user's plan between its tries. The builder, which
-    asks before there is a job, gives None.
+    One job grants a user at most once, even if the user's plan changes between its tries. The builder decides before
+    there is a job, so it passes None as `job_id`.
     """
     if user is None:
         return Skip(SkipReason.NO_BALANCE)
@@ -118,14 +118,14 @@ def decide_adoption(user: User | None, plans: PlanTable, day: date) -> Skip:
     standing = _standing_of(user, plans, day)
     if standing.period is None or not (standing.is_due or user.adopt):
         return _nothing_due(user, standing)
-    if not standing.is_due:  # marked by an adoption that failed, and granted since: the mark has to go
+    if not standing.is_due:  # marked by a failed adoption and granted since, so the mark must go
         standing = _standing_of(user, plans, standing.granted_on or day)
     stamp = standing.grant(user, user.balance)
     return Skip(SkipReason.ADOPTED, _unless_right(user, stamp.due_on), stamp)
 
 
 def reduce_user(user: User, plans: PlanTable, day: date) -> User:
-    """A user with only what `decide` needs on that day, worked out as far as it goes.
+    """The user reduced to what `decide` needs on that day, with as much as possible computed in advance.
 
     It has one stamped start, what is left of the bought credits, the allowance and cap that hold on that day, and the
     difference of a plan change.
@@ -133,7 +133,7 @@ def reduce_user(user: User, plans: PlanTable, day: date) -> User:
     kept = User(user.balance, user.plan, {}, user.anchor, user.paused, given_on=user.given_on, adopt=user.adopt)
     try:
         standing = _standing_of(user, plans, day)
-    except UserError:  # a paused user may have an unknown plan: there is nothing to work out
+    except UserError:  # a paused user may have an unknown plan, so nothing can be computed
         return kept
     name, granted_on, terms = standing.plan.name, standing.granted_on, standing.terms
     has_override = standing.override is not None
@@ -155,7 +155,7 @@ def is_due(due_on: object, day: date) -> bool:
 
 @dataclass(slots=True)  # not frozen: one is made for every user, and frozen ones take twice as long
 class _Standing:
-    """How a user stands with its plan on a day: what decides on due or not due, and on the amount."""
+    """A user's plan, period and terms on a day: they decide whether a grant is due, and how much."""
 
     plan: Plan
     day: date
@@ -183,7 +183,7 @@ class _Standing:
 
     @property
     def due_on(self) -> str:
-        """What `dueOn` has to say if nothing is due."""
+        """The right `dueOn` if nothing is due."""
         if self.when_low:
             return WHEN_LOW
         return next_start(self.plan, self.day, self.anchor, self.granted_on).isoformat()
@@ -229,7 +229,7 @@ def _granted_on(user: User, plan: Plan, anchor: date | None) -> date | None:
 
 
 def _override_on(user: User, plans: PlanTable, plan: Plan, start: date) -> Override | None:
-    """The user's own terms for the period of the plan that starts then; None where there are none."""
+    """The override that holds for the plan's period with this start; None if there is none."""
     override = user.override
     if override is None or plans.known(override.plan) != plan:
         return None
@@ -241,7 +241,7 @@ def _allowance(plan: Plan, override: Override | None) -> int:
 
 
 def _difference(user: User, plans: PlanTable, plan: Plan, start: date) -> int | None:
-    """What the plan's allowance has beyond those that other plans have granted for the very same period.
+    """How much the plan's allowance exceeds what other plans granted for the same period.
 
     None if no other plan has: then the whole allowance is due.
     """
@@ -274,7 +274,7 @@ def _stamp_of_sign_up(user: User, standing: _Standing) -> Grant | None:
 
 
 def _due_on_while_paused(user: User, plans: PlanTable, day: date) -> str | None:
-    """As if the user were not paused: who would be granted, or would fail, stays due."""
+    """The `dueOn` as if the user were not paused: a user who would be granted, or would fail, stays due."""
     try:
         decision = decide(replace(user, paused=False), plans, day, None)
     except UserError:
@@ -287,11 +287,11 @@ def _due_on_while_paused(user: User, plans: PlanTable, day: date) -> str | None:
 
 
 def _unless_right(user: User, due_on: str) -> str | None:
-    """What has to be written to `dueOn`; None if it says so already."""
+    """The `dueOn` to be written; None if it is right already."""
     return None if user.due_on == due_on else due_on
 
 
 def _already_applied(last: LastGrant, balance: Balance) -> AlreadyApplied:
-    """What that grant left. Float sums may be off by a rounding; an unspent balance is exact."""
+    """The balance after that grant. Float sums may be off by a rounding; an unspent balance is exact."""
     unspent = balance - last.before == last.granted
     return AlreadyApplied(last.before, balance if unspent else last.before + last.granted)

@@ -29,7 +29,7 @@ _DAYS_MAX = {PeriodKind.DAY: 1, PeriodKind.WEEK: 7, PeriodKind.MONTH: 31, Period
 
 
 def days_of_longest_period(plans: PlanTable) -> int:
-    """No period of any plan is longer than so many days."""
+    """The number of days that no period of any plan exceeds."""
     return max(plan.every * _DAYS_MAX[plan.period] for plan in plans.plans.values())
 
 
@@ -106,9 +106,9 @@ def _days(first: date, length: int, day: date) -> Period:
 
 
 def _months(first: date, length: int, day: date) -> Period:
-    """The same of periods of `length` months.
+    """The period that contains `day`, of periods of `length` months.
 
-    Each begins at `first` plus whole periods, never at the last start plus one: 31 January, 28 February, 31 March.
+    A period begins n periods after `first`, never counted from the last start: 31 January, 28 February, 31 March.
     """
     count = ((day.year - first.year) * 12 + day.month - first.month) // length
     if first + relativedelta(months=count * length) > day:

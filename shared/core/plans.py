@@ -1,4 +1,4 @@
-"""What each plan gives, how often, and by which rule; and the parser of `plans.toml`."""
+"""Plans: what each gives, how often and by which policy; and the parser of `plans.toml`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class PeriodKind(StrEnum):
 
 
 class Policy(StrEnum):
-    """How an allowance meets a balance. `shared/core/amounts.py` has what each one does."""
+    """How an allowance changes a balance. `shared/core/amounts.py` computes it."""
 
     TOP_UP = "top_up"
     RESET = "reset"
@@ -52,14 +52,14 @@ class WhenFull(StrEnum):
     """What happens to a user who has the whole allowance when the day's run passes."""
 
     STAMP = "stamp"  # the period counts as granted
-    SKIP = "skip"  # the user is left alone, and found by balance once it is below the allowance
+    SKIP = "skip"  # the user is left alone, and found by balance once the balance is below the allowance
 
 
 class OnPlanChange(StrEnum):
     """What a new plan gives in a period in which another plan has granted already."""
 
-    GRANT = "grant"  # its whole allowance
-    DIFFERENCE = "difference"  # what its allowance has beyond the other plan's
+    GRANT = "grant"  # the whole allowance
+    DIFFERENCE = "difference"  # how much the allowance exceeds the other plan's
 
 
 class WeekStart(StrEnum):
@@ -78,8 +78,8 @@ class WeekStart(StrEnum):
 class Plan:
     """One plan: `allowance` credits per `every` periods of kind `period`, granted by `policy`.
 
-    `cap`: `accumulate` grants up to this balance. `carry`: `reset` keeps so much of what is left. `was`: former names
-    of the plan, which users and stamps may still have. `week_start` is the file's, the same for all plans.
+    `cap`: `accumulate` grants up to this balance. `carry`: `reset` keeps this much of the old balance. `was`: former
+    names of the plan, which users and stamps may still have. `week_start` is the same for all plans of a file.
     """
 
     name: str
@@ -130,7 +130,7 @@ class PlanTable:
 
     @property
     def warnings(self) -> list[str]:
-        """What works, and costs more than it has to."""
+        """Warnings about plans that work but cost more than necessary."""
         allowances = sorted(set(self._skipping_allowances))
         if len(allowances) < 2:
             return []
@@ -143,7 +143,7 @@ class PlanTable:
         return [plan.allowance for plan in self.plans.values() if plan.when_full is WhenFull.SKIP]
 
     def find(self, name: str | None) -> Plan:
-        """The plan of that name, now or formerly; the default one for None. Raises UserError `unknown_plan`."""
+        """The plan with this present or former name; for None the default plan. Raises UserError (`unknown_plan`)."""
         plan = self.known(self.default if name is None else name)
         if plan is None:
             known = ", ".join(sorted(self.plans))
@@ -153,7 +153,7 @@ class PlanTable:
         return plan
 
     def known(self, name: str) -> Plan | None:
-        """The plan of that name, now or formerly; None if there is none."""
+        """The plan with this present or former name; None if there is none."""
         return self.plans.get(self.former.get(name, name))
 
 
@@ -161,7 +161,7 @@ def parse_plans(text: str, source: str = "plans.toml") -> PlanTable:
     """Read a plans file. Raises ConfigurationError that names every problem with plan and key."""
     try:
         document = tomllib.loads(text.removeprefix("\ufeff"))  # some editors begin a file with this mark
-    except (ValueError, RecursionError) as exc:  # beside TOML's own: thousands of digits, or of brackets
+    except (ValueError, RecursionError) as exc:  # also thousands of digits or of nested brackets
         raise ConfigurationError([f"{source}: not TOML: {exc}"]) from exc
     keys = _Keys(document, "", [])
     keys.expect(FILE_KEYS)
@@ -264,7 +264,7 @@ def _misfits(
     cadence: tuple[PeriodKind | None, Anchor | None, int | None],
     when_full: WhenFull | None,
 ) -> Iterator[tuple[str, str]]:
-    """Keys whose values do not go together. None is a value that is bad itself, and named already."""
+    """Problems of keys that don't fit together. None stands for a bad value, which is named already."""
     if "cap" in table and policy in (Policy.TOP_UP, Policy.RESET):
         yield "cap", "only policy 'accumulate' has a cap"
     if "carry" in table and policy in (Policy.TOP_UP, Policy.ACCUMULATE):
