@@ -46,7 +46,7 @@ class Database:
         return Wire(self.connection, Budget.of(CALL_SECONDS_MAX), Cost())
 
     def close(self) -> None:
-        """Calls under way and calls to come fail at once."""
+        """Close the connection. Present and later calls fail at once."""
         self.connection.client.transport.close()
 
     def put(self, documents: Mapping[str, Mapping[str, Any]]) -> list[int]:

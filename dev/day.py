@@ -1,7 +1,7 @@
-"""One simulated day: Cloud Scheduler's deliveries, twice now and then, two workers at once, and one that is killed.
+"""One simulated day: Cloud Scheduler's deliveries, some of them twice, two workers at once, one of them killed.
 
-Every call is told the simulated time as `asOf`, so the ticks follow each other without waiting. Calls of one tick run
-side by side, with the app's spending beside them.
+Each call gets the simulated time as `asOf`, so ticks follow each other without waiting. The calls of one tick and the
+app's spending run side by side.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TICK_MINUTES = 5
 BUILDER_MINUTES = 10
 BUILDER_TWICE_MINUTES = 360
 DAY_MINUTES = 1440
-TAIL_MINUTES = 20  # the worker goes on past midnight, for retries of the last slot
+TAIL_MINUTES = 20  # the worker goes on after midnight, for retries of the last slot
 DELIVERIES_MAX = 4  # Cloud Scheduler tries again after an answer of 5xx
 CRASH_SECONDS_MAX = 10
 CRASH_JOBS_MAX = 20  # are watched
@@ -34,24 +34,24 @@ JOBS = "credit_refresh_jobs"
 
 
 class DeliveryError(Exception):
-    """A function refused a delivery, or kept failing: the demo can't go on."""
+    """A function refused a delivery or kept failing, so the demo can't go on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is delivered at one tick: an entry point and which of its servers, as often as it is listed."""
+    """The deliveries of one tick: each entry is an entry point and the number of its server."""
 
     calls: tuple[tuple[str, int], ...]
     crash: bool = False
 
 
 def plan_tick(minute: int, slot_minutes: int) -> Plan:
-    """The worker every five minutes, the builder every ten; duplicates and races in turns, the crash around noon."""
+    """The worker every five minutes, the builder every ten. Duplicates and races alternate; the crash is at noon."""
     if minute == crash_minute(slot_minutes):
         return Plan(((WORKER, 1),), crash=True)
     calls = [(WORKER, minute // TICK_MINUTES % 2)]
     number, step = divmod(minute, slot_minutes)
-    if step == 0:  # a slot begins: two workers race for it, or one gets the same delivery twice
+    if step == 0:  # when a slot begins, two workers race for it, or one gets the delivery twice
         calls.append((WORKER, (number + calls[0][1]) % 2))
     elif minute % 60 == 20:
         calls.append((WORKER, 1 - calls[0][1]))
@@ -61,7 +61,7 @@ def plan_tick(minute: int, slot_minutes: int) -> Plan:
 
 
 def crash_minute(slot_minutes: int) -> int | None:
-    """The first slot from noon on; None where the whole day is one slot."""
+    """The minute of the first slot from noon on; None if the whole day is one slot."""
     noon = DAY_MINUTES // 2
     minute = -(-noon // slot_minutes) * slot_minutes
     return minute if minute < DAY_MINUTES else None
@@ -69,7 +69,7 @@ def crash_minute(slot_minutes: int) -> int | None:
 
 @dataclass(slots=True)
 class Ledger:
-    """What the functions answered, added up."""
+    """Sums of the functions' answers."""
 
     calls: int = 0
     idle_calls: int = 0
@@ -121,7 +121,7 @@ class Day:
     ledger: Ledger = field(default_factory=Ledger)
 
     def play(self, tell: Callable[[int, Ledger], None]) -> None:
-        """From midnight to midnight and a little longer; `tell` hears of every tick."""
+        """Play from midnight to midnight and a little longer. `tell` is told of every tick."""
         for minute in range(0, DAY_MINUTES + TAIL_MINUTES, TICK_MINUTES):
             self._tick(minute)
             tell(minute, self.ledger)
@@ -159,7 +159,7 @@ class Day:
         return deliver(port, entry_point, at, {**BODIES[entry_point], "asOf": at.isoformat()})
 
     def _count(self, entry_point: str, answer: Answer, minute: int) -> None:
-        """Add an answer up; after a failure deliver again, as Cloud Scheduler does."""
+        """Add an answer to the sums. After a failure deliver again, as Cloud Scheduler does."""
         for _ in range(DELIVERIES_MAX - 1):
             if answer.status == 200 or 400 <= answer.status < 500:
                 break
@@ -172,7 +172,7 @@ class Day:
         self.ledger.add(entry_point, answer)
 
     def _crash(self, entry_point: str, server: int, minute: int) -> None:
-        """Call a worker alone and kill it as soon as it holds a job; start another in its place."""
+        """Call one worker, kill it as soon as it holds a job, and start another in its place."""
         jobs = self.database.find(JOBS, "scheduledFor", self.at(minute), CRASH_JOBS_MAX)
         call = self._submit(entry_point, server, minute)
         deadline = time.monotonic() + CRASH_SECONDS_MAX

@@ -1,4 +1,4 @@
-"""One module per Cloud Function, each a thin adapter: request → service → answer."""
+"""One module for each Cloud Function: a thin adapter from request to service to answer."""
 
 from flask import current_app
 

@@ -1,4 +1,4 @@
-"""`credit_refresh`: one page of users, or the users named, now and without the queue."""
+"""`credit_refresh`: refreshes one page of users, or the users named, at once and without the queue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, in the fields Cloud Logging knows, each with a stable `action`."""
+"""Structured logs: each line is one JSON object in Cloud Logging's fields, with a stable `action`."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _FORMS = (
     ),
 )
 _SECRETS = re.compile("|".join(_FORMS), re.DOTALL)
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')  # of JSON
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')  # a JSON string
 
 _logger = logging.getLogger("credit_refresh")
 _context: ContextVar[dict[str, Any] | None] = ContextVar("credit_refresh_log_context", default=None)
 
 
 class JsonFormatter(logging.Formatter):
-    """Turns a record into one line of JSON. User ids may appear; what looks like an e-mail address or a token never."""
+    """Turns a record into one line of JSON. User ids may appear; e-mail addresses and tokens never."""
 
     def format(self, record: logging.LogRecord) -> str:
         entry = {
@@ -55,7 +55,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def _cleared(string: re.Match[str]) -> str:
-    """A string of JSON without secrets; unescaped for it, or a cut might go through an escape."""
+    """A JSON string without secrets. It is unescaped first, because a cut could split an escape."""
     text = json.loads(string[0])
     cleared = _SECRETS.sub("[removed]", text)
     return string[0] if cleared == text else json.dumps(cleared)
@@ -86,7 +86,7 @@ def error(action: str, message: str, *, exc_info: bool = False, **fields: Any) -
 
 @contextmanager
 def context(**fields: Any) -> Iterator[None]:
-    """Add fields to every line logged inside, in this thread of control."""
+    """Add fields to every line that is logged inside, in this thread."""
     token = _context.set({**(_context.get() or {}), **fields})
     try:
         yield

@@ -1,1 +1,1 @@
-"""The pure part: plans, periods, stagger, decisions and job transitions. No I/O, no clock."""
+"""The core: plans, periods, stagger, decisions and job transitions. Pure functions and values: no I/O, no clock."""

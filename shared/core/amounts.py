@@ -1,4 +1,4 @@
-"""What one grant makes of a balance: one pure function, by policy.
+"""The balance after one grant: one pure function of balance, bought credits and terms.
 
 Three words. The *allowance* is what one period gives. *Bought credits* (p) are what is left of the credits that the app
 sold: users spend the plan's credits first, so p is the smaller one of the credits bought and the balance. The
@@ -16,7 +16,7 @@ from shared.core.plans import INT64_MAX, INT64_MIN, Balance, Policy
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What one user gets in one period."""
+    """The terms of one user's grant in one period."""
 
     policy: Policy
     allowance: int  # the user's own one, where there is an override
@@ -37,7 +37,7 @@ def balance_after(balance: Balance, bought: Balance, terms: Terms) -> Balance:
     else:
         after = _after_difference(balance, bought, terms, terms.difference)
     granted = after - balance
-    for number in (after, granted if isinstance(granted, int) else 0):  # a fraction is stored as a double
+    for number in (after, granted if isinstance(granted, int) else 0):  # floats always fit
         if not INT64_MIN <= number <= INT64_MAX:
             raise UserError(
                 UserErrorCode.OUT_OF_RANGE, f"{number!r} would not fit in 64 bits; correct the balance by hand"
@@ -71,6 +71,6 @@ def _after_difference(balance: Balance, bought: Balance, terms: Terms, differenc
 
 
 def _raised(balance: Balance, amount: int, limit: Balance | None) -> Balance:
-    """The balance with that amount added, up to the limit; a balance above the limit stays as it is."""
+    """The balance plus the amount, up to the limit. A balance above the limit stays unchanged."""
     raised = balance + amount
     return raised if limit is None else max(balance, min(raised, limit))

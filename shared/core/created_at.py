@@ -41,7 +41,7 @@ def read_created_at(value: object) -> datetime | date | None:
 
 @lru_cache(maxsize=4096)
 def parse_date(text: str) -> date | None:
-    """A date written like 2026-11-22 and in no other of ISO 8601's ways; None for anything else."""
+    """A date written like 2026-11-22; None for anything else, other forms of ISO 8601 included."""
     try:
         day = date.fromisoformat(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The refresh decision: one pure function from a user and a day to what is to be done."""
+"""The refresh decision: one pure function that says what to do for a user on a day."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SkipReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Raise the balance from `before` to `after` and stamp `period` for `plan`."""
+    """Set the balance from `before` to `after` and stamp `period` for `plan`."""
 
     plan: str
     period: Period
@@ -52,7 +52,7 @@ class Grant:
 
     @property
     def due_on(self) -> str:
-        """What the stamp's `dueOn` says once the grant is made."""
+        """The stamp's `dueOn` after the grant."""
         return WHEN_LOW if self.when_low else self.period.end.isoformat()
 
 
@@ -76,7 +76,7 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class AlreadyApplied:
-    """This very job granted this user before, in a try whose reply was lost. The receipt is the stamp's."""
+    """This job has granted this user already; the reply was lost. The receipt is written from the stamp."""
 
     before: Balance
     after: Balance
@@ -88,8 +88,8 @@ Decision = Grant | Skip | AlreadyApplied
 def decide(user: User | None, plans: PlanTable, day: date, job_id: str | None) -> Decision:
     """What `job_id` has to do for a user on `day`, which is the user's local date. Raises UserError.
 
-    One job grants a user at most once, whatever happens to the user's plan between its tries. The builder, which
-    asks before there is a job, gives None.
+    One job grants a user at most once, even if the user's plan changes between its tries. The builder decides before
+    there is a job, so it passes None as `job_id`.
     """
     if user is None:
         return Skip(SkipReason.NO_BALANCE)
@@ -120,7 +120,7 @@ def decide_adoption(user: User | None, plans: PlanTable, day: date) -> Skip:
     standing = _standing_of(user, plans, day)
     if standing.period is None or not (standing.is_due or user.adopt):
         return _nothing_due(user, standing)
-    if not standing.is_due:  # marked by an adoption that failed, and granted since: the mark has to go
+    if not standing.is_due:  # marked by a failed adoption and granted since, so the mark must go
         standing = _standing_of(user, plans, standing.granted_on or day)
     stamp = standing.grant(user, user.balance)
     return Skip(SkipReason.ADOPTED, _unless_right(user, stamp.due_on), stamp)
@@ -135,7 +135,7 @@ def reduce_user(user: User, plans: PlanTable, day: date) -> User:
     kept = User(user.balance, user.plan, {}, user.anchor, user.paused, given_on=user.given_on, adopt=user.adopt)
     try:
         standing = _standing_of(user, plans, day)
-    except UserError:  # a paused user may have an unknown plan: there is nothing to work out
+    except UserError:  # a paused user may have an unknown plan, so nothing can be computed
         return kept
     name, granted_on, terms = standing.plan.name, standing.granted_on, standing.terms
     has_override = standing.override is not None
@@ -185,7 +185,7 @@ class _Standing:
 
     @property
     def due_on(self) -> str:
-        """What `dueOn` has to say if nothing is due."""
+        """The right `dueOn` if nothing is due."""
         if self.when_low:
             return WHEN_LOW
         return next_start(self.plan, self.day, self.anchor, self.granted_on).isoformat()
@@ -231,7 +231,7 @@ def _granted_on(user: User, plan: Plan, anchor: date | None) -> date | None:
 
 
 def _override_on(user: User, plans: PlanTable, plan: Plan, start: date) -> Override | None:
-    """The user's own terms for the period of the plan that starts then; None where there are none."""
+    """The override that holds for the plan's period with this start; None if there is none."""
     override = user.override
     if override is None or plans.known(override.plan) != plan:
         return None
@@ -276,7 +276,7 @@ def _stamp_of_sign_up(user: User, standing: _Standing) -> Grant | None:
 
 
 def _due_on_while_paused(user: User, plans: PlanTable, day: date) -> str | None:
-    """As if the user were not paused: who would be granted, or would fail, stays due."""
+    """The `dueOn` as if the user were not paused: a user who would be granted, or would fail, stays due."""
     try:
         decision = decide(replace(user, paused=False), plans, day, None)
     except UserError:
@@ -289,11 +289,11 @@ def _due_on_while_paused(user: User, plans: PlanTable, day: date) -> str | None:
 
 
 def _unless_right(user: User, due_on: str) -> str | None:
-    """What has to be written to `dueOn`; None if it says so already."""
+    """The `dueOn` to be written; None if it is right already."""
     return None if user.due_on == due_on else due_on
 
 
 def _already_applied(last: LastGrant, balance: Balance) -> AlreadyApplied:
-    """What that grant left. Float sums may be off by a rounding; an unspent balance is exact."""
+    """The balance after that grant. Float sums may be off by a rounding; an unspent balance is exact."""
     unspent = balance - last.before == last.granted
     return AlreadyApplied(last.before, balance if unspent else last.before + last.granted)

@@ -1,4 +1,4 @@
-"""Every error the system raises on purpose. The message names the culprit and the remedy."""
+"""Every error that is raised on purpose. The message names the culprit and the remedy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class CreditRefreshError(Exception):
 
 
 class ConfigurationError(CreditRefreshError):
-    """Settings or plans are unusable; every problem is named at once."""
+    """Settings or plans can't be used. All problems are named at once."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
@@ -64,11 +64,11 @@ class UserError(CreditRefreshError):
 
 
 class UnreadableJobError(CreditRefreshError):
-    """A job document can't be parsed: it fails alone, its neighbours go on."""
+    """A job document can't be parsed. The job fails alone; other jobs go on."""
 
 
 class NotFoundError(CreditRefreshError):
-    """What an operator names is not there; `code` is stable, `field` the one that names it."""
+    """What an operator named does not exist. `code` is stable; `field` is the request's field that named it."""
 
     def __init__(self, code: str, message: str, field: str) -> None:
         self.code = code
@@ -77,21 +77,21 @@ class NotFoundError(CreditRefreshError):
 
 
 class NotPossibleError(NotFoundError):
-    """What an operator asks for can't be done as things are."""
+    """What an operator asked for is not possible at the moment."""
 
 
 class StoreError(CreditRefreshError):
-    """Base of what the store raises."""
+    """Base of the errors that the store raises."""
 
 
 class ConflictError(StoreError):
-    """A precondition did not hold: somebody else wrote the document first, or a try of ours whose reply was lost."""
+    """A precondition did not hold: another wrote the document first, or our own try did and its reply was lost."""
 
     may_be_our_own = False
 
 
 class RejectedError(StoreError):
-    """The database refused the request itself (malformed, too large); trying it again can't help."""
+    """The database refused the request itself (malformed, too large). Another try can't help."""
 
 
 class UnreadableRunError(RejectedError):
@@ -99,7 +99,7 @@ class UnreadableRunError(RejectedError):
 
 
 class SystemFailureError(StoreError):
-    """The database can't be reached, or refuses us. `retry_after_seconds` is when a retry makes sense."""
+    """The database can't be reached, or refuses us. A retry makes sense after `retry_after_seconds`."""
 
     code = "unavailable"
 

@@ -1,4 +1,4 @@
-"""Mend the stamp: what has to be written for a user who gets nothing today.
+"""Mending stamps: what must be written for a user who gets nothing today.
 
 A stamp that is right is left alone, so an ordinary day costs no write for it. A user who fails by their own data gets
 today's date as `dueOn`: the scan by date then reads and names them every day, until they are in order.
@@ -14,7 +14,7 @@ from shared.core.decision import Grant, Skip, SkipReason, is_due
 from shared.core.errors import UserError
 from shared.core.users import BadParent, RawUser, stamp_of
 
-Corrections = Mapping[str, str | None]  # fields of the stamp; None takes a field away
+Corrections = Mapping[str, str | None]  # new values of the stamp's fields; None removes a field
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Mend:
 
 
 def corrections_of(raw: RawUser, found: object, day: date) -> Corrections:
-    """What has to change in the stamp, from what was decided; nothing if it is right, or can't be written.
+    """The corrections of a stamp after a decision. Empty if the stamp is right or can't be written.
 
     `found`: a Decision, None for a user without a balance, or the UserError that was raised.
     """

@@ -29,7 +29,7 @@ _DAYS_MAX = {PeriodKind.DAY: 1, PeriodKind.WEEK: 7, PeriodKind.MONTH: 31, Period
 
 
 def days_of_longest_period(plans: PlanTable) -> int:
-    """No period of any plan is longer than so many days."""
+    """The number of days that no period of any plan exceeds."""
     return max(plan.every * _DAYS_MAX[plan.period] for plan in plans.plans.values())
 
 

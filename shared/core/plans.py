@@ -1,4 +1,4 @@
-"""What each plan gives, how often, and by which rule; and the parser of `plans.toml`."""
+"""Plans: what each gives, how often and by which policy; and the parser of `plans.toml`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class PeriodKind(StrEnum):
 
 
 class Policy(StrEnum):
-    """How an allowance meets a balance. `shared/core/amounts.py` has what each one does."""
+    """How an allowance changes a balance. `shared/core/amounts.py` computes it."""
 
     TOP_UP = "top_up"
     RESET = "reset"
@@ -130,7 +130,7 @@ class PlanTable:
 
     @property
     def warnings(self) -> list[str]:
-        """What works, and costs more than it has to."""
+        """Warnings about plans that work but cost more than necessary."""
         allowances = sorted(set(self._skipping_allowances))
         if len(allowances) < 2:
             return []
@@ -143,7 +143,7 @@ class PlanTable:
         return [plan.allowance for plan in self.plans.values() if plan.when_full is WhenFull.SKIP]
 
     def find(self, name: str | None) -> Plan:
-        """The plan of that name, now or formerly; the default one for None. Raises UserError `unknown_plan`."""
+        """The plan with this present or former name; for None the default plan. Raises UserError (`unknown_plan`)."""
         plan = self.known(self.default if name is None else name)
         if plan is None:
             known = ", ".join(sorted(self.plans))
@@ -153,7 +153,7 @@ class PlanTable:
         return plan
 
     def known(self, name: str) -> Plan | None:
-        """The plan of that name, now or formerly; None if there is none."""
+        """The plan with this present or former name; None if there is none."""
         return self.plans.get(self.former.get(name, name))
 
 
@@ -161,7 +161,7 @@ def parse_plans(text: str, source: str = "plans.toml") -> PlanTable:
     """Read a plans file. Raises ConfigurationError that names every problem with plan and key."""
     try:
         document = tomllib.loads(text.removeprefix("\ufeff"))  # some editors begin a file with this mark
-    except (ValueError, RecursionError) as exc:  # beside TOML's own: thousands of digits, or of brackets
+    except (ValueError, RecursionError) as exc:  # also thousands of digits or of nested brackets
         raise ConfigurationError([f"{source}: not TOML: {exc}"]) from exc
     keys = _Keys(document, "", [])
     keys.expect(FILE_KEYS)

@@ -15,7 +15,7 @@ from shared.core.ranges import Cursor
 from shared.core.service_level import DayServed
 
 ERRORS_KEPT_MAX = 100
-CHECKPOINTS_MAX = 10  # a builder that ended in the middle of a flush leaves one
+CHECKPOINTS_MAX = 10  # each was left by a builder that ended in the middle of a flush
 
 
 class Scan(StrEnum):
@@ -37,7 +37,7 @@ class ScanRequest(StrEnum):
 
 
 class RunStatus(StrEnum):
-    """Where a run stands. `superseded`: unfinished when a later day's run began."""
+    """The state of a run. `superseded`: it was unfinished when a later day's run began."""
 
     IN_PROGRESS = "in_progress"
     COMPLETED = "completed"
@@ -90,7 +90,7 @@ class ScanCounts:
 
 @dataclass(frozen=True, slots=True)
 class LastFull:
-    """The last scan that read every user to the end: its day, and the configuration it ran under."""
+    """The last completed scan of every user: its day, and the fingerprint it ran under."""
 
     day: date
     fingerprint: str
@@ -98,7 +98,7 @@ class LastFull:
 
 @dataclass(frozen=True, slots=True)
 class Billed:
-    """Documents read and written by the builders of a run, as billed."""
+    """Billed reads and writes of a run's builders."""
 
     reads: int = 0
     writes: int = 0
@@ -286,17 +286,17 @@ class Run:
         )
 
     def with_checkpoint(self, checkpoint: FlushCheckpoint) -> Run:
-        """In the middle of a flush: the cursor stays, as others of its users are in no job yet."""
+        """The run in the middle of a flush. The cursor stays, because other users up to it are in no job yet."""
         others = [other for other in self.checkpoints if other.until != checkpoint.until]
         return replace(self, checkpoints=(*others, checkpoint)[-CHECKPOINTS_MAX:])
 
     def advanced(self, cursor: Cursor | None) -> Run:
-        """At the end of a flush: everybody up to the cursor is in a job, or has been left out."""
+        """The run at the end of a flush: each user up to the cursor is in a job or needs none."""
         checkpoints = tuple(checkpoint for checkpoint in self.checkpoints if not checkpoint.is_behind(cursor))
         return replace(self, cursor=cursor, checkpoints=checkpoints)
 
     def written(self, now: datetime, billed: Billed) -> Run:
-        """The run as a builder is about to write it, with what that builder cost since it last did."""
+        """The run as a builder is about to write it, with the builder's cost since its last write."""
         return replace(self, built_at=now, billed=self.billed + billed)
 
     def proved(self, proof: Proof, tolerance: int) -> Run:

@@ -1,4 +1,4 @@
-"""Which scan a day's run makes, and why: pure, from what was asked for and what is known."""
+"""Which scan a day's run makes, and why: pure functions of the request and the run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNFINISHED = "the scan of everybody of the day before was not finished"
 
 @dataclass(frozen=True, slots=True)
 class ScanPolicy:
-    """What decides between a scan of everybody and one of the due, by settings."""
+    """The settings that decide between a scan of everybody and a scan of the due."""
 
     fingerprint: str
     full_scan_days: int = 7
@@ -38,24 +38,24 @@ class ScanChoice:
 
 
 class Step(StrEnum):
-    """What a builder has to do with the day's run."""
+    """What a builder must do with the day's run."""
 
     DONE = "done"  # nothing
     GO_ON = "go_on"  # scan on behind its cursor
-    PROVE = "prove"  # count again; then scan on, if there is something left
+    PROVE = "prove"  # count again, then scan on if users are left
     RESTART = "restart"  # scan again from the first user
 
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """`choice` goes with a restart alone."""
+    """The next step; only a restart has a `choice`."""
 
     step: Step
     choice: ScanChoice | None = None
 
 
 def choose_scan(requested: ScanRequest, last_full: LastFull | None, policy: ScanPolicy, today: date) -> ScanChoice:
-    """The scan of a run that is about to begin, as far as no count is needed for it."""
+    """The scan of a new run, as far as it can be chosen without a count."""
     if requested is not ScanRequest.AUTO:
         return ScanChoice(Scan(requested.value), REQUESTED)
     if last_full is None:
@@ -99,7 +99,7 @@ def new_run(day: date, requested: ScanRequest, previous: Run | None, policy: Sca
 
 def _after_unfinished(run: Run, requested: ScanRequest, previous: Run) -> Run:
     if previous.scan is Scan.ADOPT:
-        # No wrap: users adopted already are due for what came after.
+        # It does not wrap: users who were adopted already may be due for a later period.
         return replace(run, scan=Scan.ADOPT, scan_reason=UNFINISHED, cursor=previous.cursor)
     if requested is ScanRequest.AUTO and previous.scan is Scan.ALL:
         run = replace(run, scan=Scan.ALL, scan_reason=UNFINISHED)
@@ -111,7 +111,7 @@ def _after_unfinished(run: Run, requested: ScanRequest, previous: Run) -> Run:
 def next_step(run: Run, requested: ScanRequest, policy: ScanPolicy, now: datetime) -> NextStep:
     """What to do with a run that has begun."""
     if run.scan is Scan.ADOPT and not run.is_completed:
-        return NextStep(Step.GO_ON)  # finished first: those not reached yet would be granted
+        return NextStep(Step.GO_ON)  # it is finished first, because users it has not reached would be granted
     if run.rescan_requested:
         return _restart(ScanChoice(Scan.ADOPT if run.scan is Scan.ADOPT else Scan.ALL, RESCAN))
     wanted = _restart_for(run, requested, policy)

@@ -1,4 +1,4 @@
-"""The schedule: local days, their instants, and each user's slot in them."""
+"""The schedule: when local days begin, and each user's slot in them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.core.stagger import STAGGER_ALGORITHM, slot_seconds
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Days begin at midnight in `zone`; users are spread over `window_seconds` from there."""
+    """Days begin at midnight in `zone`. Users are spread over `window_seconds` from then on."""
 
     zone: ZoneInfo
     window_seconds: int
@@ -22,22 +22,22 @@ class Schedule:
         """The day whose half-open interval [start, next start) contains the instant."""
         day = instant.astimezone(self.zone).date()
         following = day + timedelta(days=1)
-        # Clocks set back across midnight show a date again; the day that has begun goes on.
+        # Clocks that are set back across midnight show the last date again. The day that has begun goes on.
         return following if instant >= self.day_start(following) else day
 
     def day_start(self, day: date) -> datetime:
-        """Local midnight as an instant in UTC; where midnight is skipped, the first instant after it."""
+        """Local midnight in UTC. Where clocks skip midnight, the first instant after it."""
         return _midnight(self.zone, day)
 
     def slot_start(self, day: date, user_id: str) -> datetime:
-        """When the user's slot of that day begins."""
+        """The beginning of the user's slot on that day."""
         return self.day_start(day) + timedelta(
             seconds=slot_seconds(user_id, self.window_seconds, self.slot_width_seconds)
         )
 
     @property
     def spread(self) -> str:
-        """Changes when users' slots do."""
+        """A text that changes whenever users' slots change."""
         return f"{self.zone.key}/{self.window_seconds}/{self.slot_width_seconds}/{STAGGER_ALGORITHM}"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 ON_TIME_WITHIN = timedelta(minutes=30)
-OBJECTIVE = 0.999  # of the users of so many days
+OBJECTIVE = 0.999  # days over which the share is computed
 DAYS = 30
 
 
@@ -18,7 +18,7 @@ def is_on_time(due_at: datetime, ended_at: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """Users by how they were served. `late`: refreshed later than promised, failed, or left to a newer day."""
+    """Users on time and late. `late`: refreshed later than promised, failed, or superseded."""
 
     on_time: int = 0
     late: int = 0
@@ -32,25 +32,25 @@ class Served:
 
     @property
     def share(self) -> float | None:
-        """Of those served, on time; None while there are none."""
+        """The fraction of users on time; None while there are no users."""
         return self.on_time / self.users if self.users else None
 
     @property
     def error_budget_left(self) -> float | None:
-        """Of the users who may be late under the objective: 1 untouched, 0 used up, negative overdrawn."""
+        """The unused part of the allowed late users: 1 when nobody was late, 0 at the objective, negative beyond."""
         return 1 - self.late / (self.users * (1 - OBJECTIVE)) if self.users else None
 
 
 @dataclass(frozen=True, slots=True)
 class DayServed:
-    """One day's."""
+    """How one day's users were served."""
 
     day: date
     served: Served
 
 
 def remembered(history: Iterable[DayServed], fresh: Iterable[DayServed], today: date) -> tuple[DayServed, ...]:
-    """What a new day's run is to know of the days before: fresh figures take the place of older ones."""
+    """The earlier days that a new run keeps. Fresh figures replace older ones of the same day."""
     days = {entry.day: entry for entry in (*history, *fresh)}
     oldest = today - timedelta(days=DAYS - 1)
     return tuple(days[day] for day in sorted(days) if oldest <= day < today)

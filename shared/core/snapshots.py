@@ -1,4 +1,4 @@
-"""From a user to the snapshot its job carries, and back: only what the decision of that day needs."""
+"""From a user to the snapshot in its job, and back. A snapshot has only what the decision of that day needs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.core.users import Override, User
 
 
 def snapshot_of(update_time_ns: int, user: User, plans: PlanTable, day: date) -> Snapshot:
-    """What a job of that day has to carry of a user. On another day it is no good: the user has to be read again."""
+    """The snapshot of a user for a job of that day. It is not valid on another day; then the user is read again."""
     if _is_plain(user, plans):
         plan = plans.known(plans.default if user.plan is None else user.plan)
         granted_on = None if plan is None else plan.latest_start(user.periods)
@@ -35,13 +35,13 @@ def snapshot_of(update_time_ns: int, user: User, plans: PlanTable, day: date) ->
 
 
 def _is_plain(user: User, plans: PlanTable) -> bool:
-    """True for the many of whom there is nothing to work out."""
+    """True for a user without special terms. Most users are plain."""
     has_own = user.override is not None or user.purchased is not None or user.given_on is not None or user.adopt
     return not has_own and plans.on_plan_change is OnPlanChange.GRANT
 
 
 def user_of(snapshot: Snapshot, plans: PlanTable) -> User:
-    """The user of a snapshot: `decide` makes the same of it as of the whole user, on the snapshot's day."""
+    """The user in a snapshot. On the snapshot's day `decide` gives the same result as for the whole user."""
     plan = plans.default if snapshot.plan is None else snapshot.plan
     override = None
     if snapshot.own_allowance is not None:

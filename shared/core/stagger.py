@@ -1,4 +1,4 @@
-"""Which moment of the day a user is refreshed at: stable per user, even over the window."""
+"""The moment of the day at which a user is refreshed: stable for a user, and evenly spread over the window."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ STAGGER_ALGORITHM = "blake2b-64"  # its name; another name tells builders that u
 
 
 def offset_seconds(user_id: str, window_seconds: int) -> int:
-    """0 <= offset < window. One 64-bit hash mod the window reaches every second of it."""
+    """0 <= offset < window. It is one 64-bit hash of the id modulo the window, so it reaches every second of it."""
     digest = hashlib.blake2b(user_id.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") % window_seconds
 

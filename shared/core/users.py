@@ -1,4 +1,4 @@
-"""A user as the decision sees one, checked field by field: a wrong type fails this user and nobody else."""
+"""Users as the decision needs them, checked field by field. A wrong type fails this user and no other."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OVERRIDE_KEYS = {"plan", "allowance", "cap", "until"}
 
 
 class _Absent:
-    """A field that is not there, as opposed to one that holds null."""
+    """Marks a field that does not exist, as opposed to one that holds null."""
 
     def __repr__(self) -> str:
         return "ABSENT"
@@ -30,7 +30,7 @@ ABSENT: Any = _Absent()
 
 @dataclass(frozen=True, slots=True)
 class BadParent:
-    """Stands for a field that can't be there: `path`, on the way to it, holds `value`, which is no map."""
+    """Stands for a field that can't exist, because `path`, a parent of it, holds `value`, which is not a map."""
 
     path: str
     value: Any
@@ -38,7 +38,7 @@ class BadParent:
 
 @dataclass(frozen=True, slots=True)
 class RawUser:
-    """What was read: decoded values, unchecked. Absent fields are ABSENT; a field below no map is a BadParent."""
+    """What was read of a user: decoded values, unchecked. A field that does not exist is ABSENT or a BadParent."""
 
     balance: Any
     plan: Any
@@ -50,7 +50,7 @@ class RawUser:
 
 @dataclass(frozen=True, slots=True)
 class LastGrant:
-    """What the stamp says of the last grant; enough to write its receipt again."""
+    """The last grant, as the stamp records it. Its receipt can be written from this."""
 
     job_id: str
     before: Balance
@@ -69,20 +69,20 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user who can be decided on."""
+    """A checked user."""
 
     balance: Balance
     #: The plan's name as the app wrote it; None for the default plan.
     plan: str | None
     #: By the plan's name: the start of the last period granted on it.
     periods: Mapping[str, date]
-    #: What periods with `anchor = "signup"` count from; None where `createdAt` can't be read.
+    #: The date that periods with `anchor = "signup"` count from; None if `createdAt` can't be read.
     anchor: date | None
     paused: bool = False
     last_grant: LastGrant | None = None
     #: The stamp's `dueOn`, unchecked; None where there is none.
     due_on: Any = None
-    #: The bought credits as the app wrote them; None where the user has no such field.
+    #: The bought credits as the app wrote them; None if the user has no such field.
     purchased: Balance | None = None
     override: Override | None = None
     #: The day of the sign-up, if the app gave that day's period: it counts as granted. Else None.
@@ -96,7 +96,7 @@ class User:
 
 
 def read_user(raw: RawUser, zone: ZoneInfo, *, given_at_sign_up: bool = False) -> User | None:
-    """Check a user. None: has no balance, so is not part of the system. Raises UserError.
+    """Check a user. None: without a balance the user is not part of the system. Raises UserError.
 
     `given_at_sign_up`: the app itself gives the first period, so that of the document's create time counts as granted.
     """
@@ -122,7 +122,7 @@ def read_user(raw: RawUser, zone: ZoneInfo, *, given_at_sign_up: bool = False) -
 
 
 def stamp_of(raw: RawUser) -> Mapping[str, Any] | None:
-    """The stamp as a map, empty where there is none; None if something else is there, which must stay."""
+    """The stamp as a map, empty if there is none. None if another value is there, which must stay."""
     if raw.stamp is ABSENT or raw.stamp is None:
         return {}
     return raw.stamp if isinstance(raw.stamp, dict) else None
@@ -137,12 +137,12 @@ def waiting_since(raw: RawUser, updated_at: datetime, plans: PlanTable) -> datet
 
 
 def _present_name(name: object, plans: PlanTable) -> object:
-    """A plan's present name, if that is a former one."""
+    """The plan's present name, if this is a former name."""
     return plans.former.get(name, name) if isinstance(name, str) else name
 
 
 def _below_map(code: UserErrorCode, what: str, value: object) -> object:
-    """The value, unless a parent of it is no map. Raises UserError."""
+    """The value of a field. Raises UserError if a parent of the field is not a map."""
     if isinstance(value, BadParent):
         message = f"{what} can't be there: {value.path} is {_kind(value.value)}, not a map; correct it by hand"
         raise UserError(code, message)
@@ -207,7 +207,7 @@ def _anchor(value: object, raw: RawUser, zone: ZoneInfo) -> tuple[date | None, s
 def _local_day(instant: datetime, zone: ZoneInfo) -> date:
     try:
         return instant.astimezone(zone).date()
-    except OverflowError:  # the first or last day there is, which some apps write for "none"
+    except OverflowError:  # the first or last possible day, which some apps write for "none"
         return instant.date()
 
 

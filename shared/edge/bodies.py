@@ -1,4 +1,4 @@
-"""The request bodies of the contract: strict types, known keys, ranges. The monitor has its own beside these."""
+"""The request bodies: strict types, known keys, ranges. The monitor's bodies are in `shared/monitor/bodies.py`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.store.job_documents import is_document_id
 D = TypeVar("D", bound=date)  # a datetime is one too
 
 NAMED_USERS_MAX = 1000
-CURSOR_CHARACTERS_MAX = 13_000  # the longest user id, escaped and encoded, makes 12,012
+CURSOR_CHARACTERS_MAX = 13_000  # the cursor of the longest user id has 12,012
 AS_OF_EXPECTED = "expected a time like 2026-11-22T10:00:00Z"
 
 
@@ -53,21 +53,21 @@ Milliseconds = Annotated[int, Field(ge=1000, le=1_800_000)]
 
 
 class Body(BaseModel):
-    """What every POST takes. `as_of` is the clock of the call, on the emulator only."""
+    """What every POST accepts. `as_of` is the clock of the call, on the emulator only."""
 
-    # Built at first use: an instance serves one function, and starts without what the others take.
+    # Validators are built at first use: an instance serves one function and does not need the others' validators.
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, alias_generator=to_camel, defer_build=True)
 
     as_of: AsOf | None = None
 
     @property
     def process_seconds(self) -> float:
-        """The time budget."""
+        """The time budget in seconds."""
         return 60.0
 
 
 class TimedBody(Body):
-    """… and of those with a time budget."""
+    """What a POST with a time budget accepts."""
 
     process_time: Milliseconds = 60_000
 

@@ -75,7 +75,7 @@ def _received(handler: Callable[[Delivery], dict[str, Any]], event: CloudEvent) 
 
 
 def _clock(event: CloudEvent) -> Callable[[], datetime]:
-    """The clock of the delivery: the time, or, on the emulator, the event's attribute `asof`, which stands still."""
+    """The clock of the delivery: the real time, or on the emulator the event's attribute `asof`, which stands still."""
     as_of = event.get("asof") if instance.settings().emulator_host else None
     if as_of is None:
         return lambda: datetime.now(UTC)

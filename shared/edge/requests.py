@@ -1,4 +1,4 @@
-"""Reading requests: a bad one is told what is wrong with which field, and nothing has happened."""
+"""Reading requests. A bad request is refused with the field and the reason before anything is done."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from shared.edge.bodies import Body
 
 B = TypeVar("B", bound=Body)
 
-BODY_BYTES_MAX = 2_000_000  # a thousand of the longest user ids fit
+BODY_BYTES_MAX = 2_000_000  # enough for a thousand of the longest user ids
 
 
 class RequestError(CreditRefreshError):
-    """A request that can't be accepted: HTTP status, stable code, the field that is wrong, headers of the answer."""
+    """A request that is refused: HTTP status, stable code, the wrong field, headers of the answer."""
 
     def __init__(
         self, status: int, code: str, message: str, field: str | None = None, headers: Mapping[str, str] | None = None
@@ -46,16 +46,16 @@ def check_method(request: Request, methods: Sequence[str]) -> None:
 
 
 def read_body(request: Request, kind: type[B], *, emulated: bool) -> B:
-    """The request's body as that kind; an empty one is {}. Raises RequestError."""
+    """Read the request's body as this kind. An empty body counts as {}. Raises RequestError."""
     data = _read_bytes(request)
     return _checked(lambda: kind.model_validate_json(data if data.strip() else b"{}"), emulated=emulated)
 
 
 def read_query(request: Request, kind: type[B], *, emulated: bool) -> B:
-    """The request's query as that kind; of a key given twice, the first counts. Raises RequestError."""
+    """Read the request's query as this kind. Of a repeated key the first counts. Raises RequestError."""
     asked = request.args.to_dict()
     if "asOf" in asked:
-        asked["asOf"] = asked["asOf"].replace(" ", "+")  # of +00:00, where nobody has escaped it
+        asked["asOf"] = asked["asOf"].replace(" ", "+")  # the + of +00:00, where it was not escaped
     return _checked(lambda: kind.model_validate(asked), emulated=emulated)
 
 
@@ -107,7 +107,7 @@ _CODES = {
 
 
 def _request_error(exc: ValidationError) -> RequestError:
-    """The first problem found; its message never repeats the body."""
+    """The first problem. Its message never repeats the body."""
     problem = exc.errors(include_url=False, include_context=False, include_input=False)[0]
     code = _CODES.get(problem["type"], "wrong_type")
     field = ".".join(str(part) for part in problem["loc"])[:100] or None

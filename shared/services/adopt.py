@@ -16,7 +16,7 @@ from shared.store.users import StampFieldsWrite, UserDocument, WriteStatus
 
 
 def adopt_users(context: Context, users: Sequence[UserDocument], day: date) -> list[Outcome]:
-    """One outcome a user. Raises SystemFailureError if some can't be adopted now: a later scan would grant them."""
+    """One outcome for each user. Raises SystemFailureError if some can't be adopted: a later scan would grant them."""
     found = [candidate_of(context, user) for user in users]
     granter = Granter(context, context.wire, GrantRequest("adopt", day, adopting=True))
     outcomes = granter.refresh([candidate for candidate in found if isinstance(candidate, Candidate)])
@@ -28,7 +28,7 @@ def adopt_users(context: Context, users: Sequence[UserDocument], day: date) -> l
 
 
 def _mark(context: Context, user_ids: Sequence[str], day: date) -> None:
-    """Mark users who fail in an adoption: once in order, they are adopted, never granted."""
+    """Mark users who fail in an adoption, so that they are adopted, not granted, once they are in order."""
     pending = list(user_ids)
     for _ in range(context.limits.grant_rounds):
         if not pending:
@@ -46,7 +46,7 @@ def _mark(context: Context, user_ids: Sequence[str], day: date) -> None:
 
 
 def _mark_write(user: UserDocument, day: date) -> StampFieldsWrite | None:
-    """None for a user who is marked already, or whose stamp is no map: that one is kept by name."""
+    """The write that marks a user. None if it is marked already, or kept by name because the stamp is no map."""
     stamp = stamp_of(user.raw)
     if stamp is None or (stamp.get("adopt") is True and is_due(stamp.get("dueOn"), day)):
         return None

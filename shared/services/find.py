@@ -28,7 +28,7 @@ class Page:
 
 
 class UserFinder:
-    """One call's way through the ranges of a scan. `named`: the users who are kept by name, as read already."""
+    """Reads the ranges of a scan for one call. `named`: the documents of users who are kept by name."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class UserFinder:
         self._named = sorted(named, key=lambda user: user.user_id)
 
     def pages(self, cursor: Cursor | None) -> Iterator[Page]:
-        """Page after page behind the cursor. The next page is fetched while the last one is worked on."""
+        """The pages after the cursor. The next page is fetched while the last one is worked on."""
         remaining = from_cursor(self._ranges, cursor)
         with ThreadPoolExecutor(1) as ahead:
             for number, each in enumerate(remaining, 1):

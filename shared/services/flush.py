@@ -38,7 +38,7 @@ class DueUser:
 
 
 class Flusher:
-    """Holds what one call of the builder has found until it is flushed. `dry`: counts and writes nothing."""
+    """Holds what one call of the builder found until it is flushed. `dry`: it counts and writes nothing."""
 
     def __init__(self, context: Context, stored: StoredRun, *, dry: bool) -> None:
         self._context = context
@@ -59,7 +59,7 @@ class Flusher:
 
     @property
     def is_due(self) -> bool:
-        """True when so much is held, or so long, that it has to be flushed before more is read."""
+        """True when a flush is needed before more is read, because of what is held or how long."""
         return self._packer.is_full or self._tally.is_full or self._flush_by.remaining_seconds == 0
 
     def queue(self, position: SlotPosition, snapshot: Snapshot | None, due_at: datetime | None) -> None:
@@ -109,7 +109,7 @@ class Flusher:
         logs.info("build_flushed", f"{len(batch.drafts)} jobs created", jobs=len(batch.drafts))
 
     def _writes(self, run: Run, batch: CommitBatch, found: PendingTally, wire: Wire) -> list[Any]:
-        """What is written beside the run: the jobs, and who has to be followed up."""
+        """The writes beside the run: jobs and follow-up entries."""
         jobs = self._context.jobs(wire)
         writes = [
             jobs.create_write(self._job(run, number, draft), draft.snapshots, draft.mends)
@@ -125,7 +125,7 @@ class Flusher:
         return Billed(cost.reads - self._recorded_cost.reads, cost.writes - self._recorded_cost.writes + writes)
 
     def _with_checkpoint(self, run: Run, batch: CommitBatch, cursor: Cursor | None) -> Run:
-        """In the middle of a flush. A commit without users, of nothing but mends, leaves no checkpoint."""
+        """The run in the middle of a flush. A commit of mends without users leaves no checkpoint."""
         if cursor is None or batch.last is None:
             return run
         return run.with_checkpoint(FlushCheckpoint(cursor, batch.last, self._context.schedule.spread))
@@ -134,7 +134,7 @@ class Flusher:
         return replace(run, lease_until=self._context.clock() + self._context.lease)
 
     def _job(self, run: Run, number: int, draft: JobDraft) -> Job:
-        # The token tells it from a job of a run document that somebody deleted to have the day scanned again.
+        # The token makes it differ from a job of the same day's earlier run document, which somebody deleted.
         job_id = new_job_id(run.run_id, f"{run.flushes:05d}-{number:03d}", run.token[:6])
         return Job(
             job_id=job_id,
@@ -158,12 +158,12 @@ class Flusher:
 
 SCANNED, SKIPPED, FAILED = ScanCounts(1), ScanCounts(1, skipped=1), ScanCounts(1, failed=1)
 ADOPTED = ScanCounts(1, skipped=1, adopted=1)
-FOLLOW_UPS_MAX = 1000  # of one flush, in one document
+FOLLOW_UPS_MAX = 1000  # entries of one flush, in one document
 
 
 @dataclass(slots=True)
 class PendingTally:
-    """What the scan made of some users, until it is flushed."""
+    """Results of scanning some users, until they are flushed."""
 
     counts: ScanCounts = field(default_factory=ScanCounts)
     errors: Errors = field(default_factory=Errors)
@@ -189,7 +189,7 @@ class PendingTally:
             self.follow_ups.append(follow_up)
 
     def with_jobs(self, batch: CommitBatch, day_start: datetime, *, created: bool) -> PendingTally:
-        """The same, with the users and jobs of one commit."""
+        """The tally with the users and jobs of one commit."""
         jobs = ScanCounts(queued=batch.users, jobs_created=len(batch.drafts) if created else 0)
         hours = Counter[int]()
         for draft in batch.drafts:

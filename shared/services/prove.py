@@ -14,12 +14,12 @@ from shared.store.users import UserDocument
 
 
 def count_up_to(context: Context, users_max: int, read_time_ns: int) -> int:
-    """How many documents the users' collection holds; no more than `users_max` are counted."""
+    """The number of documents in the users' collection. Counts no further than `users_max`."""
     return context.users().count_all(users_max, read_time_ns)
 
 
 def prove(context: Context, proof: Proof, named: Sequence[UserDocument], read_time_ns: int) -> Proof:
-    """The proof with one more try. A count that can't be made is no proof and no failure."""
+    """The proof after one more count. A count that can't be made neither proves nor disproves."""
     users = context.users()
     try:
         balances = users.count_balances(read_time_ns)
@@ -36,7 +36,7 @@ def prove(context: Context, proof: Proof, named: Sequence[UserDocument], read_ti
 
 
 def _is_counted_by_name(user: UserDocument) -> bool:
-    """True for a user in the count of balances who can't be in the count of `dueOn`."""
+    """True for a user who is in the count of balances and can't be in the count of `dueOn`."""
     stamp = stamp_of(user.raw)
     has_balance = user.raw.balance is not ABSENT and not isinstance(user.raw.balance, BadParent)
     return has_balance and (stamp is None or "dueOn" not in stamp)

@@ -29,7 +29,7 @@ class FollowUpStore:
         return guard(new_write(f"{self._runs}/{run_id}/{self._collection_id}/{number:05d}", fields), None)
 
     def read(self, run_id: str, generation: int) -> list[Mapping[str, Any]]:
-        """Every entry of one generation's list, in the order in which the scan met the users. A read a document."""
+        """All entries of one generation's list, in the order of the scan. Costs a read for each document."""
         wanted = new_query(self._collection_id, DOCUMENTS_MAX)
         add_filters(wanted, [("generation", "==", generation)])
         add_order(wanted, DOCUMENT_ID)

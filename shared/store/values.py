@@ -1,4 +1,4 @@
-"""Python values to Firestore's and back, on plain protobuf messages (their object layer costs ten times as much)."""
+"""Python values to Firestore's and back, on plain protobuf messages (proto-plus objects cost ten times as much)."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def put_fields(fields: Any, python: Mapping[str, Any]) -> None:
 
 
 def get(value: Any) -> Any:
-    """The Python value of a Value message; references as their path, bytes and points as they are."""
+    """The Python value of a Value message. A reference gives its path; bytes and geo points stay as they are."""
     kind = value.WhichOneof("value_type")
     if kind in _SCALARS:  # nearly all of them; asked for first, because every field of every user comes by here
         return getattr(value, kind)
@@ -87,17 +87,17 @@ def put_time(message: Any, instant: datetime) -> None:
 
 
 def get_time(message: Any) -> datetime:
-    """A Timestamp message in UTC, cut to the microsecond."""
+    """The time of a Timestamp message, in UTC, rounded down to the microsecond."""
     return _EPOCH + timedelta(0, message.seconds, message.nanos // 1000)
 
 
 def nanoseconds(message: Any) -> int:
-    """A Timestamp message as whole nanoseconds: an update time must come back exactly."""
+    """A Timestamp message in nanoseconds, because an update time must stay exact."""
     return int(message.seconds) * 1_000_000_000 + int(message.nanos)
 
 
 def get_instant(instant_ns: int) -> datetime:
-    """Whole nanoseconds as a time in UTC, cut to the microsecond."""
+    """The time of these nanoseconds, in UTC, rounded down to the microsecond."""
     return _EPOCH + timedelta(microseconds=instant_ns // 1000)
 
 
@@ -106,7 +106,7 @@ def put_nanoseconds(message: Any, instant_ns: int) -> None:
 
 
 def field_path(names: Iterable[str]) -> str:
-    """The field path of nested names, quoted where Firestore wants it."""
+    """The field path of nested names, quoted where Firestore requires it."""
     return ".".join(_quoted(name) for name in names)
 
 

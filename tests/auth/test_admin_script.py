@@ -1,4 +1,4 @@
-"""deploy/admin.py against the real Auth emulator: what it changes, what it leaves, what it says."""
+"""deploy/admin.py against the real Auth emulator: what it changes, leaves alone and prints."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.google import PROJECT
 
 @pytest.fixture
 def script(auth):
-    """Runs it as a person would."""
+    """Runs the script from the command line."""
     environ = {**os.environ, "FIREBASE_AUTH_EMULATOR_HOST": auth.host}
 
     def run(*arguments, **changes):
@@ -29,7 +29,7 @@ def script(auth):
 
 
 def test_a_grant_lets_a_user_in_and_a_revoke_keeps_them_out(auth, script, emulated):
-    """Named by address or id; the token of before is refused at once, and other claims stay."""
+    """Users are named by address or id. A revoke refuses old tokens at once, and other claims stay."""
     user = auth.create_user(claims={"team": "blue"})
 
     granted = script("grant", auth.project, user.email)
@@ -50,7 +50,7 @@ def test_a_grant_lets_a_user_in_and_a_revoke_keeps_them_out(auth, script, emulat
 
 
 def test_a_second_grant_changes_nothing(auth, script):
-    """And says so."""
+    """The script says that nothing changed."""
     user = auth.create_admin()
     before = auth.record(user)
 
@@ -61,7 +61,7 @@ def test_a_second_grant_changes_nothing(auth, script):
 
 
 def test_a_revoke_takes_the_last_claim(auth, script):
-    """Nothing is left behind; a second one is no error, and ends the sessions again."""
+    """A revoke removes the claim completely. A second revoke is no error and ends the sessions again."""
     user = auth.create_admin()
 
     ended = [script("revoke", auth.project, user.uid).returncode for _ in range(2)]
@@ -71,7 +71,7 @@ def test_a_revoke_takes_the_last_claim(auth, script):
 
 
 def test_the_list_is_of_those_who_get_in(auth, script):
-    """Of one project; a claim that is not exactly true lets nobody in."""
+    """The list is of one project. A claim that is not exactly true does not count."""
     elsewhere = FirebaseAuth(auth.host, f"demo-list-{time.time_ns()}")
     assert script("list", elsewhere.project).stdout == "Nobody is an admin.\n"
     elsewhere.create_user("ann", {"admin": True})
@@ -132,7 +132,7 @@ def test_the_list_says_who_can_not_get_in_yet(auth, script):
 
 @pytest.mark.parametrize("name", ["nobody@example.com", "nobody"])
 def test_a_user_that_is_not_there_is_named(auth, script, name):
-    """With what to do."""
+    """The message says what to do."""
     ended = script("grant", auth.project, name)
 
     assert (ended.returncode, ended.stdout) == (1, "")
@@ -142,7 +142,7 @@ def test_a_user_that_is_not_there_is_named(auth, script, name):
 
 
 def test_a_disabled_user_becomes_no_admin(auth, script):
-    """It could not sign in anyway."""
+    """A disabled user could not sign in."""
     user = auth.create_user()
     auth.disable(user)
 
@@ -153,7 +153,7 @@ def test_a_disabled_user_becomes_no_admin(auth, script):
 
 
 def test_without_credentials_it_says_how_to_get_some(script, tmp_path):
-    """No traceback."""
+    """The message says how to get credentials, without a traceback."""
     missing = {"FIREBASE_AUTH_EMULATOR_HOST": "", "GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "missing.json")}
 
     ended = script("grant", "acme-prod", "ann@example.com", **missing)
@@ -164,7 +164,7 @@ def test_without_credentials_it_says_how_to_get_some(script, tmp_path):
 
 
 def test_credentials_without_the_role_are_told_which(script, cloud):
-    """Against Google's own wire."""
+    """The message names the missing role."""
     cloud.refuses_lookups = True
 
     ended = script("grant", PROJECT, "ann", FIREBASE_AUTH_EMULATOR_HOST="", **cloud.environ())
@@ -175,7 +175,7 @@ def test_credentials_without_the_role_are_told_which(script, cloud):
 
 
 def test_an_emulator_that_is_not_there_is_named(script):
-    """With the variable."""
+    """The message names the variable."""
     ended = script("list", "demo-auth", FIREBASE_AUTH_EMULATOR_HOST="127.0.0.1:1")
 
     assert ended.returncode == 1
@@ -187,7 +187,7 @@ def test_an_emulator_that_is_not_there_is_named(script):
     "arguments", [[], ["grant"], ["grant", "p"], ["list"], ["promote", "p", "u"], ["list", "p", "u"]]
 )
 def test_what_is_not_understood_is_answered_by_the_usage(script, arguments):
-    """And nothing is asked of anybody."""
+    """No call is made then."""
     ended = script(*arguments)
 
     assert ended.returncode == 2

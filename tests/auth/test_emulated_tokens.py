@@ -1,4 +1,4 @@
-"""Tokens of the real Firebase Auth emulator: an admin gets in, and nobody else."""
+"""Tokens of the real Firebase Auth emulator: only an admin is admitted."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def code(answer):
 
 
 def test_an_admin_gets_in(auth, emulated):
-    """By the name people know."""
+    """The admin is named by e-mail address."""
     admin = auth.create_admin()
 
     answer = emulated.knock(auth.sign_in(admin))
@@ -51,7 +51,7 @@ def test_an_admin_gets_in(auth, emulated):
 
 @pytest.mark.parametrize("header", ["bearer {}", "BEARER {}", "Bearer  {} "])
 def test_the_scheme_is_read_as_http_has_it(auth, emulated, header):
-    """In any case, with any spaces."""
+    """The scheme may be in any case, followed by any spaces."""
     token = auth.sign_in(auth.create_admin())
 
     assert emulated.knock(Authorization=header.format(token)).status_code == 200
@@ -88,7 +88,7 @@ def test_a_stranger_who_signs_up_with_the_address_of_an_admin_is_kept_out(auth, 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic YTpi", "Token x", "owner", "Bearerx y"])
 def test_without_a_token_nobody_gets_in(emulated, header):
-    """And is told how to send one."""
+    """The answer says how to send a token."""
     answer = emulated.knock(**({} if header is None else {"Authorization": header}))
 
     assert (answer.status_code, code(answer)) == (401, "unauthenticated")
@@ -98,7 +98,7 @@ def test_without_a_token_nobody_gets_in(emulated, header):
 
 @pytest.mark.parametrize("token", [*GARBAGE, "owner"], ids=range(len(GARBAGE) + 1))
 def test_garbage_is_refused(emulated, token):
-    """Also what the emulators themselves take for an administrator."""
+    """This includes the token that the emulators accept as an administrator."""
     answer = emulated.knock(Authorization=f"Bearer {token}")
 
     assert (answer.status_code, code(answer)) == (401, "unauthenticated")
@@ -111,7 +111,7 @@ def test_garbage_is_refused(emulated, token):
     changes=st.dictionaries(st.sampled_from(["exp", "iat", "sub", "iss", "aud"]), json_values, min_size=1),
 )
 def test_whatever_is_no_token_is_refused(emulated, auth, header, payload, changes):
-    """Any JSON for header and claims, and good claims with any value in one of those that matter."""
+    """Header and claims are any JSON, or good claims with any value in one that matters."""
     now = int(time.time())
     good = {"iss": f"https://securetoken.google.com/{auth.project}", "aud": auth.project, "sub": "x", "iat": now}
     tokens = [unsigned(payload, header), unsigned({**good, "exp": now + 99, "admin": True, **changes})]
@@ -120,7 +120,7 @@ def test_whatever_is_no_token_is_refused(emulated, auth, header, payload, change
 
 
 def test_an_expired_token_is_refused(auth, emulated):
-    """Firebase's library does not look at the time of an emulator's token: we do."""
+    """Firebase's library does not check the expiry of an emulator's token, so our code does."""
     token = auth.sign_in(auth.create_admin())
     now = int(time.time())
     expired = {exp: unsigned({**claims_in(token), "exp": now + exp}) for exp in (-3600, -10, 60)}
@@ -129,7 +129,7 @@ def test_an_expired_token_is_refused(auth, emulated):
 
 
 def test_a_revoked_token_is_refused_at_once(auth, emulated):
-    """By the next request; a new sign-in is good again."""
+    """The next request is refused. A new sign-in is accepted again."""
     admin = auth.create_admin()
     token = auth.sign_in(admin)
     assert emulated.knock(token).status_code == 200
@@ -143,7 +143,7 @@ def test_a_revoked_token_is_refused_at_once(auth, emulated):
 
 @pytest.mark.parametrize("end", ["disable", "delete"])
 def test_a_user_that_is_no_more_is_refused(auth, emulated, end):
-    """Though the token is good for most of an hour."""
+    """The user is looked up, because the token is still valid for most of an hour."""
     admin = auth.create_admin()
     token = auth.sign_in(admin)
 
@@ -153,7 +153,7 @@ def test_a_user_that_is_no_more_is_refused(auth, emulated, end):
 
 
 def test_a_token_of_another_project_is_refused(auth, emulated):
-    """Also that of an admin there, with the very id of one here."""
+    """This includes an admin of that project with the same id as an admin here."""
     admin = auth.create_admin()
     elsewhere = FirebaseAuth(auth.host, "demo-elsewhere")
     elsewhere.create_user(admin.uid, {"admin": True})
@@ -166,7 +166,7 @@ def test_a_token_of_another_project_is_refused(auth, emulated):
 
 @pytest.mark.parametrize("name", ["aud", "iss"])
 def test_audience_and_issuer_both_count(auth, emulated, name):
-    """One of them is not enough."""
+    """Each of them alone is not enough."""
     token = auth.sign_in(auth.create_admin())
 
     altered = unsigned({**claims_in(token), name: claims_in(token)[name].replace(auth.project, "demo-elsewhere")})
@@ -175,7 +175,7 @@ def test_audience_and_issuer_both_count(auth, emulated, name):
 
 
 def test_a_claim_granted_counts_from_the_next_token_on(auth, emulated):
-    """That is why the answer says to sign in again."""
+    """The answer says to sign in again, because old tokens don't have the claim."""
     user = auth.create_user()
     before = auth.sign_in(user)
 
@@ -188,7 +188,7 @@ def test_a_claim_granted_counts_from_the_next_token_on(auth, emulated):
 
 
 def test_neither_answers_nor_logs_hold_a_token(auth, emulated, capsys):
-    """Nor why it was refused: the answer is the same for all."""
+    """The answer does not say why a token was refused. It is the same for all."""
     logs.configure()
     admin = auth.create_admin()
     token = auth.sign_in(admin)
@@ -203,7 +203,7 @@ def test_neither_answers_nor_logs_hold_a_token(auth, emulated, capsys):
 
 
 def test_the_emulator_out_of_reach_is_our_failure(monkeypatch, auth):
-    """503: whoever asks may be an admin after all, and may ask again."""
+    """The answer is 503, because the caller may be an admin and may try again."""
     environ = {"FIREBASE_AUTH_EMULATOR_HOST": "127.0.0.1:1", "GOOGLE_CLOUD_PROJECT": auth.project}
     closed = door(monkeypatch, {**FIRESTORE, "CREDIT_REFRESH_AUTH": "on", **environ})
 
@@ -214,7 +214,7 @@ def test_the_emulator_out_of_reach_is_our_failure(monkeypatch, auth):
 
 
 def test_the_page_of_another_site_gets_nothing_done(auth, emulated):
-    """Even with an admin's token."""
+    """This holds even with an admin's token."""
     token = auth.sign_in(auth.create_admin())
 
     answer = emulated.knock(token, Origin="https://evil.example")
@@ -223,5 +223,5 @@ def test_the_page_of_another_site_gets_nothing_done(auth, emulated):
 
 
 def test_the_answers_are_json(emulated):
-    """As every error is."""
+    """All errors are JSON."""
     assert set(json.loads(emulated.knock().data)["error"]) == {"code", "message", "field"}

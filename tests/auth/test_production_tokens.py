@@ -1,4 +1,4 @@
-"""Tokens as production gets them, signed with RS256: Firebase's library, unaltered, against Google on loopback."""
+"""Signed tokens (RS256) as in production: Firebase's unchanged library against a stand-in for Google on loopback."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def code(answer):
 
 
 def test_an_admin_gets_in(cloud, production):
-    """The certificates are fetched once, the user is looked up every time."""
+    """Certificates are fetched once. The user is looked up at each request."""
     token = signed(claims(), cloud.key)
 
     answers = [production.knock(token) for _ in range(3)]
@@ -48,12 +48,12 @@ def test_an_address_has_to_be_verified(cloud, production, verified):
 
 
 def test_without_an_address_the_name_is_the_id(cloud, production):
-    """Those who sign in by phone have none."""
+    """Users who sign in by phone have no address."""
     assert production.knock(signed(claims(email=None), cloud.key)).json["name"] == "ann"
 
 
 def test_the_wrong_key_is_refused(cloud, production):
-    """Though it goes by the right name."""
+    """A key is refused even under the right key id."""
     forged = signed(claims(), rsa_key("somebody's"))
 
     assert production.knock(forged).status_code == 401
@@ -61,19 +61,19 @@ def test_the_wrong_key_is_refused(cloud, production):
 
 
 def test_a_key_google_does_not_know_is_refused(cloud, production):
-    """Or knows no more."""
+    """This includes keys that Google no longer publishes."""
     assert production.knock(signed(claims(), cloud.key, "key-0")).status_code == 401
 
 
 @pytest.mark.parametrize("header", [{"alg": "none"}, {"alg": "none", "kid": KEY_ID}, {"alg": "RS256", "kid": KEY_ID}])
 def test_an_unsigned_token_is_refused(cloud, production, header):
-    """As the emulator makes them, and anybody can."""
+    """Anybody can make an unsigned token."""
     assert production.knock(unsigned(claims(), {**header, "typ": "JWT"})).status_code == 401
     assert LOOKUP not in cloud.asked
 
 
 def test_a_token_of_the_real_emulator_is_refused(auth, production):
-    """Of an admin even, and of a project with our name: it is unsigned, and no emulator is configured."""
+    """It is refused even for an admin and the right project: it is unsigned, and no emulator is configured."""
     token = auth.sign_in(auth.create_admin())
     ours = {**claims_in(token), **claims(), "sub": "ann"}
 
@@ -81,7 +81,7 @@ def test_a_token_of_the_real_emulator_is_refused(auth, production):
 
 
 def test_a_signature_by_the_public_certificate_is_refused(cloud, production):
-    """The old trick of naming a symmetric algorithm, with as its secret what everybody can read."""
+    """An attacker may name a symmetric algorithm and use the public certificate as its secret."""
     secret = pem(certificate(cloud.key)).replace("CERTIFICATE", "SECRET")
     forged = jwt.encode(claims(), secret, "HS256", {"kid": KEY_ID})
 
@@ -108,7 +108,7 @@ def test_a_signature_by_the_public_certificate_is_refused(cloud, production):
     ids=",".join,
 )
 def test_what_is_signed_and_yet_no_token_of_ours_is_refused(cloud, production, changes):
-    """Of another audience, expired, not yet valid, of nobody."""
+    """Other audience, expired, not yet valid, or without a user."""
     answer = production.knock(signed(claims(**changes), cloud.key))
 
     assert (answer.status_code, code(answer)) == (401, "unauthenticated")
@@ -116,7 +116,7 @@ def test_what_is_signed_and_yet_no_token_of_ours_is_refused(cloud, production, c
 
 @pytest.mark.parametrize("record", [{"validSince": str(NOW)}, {"disabled": True}])
 def test_revoked_and_disabled_are_refused_at_once(cloud, production, record):
-    """By the very next request of an instance that let the token pass before."""
+    """The next request is refused by an instance that accepted the token before."""
     token = signed(claims(iat=NOW - 60), cloud.key)
     assert production.knock(token).status_code == 200
 
@@ -135,7 +135,7 @@ def test_whoever_is_no_admin_is_told_so(cloud, production, admin):
 
 @pytest.mark.parametrize("host", [CERTIFICATES, USERS])
 def test_google_out_of_reach_is_our_failure(cloud, production, host):
-    """503, and nobody gets in; once it is back, an admin does."""
+    """The answer is 503 for everybody. When Google is back, an admin is admitted again."""
     token = signed(claims(), cloud.key)
     cloud.unreachable.add(host)
 
@@ -148,7 +148,7 @@ def test_google_out_of_reach_is_our_failure(cloud, production, host):
 
 
 def test_a_service_account_that_may_not_look_is_our_failure(cloud, production):
-    """The log says which role it lacks; whoever asks can't help it."""
+    """The answer is 503, and the log names the missing role."""
     cloud.refuses_lookups = True
 
     answer = production.knock(signed(claims(), cloud.key))
@@ -157,7 +157,7 @@ def test_a_service_account_that_may_not_look_is_our_failure(cloud, production):
 
 
 def test_no_credentials_are_our_failure(cloud, monkeypatch, production):
-    """Not a refusal."""
+    """The answer is 503, not 401."""
     missing = {"GOOGLE_APPLICATION_CREDENTIALS": str(cloud.folder / "missing.json")}
     closed = door(monkeypatch, {"GOOGLE_CLOUD_PROJECT": PROJECT, **cloud.environ(), **missing})
 
@@ -167,6 +167,6 @@ def test_no_credentials_are_our_failure(cloud, monkeypatch, production):
 
 @pytest.mark.parametrize("token", ["x", "a.b.c", "e30.e30.e30"])
 def test_garbage_never_reaches_google(cloud, production, token):
-    """It costs us nothing."""
+    """Garbage is refused without a call to Google."""
     assert production.knock(token).status_code == 401
     assert cloud.asked == []

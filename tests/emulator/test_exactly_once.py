@@ -1,4 +1,4 @@
-"""Real processes racing each other: two builders, three workers of which one is killed, an app that spends."""
+"""Real processes at the same time: two builders, three workers of which one is killed, and an app that spends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BUILT_AT, WORKED_AT, HEALED_AT = "2026-11-22T00:00:00Z", "2026-11-22T22:00:00Z",
 
 
 def at_once(*calls):
-    """Make calls side by side; a call whose server dies under it gives None."""
+    """Make calls side by side. A call whose server dies gives None."""
     results: list = [None] * len(calls)
 
     def run(position, call):
@@ -41,11 +41,11 @@ def joined(threads, results):
 
 
 def stop_while_it_holds_jobs(world, group):
-    """Stop a process group at a moment at which it has claimed jobs it has not settled."""
+    """Stop a process group while it has claimed jobs that it has not settled."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         os.killpg(group, signal.SIGSTOP)
-        time.sleep(0.05)  # what is on its way to the database arrives
+        time.sleep(0.05)  # calls already sent reach the database
         if any(job["status"] == "processing" for job in world.jobs().values()):
             return
         os.killpg(group, signal.SIGCONT)
@@ -54,7 +54,7 @@ def stop_while_it_holds_jobs(world, group):
 
 
 def test_every_user_is_granted_exactly_once(tmp_path):
-    """Whatever races, dies or is delivered twice: each user holds one allowance more, less what the app spent."""
+    """In spite of races, a death and double deliveries each user has one allowance more, less what was spent."""
     plans = tmp_path / "plans.toml"
     plans.write_text(ONLY_ADDER)
     world = World(plans=ONLY_ADDER)

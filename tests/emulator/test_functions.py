@@ -59,7 +59,7 @@ def servers(world, tmp_path_factory):
 
 
 def test_a_day_over_http(world, servers):
-    """Builder, worker and direct refresh do their work and answer in the contract's fields."""
+    """Builder, worker and direct refresh do their work and answer with the documented fields."""
     world.users({f"day{n}": {"credits": 1} for n in range(5)} | {"odd": {"credits": "x"}})
 
     built = servers["credit_refresh_queue"].post({"asOf": "2026-11-22T00:00:00Z", "scan": "all"})
@@ -77,7 +77,7 @@ def test_a_day_over_http(world, servers):
 
 
 def test_pages_are_chained_by_an_opaque_cursor(servers):
-    """The cursor of one page leads to the next, numbered one higher."""
+    """The cursor of one page gives the next page, with the next number."""
     first = servers["credit_refresh"].post({"batchSize": 2}).json
     second = servers["credit_refresh"].post({"batchSize": 2, "cursor": first["cursor"]}).json
 
@@ -133,7 +133,7 @@ def test_a_direct_call_that_names_nobody_is_refused(servers, world, body):
     ],
 )
 def test_a_bad_field_is_refused_by_name(servers, target, body, field):
-    """400 with code, message and the field's name; nothing has happened."""
+    """The answer is 400 with code, message and field, and nothing is changed."""
     reply = servers[target].post(body)
 
     assert reply.status == 400
@@ -160,7 +160,7 @@ def test_a_bad_field_is_refused_by_name(servers, target, body, field):
     ids=["list", "number", "null", "cut", "binary", "nan", "deep-list", "deep-map", "huge"],
 )
 def test_a_body_that_is_no_json_object_is_refused(servers, body):
-    """Whatever is sent, the answer is a 400 in the one form of errors, with no traceback and no path in it."""
+    """Any other body is answered 400 in the usual form, without traceback or path."""
     reply = servers["credit_refresh_worker"].request("POST", body)
 
     assert reply.status == 400
@@ -171,7 +171,7 @@ def test_a_body_that_is_no_json_object_is_refused(servers, body):
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
 def test_a_wrong_method_is_refused(servers, method):
-    """405, with the method that is allowed."""
+    """The answer is 405 and names the allowed method."""
     reply = servers["credit_refresh_queue"].request(method)
 
     assert (reply.status, reply.json["error"]["code"], reply.headers["Allow"]) == (405, "method_not_allowed", "POST")
@@ -199,7 +199,7 @@ def test_no_answer_is_kept_or_guessed_at(servers, target, method, path, status):
 
 
 def test_logs_are_json_with_action_trace_and_context(servers, world):
-    """Each line of ours is one JSON object in Cloud Logging's fields."""
+    """Each of our lines is one JSON object in Cloud Logging's fields."""
     trace = "0af7651916cd43dd8448eb211c80319c"
     worker = servers["credit_refresh_worker"]
     worker.request("POST", b"{}", traceparent=f"00-{trace}-b7ad6b7169203331-01")
@@ -211,7 +211,7 @@ def test_logs_are_json_with_action_trace_and_context(servers, world):
 
 
 def test_sigterm_lets_a_worker_finish_and_leaves_no_job_open(tmp_path):
-    """Asked to go in the middle of its work, the worker settles or hands back what it holds and still answers."""
+    """A worker that gets SIGTERM during its work settles or releases its jobs and still answers."""
     world = World(job_size=1)
     users = population(400, plan="free")
     world.users(users)
@@ -237,7 +237,7 @@ def test_sigterm_lets_a_worker_finish_and_leaves_no_job_open(tmp_path):
 
 
 def test_bad_settings_stop_the_start_with_every_problem():
-    """An instance with bad settings does not start, and says all that is wrong at once."""
+    """An instance with bad settings does not start, and names every problem."""
     environ = {
         **os.environ,
         "CREDIT_REFRESH_JOB_SIZE": "0",
@@ -264,7 +264,7 @@ def test_bad_settings_stop_the_start_with_every_problem():
 
 
 def test_as_of_is_refused_without_the_emulator():
-    """Against a real database the clock can't be set by a request."""
+    """A request can't set the clock where the database is real."""
     code = (
         "import main, functions_framework, json\n"
         "client = functions_framework.create_app('credit_refresh_worker', 'main.py').test_client()\n"

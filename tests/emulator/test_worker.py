@@ -1,4 +1,4 @@
-"""The worker against the real emulator: exactly once, on what was carried, whatever changed since."""
+"""The worker against the real emulator: each user exactly once, even if documents changed since the build."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_delivering_everything_again_grants_nothing():
 
 
 def test_the_stamp_says_what_was_done():
-    """The stamp holds plan, period, balance before, what was granted, by which job, and what comes next."""
+    """The stamp has plan, period, balance before, amount granted, job, and the next due date."""
     world = World()
     world.users({"ann": {"credits": 20, "plan": "free", "name": "Ann"}})
 
@@ -69,7 +69,7 @@ def test_the_stamp_says_what_was_done():
 
 
 def test_a_balance_already_full_is_refreshed_with_nothing():
-    """The period is stamped all the same: credits spent later are not filled up twice in one period."""
+    """The period is stamped, so credits that are spent later are not refilled in the same period."""
     world = World()
     world.users({"full": {"credits": 80}})
     world.day()
@@ -83,7 +83,7 @@ def test_a_balance_already_full_is_refreshed_with_nothing():
 
 
 def test_reads_again_only_those_who_changed():
-    """Unchanged users are committed on what the builder read; a spender is read afresh and loses nothing."""
+    """Unchanged users are written on the basis of the builder's snapshots. A user who spent is read again."""
     world = World(job_size=100)
     users = population(100)
     world.users(users)
@@ -102,7 +102,7 @@ def test_reads_again_only_those_who_changed():
 
 
 def test_a_changed_plan_is_granted_by_the_new_plan():
-    """Whoever changed plan between build and work gets the new plan's allowance."""
+    """A user who changed plan between build and work gets the new plan's allowance."""
     world = World()
     world.users({"ann": {"credits": 0, "plan": "free"}})
     world.build()
@@ -115,7 +115,7 @@ def test_a_changed_plan_is_granted_by_the_new_plan():
 
 
 def test_changed_plans_make_carried_snapshots_worthless():
-    """A worker with another plan table than the builder's reads its users afresh and decides by its own."""
+    """A worker whose plans differ from the builder's reads its users again and decides by its own plans."""
     world = World()
     world.users({"ann": {"credits": 0, "plan": "free"}})
     world.build()
@@ -129,7 +129,7 @@ def test_changed_plans_make_carried_snapshots_worthless():
 
 
 def test_deleted_paused_and_already_refreshed_users_are_skipped():
-    """Between build and work one is deleted, one paused, one refreshed directly: nobody fails."""
+    """Between build and work one user is deleted, one paused, one refreshed directly. No user fails."""
     world = World()
     world.users(population(4))
     world.build()
@@ -151,7 +151,7 @@ def test_deleted_paused_and_already_refreshed_users_are_skipped():
 
 
 def test_a_user_deleted_and_made_again_is_a_new_user():
-    """The new document is granted on its own balance."""
+    """The grant starts from the new document's balance."""
     world = World()
     world.users(population(1))
     world.build()
@@ -164,7 +164,7 @@ def test_a_user_deleted_and_made_again_is_a_new_user():
 
 
 def test_a_user_who_turned_bad_fails_alone_and_is_named():
-    """A document that became unusable after the build fails its user; the job is a dead letter, neighbours go on."""
+    """A document that became bad after the build fails its user. The job is a dead letter; the others are granted."""
     world = World()
     world.users(population(5))
     world.build()
@@ -194,7 +194,7 @@ def test_a_job_belongs_to_its_own_day():
 
 
 def test_a_job_more_than_a_day_old_is_superseded():
-    """Two days late, a job grants nothing: the newer job does, once for all missed days."""
+    """A job that is two days late grants nothing. The newer job grants once for all missed days."""
     world = World()
     users = population(10)
     world.users(users)
@@ -210,7 +210,7 @@ def test_a_job_more_than_a_day_old_is_superseded():
 
 
 def test_stops_at_its_limit_and_says_there_is_more():
-    """`maxJobs` bounds the jobs of a call; `hasMore` tells of due jobs left."""
+    """`maxJobs` limits the jobs of a call, and `hasMore` says that due jobs are left."""
     world = World(job_size=10)
     world.users(population(50))
     world.build()
@@ -224,7 +224,7 @@ def test_stops_at_its_limit_and_says_there_is_more():
 
 
 def test_a_paused_system_claims_nothing():
-    """Paused, jobs wait; resumed, they are worked."""
+    """Jobs wait during a pause and are worked after the resume."""
     world = World()
     world.users(population(5))
     world.build()
@@ -264,7 +264,7 @@ def test_told_to_stop_before_it_begins_a_worker_claims_nothing():
 
 
 def test_what_is_claimed_and_not_begun_is_handed_back_uncounted(monkeypatch):
-    """Told to stop between the claim and the first write, the worker gives the job back as it was."""
+    """A worker that is told to stop after the claim and before the first write releases the job."""
     world = World()
     users = population(5)
     world.users(users)
@@ -291,7 +291,7 @@ def test_what_is_claimed_and_not_begun_is_handed_back_uncounted(monkeypatch):
 
 
 def test_a_dead_workers_job_comes_back_when_the_lease_ends():
-    """Its attempt stays counted, what it granted is found and receipted, and nobody is granted twice."""
+    """The attempt stays counted. Its grants are found and get receipts, and no user is granted twice."""
     world = World(slot_seconds=86_400, lease_seconds=120)
     users = population(20)
     world.users(users)
@@ -310,7 +310,7 @@ def test_a_dead_workers_job_comes_back_when_the_lease_ends():
 
 
 def test_a_job_that_kills_its_workers_takes_no_other_with_it():
-    """Those claimed beside it lose an attempt, one; then each is tried alone, as nobody knows which of them it is."""
+    """Jobs claimed beside it lose one attempt. Then each is tried alone, because nobody knows which one kills."""
     world = World(slot_seconds=86_400, job_size=1, max_attempts=2)
     users = population(40)
     world.users(users)
@@ -327,7 +327,7 @@ def test_a_job_that_kills_its_workers_takes_no_other_with_it():
 
 
 def test_a_job_that_kills_its_workers_becomes_a_dead_letter():
-    """After MAX_ATTEMPTS workers died on it the job fails; what had landed is receipted as refreshed."""
+    """After MAX_ATTEMPTS workers have died the job fails. Grants that landed get receipts as refreshed."""
     world = World(slot_seconds=86_400, lease_seconds=60, max_attempts=2)
     users = population(10)
     world.users(users)
@@ -356,7 +356,7 @@ def _ends_at_write(method, request):
 
 
 def test_even_the_last_look_at_a_killing_job_is_bounded():
-    """A job that kills the worker that only wants to record it is failed unseen at the next claim."""
+    """A job that also kills the reconciling worker is failed at the next claim, without reading its users."""
     world = World(slot_seconds=86_400, max_attempts=1)
     world.users(population(3))
     world.build()
@@ -371,7 +371,7 @@ def test_even_the_last_look_at_a_killing_job_is_bounded():
 
 
 def test_users_that_keep_failing_leave_for_smaller_jobs_until_max_attempts():
-    """A transient failure moves its user to a later job with one more attempt; after the last it is a dead letter."""
+    """After a passing failure a user moves to a later job with one more attempt. The last job is a dead letter."""
     world = World(slot_seconds=86_400, max_attempts=3)
     world.users(population(6))
     world.build()
@@ -413,7 +413,7 @@ def test_a_retry_waits_for_its_back_off():
 
 
 def test_an_rpc_rejected_whole_is_halved_until_the_culprit_stands_alone():
-    """One user's write makes the database reject the whole request: that user fails, for good, and nobody else."""
+    """When one user's write makes the database reject the whole request, only that user fails, for good."""
     world = World(slot_seconds=86_400)
     users = population(50)
     world.users(users)
@@ -433,7 +433,7 @@ def test_an_rpc_rejected_whole_is_halved_until_the_culprit_stands_alone():
 
 
 def test_a_document_near_its_limit_fails_alone():
-    """A user document with no room for the stamp is left as it is and named."""
+    """A document without room for the stamp stays unchanged, and its user is named."""
     world = World(slot_seconds=86_400)
     world.users(population(3) | {"huge": {"credits": 5, "plan": "adder", "blob": "x" * (1_048_576 - 200)}})
 
@@ -447,7 +447,7 @@ def test_a_document_near_its_limit_fails_alone():
 @pytest.mark.parametrize("mode", [Mode.REFUSED, Mode.LOST])
 @pytest.mark.parametrize("method", ["BatchWrite", "Commit", "RunQuery", "BatchGetDocuments"])
 def test_a_fault_that_passes_is_survived_within_the_call(method, mode):
-    """Whichever call fails once or loses its reply, the same worker call still grants everybody once."""
+    """If any one call fails once or loses its reply, the same worker call still grants each user once."""
     world = World(job_size=10)
     users = population(30)
     world.users(users)
@@ -462,7 +462,7 @@ def test_a_fault_that_passes_is_survived_within_the_call(method, mode):
 
 
 def test_an_outage_hands_jobs_back_uncounted_and_is_raised():
-    """When the database fails beyond the retries, the call fails, the attempt does not count, and the job waits."""
+    """When the database fails for longer than the retries, the call fails and the job is released, uncounted."""
     world = World(slot_seconds=86_400)
     users = population(10)
     world.users(users)
@@ -483,7 +483,7 @@ def test_an_outage_hands_jobs_back_uncounted_and_is_raised():
 
 
 def test_a_claim_whose_reply_never_comes_is_handed_back_uncounted():
-    """Every try to claim takes effect or not, unheard: the jobs are found by the token and wait for the next worker."""
+    """No reply to a claim arrives, so the worker finds its claims by the token and releases them."""
     world = World()
     users = population(10)
     world.users(users)
@@ -519,7 +519,7 @@ def test_jobs_begin_while_the_next_ones_are_being_claimed():
 
 
 def test_an_unreadable_job_fails_alone_at_the_head_of_the_queue():
-    """Garbage where a job should be is failed and named; the jobs behind it are worked."""
+    """A document that is no job is failed and named. The jobs behind it are worked."""
     world = World()
     users = population(20)
     world.users(users)
@@ -597,7 +597,7 @@ def test_two_workers_at_once_share_the_jobs():
 
 
 def test_an_overtaken_worker_counts_nothing_of_its_job():
-    """A worker slower than its lease finds the job settled by another and reports none of it."""
+    """A worker that is slower than its lease finds the job settled by another, and reports nothing of it."""
     world = World(slot_seconds=86_400, lease_seconds=60)
     users = population(10)
     world.users(users)
@@ -614,7 +614,7 @@ def test_an_overtaken_worker_counts_nothing_of_its_job():
 
 
 def test_a_job_granted_once_is_not_granted_again_after_a_change_of_plan():
-    """One job grants a user at most once: a plan changed between the lost reply and the second try changes nothing."""
+    """One job grants a user at most once, even if the plan changes between a lost reply and the second try."""
     world = World(slot_seconds=86_400)
     world.users({"ann": {"credits": 0, "plan": "free"}})
     world.build()
@@ -629,7 +629,7 @@ def test_a_job_granted_once_is_not_granted_again_after_a_change_of_plan():
 
 
 def test_out_of_time_is_unfinished_and_not_a_failure():
-    """A worker whose budget ends under its jobs reports what it settled and hands back the rest: there is more."""
+    """A worker whose time ends before its jobs reports what it settled, releases the rest, and says hasMore."""
     world = World(job_size=1)
     users = population(60)
     world.users(users)
@@ -651,7 +651,7 @@ def test_out_of_time_is_unfinished_and_not_a_failure():
 
 
 def test_a_job_with_an_absurd_number_of_attempts_is_buried():
-    """A garbled count neither hangs the worker nor stops its neighbours."""
+    """A huge number of attempts neither hangs the worker nor stops other jobs."""
     world = World(slot_seconds=86_400, job_size=5)
     world.users(population(10))
     world.build()
@@ -664,7 +664,7 @@ def test_a_job_with_an_absurd_number_of_attempts_is_buried():
 
 
 def test_an_unexpected_error_in_one_job_stops_no_other(monkeypatch):
-    """Whatever is raised in one job is that job's: it waits for its lease to end, the others are settled."""
+    """An exception in one job stops only that job, which waits for its lease to end. The others are settled."""
     world = World(slot_seconds=86_400, job_size=5)
     users = population(20)
     world.users(users)
@@ -687,7 +687,7 @@ def test_an_unexpected_error_in_one_job_stops_no_other(monkeypatch):
 
 
 def test_a_query_without_its_index_is_a_failure_that_says_so():
-    """What production answers while an index is missing or being built is no lost race."""
+    """The answer of production while an index is missing or being built does not count as a lost race."""
     world = World()
     world.users(population(3))
     missing = WireError(grpc.StatusCode.FAILED_PRECONDITION, "The query requires an index")
@@ -699,7 +699,7 @@ def test_a_query_without_its_index_is_a_failure_that_says_so():
 
 
 def test_a_worker_that_has_lost_a_claim_still_finds_every_job():
-    """In a crowd it looks on at random places, in and between slots, until nothing is left."""
+    """With other workers around it looks at random positions, within and between slots, until no job is left."""
     world = World(slot_seconds=3600, job_size=2)
     users = population(120)
     world.users(users)
@@ -719,7 +719,7 @@ def test_a_worker_that_has_lost_a_claim_still_finds_every_job():
 
 @pytest.fixture
 def claimed_at_once(monkeypatch):
-    """How many jobs each claim tried for, whoever made it."""
+    """How many jobs each claim of any worker tried to get."""
     tried = []
     claim = JobStore.claim
 
@@ -732,7 +732,7 @@ def claimed_at_once(monkeypatch):
 
 
 def crowded(jobs, slot_seconds=86_400):
-    """A world with so many due jobs of one user each, and a maker of queues as workers see them."""
+    """A world with this many due jobs of one user each, and a function that makes a worker's view of the queue."""
     world = World(slot_seconds=slot_seconds, job_size=1)
     world.users(population(jobs))
     world.build()
@@ -740,7 +740,7 @@ def crowded(jobs, slot_seconds=86_400):
 
 
 def test_a_race_costs_one_claim_and_not_a_handful(claimed_at_once):
-    """Of a handful that another worker has taken meanwhile one job is tried for."""
+    """If another worker has taken a batch meanwhile, only one of its jobs is tried."""
     _, queue = crowded(20)
     slow, quick = queue(), queue()
     same = slow.find_due(12)
@@ -752,7 +752,7 @@ def test_a_race_costs_one_claim_and_not_a_handful(claimed_at_once):
 
 
 def test_a_handful_is_claimed_up_to_the_first_loss(claimed_at_once):
-    """One, two, four at a time: who has lost one leaves the rest to whoever won it, and keeps what it has."""
+    """A batch is claimed one, two, four at a time. After a lost claim it leaves the rest to others."""
     _, queue = crowded(20)
     slow, quick = queue(), queue()
     same = slow.find_due(12)
@@ -766,7 +766,7 @@ def test_a_handful_is_claimed_up_to_the_first_loss(claimed_at_once):
 
 
 def test_a_worker_alone_takes_the_oldest_jobs_first():
-    """In the order of their slots, to the last."""
+    """A worker alone takes all jobs in the order of their slots."""
     _, queue = crowded(60, slot_seconds=3600)
     alone = queue()
     seen = []
@@ -780,7 +780,7 @@ def test_a_worker_alone_takes_the_oldest_jobs_first():
 
 @pytest.mark.parametrize("slot_seconds", [86_400, 3600])
 def test_workers_that_know_they_are_not_alone_look_at_different_places(slot_seconds):
-    """In one slot or in many, looks after a loss do not begin where others begin."""
+    """After a lost claim workers begin at different positions, in one slot or in many."""
     _, queue = crowded(100, slot_seconds)
     first, *others = queues = [queue() for _ in range(8)]
     for each in others:
@@ -794,7 +794,7 @@ def test_workers_that_know_they_are_not_alone_look_at_different_places(slot_seco
 
 
 def test_the_wait_after_losses_grows_and_ends_with_a_claim_won(monkeypatch):
-    """After the first loss 0.4 s at most, then twice as long each time, up to a bound."""
+    """The wait is at most 0.4 s after the first loss and doubles with each further loss, up to a limit."""
     waits = []
     monkeypatch.setattr(Wire, "back_off", lambda _wire, tries, seconds_first: waits.append((tries, seconds_first)))
     _, queue = crowded(20)
@@ -810,7 +810,7 @@ def test_the_wait_after_losses_grows_and_ends_with_a_claim_won(monkeypatch):
 
 
 def test_jobs_claimed_before_the_database_failed_are_handed_back_uncounted():
-    """The first of a handful is claimed, then nothing goes through: all of it waits for the next worker."""
+    """When the database fails after the first claim of a batch, that claim is released, and all jobs wait."""
     world, _ = crowded(10)
     writes = itertools.count(1)
 

@@ -1,4 +1,4 @@
-"""Each guard left out of the core is caught by a check: the checks are worth something, and every guard is needed."""
+"""Without any one of the core's guards a check fails. So the checks work, and every guard is needed."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def _fine_grained() -> Iterator[None]:
         yield
 
 
-# The breaks
+# The guards that are left out
 
 
 def no_precondition(monkeypatch):
-    """(a) A user is written whatever has become of its document."""
+    """(a) A user is written without a precondition."""
     rewrite(monkeypatch, UserStore, "_encode", lambda message, _write: message.ClearField("current_document"))
 
 
@@ -63,7 +63,7 @@ def bare_increment(monkeypatch):
 
 
 def no_stamp(monkeypatch):
-    """(c) The balance is written without the period it was granted for."""
+    """(c) The balance is written without stamping the period."""
 
     def unstamped(message: Any, _write: StampWrite) -> None:
         del message.update.fields["creditRefresh"]
@@ -74,7 +74,7 @@ def no_stamp(monkeypatch):
 
 
 def cursor_before_jobs(monkeypatch):
-    """(d) The checkpoint is apart from the flush: the cursor moves first, then the jobs are created."""
+    """(d) Jobs and cursor are in separate commits: the cursor moves first, then the jobs are created."""
     save = RunStore.save
 
     def apart(runs: RunStore, stored: StoredRun, run: Any, beside: Sequence[Any] = ()) -> StoredRun:
@@ -87,7 +87,7 @@ def cursor_before_jobs(monkeypatch):
 
 
 def jobs_before_cursor(monkeypatch):
-    """(d) The checkpoint is apart from the flush: the jobs are created first, then the cursor moves."""
+    """(d) Jobs and cursor are in separate commits: the jobs are created first, then the cursor moves."""
     save = RunStore.save
 
     def apart(runs: RunStore, stored: StoredRun, run: Any, beside: Sequence[Any] = ()) -> StoredRun:
@@ -99,7 +99,7 @@ def jobs_before_cursor(monkeypatch):
 
 
 def no_mark(monkeypatch):
-    """(d) A flush of several commits does not say how far it has come."""
+    """(d) A flush of several commits writes no flush checkpoint."""
     monkeypatch.setattr(Run, "with_checkpoint", lambda run, _checkpoint: run)
 
 
@@ -109,17 +109,17 @@ def cursor_with_the_first_commit(monkeypatch):
 
 
 def retry_after_settling(monkeypatch):
-    """(e) The job ends in one Commit, those who left it get their retry job in the next."""
+    """(e) One Commit ends the job, and the next creates the retry job."""
     split_commits(monkeypatch, lambda writes: [[*writes[:1], *writes[-1:]], writes[1:-1]])
 
 
 def retry_before_settling(monkeypatch):
-    """(e) Those who leave a job get their retry job in one Commit, the job ends in the next."""
+    """(e) One Commit creates the retry job, and the next ends the job."""
     split_commits(monkeypatch, lambda writes: [writes[1:-1], [*writes[:1], *writes[-1:]]])
 
 
 def attempts_not_counted_at_the_claim(monkeypatch):
-    """(f) A claim leaves the attempts as they were; only who lives to settle could count them."""
+    """(f) A claim does not count the attempt."""
 
     def uncounted(message: Any, *_: Any) -> None:
         message.update.fields["attempts"].integer_value -= 1
@@ -128,7 +128,7 @@ def attempts_not_counted_at_the_claim(monkeypatch):
 
 
 def rollup_after_settling(monkeypatch):
-    """(g) The roll-up is incremented in a Commit of its own, which no guard keeps from being replayed."""
+    """(g) The roll-up is incremented in a separate Commit, so a replay increments it twice."""
     split_commits(monkeypatch, lambda writes: [writes[:-1], writes[-1:]])
 
 
@@ -145,7 +145,7 @@ def rewrite(monkeypatch: pytest.MonkeyPatch, store: type, method: str, change: C
 
 
 def split_commits(monkeypatch: pytest.MonkeyPatch, split: Callable[[list[Any]], list[list[Any]]]) -> None:
-    """Settle in several Commits; the one that ends the job keeps its guard."""
+    """Settle in several Commits. The one that ends the job keeps its precondition."""
     commit_ours = JobStore._commit_ours
 
     def apart(jobs: JobStore, writes: list[Any], claim: Claim, *, settled: bool) -> None:
@@ -158,12 +158,12 @@ def split_commits(monkeypatch: pytest.MonkeyPatch, split: Callable[[list[Any]], 
     monkeypatch.setattr(JobStore, "_commit_ours", apart)
 
 
-# What catches them
+# The checks that catch them
 
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_sound_code_passes_every_check(check):
-    """With all guards in place every promise holds."""
+    """With all guards in place every check passes."""
     check()
 
 
@@ -190,7 +190,7 @@ def test_sound_code_passes_every_check(check):
     ],
 )
 def test_a_guard_left_out_is_caught(broken, check, promise, monkeypatch):
-    """Without the guard the check fails, by the very promise the guard is there for."""
+    """Without the guard the check fails with the promise that the guard protects."""
     broken(monkeypatch)
 
     with pytest.raises(AssertionError, match=promise):

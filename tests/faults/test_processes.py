@@ -1,4 +1,4 @@
-"""Processes, not threads: kill -9, SIGTERM, an emulator that stops for a while, one that comes back empty."""
+"""Real processes: kill -9, SIGTERM, an emulator that stops for a while, an emulator that comes back empty."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SEED = int(os.environ.get("FAULT_SEED", random.SystemRandom().randrange(10**6)))
 
 @pytest.fixture
 def environ(tmp_path):
-    """Settings of the processes: a plan on which every double and every loss shows."""
+    """Settings of the processes, with a plan on which each missing or doubled grant shows in the balance."""
     plans = tmp_path / "plans.toml"
     plans.write_text(ONLY_ADDER)
     return {
@@ -39,7 +39,7 @@ def environ(tmp_path):
 
 @pytest.fixture
 def own_emulator(tmp_path, monkeypatch):
-    """An emulator that may be hurt: its address, and the running process in a list of one."""
+    """An emulator that a test may stop or kill: its address, and a list with its process."""
     host = f"127.0.0.1:{emulator.free_port()}"
     running = [emulator.start(host, tmp_path / "emulator.log")]
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", host)
@@ -49,7 +49,7 @@ def own_emulator(tmp_path, monkeypatch):
 
 
 def test_workers_killed_and_asked_to_go_at_random_moments(tmp_path, environ):
-    """Eight worker processes, five of them killed or told to go: a later worker brings it to one grant each."""
+    """Of eight worker processes five are killed or told to stop. After a later worker each user has one grant."""
     drawn = random.Random(SEED)
     world = World(plans=ONLY_ADDER, job_size=10, slot_seconds=86_400)
     users = population(USERS)
@@ -89,7 +89,7 @@ def test_workers_killed_and_asked_to_go_at_random_moments(tmp_path, environ):
 
 
 def test_an_emulator_that_stands_still_for_five_seconds(tmp_path, environ, own_emulator):
-    """Calls wait, are tried again, and come through; nobody is granted twice."""
+    """Calls wait, are tried again, and succeed. No user is granted twice."""
     _, running = own_emulator
     world = World(plans=ONLY_ADDER, job_size=10, slot_seconds=86_400)
     users = population(USERS)
@@ -114,9 +114,9 @@ def test_an_emulator_that_stands_still_for_five_seconds(tmp_path, environ, own_e
 
 
 def test_an_emulator_that_is_gone_and_comes_back_empty(tmp_path, environ, own_emulator):
-    """Functions answer 503 within their budget, the breaker opens and closes again, and the next run is a whole one."""
+    """Functions answer 503 within their budget, the breaker opens and closes again, and the next run is complete."""
     host, running = own_emulator
-    environ["CREDIT_REFRESH_JOB_SIZE"] = "3"  # so that the worker can't be done before the emulator is gone
+    environ["CREDIT_REFRESH_JOB_SIZE"] = "3"  # slow enough that the worker is not done when the emulator goes
     world = World(plans=ONLY_ADDER, job_size=3, slot_seconds=86_400)
     world.users(population(USERS))
     world.build()
@@ -152,7 +152,7 @@ def test_an_emulator_that_is_gone_and_comes_back_empty(tmp_path, environ, own_em
 
 
 def until_ok(function, body):
-    """As Cloud Scheduler would: again after a 503, a few times."""
+    """Call again after a 503, a few times, like Cloud Scheduler."""
     for _ in range(5):
         reply = function.post(body)
         if reply.status == 200:
@@ -162,7 +162,7 @@ def until_ok(function, body):
 
 
 def wait_for_progress(world):
-    """Until the worker has refreshed somebody, so that what follows happens in the middle."""
+    """Wait until the worker has refreshed a user, so that what follows happens in the middle of its work."""
     deadline = time.monotonic() + 30
     while not world.rollup().get("refreshedUsers") and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -38,6 +38,14 @@ class Landing:
         return cls(user_id, plan, period, stamp["dueOn"], stamp.get("anchor"), *rest)
 
 
+@dataclass(frozen=True)
+class Mending:
+    """A write of the system that corrects fields of a stamp, and grants nothing. None: the field is taken away."""
+
+    user_id: str
+    fields: Mapping[str, Any]
+
+
 @dataclass
 class Account:
     """One life of a user document as it must be. `touched`: when the app last changed plan, pause or existence."""
@@ -52,6 +60,8 @@ class Account:
     anchor: str | None = None
     due_on: str | None = None
     job_id: str | None = None
+    #: The app changed the plan and did not say so: no scan by date can know.
+    changed_silently: bool = False
     periods: dict[str, str] = field(default_factory=dict)
     landings: list[Landing] = field(default_factory=list)
 
@@ -106,6 +116,18 @@ class Books:
         due = self.period_due(account, day)
         return due is not None and account.periods.get(self._plan(account), "") < due
 
+    def mend(self, mending: Mending) -> None:
+        """Book a correction of the stamp. It must not touch what was granted."""
+        account = self.open.get(mending.user_id)
+        if account is None:
+            self.wrong.append(f"{mending} wrote a user who is gone")
+            return
+        if unknown := set(mending.fields) - {"dueOn", "adopt"}:
+            self.wrong.append(f"{mending} changed {sorted(unknown)}")
+        if "dueOn" in mending.fields:
+            account.due_on = mending.fields["dueOn"]
+            account.changed_silently = False
+
     def land(self, landing: Landing, days: Sequence[date]) -> None:
         """Book a grant that was made for one of these days."""
         account = self.open.get(landing.user_id)
@@ -116,6 +138,7 @@ class Books:
         account.landings.append(landing)
         account.periods[landing.plan] = landing.period
         account.due_on = landing.due_on
+        account.changed_silently = False
         account.anchor = landing.anchor or account.anchor
         if landing.credits is not None:
             account.credits, account.job_id = landing.credits, landing.job_id

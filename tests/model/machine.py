@@ -1,7 +1,7 @@
-"""A model of months of production: builders, workers and an app in any order, at clocks that disagree, and crashing.
+"""A model of months of production: builders, workers and an app in any order, with crashes and differing clocks.
 
-Whatever happens, no user is granted twice for a period, no credit appears or is lost, and once everything comes to
-rest nobody has been forgotten. The services run on the real emulator; what ought to be is kept by the books.
+No user is granted twice for a period, no credit appears or is lost, and after some healthy days no user was forgotten.
+The services run on the real emulator. The books know what must be.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ from tests.support.world import World
 
 OPERATOR = Operator("eve")
 UNKNOWN_PLAN = "discontinued"
-SKEW = timedelta(minutes=10)  # clocks are at most this far from the true time, either way
+SKEW = timedelta(minutes=10)  # clocks differ from the true time by at most this much
 DAY = timedelta(days=1)
 LATER = timedelta(minutes=3)  # than the lease
 CALL_SECONDS = 60
 CALLS_TO_REST_MAX = 5
-DAYS_OF_AUTO = 8  # `auto` reads everybody once in seven days
+DAYS_OF_AUTO = 8  # `auto` reads everybody every seven days
 
 # Each before something that trips date arithmetic: the end of January and of a February that has 29 days, the clocks
 # set forward, the end of a year. All lie ahead of the emulator's own clock, whose create times are some sign-ups.
@@ -76,7 +76,7 @@ amounts = st.sampled_from([1, 7, 40, -25, 0.5])
 
 
 class What(StrEnum):
-    """What may happen between two calls that one process makes."""
+    """Events between two calls of one process."""
 
     SPEND = "spend"
     CHANGE_PLAN = "change the plan"
@@ -94,7 +94,7 @@ class What(StrEnum):
 
 @dataclass(frozen=True)
 class Meanwhile:
-    """At that moment of a call something else happens, to a user where it is about one."""
+    """At this moment of a call an event happens, to this user if the event is about one."""
 
     when: Moment
     what: What
@@ -103,7 +103,7 @@ class Meanwhile:
 
 @dataclass(frozen=True)
 class Mishap:
-    """What comes in the way of one call: a fault on its wire, a user who can't be written, something else meanwhile."""
+    """The trouble of one call: a fault on its wire, a user who can't be written, or an event in between."""
 
     trouble: Trouble | None = None
     spoiled: tuple[int, grpc.StatusCode] | None = None
@@ -125,7 +125,7 @@ perhaps = st.one_of(st.just(NOTHING), mishaps)
 
 
 class Patience:
-    """A process that is told to stop after it has looked so many times."""
+    """A process that is told to stop after it has asked this many times."""
 
     def __init__(self, looks: int | None) -> None:
         self._looks = looks
@@ -141,10 +141,10 @@ stops = st.one_of(st.none(), st.integers(0, 5))
 
 
 class Days(RuleBasedStateMachine):
-    """One history of a deployment. `seen` counts over all histories what came about in them."""
+    """One history of a deployment. `seen` counts what happened, over all histories."""
 
     seen: ClassVar[Counter[str]] = Counter()
-    pool: ClassVar[Any] = AtOnce  # what services run their threads in; None: real ones
+    pool: ClassVar[Any] = AtOnce  # stands in for thread pools; None: real threads
 
     def __init__(self) -> None:
         super().__init__()
@@ -182,7 +182,7 @@ class Days(RuleBasedStateMachine):
             self._sign_up(plan, "b", created=False, credits_held=5)
 
     def _open_wires(self) -> None:
-        """One for the process a rule is about, one for those that come in between."""
+        """Open a wire for the process that a rule is about, and one for processes that come in between."""
         host = str(self.world.settings.emulator_host)
         wires = [Watched(landed=self._landed, failed=self._failed, lock=self.books.lock) for _ in range(2)]
         self.watched, self.beside = wires
@@ -213,12 +213,12 @@ class Days(RuleBasedStateMachine):
 
     @rule()
     def midnight_comes_near(self):
-        """So near that clocks disagree about the day."""
+        """Midnight is so near that clocks disagree about the day."""
         self.now = max(self.now, self._midnight(self._today + DAY) - timedelta(minutes=5))
 
     @rule(scan=st.sampled_from(["all", "auto"]), building=st.lists(mishaps, max_size=2))
     def a_day_goes_by(self, scan, building):
-        """Users are queued, at the first try or the third; in the evening they are worked."""
+        """Users are queued at the first or third call, and worked in the evening."""
         self.world.pause(paused=False)
         for mishap in building:
             self._build(scan, mishap=mishap)
@@ -230,7 +230,7 @@ class Days(RuleBasedStateMachine):
 
     @rule(working=st.lists(mishaps, min_size=1, max_size=3), healed=st.booleans())
     def an_evening_goes_wrong(self, working, healed):
-        """Users are queued; in the evening worker after worker meets a mishap, until midnight or until all is well."""
+        """Users are queued. In the evening each worker meets some trouble, until midnight or until all is done."""
         self.world.pause(paused=False)
         self._build("all")
         self._evening_comes()
@@ -248,25 +248,25 @@ class Days(RuleBasedStateMachine):
 
     @rule(scan=st.sampled_from(["all", "all", "auto", "due", "adopt"]), skew=skews, mishap=perhaps, stop=stops)
     def build(self, scan, skew, mishap, stop):
-        """The builder is called; told to stop, it leaves the run unfinished after a page or a few."""
+        """The builder is called. If it is told to stop, it leaves the run unfinished after some pages."""
         self.last = lambda: self._build(scan, skew, stop=stop)
         self._build(scan, skew, mishap, stop)
 
     @rule(scan=st.sampled_from(["all", "due"]), pages=st.lists(st.integers(0, 1), min_size=1, max_size=4))
     def build_in_pieces(self, scan, pages):
-        """The builder is called again and again and ends each time after a page or two; perhaps it is never done."""
+        """The builder is called several times and stops each time after a page or two; it may not finish."""
         for looks in pages:
             self._build(scan, stop=looks)
 
     @rule(jobs_max=st.sampled_from([1, 2, 1000]), skew=skews, mishap=perhaps, stop=stops)
     def work(self, jobs_max, skew, mishap, stop):
-        """The worker is called, limited in jobs or not, and told to stop at any point or not."""
+        """The worker is called, perhaps with a limit of jobs, and perhaps told to stop at some point."""
         self.last = lambda: self._work(jobs_max, skew, stop=stop)
         self._work(jobs_max, skew, mishap, stop)
 
     @rule(who=st.lists(whom, max_size=4), skew=skews, mishap=perhaps)
     def refresh(self, who, skew, mishap):
-        """Users are refreshed by name, some of them twice, one of whom nobody has heard."""
+        """Users are refreshed by name, some named twice and one who does not exist."""
         names = [self._user(number) for number in who if self._users] + ["nobody"]
         self.last = lambda: self._refresh(lambda context: refresh_named(context, names), skew)
         self._refresh(lambda context: refresh_named(context, names), skew, mishap)
@@ -281,13 +281,13 @@ class Days(RuleBasedStateMachine):
 
     @rule()
     def deliver_again(self):
-        """Whatever was called last is called once more."""
+        """The last call is made once more."""
         if self.last is not None:
             self.last()
 
     @rule(days=st.sampled_from([0, 0, 1]), skew=skews, mishap=perhaps)
     def requeue(self, days, skew, mishap):
-        """An operator sends the dead letters of a run back, if there are any."""
+        """An operator requeues the dead letters of a run, if there are any."""
         self._requeue(days, skew, mishap)
 
     def _requeue(self, days, skew, mishap):
@@ -301,7 +301,7 @@ class Days(RuleBasedStateMachine):
         who=st.lists(whom, min_size=1, max_size=3), plan=plans, requeueing=st.lists(mishaps, max_size=2), mishap=perhaps
     )
     def dead_letters_are_sent_back(self, who, plan, requeueing, mishap):
-        """Users turn bad between build and work; perhaps they are corrected before their jobs are requeued."""
+        """Users turn bad between build and work. They may be corrected before their jobs are requeued."""
         self._build()
         for number in who:
             self.app.change_plan(self._user(number), UNKNOWN_PLAN, None)
@@ -334,13 +334,13 @@ class Days(RuleBasedStateMachine):
 
     @rule(plan=plans, initial=st.sampled_from("acz"), created=st.booleans(), credits_held=st.sampled_from([0, 5, 2.5]))
     def sign_up(self, plan, initial, created, credits_held):
-        """Somebody new, before, among or behind the users there are."""
+        """A new user signs up, with an id before, among or after the existing ones."""
         self._sign_up(plan, initial, created=created, credits_held=credits_held)
 
     @precondition(lambda self: self._users)
     @rule(who=whom, successor=st.one_of(st.none(), plans), created=st.booleans())
     def delete(self, who, successor, created):
-        """A user goes, and perhaps somebody new has the same id at once."""
+        """A user is deleted, and perhaps created again with the same id."""
         user_id = self._user(who)
         self.app.delete(user_id)
         if successor is not None:
@@ -349,13 +349,13 @@ class Days(RuleBasedStateMachine):
     @precondition(lambda self: self._users)
     @rule(who=whom, plan=plans, told=st.booleans())
     def change_plan(self, who, plan, told):
-        """A user changes plan; the app says so in dueOn, or does not."""
+        """A user changes plan, and the app sets dueOn or does not."""
         self.app.change_plan(self._user(who), plan, self._today if told else None)
 
     @precondition(lambda self: self._users)
     @rule(who=whom, paused=st.booleans())
     def pause_a_user(self, who, paused):
-        """One user is paused, or not any more."""
+        """One user is paused or resumed."""
         self.app.pause(self._user(who), paused=paused)
 
     @precondition(lambda self: self._users)
@@ -373,7 +373,7 @@ class Days(RuleBasedStateMachine):
     @precondition(lambda self: self.looks)
     @rule(amount=amounts, increment=st.booleans())
     def end_spending(self, amount, increment):
-        """The app writes what it made of a balance read some time ago; its guard lets it, or not."""
+        """The app writes a balance that it computed from an older read. The precondition holds or fails."""
         user_id, look = self.looks.popitem()
         self.app.move(user_id, -amount, look, increment=increment)
 
@@ -381,7 +381,7 @@ class Days(RuleBasedStateMachine):
 
     @invariant()
     def the_books_are_kept(self):
-        """Every document is as the app and the grants that were due have made it."""
+        """Every document is what the app and the due grants have made it."""
         if self.world is not None:
             self.books.assert_kept(self.world.all("users"))
 
@@ -392,7 +392,7 @@ class Days(RuleBasedStateMachine):
         self._come_to_rest(["all"])
 
     def _come_to_rest(self, scans: Sequence[str]) -> None:
-        """Some healthy days, each with its scan: nothing is left open and nobody was forgotten."""
+        """Some healthy days, each with its scan. Then no job is open and no user was forgotten."""
         self.world.pause(paused=False)
         self.now = self._midnight(self.books.day(self.now + SKEW) + DAY)
         for scan in scans:
@@ -406,14 +406,14 @@ class Days(RuleBasedStateMachine):
         self.seen["rests"] += 1
 
     def teardown(self) -> None:
-        """Come to rest, unless the history ended in a failure already."""
+        """End with healthy days, unless the history has failed already."""
         with self.resources:
             if self.world is not None and sys.exc_info()[0] is None:
                 self._come_to_rest(["auto"] * DAYS_OF_AUTO if self.rests_on_auto else ["all"])
                 self.seen["histories"] += 1
 
     def _healthy_day(self, scan: str) -> None:
-        """The builder is called often: an adoption left unfinished is ended by one call, and the next one queues."""
+        """The builder is called twice: one call may finish an adoption, and the next one queues."""
         self.now = self._midnight(self._today) + timedelta(hours=1)
         reports = [self._build(scan), self._build(scan)]
         assert [report and report.status for report in reports] == ["completed"] * 2
@@ -432,7 +432,7 @@ class Days(RuleBasedStateMachine):
         assert owed == {}, f"not granted for {yesterday}"
 
     def _assert_receipts(self) -> None:
-        """Each user of a first job has one receipt in it or its retries; `refreshed` says what landed."""
+        """Each user of a root job has one receipt in it or its retry jobs; `refreshed` ones equal what landed."""
         jobs = self.world.jobs()
         first = {
             (job_id, user_id) for job_id, job in jobs.items() if job["rootId"] == job_id for user_id in job["userIds"]
@@ -482,7 +482,7 @@ class Days(RuleBasedStateMachine):
                 self.scans[run_id] = (run["scan"], moment)
 
     def _assert_complete(self, run_id: str) -> None:
-        """Whoever was there when the scan began, and has been left alone since, has been granted or is in a job."""
+        """Each user who existed when the scan began, and was not changed since, was granted or is in a job."""
         scan, moment = self.scans[run_id]
         queued = {user_id for job in self.world.jobs().values() if job["runId"] == run_id for user_id in job["userIds"]}
         for user_id, account in self.books.open.items():
@@ -503,9 +503,9 @@ class Days(RuleBasedStateMachine):
         return report
 
     def _assert_told(self, settled: Mapping[str, Any]) -> None:
-        """A grant is on its receipt as long as its stamp stands, whoever came back to the job after a crash.
+        """A grant has its receipt as long as its stamp exists, whichever worker went on after a crash.
 
-        Unless its worker was overtaken by one that wrote the job off: `failed` then means to go and look.
+        The exception: another worker gave the job up while the grant's worker was still running; then it says `failed`.
         """
         receipts = {
             (job["rootId"], receipt["userId"]): receipt["outcome"]
@@ -519,7 +519,7 @@ class Days(RuleBasedStateMachine):
         return {job_id: job for job_id, job in self.world.jobs().items() if "visibleAt" not in job}
 
     def _counts(self) -> Counter[str]:
-        """Users by outcome over all jobs; a requeued one goes on counting those it had settled before."""
+        """Users by outcome over all jobs. A requeued job keeps counting users it settled before."""
         counts: Counter[str] = Counter()
         for job in self.world.jobs().values():
             counts.update({name: job.get(name, 0) for name in ("refreshedUsers", "skippedUsers", "failedUsers")})
@@ -536,7 +536,7 @@ class Days(RuleBasedStateMachine):
         return report
 
     def _call(self, call: Callable[[Context], Any], skew: timedelta, mishap: Mishap, stop: int | None = None) -> Any:
-        """A process of its own makes the call: its answer, or None where it ended, or the database failed it."""
+        """A process makes the call. Gives its answer, or None if the process ended or the database failed."""
         self.watched.arm(self._plan(mishap), None if mishap.meanwhile is None else self._aside(mishap.meanwhile))
         try:
             return self._on(self.watched, call, skew, stop)
@@ -586,7 +586,7 @@ class Days(RuleBasedStateMachine):
                 self.now += LATER
                 moment = self.books.next_moment()
                 self._beside(lambda context: build(context, ScanRequest.ALL, CALL_SECONDS))
-                self._note_scans(moment)  # or the next build would take this scan for its own, begun only then
+                self._note_scans(moment)  # otherwise the next build would think that this scan began with it
             case What.OVERTAKE:
                 self.now += LATER
                 self._beside(lambda context: work(context, 1000, CALL_SECONDS))
@@ -623,7 +623,7 @@ class Days(RuleBasedStateMachine):
     # Booking
 
     def _landed(self, landing: Landing) -> None:
-        """A write on a user took effect: book it for the day it was made on behalf of."""
+        """Book a write on a user that took effect, for the day that it was made for."""
         latest = self.books.day(self.now + SKEW)
         if landing.job_id is None or landing.job_id.startswith("direct-"):
             days = [self.called_on + n * DAY for n in range((latest - self.called_on).days + 1)]
@@ -666,7 +666,7 @@ class Days(RuleBasedStateMachine):
 
 
 def run_histories(machine: type[Days], chosen: int, histories: int, steps: int) -> None:
-    """So many histories of so many steps, drawn by that seed. Raises with the shortest history that goes wrong."""
+    """Run this many histories of this many steps, drawn by the seed. Raises with the shortest failing history."""
     run_state_machine_as_test(
         seed(chosen)(machine),
         settings=settings(

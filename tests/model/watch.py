@@ -1,4 +1,4 @@
-"""A wire that is watched: it books every write on a user that takes effect, and lets things happen between calls."""
+"""A watched wire: it reports every write on a user that takes effect, and lets events happen between calls."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Aside = Callable[[], None]
 
 
 class Rpc(StrEnum):
-    """The calls the system makes."""
+    """The calls that the system makes."""
 
     QUERY = "RunQuery"
     READ = "BatchGetDocuments"
@@ -35,13 +35,13 @@ class Moment:
     number: int
 
     def has_come(self, calls: Sequence[str], method: str) -> bool:
-        """True when a call of that method, after those, is the one."""
+        """True if the next call of this method is the moment."""
         return method == self.rpc and calls.count(method) + 1 == self.number
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """What goes wrong at a moment: with one call, or, `lasting`, with every call from there on."""
+    """A fault at a moment: at one call or, if `lasting`, at every call from then on."""
 
     mode: Mode
     when: Moment
@@ -61,7 +61,7 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Spoiled:
-    """No request that writes this user gets through."""
+    """Every request that writes this user fails."""
 
     user_id: str
     code: grpc.StatusCode
@@ -77,7 +77,7 @@ class Spoiled:
 
 @dataclass
 class Watched(Faults):
-    """Tells of each grant as it lands, and of each fault; and lets something else happen at a moment between calls."""
+    """Reports each grant that lands and each fault, and lets an event happen at a moment between calls."""
 
     landed: Callable[[Landing], None] = lambda _landing: None
     failed: Callable[[str], None] = lambda _fault: None
@@ -85,7 +85,7 @@ class Watched(Faults):
     aside: tuple[Moment, Aside] | None = None
 
     def arm(self, plan: FaultPlan, aside: tuple[Moment, Aside] | None) -> None:
-        """Begin anew, as another process."""
+        """Begin again as another process."""
         self.plan, self.calls, self.ended, self.aside = plan, [], False, aside
 
     def _intercept(self, continuation: Any, details: Any, request: Any, take_effect: Any) -> Any:
@@ -127,7 +127,7 @@ class Watched(Faults):
 
 
 def _users_written(request: Any) -> Iterator[tuple[str, Any]]:
-    """The writes of a BatchWrite that are on users: all of them, or none."""
+    """The writes on users in a BatchWrite: all of its writes, or none."""
     for write in firestore.BatchWriteRequest.pb(request).writes:
         folder, _, user_id = write.update.name.rpartition("/")
         if folder.endswith("/users"):
@@ -135,7 +135,7 @@ def _users_written(request: Any) -> Iterator[tuple[str, Any]]:
 
 
 class AtOnce:
-    """A thread pool without threads: what is submitted is done there and then, so that a history can be repeated."""
+    """A thread pool without threads: submitted work is done at once, so that a history can be repeated."""
 
     def __init__(self, _threads: int) -> None:
         pass

@@ -1,4 +1,4 @@
-"""Faults on the wire: a client interceptor that refuses a call, loses its reply, or ends the process at it."""
+"""Faults on the wire: a client interceptor that refuses a call, loses its reply, or ends the process."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class Mode(StrEnum):
     """What goes wrong with a call."""
 
     REFUSED = "refused"  # fails before it takes effect
-    LOST = "lost"  # takes effect, the reply does not come
+    LOST = "lost"  # takes effect, but the reply is lost
     ENDED = "ended"  # the process ends before it takes effect
     ENDED_AFTER = "ended_after"  # the process ends after it took effect
 
 
 class ProcessEnded(BaseException):
-    """Stands for the end of the process: nothing done after it reaches the database."""
+    """Stands for the end of the process. Nothing that is done afterwards reaches the database."""
 
 
 class WireError(grpc.RpcError):
-    """What a caller sees of a call that failed."""
+    """The error that a caller gets for a failed call."""
 
     def __init__(
         self, code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE, details: str = "a fault put there by a test"
@@ -97,13 +97,13 @@ class Answer:
         return self.response
 
 
-# Given the number of a call (from 1), its method and its request: what is to go wrong, if anything.
+# From the number of a call (from 1), its method and its request: what goes wrong, or None.
 FaultPlan = Callable[[int, str, Any], Mode | WireError | Refusal | None]
 
 
 @dataclass
 class Faults(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
-    """Counts calls and spoils those its plan names. Once ended, no call gets through."""
+    """Counts calls and spoils those that the plan names. After the process ended no call gets through."""
 
     plan: FaultPlan = lambda _number, _method, _request: None
     calls: list[str] = field(default_factory=list)
@@ -155,7 +155,7 @@ def at(number: int, mode: Mode) -> FaultPlan:
 
 
 def all_tries_at(number: int, mode: Mode, tries: int) -> FaultPlan:
-    """Spoil the call of that number and its repetitions, so many tries in all: the failure reaches the caller."""
+    """Spoil the call of that number and all its repeated tries, so that the failure reaches the caller."""
     spoiled: list[Any] = []
 
     def plan(n: int, _method: str, request: Any) -> Mode | None:
@@ -174,13 +174,13 @@ def since(number: int, mode: Mode) -> FaultPlan:
 
 
 def nth(method: str, number: int, mode: Mode) -> FaultPlan:
-    """Spoil the call of that number among those of a method."""
+    """Spoil the call of that number among the calls of a method."""
     counted = itertools.count(1)
     return lambda _n, called, _request: mode if called == method and next(counted) == number else None
 
 
 def first_write_of(collection: str, mode: Mode) -> FaultPlan:
-    """Spoil the first BatchWrite to that collection, however many claims come before it."""
+    """Spoil the first BatchWrite to that collection. Claims before it are not counted."""
     left = [mode]
 
     def plan(_number: int, method: str, request: Any) -> Mode | None:
@@ -190,7 +190,7 @@ def first_write_of(collection: str, mode: Mode) -> FaultPlan:
 
 
 def on_user(user_id: str, fault: Mode | WireError) -> FaultPlan:
-    """Spoil every write of a user, and whatever is written in the same call."""
+    """Spoil every call that writes this user."""
 
     def plan(_number: int, method: str, request: Any) -> Mode | WireError | None:
         if method != "BatchWrite":
@@ -212,12 +212,12 @@ def refusing(code: int, *user_ids: str) -> FaultPlan:
 
 
 def either(first: FaultPlan, second: FaultPlan) -> FaultPlan:
-    """What the first plan says, else what the second says."""
+    """The fault of the first plan, else that of the second."""
     return lambda n, method, request: first(n, method, request) or second(n, method, request)
 
 
 def at_random(seed: int, refused: float, lost: float) -> FaultPlan:
-    """Refuse that share of the calls, and lose the replies of that share."""
+    """Refuse this fraction of the calls, and lose the replies of that fraction."""
     draw = random.Random(seed).random
 
     def plan(_number: int, _method: str, _request: Any) -> Mode | None:

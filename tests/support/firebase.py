@@ -36,7 +36,7 @@ _numbers = count(1)
 
 @dataclass(frozen=True)
 class User:
-    """Somebody with an account."""
+    """A person with an account."""
 
     uid: str
     email: str
@@ -64,7 +64,7 @@ class FirebaseAuth:
         return self.create_user(claims={"admin": True})
 
     def sign_in(self, user: User) -> str:
-        """A fresh ID token, as the page gets it."""
+        """A new ID token, like the page gets it."""
         body = {"email": user.email, "password": PASSWORD, "returnSecureToken": True, "targetProjectId": self.project}
         return str(self._post("accounts:signInWithPassword", body)["idToken"])
 
@@ -99,7 +99,7 @@ class FirebaseAuth:
         self._admin("accounts:delete", localId=user.uid)
 
     def revoke(self, user: User) -> None:
-        """Refuse every token issued so far: those of this second too, which Firebase would let pass."""
+        """Revoke every token issued so far, also those of the present second, which Firebase would accept."""
         self._admin("accounts:update", localId=user.uid, validSince=str(int(time.time()) + 1))
 
     def _admin(self, method: str, **body: Any) -> dict[str, Any]:
@@ -118,13 +118,13 @@ class FirebaseAuth:
 
 
 def claims_in(token: str) -> dict[str, Any]:
-    """What a token says."""
+    """The claims in a token."""
     payload = token.split(".")[1]
     return dict(json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))))
 
 
 def unsigned(claims: Mapping[str, Any], header: Mapping[str, Any] | None = None) -> str:
-    """A token as the Auth emulator makes them, and as anybody can."""
+    """An unsigned token. The Auth emulator makes such tokens, and so can anybody."""
     return f"{encoded(header or {'alg': 'none', 'typ': 'JWT'})}.{encoded(claims)}."
 
 
@@ -157,7 +157,7 @@ def running_auth_emulator(log: Path) -> Iterator[str]:
 
 
 def end(process: subprocess.Popen[Any]) -> None:
-    """Close its standard input, which ends it; at the latest by force."""
+    """Close its standard input, which ends it; kill it if it does not end."""
     if process.stdin:
         process.stdin.close()
     try:

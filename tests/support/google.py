@@ -1,7 +1,7 @@
-"""Google as firebase_admin sees it, on loopback: certificates, access tokens, and the look-up of users.
+"""A stand-in for Google on loopback, as firebase_admin uses it: certificates, access tokens, look-up of users.
 
-The library is left as it is. It is sent here by the standard variables of its HTTP client: a proxy for https, which
-answers in Google's stead, and the certificate authority that says so.
+The library is not patched. Standard variables of its HTTP client send it here: a proxy for https, which answers in
+Google's place, and the certificate authority that the answers are signed by.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ KEY_ID = "key-1"
 CERTIFICATES = "www.googleapis.com"
 USERS = "identitytoolkit.googleapis.com"
 ACCESS = "oauth2.googleapis.com"
-REGIONS = "iamcredentials.googleapis.com"  # google-auth asks where an account may be used from
+REGIONS = "iamcredentials.googleapis.com"  # google-auth asks where an account may be used
 
 
 @dataclass
 class Google:
-    """What it knows, what fails, and what it was asked."""
+    """What it answers, what fails, and what it was asked."""
 
     key: rsa.RSAPrivateKey
     folder: Path
@@ -45,7 +45,7 @@ class Google:
     asked: list[str] = field(default_factory=list)
 
     def environ(self) -> dict[str, str]:
-        """What sends the library here."""
+        """The variables that send the library here."""
         return {
             "https_proxy": f"http://127.0.0.1:{self.port}",
             "REQUESTS_CA_BUNDLE": str(self.folder / "ca.pem"),
@@ -88,7 +88,7 @@ def google(folder: Path) -> Iterator[Google]:
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    """Those of a good token of an admin, with changes; None takes one out."""
+    """The claims of an admin's valid token, with changes. None removes a claim."""
     now = int(time.time())
     good = {
         "iss": f"https://securetoken.google.com/{PROJECT}",
@@ -143,7 +143,7 @@ def _certificate(subject: x509.Name, issuer: x509.Name, public_key: Any) -> x509
 
 
 def _write_identity(folder: Path, hosts: list[str]) -> ssl.SSLContext:
-    """A certificate authority, and a server's certificate of it for those hosts."""
+    """Write a certificate authority and a server's certificate from it for these hosts."""
     authority, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test authority")])
     usage = x509.KeyUsage(*(False,) * 5, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False)
@@ -180,7 +180,7 @@ def _handler(found: Google, context: ssl.SSLContext) -> type[BaseHTTPRequestHand
         host = ""
 
         def do_CONNECT(self):
-            """From here on it is TLS, and we are that host."""
+            """From here on the connection is TLS, and this server plays that host."""
             self.host = self.path.partition(":")[0]
             if self.host in found.unreachable:
                 self.send_error(502)

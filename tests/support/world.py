@@ -1,4 +1,4 @@
-"""A project of its own on the emulator, and the services run in it at any moment of its time."""
+"""A project of its own on the emulator. The services run in it at any simulated time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DAY = timedelta(days=1)
 
 
 class World:
-    """Seeds users, runs builder and worker at given moments, and reads everything back."""
+    """Seeds users, runs builder and worker at given times, and reads everything back."""
 
     limits_default: ClassVar[Limits] = LIMITS
 
@@ -69,7 +69,7 @@ class World:
 
     @contextmanager
     def faulty(self, plan: FaultPlan) -> Iterator[Faults]:
-        """Inside, every service call runs over a wire with those faults, and without waiting between tries."""
+        """Inside, service calls run over a wire with these faults and don't wait between tries."""
         faults, sound = Faults(plan), self.connection
         self.connection = self.connect(self.settings.emulator_host, faults)
         with patch.object(wire, "WAIT_SECONDS_MAX", 0.01):
@@ -90,7 +90,7 @@ class World:
         return build(self.context(now, seconds), ScanRequest(scan), seconds)
 
     def build_a_page(self, now: datetime = MIDNIGHT, scan: str = "all") -> BuildReport:
-        """A builder that is told to stop as soon as it has begun: it gets past one page."""
+        """A builder that is told to stop as soon as it begins. It scans one page."""
         stopping = threading.Event()
         stopping.set()
         return build(self.context(now, stopping=stopping), ScanRequest(scan), 60)
@@ -165,5 +165,5 @@ class World:
 
 
 def population(number: int, plan: str = "adder", credits_each: int = 5) -> dict[str, dict[str, Any]]:
-    """Plain users, due today; on `adder` every double and every loss shows in the sum."""
+    """Plain users who are due today. On the plan `adder` each missing or doubled grant shows in the balance."""
     return {f"user{n:05d}": {"credits": credits_each, "plan": plan} for n in range(number)}
