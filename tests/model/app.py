@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -20,6 +21,14 @@ class Look:
 
     credits: Number
     update_time_ns: int
+
+
+@dataclass(frozen=True)
+class Backup:
+    """The users' documents at one moment, and their accounts."""
+
+    documents: Mapping[str, Mapping[str, Any]]
+    accounts: Mapping[str, Account]
 
 
 class App:
@@ -84,7 +93,45 @@ class App:
             self._update(user_id, {"plan": plan, **stamp}, mask)
             account = self._touched(user_id)
             account.plan = plan
+            account.changed_silently = due_on is None
             account.due_on = account.due_on if due_on is None else due_on.isoformat()
+
+    def overwrite(self, user_id: str, credits_held: Number) -> None:
+        """Write the whole document without merging: the stamp is gone, and what it remembered."""
+        with self._books.lock:
+            before = self._books.open[user_id]
+            fields: dict[str, Any] = {"credits": credits_held, "name": user_id}
+            if before.plan is not None:
+                fields["plan"] = before.plan
+            self._world.put(f"users/{user_id}", fields)
+            self._books.close(user_id)
+            signed_up = get_time(self._document(user_id).create_time)
+            self._books.open[user_id] = Account(credits_held, before.plan, signed_up, self._books.next_moment())
+
+    def write_due_on(self, user_id: str, due_on: Any) -> None:
+        """Write something that is no date into `dueOn`, or a date that no plan could have."""
+        with self._books.lock:
+            self._update(user_id, {"creditRefresh": {"dueOn": due_on}}, ["creditRefresh.dueOn"])
+            self._touched(user_id).due_on = due_on
+
+    def back_up(self) -> Backup:
+        """All documents as they are, and what the books say of them."""
+        with self._books.lock:
+            accounts = {user_id: copy.deepcopy(account) for user_id, account in self._books.open.items()}
+            return Backup(self._world.all("users"), accounts)
+
+    def restore(self, backup: Backup) -> None:
+        """Put the documents of a backup back. Users who came later go; grants made since are as if they never were."""
+        with self._books.lock:
+            for user_id in list(self._books.open):
+                self.delete(user_id)
+            for user_id, fields in backup.documents.items():
+                self._world.put(f"users/{user_id}", fields)
+                account = copy.deepcopy(backup.accounts[user_id])
+                account.touched = self._books.next_moment()
+                if fields.get("createdAt") is None and account.anchor is None:
+                    account.signed_up = get_time(self._document(user_id).create_time)
+                self._books.open[user_id] = account
 
     def pause(self, user_id: str, *, paused: bool) -> None:
         with self._books.lock:

@@ -48,8 +48,8 @@ from shared.store.breaker import Breaker
 from shared.store.budget import Budget
 from shared.store.cost import Cost
 from shared.store.wire import Wire
-from tests.model.app import App, Look
-from tests.model.books import Books, Landing
+from tests.model.app import App, Backup, Look
+from tests.model.books import Books, Landing, Mending
 from tests.model.watch import Aside, AtOnce, Moment, Rpc, Spoiled, Trouble, Watched
 from tests.support.faults import FaultPlan, Mode, ProcessEnded
 from tests.support.invariants import assert_settled
@@ -63,7 +63,7 @@ DAY = timedelta(days=1)
 LATER = timedelta(minutes=3)  # than the lease
 CALL_SECONDS = 60
 CALLS_TO_REST_MAX = 5
-DAYS_OF_AUTO = 8  # `auto` reads everybody every seven days
+CALLS_OF_AUTO = 4  # of the builder in a healthy day, ten minutes apart: the proof takes three
 
 # Each before something that trips date arithmetic: the end of January and of a February that has 29 days, the clocks
 # set forward, the end of a year. All lie ahead of the emulator's own clock, whose create times are some sign-ups.
@@ -73,6 +73,7 @@ skews = st.sampled_from([timedelta(), -SKEW, SKEW, timedelta(seconds=30)])
 whom = st.integers(0, 7)  # the n-th user there is
 plans = st.sampled_from(["adder", "adder", "free", "capped", "steady", "weekly", "pro", UNKNOWN_PLAN])
 amounts = st.sampled_from([1, 7, 40, -25, 0.5])
+odd_due_ons = st.sampled_from([True, 7, 2.5, b"2040", ["2040-01-01"], "9999-12-31", "soon", "zoo"])
 
 
 class What(StrEnum):
@@ -108,6 +109,15 @@ class Mishap:
     trouble: Trouble | None = None
     spoiled: tuple[int, grpc.StatusCode] | None = None
     meanwhile: Meanwhile | None = None
+
+
+@dataclass(frozen=True)
+class SeenScan:
+    """A generation of a run, and the moment of the books at which it was first seen."""
+
+    scan: str
+    generation: int
+    moment: int
 
 
 NOTHING = Mishap()
@@ -170,11 +180,10 @@ class Days(RuleBasedStateMachine):
         self.app = App(self.world, self.books)
         self.rests_on_auto = rests_on_auto
         self.looks: dict[str, Look] = {}
-        self.run_days: dict[str, date] = {}  # of jobs, by id
-        self.scans: dict[str, tuple[str, int]] = {}  # of runs: the scan, and the moment it began
-        self.rescanned: set[str] = set()
+        self.scans: dict[str, SeenScan] = {}  # by run
         self.last: Callable[[], object] | None = None
         self.cursor: str | None = None
+        self.backup: Backup | None = None
         self._open_wires()
         self._patch()
         self.signed_up = self.rested = 0
@@ -184,7 +193,10 @@ class Days(RuleBasedStateMachine):
     def _open_wires(self) -> None:
         """Open a wire for the process that a rule is about, and one for processes that come in between."""
         host = str(self.world.settings.emulator_host)
-        wires = [Watched(landed=self._landed, failed=self._failed, lock=self.books.lock) for _ in range(2)]
+        wires = [
+            Watched(landed=self._landed, mended=self._mended, failed=self._failed, lock=self.books.lock)
+            for _ in range(2)
+        ]
         self.watched, self.beside = wires
         self.connections = {id(each): self.world.connect(host, each) for each in wires}
         for connection in [*self.connections.values(), self.world.connection, self.world.admin.connection]:
@@ -319,11 +331,7 @@ class Days(RuleBasedStateMachine):
         moment = self.books.next_moment()
         with suppress(NotFoundError):  # no run yet
             self._call(lambda context: rescan(context, OPERATOR, self._today), timedelta(), mishap)
-        run_id = self._today.isoformat()
-        run = self.world.get(f"credit_refresh_runs/{run_id}")
-        if run is not None and run["status"] == "in_progress" and run["cursor"] is None:
-            self.rescanned.add(run_id)
-            self.scans[run_id] = (run["scan"], moment)
+        self._note_scans(moment)
 
     @rule(paused=st.sampled_from([False, False, True]))
     def pause_the_system(self, paused):
@@ -351,6 +359,31 @@ class Days(RuleBasedStateMachine):
     def change_plan(self, who, plan, told):
         """A user changes plan, and the app sets dueOn or does not."""
         self.app.change_plan(self._user(who), plan, self._today if told else None)
+
+    @precondition(lambda self: self._users)
+    @rule(who=whom, credits_held=st.sampled_from([0, 5]))
+    def overwrite(self, who, credits_held):
+        """The app writes a user's document as a whole, and the stamp is gone."""
+        self.app.overwrite(self._user(who), credits_held)
+
+    @precondition(lambda self: self._users)
+    @rule(who=whom, due_on=odd_due_ons)
+    def write_an_odd_due_on(self, who, due_on):
+        """The app writes what can't be right into our field."""
+        self.app.write_due_on(self._user(who), due_on)
+
+    @rule()
+    def back_up(self):
+        """The app keeps a copy of its users."""
+        self.backup = self.app.back_up()
+
+    @precondition(lambda self: self.backup is not None)
+    @rule()
+    def restore(self):
+        """The app puts the copy back, with all that the stamps said then."""
+        assert self.backup is not None
+        self.app.restore(self.backup)
+        self.looks.clear()
 
     @precondition(lambda self: self._users)
     @rule(who=whom, paused=st.booleans())
@@ -389,16 +422,15 @@ class Days(RuleBasedStateMachine):
     @rule()
     def come_to_rest(self):
         """One healthy day in which everybody is read."""
-        self._come_to_rest(["all"])
+        self._come_to_rest("all")
 
-    def _come_to_rest(self, scans: Sequence[str]) -> None:
-        """Some healthy days, each with its scan. Then no job is open and no user was forgotten."""
+    def _come_to_rest(self, scan: str) -> None:
+        """One healthy day: nothing is left open and nobody was forgotten."""
         self.world.pause(paused=False)
         self.now = self._midnight(self.books.day(self.now + SKEW) + DAY)
-        for scan in scans:
-            self._healthy_day(scan)
+        self._healthy_day(scan)
         self.the_books_are_kept()
-        self._assert_nobody_is_forgotten()
+        self._assert_nobody_is_forgotten(scan)
         assert_settled(self.world)
         self._assert_receipts()
         self._assert_runs()
@@ -409,14 +441,18 @@ class Days(RuleBasedStateMachine):
         """End with healthy days, unless the history has failed already."""
         with self.resources:
             if self.world is not None and sys.exc_info()[0] is None:
-                self._come_to_rest(["auto"] * DAYS_OF_AUTO if self.rests_on_auto else ["all"])
+                self._come_to_rest("auto" if self.rests_on_auto else "all")
                 self.seen["histories"] += 1
 
     def _healthy_day(self, scan: str) -> None:
         """The builder is called twice: one call may finish an adoption, and the next one queues."""
         self.now = self._midnight(self._today) + timedelta(hours=1)
-        reports = [self._build(scan), self._build(scan)]
-        assert [report and report.status for report in reports] == ["completed"] * 2
+        statuses = []
+        for _ in range(CALLS_OF_AUTO if scan == "auto" else 2):
+            report = self._build(scan)
+            statuses.append(report and report.status)
+            self.now += timedelta(minutes=10)
+        assert statuses == ["completed"] * len(statuses)
         self.now = self._midnight(self._today + DAY) - timedelta(minutes=1)
         worked = [self._work()]
         while worked[-1].claimed and len(worked) < CALLS_TO_REST_MAX:
@@ -424,16 +460,19 @@ class Days(RuleBasedStateMachine):
         assert not worked[-1].claimed
         self.now += timedelta(minutes=1)
 
-    def _assert_nobody_is_forgotten(self) -> None:
+    def _assert_nobody_is_forgotten(self, scan: str) -> None:
+        """A changed plan of which the app says nothing is found by the scan of everybody alone."""
         yesterday = self._today - DAY
         owed = {
-            user_id: account for user_id, account in self.books.open.items() if self.books.is_owed(account, yesterday)
+            user_id: account
+            for user_id, account in self.books.open.items()
+            if self.books.is_owed(account, yesterday) and not (scan == "auto" and account.changed_silently)
         }
         assert owed == {}, f"not granted for {yesterday}"
 
     def _assert_receipts(self) -> None:
         """Each user of a root job has one receipt in it or its retry jobs; `refreshed` ones equal what landed."""
-        jobs = self.world.jobs()
+        jobs = self._queue_jobs()
         first = {
             (job_id, user_id) for job_id, job in jobs.items() if job["rootId"] == job_id for user_id in job["userIds"]
         }
@@ -452,16 +491,25 @@ class Days(RuleBasedStateMachine):
         assert refreshed <= landed, "a receipt for a grant that never was"
 
     def _assert_runs(self) -> None:
-        """A run counts the jobs and users it queued; one scan of everybody queues each user once."""
-        jobs = self.world.jobs()
+        """One scan queues each user once, and a run that was scanned once counts what it queued."""
+        jobs = self._queue_jobs()
         for run_id, run in self.world.all("credit_refresh_runs").items():
-            queued = [
-                job["userIds"] for job_id, job in jobs.items() if job["runId"] == run_id and job["rootId"] == job_id
+            built = [
+                job
+                for job_id, job in jobs.items()
+                if job["runId"] == run_id and job["rootId"] == job_id and "-after-" not in job_id
             ]
-            users = [user_id for user_ids in queued for user_id in user_ids]
-            assert (run["jobsCreated"], run["queuedUsers"]) == (len(queued), len(users)), run_id
-            if run["scan"] == "all" and run_id not in self.rescanned:
+            for generation in range(run["generation"] + 1):
+                of_scan = [job for job in built if job.get("generation", 0) == generation]
+                users = [user_id for job in of_scan for user_id in job["userIds"]]
                 assert Counter(users) == Counter(set(users)), run_id
+            if not run["generation"]:
+                queued = sum(len(job["userIds"]) for job in built)
+                assert (run["jobsCreated"], run["queuedUsers"]) == (len(built), queued), run_id
+
+    def _queue_jobs(self) -> dict[str, Any]:
+        """The jobs of builders and their retries, without the receipts of direct calls."""
+        return {job_id: job for job_id, job in self.world.jobs().items() if "kind" not in job}
 
     # Calling the services
 
@@ -470,24 +518,28 @@ class Days(RuleBasedStateMachine):
         report = self._call(lambda context: build(context, ScanRequest(scan), CALL_SECONDS), skew, mishap, stop)
         self._note_scans(moment)
         if report is not None and report.status == "completed":
-            assert scan in ("auto", "due") or self.scans[report.run_id][0] in (scan, "adopt")
+            assert scan in ("auto", "due") or self.scans[report.run_id].scan in (scan, "adopt")
             self._assert_complete(report.run_id)
             self.seen["runs completed"] += 1
         return report
 
     def _note_scans(self, moment: int) -> None:
+        """Remember when each generation of a run was first seen: it reads users as they were then, or later."""
         for run_id, run in self.world.all("credit_refresh_runs").items():
-            if self.scans.get(run_id, ("",))[0] != run["scan"]:
-                self.rescanned |= {run_id} & self.scans.keys()
-                self.scans[run_id] = (run["scan"], moment)
+            known = self.scans.get(run_id)
+            if known is None or (known.scan, known.generation) != (run["scan"], run["generation"]):
+                self.scans[run_id] = SeenScan(run["scan"], run["generation"], moment)
 
     def _assert_complete(self, run_id: str) -> None:
         """Each user who existed when the scan began, and was not changed since, was granted or is in a job."""
-        scan, moment = self.scans[run_id]
-        queued = {user_id for job in self.world.jobs().values() if job["runId"] == run_id for user_id in job["userIds"]}
+        seen = self.scans[run_id]
+        queued = {
+            user_id for job in self._queue_jobs().values() if job["runId"] == run_id for user_id in job["userIds"]
+        }
         for user_id, account in self.books.open.items():
-            scanned = scan == "all" or (scan == "due" and account.due_on is not None and account.due_on <= run_id)
-            if scanned and account.touched < moment and self.books.is_owed(account, date.fromisoformat(run_id)):
+            due_on = account.due_on
+            scanned = seen.scan == "all" or (seen.scan == "due" and isinstance(due_on, str) and due_on <= run_id)
+            if scanned and account.touched < seen.moment and self.books.is_owed(account, date.fromisoformat(run_id)):
                 assert user_id in queued, f"{user_id} was left out of the run {run_id}"
 
     def _work(self, jobs_max=1000, skew=timedelta(), mishap=NOTHING, stop=None) -> WorkReport | None:
@@ -516,12 +568,12 @@ class Days(RuleBasedStateMachine):
         assert set(told.values()) <= {"refreshed", "failed", None}, told
 
     def _settled(self) -> dict[str, Any]:
-        return {job_id: job for job_id, job in self.world.jobs().items() if "visibleAt" not in job}
+        return {job_id: job for job_id, job in self._queue_jobs().items() if "visibleAt" not in job}
 
     def _counts(self) -> Counter[str]:
         """Users by outcome over all jobs. A requeued job keeps counting users it settled before."""
         counts: Counter[str] = Counter()
-        for job in self.world.jobs().values():
+        for job in self._queue_jobs().values():
             counts.update({name: job.get(name, 0) for name in ("refreshedUsers", "skippedUsers", "failedUsers")})
         return counts
 
@@ -628,21 +680,25 @@ class Days(RuleBasedStateMachine):
         if landing.job_id is None or landing.job_id.startswith("direct-"):
             days = [self.called_on + n * DAY for n in range((latest - self.called_on).days + 1)]
         else:
-            days = [self._day_of_job(landing.job_id)]
-            if not self.called_on - DAY <= days[0] <= latest:
-                self.books.wrong.append(f"{landing} is for {days[0]}, called on {self.called_on}")
+            days = self._days_of_job(landing.job_id, latest)
         self.books.land(landing, days)
         self.seen["grants" if landing.credits is not None else "adoptions"] += 1
+
+    def _mended(self, mending: Mending) -> None:
+        self.books.mend(mending)
+        self.seen["stamps mended"] += 1
 
     def _failed(self, fault: str) -> None:
         self.seen[fault] += 1
 
-    def _day_of_job(self, job_id: str) -> date:
-        if job_id not in self.run_days:
-            job = self.world.get(f"credit_refresh_jobs/{job_id}")
-            assert job is not None, job_id
-            self.run_days[job_id] = date.fromisoformat(job["runId"])
-        return self.run_days[job_id]
+    def _days_of_job(self, job_id: str, latest: date) -> list[date]:
+        """The days that a grant of this job may be for: its own; of a requeued or an old job, the present one."""
+        job = self.world.get(f"credit_refresh_jobs/{job_id}")
+        assert job is not None, job_id
+        own = date.fromisoformat(job["runId"])
+        present = [self.called_on + n * DAY for n in range((latest - self.called_on).days + 1)]
+        is_requeued = any(other.get("requeues") for other in self._queue_jobs().values() if other["rootId"] == job_id)
+        return [own, *present] if is_requeued or own < self.called_on - DAY else [own]
 
     # Who and when
 

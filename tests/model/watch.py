@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +12,7 @@ import grpc
 from google.cloud.firestore_v1.types import firestore
 
 from shared.store.values import get_fields
-from tests.model.books import Landing
+from tests.model.books import Landing, Mending
 from tests.support.faults import FaultPlan, Faults, Mode, Refusal, WireError
 
 Aside = Callable[[], None]
@@ -72,7 +72,8 @@ class Spoiled:
         )
 
     def _writes(self, request: Any) -> bool:
-        return any(user_id == self.user_id for user_id, _ in _users_written(request))
+        names = {write.update.name for write in firestore.BatchWriteRequest.pb(request).writes}
+        return any(name.endswith(f"/users/{self.user_id}") for name in names)
 
 
 @dataclass
@@ -80,6 +81,7 @@ class Watched(Faults):
     """Reports each grant that lands and each fault, and lets an event happen at a moment between calls."""
 
     landed: Callable[[Landing], None] = lambda _landing: None
+    mended: Callable[[Mending], None] = lambda _mending: None
     failed: Callable[[str], None] = lambda _fault: None
     lock: Any = None
     aside: tuple[Moment, Aside] | None = None
@@ -93,7 +95,10 @@ class Watched(Faults):
         if (aside := self._aside_before(method)) is not None:
             aside()
         return super()._intercept(
-            self._booking(continuation) if method == Rpc.WRITE else continuation, details, request, take_effect
+            self._booking(continuation) if method in (Rpc.WRITE, Rpc.COMMIT) else continuation,
+            details,
+            request,
+            take_effect,
         )
 
     def _aside_before(self, method: str) -> Aside | None:
@@ -120,18 +125,27 @@ class Watched(Faults):
         return booked
 
     def _book(self, request: Any, response: Any) -> None:
-        statuses = firestore.BatchWriteResponse.pb(response).status
-        for (user_id, write), status in zip(_users_written(request), statuses, strict=False):
-            if status.code == 0:
-                self.landed(Landing.of(user_id, get_fields(write.update.fields)))
+        """Of a BatchWrite the writes that took effect; of a Commit all."""
+        pb = type(request).pb(request)
+        statuses = getattr(type(response).pb(response), "status", None)
+        for number, write in enumerate(pb.writes):
+            folder, _, user_id = write.update.name.rpartition("/")
+            if folder.endswith("/users") and (statuses is None or statuses[number].code == 0):
+                self._book_user(user_id, write)
+
+    def _book_user(self, user_id: str, write: Any) -> None:
+        fields = get_fields(write.update.fields)
+        if "periods" in fields.get("creditRefresh", {}):
+            self.landed(Landing.of(user_id, fields))
+        else:
+            self.mended(Mending(user_id, _corrections(write, fields)))
 
 
-def _users_written(request: Any) -> Iterator[tuple[str, Any]]:
-    """The writes on users in a BatchWrite: all of its writes, or none."""
-    for write in firestore.BatchWriteRequest.pb(request).writes:
-        folder, _, user_id = write.update.name.rpartition("/")
-        if folder.endswith("/users"):
-            yield user_id, write
+def _corrections(write: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """What a write changes in a stamp, by field; None where it takes a field away."""
+    stamp = fields.get("creditRefresh", {})
+    names = [path.partition(".")[2] for path in write.update_mask.field_paths]
+    return {name: stamp.get(name) for name in names}
 
 
 class AtOnce:
