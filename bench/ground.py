@@ -107,17 +107,17 @@ class Ground:
 
     def seed(self) -> int:
         """Write users on a plan of a day who were granted yesterday, so that each is due; how many have spent."""
-        drawn, below = random.Random(self.plot.users), 0
-        for ids in chunks(self.user_ids, 3000):
-            users = {f"users/{one}": self._user(drawn) for one in ids}
-            below += sum(user["credits"] < ALLOWANCE for user in users.values())
+        drawn, spenders = random.Random(self.plot.users), max(1, round(self.plot.users * self.plot.below))
+        numbered = list(enumerate(self.user_ids))  # ids are in no order, so the spenders are anywhere
+        for some in chunks(numbered, 3000):
+            users = {f"users/{one}": self._user(drawn, has_spent=number < spenders) for number, one in some}
             self.database.put(users)
-        return below
+        return spenders
 
-    def _user(self, drawn: random.Random) -> dict[str, Any]:
+    def _user(self, drawn: random.Random, *, has_spent: bool) -> dict[str, Any]:
         """A user as yesterday's refresh and a day of the app have left them."""
         user = {
-            "credits": drawn.randrange(ALLOWANCE) if drawn.random() < self.plot.below else ALLOWANCE,
+            "credits": drawn.randrange(ALLOWANCE) if has_spent else ALLOWANCE,
             "plan": "free",
             "email": f"{drawn.getrandbits(40):x}@example.com",
             "createdAt": MIDNIGHT - timedelta(days=drawn.randint(2, 900)),

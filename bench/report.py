@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.imports import Imports
 from bench.scale import Crew, ScanPace, Size
-from bench.systems import BARE, ONE_AT_A_TIME, PEERS, PROJECT, SKIPPING, Round, Seen, System
+from bench.systems import BARE, ONE_AT_A_TIME, OURS, PEERS, PROJECT, SKIPPING, Round, Seen, System
 
 CPUINFO = Path("/proc/cpuinfo")
 
@@ -98,9 +98,9 @@ def peers_table(near: Table, far: Table) -> str:
     """What people write by hand beside this project, with the database near and far."""
     names = ("", "users/s", "CPU µs a user", "reads a user", "writes a user", "$ per 100K")
     columns = {name: SYSTEMS[name] for name in names}
-    away = {"users/s, 10 ms away": lambda one: f"{far[one.system].median(_pace):,.0f}"}
+    away = {"users/s, 10 ms away": lambda one: f"{far[one.system].median(_pace):,.0f}" if one.system in far else ""}
     ordered = {**dict(list(columns.items())[:2]), **away, **dict(list(columns.items())[2:])}
-    return table(ordered, [one for system, one in near.items() if system in far])
+    return table(ordered, [one for system, one in near.items() if system in (*PEERS, ONE_AT_A_TIME, *OURS)])
 
 
 def peer_aims(near: Table, far: Table, told: str, system: System = PROJECT) -> Iterator[Aim]:

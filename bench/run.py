@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bench import report
 from bench.figure import draw
@@ -76,8 +76,8 @@ def main(*, quick: bool = False) -> None:
 
 
 def measure(extent: Extent) -> None:
-    clock, told = time.monotonic(), report.heading()
-    aims = [*_compare(extent, _possible(extent.systems), told), *_grow(extent)]
+    clock, systems = time.monotonic(), _possible(extent.systems)
+    aims = [*compare_all(extent, systems), *compare_a_fifth(extent, systems), *grow(extent)]
     imports = import_times(extent.rounds)
     extent.record.show("aims", report.table(report.AIMS, [*aims, report.import_aim(imports)]))
     print(f"{time.monotonic() - clock:.0f} s in all", flush=True)
@@ -92,37 +92,45 @@ def _possible(systems: tuple[System, ...]) -> tuple[System, ...]:
     return without_node(systems)
 
 
-def _compare(extent: Extent, systems: tuple[System, ...], told: str) -> Iterator[report.Aim]:
+def compare_all(extent: Extent, systems: tuple[System, ...]) -> Iterator[report.Aim]:
     """The systems side by side where everybody has spent, with the database near and some way off."""
     plot = Plot(extent.users, slot_width(USERS_A_SLOT, extent.users))
-    far_plot = Plot(extent.far_users, slot_width(USERS_A_SLOT, extent.far_users))
-    peers = tuple(system for system in systems if system in (*PEERS, PROJECT))
+    far_systems = (*_peers_and_ours(systems), ONE_AT_A_TIME)
+    told = report.heading()
     with _warm_emulator(extent) as host:
         near = compare(host, Case(plot, systems, extent.rounds), print)
-        far = compare(host, Case(far_plot, (*peers, ONE_AT_A_TIME), extent.far_rounds, AWAY_MS), print)
+        far = compare(host, Case(_far_plot(extent), far_systems, extent.far_rounds, AWAY_MS), print)
     measured = f"Medians of {extent.rounds} rounds, {extent.users:,} users; {told}."
     extent.record.show("by-hand", f"{measured}\n\n{report.peers_table(near, far)}")
     extent.record.show("systems", f"{measured}\n\n{report.table(report.SYSTEMS, near.values())}")
-    yield from report.peer_aims(near, far, "all have spent")
-    yield from report.system_aims(near, far)
-    yield from _compare_a_fifth(replace(far_plot, below=BELOW), peers, extent)
     if extent.shown:
         draw(near, told)
+    yield from report.peer_aims(near, far, "all have spent")
+    yield from report.system_aims(near, far)
 
 
-def _compare_a_fifth(plot: Plot, peers: tuple[System, ...], extent: Extent) -> Iterator[report.Aim]:
-    """The same where a fifth has spent, and for plans that leave full users alone."""
-    systems = (*peers, SKIPPING)
+def compare_a_fifth(extent: Extent, systems: tuple[System, ...]) -> Iterator[report.Aim]:
+    """What is written by hand and this project where a fifth has spent; also on a plan that leaves the others alone."""
+    plot, systems = _far_plot(extent, BELOW), (*_peers_and_ours(systems), SKIPPING)
     with _warm_emulator(extent) as host:
         near = compare(host, Case(plot, (*systems, FEW_ACTIVE), extent.rounds), print)
-        far = compare(host, Case(plot, (*systems, FEW_ACTIVE), extent.far_rounds, AWAY_MS), print)
+        far = compare(host, Case(plot, systems, extent.far_rounds, AWAY_MS), print)
     measured = f"Of {plot.users:,} users {plot.below:.0%} have spent:"
     extent.record.show("by-hand-a-fifth", f"{measured}\n\n{report.peers_table(near, far)}")
     yield from report.peer_aims(near, far, f"{plot.below:.0%} have spent", SKIPPING)
     yield from report.skip_aims(near)
 
 
-def _grow(extent: Extent) -> Iterator[report.Aim]:
+def _peers_and_ours(systems: tuple[System, ...]) -> tuple[System, ...]:
+    return tuple(system for system in systems if system in (*PEERS, PROJECT))
+
+
+def _far_plot(extent: Extent, below: float = 1.0) -> Plot:
+    return Plot(extent.far_users, slot_width(USERS_A_SLOT, extent.far_users), below)
+
+
+def grow(extent: Extent) -> Iterator[report.Aim]:
+    """The scan, the width of slots, and workers side by side."""
     with _warm_emulator(extent) as host:
         scans = [measure_scan(host, users) for users in extent.scans]
         sizes = [measure_size(host, *size) for size in extent.sizes]

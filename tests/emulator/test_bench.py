@@ -11,9 +11,9 @@ from bench import run, simulate, year
 from bench.ground import Plot
 from bench.measure import prepare_node
 from bench.record import Record
-from bench.systems import BARE, ONE_AT_A_TIME, PEERS, PROJECT, PYTHON_BULK, Case, compare, without_node
+from bench.systems import BARE, ONE_AT_A_TIME, PEERS, PROJECT, PYTHON_BULK, SKIPPING, Case, compare, without_node
 
-pytestmark = pytest.mark.timeout(300)  # each step that is measured starts a process
+pytestmark = pytest.mark.timeout(600)  # each step that is measured starts a process
 
 
 def rows_of(printed: str) -> dict[str, list[str]]:
@@ -22,13 +22,33 @@ def rows_of(printed: str) -> dict[str, list[str]]:
     return {cells[0]: cells[1:] for cells in lines}
 
 
-def test_all_of_it(capsys):
-    run.measure(replace(run.QUICK, systems=(PYTHON_BULK, ONE_AT_A_TIME, PROJECT, BARE), crews=(2,)))
+SYSTEMS = (PYTHON_BULK, ONE_AT_A_TIME, PROJECT, BARE)
+SMALL = replace(run.QUICK, users=100, far_users=40, crews=(2,), crew_users=100, scans=(100,), sizes=((100, 100),))
+
+
+def test_the_systems_side_by_side(capsys):
+    aims = list(run.compare_all(SMALL, SYSTEMS))
 
     rows = rows_of(capsys.readouterr().out)
-    assert {PYTHON_BULK.label, ONE_AT_A_TIME.label, PROJECT.label, BARE.label} <= rows.keys()
-    assert rows["claims lost, 2 workers"][0] == "≤ 5.0%"
-    assert rows["worker : bare BatchWrite"][-1].strip("*").startswith(("met", "missed by"))
+    assert rows.keys() >= {system.label for system in SYSTEMS}
+    assert [aim.text for aim in aims if aim.verdict != "met" and not aim.verdict.startswith("**missed by")] == []
+    assert len(aims) == 7
+
+
+def test_where_a_fifth_has_spent(capsys):
+    """Where full users are left alone, a registered user costs little more than the share that has spent."""
+    *_, reads, writes = run.compare_a_fifth(replace(SMALL, far_users=100), SYSTEMS)
+
+    assert SKIPPING.label in rows_of(capsys.readouterr().out)
+    assert 0 < reads.value < 0.5
+    assert 0 < writes.value < 0.5
+
+
+def test_what_grows(capsys):
+    aims = list(run.grow(SMALL))
+
+    assert {"100", "2"} <= rows_of(capsys.readouterr().out).keys()
+    assert {"claims lost, 2 workers", "users one builder scans in an hour"} <= {aim.text for aim in aims}
 
 
 def test_growth(capsys):
