@@ -42,6 +42,7 @@ def overview_answer(context: Context, overview: Overview) -> dict[str, Any]:
         "scan": None if overview.run is None else overview.run.scan.value,
         "scanReason": None if overview.run is None else overview.run.scan_reason or None,
         "generation": 0 if overview.run is None else overview.run.generation,
+        "leftAloneUsers": None if overview.run is None else overview.run.left_alone,
         "adoptedUsers": 0 if overview.run is None else overview.run.counts.adopted,
         **_jobs(overview),
         "successRate": users.success_rate,

@@ -144,13 +144,19 @@ function budget(left, objective) {
   return `goal ${percent(objective, 2)}, ${rest}`;
 }
 
-function builderTile({ builder, runId, runStatus }) {
+function builderTile({ builder, runId, runStatus, leftAloneUsers }) {
   const value = builder.completedAt ? `done ${when(builder.completedAt, runId)}` : words(runStatus);
   return {
     figure: "builder",
     title: "Builder",
     value,
-    note: `${count(builder.scannedUsers)} scanned${builder.nextRun ? `, next ${clock(builder.nextRun)}` : ""}`,
+    note: [
+      `${count(builder.scannedUsers)} scanned`,
+      leftAloneUsers && `${count(leftAloneUsers)} left alone as full`,
+      builder.nextRun && `next ${clock(builder.nextRun)}`,
+    ]
+      .filter(Boolean)
+      .join(", "),
   };
 }
 
