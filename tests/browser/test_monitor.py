@@ -237,7 +237,7 @@ def test_a_finished_day_is_scanned_again(page, world, monitor):
 
     expect(page.locator("#notice")).to_have_text("The builder will scan again at its next run.")
     expect(page.locator("#activity")).to_contain_text("Rescan run 2026-11-22 by local (a new plan)")
-    assert world.run()["status"] == "in_progress"
+    assert world.run()["rescanRequested"] is True
 
 
 def test_a_user_is_looked_up_refreshed_and_paused(page, world, monitor):
