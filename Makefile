@@ -18,7 +18,7 @@ FURTHER := tests/app/test_node_app.py tests/auth tests/browser tests/deploy test
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(READY) emulator ## one simulated day on the emulator, self-checking (USERS=5000 DAYS=1)
+demo: $(READY) emulator ## one simulated day on the emulator, self-checking (USERS=5000 DAYS=1; PAGE=1 leaves the monitor open)
 	@$(BIN)/python -m dev.demo
 
 dev: $(READY) emulator ## all of it beside your app at http://localhost:8080 (TICK=5 SAMPLES=30 ADOPT=0 …)

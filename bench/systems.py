@@ -11,8 +11,10 @@ from bench.ground import Ground, Plot, clear
 from bench.measure import CONNECTING_READS, Measured, is_node_step, measured
 from bench.relay import relay
 from dev.billing import billing
+from shared.settings import Settings
 
-PRICE_READ, PRICE_WRITE = 0.03, 0.09  # dollars per 100K, as the default settings have them
+PRICE_READ: float = Settings.model_fields["price_read"].default  # dollars per 100K
+PRICE_WRITE: float = Settings.model_fields["price_write"].default
 DONE_SHARE_MIN = 0.999  # where the emulator stumbles, a few users are left to a retry job, whose time has not come
 BILLED_USERS = 1000  # of a system whose cost a user does not depend on their number
 

@@ -153,23 +153,42 @@ def channels_of(setup: Setup, existing: Items) -> Channels:
     return Channels(configured, {str(each["name"]) for each in existing if is_ours(setup.kind, each)})
 
 
-def alerts(setup: Setup, uptime: Items) -> dict[str, dict[str, Any]]:
-    """Our alerts by name, those of options included."""
+def dashboards(setup: Setup) -> dict[str, dict[str, Any]]:
+    """Our dashboards by name, with the prices of the settings."""
+    return {
+        path.stem: _filled(rendered(setup, path), **_prices(setup))
+        for path in sorted((FOLDER / "dashboards").glob("*.json"))
+    }
+
+
+def alerts(setup: Setup, uptime: Items, functions: Items) -> dict[str, dict[str, Any]]:
+    """Our alerts by name, those of options included. Each text names the monitor's address."""
     wanted = {path.stem: rendered(setup, path) for path in sorted((FOLDER / "alerts").glob("*.json"))}
     if setup.options.budget_usd_per_day is not None:
         wanted["budget"] = _budget(setup, setup.options.budget_usd_per_day)
     for check in uptime if setup.options.uptime_minutes else ():
         wanted["uptime"] = _filled(rendered(setup, FOLDER / "optional" / UPTIME_FILE), CHECK=name_of(check))
-    return wanted
+    monitor = _monitor_address(setup, functions)
+    return {name: _filled(content, MONITOR=monitor) for name, content in wanted.items()}
 
 
 def _budget(setup: Setup, dollars: float) -> dict[str, Any]:
+    return _filled(rendered(setup, FOLDER / "optional" / BUDGET_FILE), DOLLARS=f"{dollars:g}", **_prices(setup))
+
+
+def _prices(setup: Setup) -> dict[str, str]:
+    """Dollars for one read and for one write."""
     settings = setup.settings
-    return _filled(
-        rendered(setup, FOLDER / "optional" / BUDGET_FILE),
-        READ_PRICE=f"{settings.price_read / 100_000:.10f}",
-        WRITE_PRICE=f"{settings.price_write / 100_000:.10f}",
-        DOLLARS=f"{dollars:g}",
+    return {
+        "READ_PRICE": f"{settings.price_read / 100_000:.10f}",
+        "WRITE_PRICE": f"{settings.price_write / 100_000:.10f}",
+    }
+
+
+def _monitor_address(setup: Setup, functions: Items) -> str:
+    monitor = setup.kind.function("credit_refresh_monitor")
+    return str(
+        next((each["serviceConfig"]["uri"] for each in functions if name_of(each) == monitor), "https://(monitor)")
     )
 
 
@@ -187,9 +206,7 @@ def uptime_command(setup: Setup, existing: Items, functions: Items) -> list[list
     ours = [each for each in existing if _is_our_uptime(setup.kind, each)]
     if not setup.options.uptime_minutes:
         return [["gcloud", "monitoring", "uptime", "delete", each["name"]] for each in ours]
-    monitor = setup.kind.function("credit_refresh_monitor")
-    uri = next((each["serviceConfig"]["uri"] for each in functions if name_of(each) == monitor), "https://(monitor)")
-    host = str(uri).partition("//")[2].partition("/")[0]
+    host = _monitor_address(setup, functions).partition("//")[2].partition("/")[0]
     period = setup.options.uptime_minutes
     labels = {**setup.options.labels, LABEL: "health", KIND_LABEL: setup.kind.slug}
     if any(each["period"] == f"{period * 60}s" for each in ours):
@@ -280,11 +297,12 @@ def main() -> None:
         case "remove":
             commands = removals(setup, found)
         case _:
-            boards = {path.stem: rendered(setup, path) for path in sorted((FOLDER / "dashboards").glob("*.json"))}
             uptime = [each for each in found["uptime"] if _is_our_uptime(setup.kind, each)]
-            planned = plan_labelled(setup, DASHBOARDS, boards, found["dashboards"], Channels())
+            planned = plan_labelled(setup, DASHBOARDS, dashboards(setup), found["dashboards"], Channels())
             channels = channels_of(setup, found["channels"])
-            planned += plan_labelled(setup, ALERTS, alerts(setup, uptime), found["alerts"], channels)
+            planned += plan_labelled(
+                setup, ALERTS, alerts(setup, uptime, found["functions"]), found["alerts"], channels
+            )
             commands = _written(state, planned)
     print_commands([[*words, f"--project={setup.project}", "--format=none", "--quiet"] for words in commands])
 

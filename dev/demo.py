@@ -1,6 +1,6 @@
 """`make demo`: a population, the functions as they are deployed, one simulated day, and every balance checked.
 
-USERS=5000 says how many users, DAYS=1 how many days.
+USERS=5000 says how many users, DAYS=1 how many days. PAGE=1 leaves the monitor's page open at the end, until Ctrl-C.
 """
 
 from __future__ import annotations
@@ -9,15 +9,17 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import time
 import tomllib
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
+from urllib.parse import quote
 
 from dev.console import Progress, end_on_signals, number_wanted, stay_local
 from dev.database import Database
@@ -34,6 +36,7 @@ from dev.verdict import Judge, Verdict
 from shared.core.errors import CreditRefreshError
 from shared.settings import Settings, read_plans
 
+MONITOR = "credit_refresh_monitor"
 USERS_DEFAULT = 5000
 USERS_MAX = 1_000_000
 DAYS_MAX = 366
@@ -86,6 +89,8 @@ def run(users: int, days: int) -> int:
             stage = Stage(host, f"demo-{uuid.uuid4().hex[:12]}", logs, progress, stack)
             day, verdict = stage.play(users, days)
             progress.say(final_screen(day, verdict, time.monotonic() - started))
+            if os.environ.get("PAGE"):
+                stage.leave_page_open(day)
             keep = not verdict.is_ok
             return int(keep)
     except (EmulatorError, SystemExit):
@@ -163,15 +168,18 @@ class Stage:
             self.progress.say(day_line(day, verdict))
             loaded, day = remember(day.database, loaded), following(day, loaded.population)
 
-    def _serve(self, slot_minutes: int) -> dict[str, list[FunctionServer]]:
-        """One builder and two workers, each a process group of its own."""
-        environ = {
+    def _environ(self, slot_minutes: int) -> dict[str, str]:
+        return {
             "FIRESTORE_EMULATOR_HOST": self.host,
             "GOOGLE_CLOUD_PROJECT": self.project,
             "CREDIT_REFRESH_SLOT_SECONDS": str(slot_minutes * 60),
             "CREDIT_REFRESH_PLANS_FILE": str(self.plans),
             "CREDIT_REFRESH_FULL_SCAN_BELOW": "0",  # after the first day only those are read who are due
         }
+
+    def _serve(self, slot_minutes: int) -> dict[str, list[FunctionServer]]:
+        """One builder and two workers, each a process group of its own."""
+        environ = self._environ(slot_minutes)
         names = {BUILDER: ["builder"], WORKER: ["worker-1", "worker-2"]}
         servers = {
             entry_point: [FunctionServer(entry_point, environ, self.logs / f"{name}.log") for name in given]
@@ -181,6 +189,18 @@ class Stage:
             self.stack.callback(server.stop)
             server.start()
         return servers
+
+    def leave_page_open(self, day: Day) -> None:
+        """Serve the monitor as it is at the end of the day, until Ctrl-C."""
+        server = FunctionServer(MONITOR, self._environ(day.slot_minutes), self.logs / "monitor.log")
+        self.stack.callback(server.stop)
+        server.start()
+        server.wait()
+        moment = quote(day.at(DAY_MINUTES - 1).isoformat())
+        self.progress.say(f"The monitor at the end of the day: http://127.0.0.1:{server.port}/?asOf={moment}")
+        self.progress.say("Ctrl-C ends it.")
+        with suppress(SystemExit):  # the verdict stands, whatever ends the wait
+            threading.Event().wait()
 
     def _executor(self) -> ThreadPoolExecutor:
         executor = ThreadPoolExecutor(CALLS_AT_ONCE_MAX)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 
 from dev.clock import Clock
 from dev.cloud_scheduler import Answer, deliver
+from dev.ticks import tick_line
 
 BUILDER, WORKER = "credit_refresh_queue", "credit_refresh_worker"
 BUILDER_SECONDS = 600
@@ -115,8 +115,9 @@ class LocalSchedule:
 
     def _deliver(self, job: Job) -> None:
         answer = deliver(self._port, job.entry_point, self._clock.now(), job.body)
-        if answer.status != 200 and not self._ended.is_set():
-            print(f"{job.entry_point} answered {_words(answer)}", file=sys.stderr)
+        line = tick_line(job.entry_point, datetime.now().astimezone(), answer)
+        if line is not None and not self._ended.is_set():
+            print(line, flush=True)
 
 
 def _words(answer: Answer) -> str:

@@ -6,9 +6,10 @@ from dev.day import BUILDER_MINUTES, TICK_MINUTES, Day
 from dev.oracle import Fate
 from dev.population import Population
 from dev.verdict import Verdict
+from shared.settings import Settings
 
-READ_DOLLARS = 0.03  # per 100K, us-central1
-WRITE_DOLLARS = 0.09
+READ_DOLLARS = Settings.model_fields["price_read"].default  # per 100K
+WRITE_DOLLARS = Settings.model_fields["price_write"].default
 ONE_JOB_EACH = (3, 4)  # reads and writes per user, where every user is a job claimed on its own
 NEXT = [
     "What to do next",

@@ -36,9 +36,11 @@ SLOT_SECONDS = 1800  # fills a job or two
 BUILDER, WORKER, MONITOR = "credit_refresh_queue", "credit_refresh_worker", "credit_refresh_monitor"
 TICK = timedelta(minutes=5)
 JOBS = "credit_refresh_jobs"
-SPOILT = 3  # users
-LOOKED_AT, AFTER_FAILURE = time(14, 2), time(14, 37)
-FAILING_SLOT = time(14, 30)
+SPOILT = ([{"credits": "a lot"}] * 3, [{"plan": "gold"}] * 9)  # users of two jobs
+LOOKED_AT, AFTER_FAILURE = time(9, 2), time(9, 37)
+FAILING_SLOT = time(9, 30)
+DAYS_BEFORE = 3
+SLOT = timedelta(seconds=SLOT_SECONDS)
 DESK = {"viewport": {"width": 1280, "height": 900}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True}
 
@@ -59,13 +61,15 @@ def main() -> int:
 
 
 def take_all(browser: Browser) -> None:
-    """A healthy afternoon, light and on a phone, and one with a failed job in dark colours."""
+    """A healthy morning, light and on a phone, and a bad one in dark colours."""
     port = free_port()
     with project() as (database, day), serving(port):
+        for before in reversed(range(1, DAYS_BEFORE + 1)):
+            Stage(port, day - timedelta(days=before)).play_whole()
         stage = Stage(port, day)
         stage.play(time(0), LOOKED_AT)
-        stage.operator_actions(time(13, 41), action="pause", reason="prices are being changed")
-        stage.operator_actions(time(13, 44), action="resume")
+        stage.act(time(8, 41), action="pause", reason="prices are being changed")
+        stage.act(time(8, 44), action="resume")
         stage.take(browser, "monitor-light.png", LOOKED_AT, {**DESK, "color_scheme": "light"})
         stage.take(browser, "monitor-phone.png", LOOKED_AT, {**PHONE, "color_scheme": "light"})
         someone = spoil(database, stage.at(FAILING_SLOT))
@@ -75,23 +79,25 @@ def take_all(browser: Browser) -> None:
 
 @contextmanager
 def project() -> Iterator[tuple[Database, date]]:
-    """A population on the emulator, and the day that begins next."""
+    """A population on the emulator, and the day to show; some days are played before it."""
     settings = read_settings(os.environ)
-    tomorrow = datetime.now(UTC).date() + timedelta(days=1)  # no document may be newer than the day
+    first = datetime.now(UTC).date() + timedelta(days=1)  # no document may be newer than the day
     database = Database(str(settings.emulator_host), str(settings.project_id))
-    load(database, Population(USERS, tomorrow, Rules.read(settings.plans_file)), lambda _: None)
-    yield database, tomorrow
+    load(database, Population(USERS, first, Rules.read(settings.plans_file)), lambda _: None)
+    yield database, first + timedelta(days=DAYS_BEFORE)
     database.close()
 
 
 def spoil(database: Database, slot: datetime) -> str:
-    """Make users of one job in that slot bad, so that the job fails."""
-    job_id = database.find(JOBS, "scheduledFor", slot, 1)[0]
-    user_ids = list(get(database.read(JOBS, [job_id], ["userIds"])[job_id].fields["userIds"]))
-    found = database.read("users", user_ids[:SPOILT], ["credits"])
-    changes = [Change(one, {"credits": "a lot"}, update_time_ns(document)) for one, document in found.items()]
-    database.change("users", changes)
-    return str(user_ids[-1])
+    """Make users of some jobs in that slot bad, so that the jobs fail. Returns one of the users."""
+    user_ids: list[str] = []
+    for job_id, changes in zip(database.find(JOBS, "scheduledFor", slot, len(SPOILT)), SPOILT, strict=True):
+        users = list(get(database.read(JOBS, [job_id], ["userIds"])[job_id].fields["userIds"]))
+        found = database.read("users", users[: len(changes)], ["credits"])
+        pairs = zip(found.items(), changes, strict=True)
+        database.change("users", [Change(one, change, update_time_ns(each)) for (one, each), change in pairs])
+        user_ids += users
+    return user_ids[0]
 
 
 class Stage:
@@ -112,7 +118,15 @@ class Stage:
             self._call(WORKER, now, {})
             now += TICK
 
-    def operator_actions(self, clock: time, **action: str) -> None:
+    def play_whole(self) -> None:
+        """The whole day, slot by slot."""
+        now = self.at(time(0))
+        self._call(BUILDER, now, {"scan": "auto"})
+        while now < self.at(time(0)) + timedelta(days=1) - TICK:
+            self._call(WORKER, now, {})
+            now += SLOT
+
+    def act(self, clock: time, **action: str) -> None:
         self._call(MONITOR, self.at(clock), action)
 
     def take(
@@ -123,8 +137,11 @@ class Stage:
         with opened(browser, reduced_motion="reduce", **options) as (page, complaints):
             page.goto(f"http://127.0.0.1:{self._port}{path_of(MONITOR)}?{urlencode(asked)}")
             expect(page.locator("#status strong")).to_be_visible()
+            expect(page.locator("#strip .column")).to_have_count(30)
             if user_id:
-                expect(page.locator("#story h3")).to_be_visible()
+                page.get_by_role("button", name="Show users: unknown plan").click()
+                expect(page.locator("#failed-users-title")).to_be_visible()
+                expect(page.locator("#detail .facts")).to_be_visible()
             save(page, DOCS / name, whole="has_touch" not in options)
             if complaints:
                 raise RuntimeError(f"{name}: {complaints}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 import sys
 import threading
@@ -31,6 +30,7 @@ from dev.oracle import Rules
 from dev.population import Population
 from dev.serve_options import Options
 from dev.serve_screen import Served, addresses, introduction
+from dev.ticks import speak_readably
 from dev.user_events import delivering_events
 from shared.core.errors import ConfigurationError
 from shared.settings import Settings, read_plans, read_settings
@@ -94,11 +94,11 @@ def serve(settings: Settings, options: Options, tell_ready: Any) -> None:
     schedule = LocalSchedule(options.port, clock, holding=holding)
     panel = {control_panel.PATH: ControlPanel(settings, clock, schedule)}
     jobs = jobs_for(options.tick, settings.slot_seconds)
-    logging.getLogger("credit_refresh").addFilter(is_worth_a_line)
     with (
         serving(options.port, clock, panel, options.address) as entry_points,
         delivering_events(settings, options.port, clock, changes=options.changes),
     ):
+        speak_readably()
         if holding and options.adopt:
             schedule.adopt()
         served = Served(settings, options, entry_points, jobs, samples, schedule.holding)
@@ -127,14 +127,6 @@ def load_samples(settings: Settings, database: Database, count: int) -> list[str
     for start in range(0, count, 500):
         database.create("users", users[start : start + 500])
     return ids
-
-
-def is_worth_a_line(record: logging.LogRecord) -> bool:
-    """False for a call of the schedule that found nothing to do: there is one every few seconds."""
-    fields = getattr(record, "fields", {})
-    figures = ("scannedUsers", "jobsClaimed", "requestedUsers", "errorsTotal")
-    is_tick = "jobsClaimed" in fields or "scannedUsers" in fields
-    return not is_tick or any(fields.get(name) for name in figures)
 
 
 if __name__ == "__main__":

@@ -121,6 +121,8 @@ class Settings(BaseModel):
     full_scan_below: Annotated[int, Field(ge=0, le=10_000_000)] = 20_000
     proof_tolerance: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     merge_minutes: Annotated[int, Field(ge=0, le=1440)] = 0
+    environment: Annotated[str, Field(max_length=40)] | None = None
+    standing_failures_max: Annotated[int, Field(ge=0, le=1_000_000)] = 100
     price_read: Dollars = 0.03
     price_write: Dollars = 0.09
     auth: Literal["on", "off"] | None = None
@@ -156,7 +158,7 @@ class Settings(BaseModel):
     @field_validator("collection_prefix")
     @classmethod
     def _is_apart_from_the_users(cls, value: str, info: ValidationInfo) -> str:
-        if info.data.get("users_collection") in {f"{value}_{ours}" for ours in ("jobs", "runs", "control")}:
+        if info.data.get("users_collection") in {f"{value}_{ours}" for ours in ("jobs", "runs", "control", "activity")}:
             raise ValueError(f"the users must be apart from our own {info.data['users_collection']}")
         return value
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -29,6 +29,7 @@ NAMES = (
     "reads",
     "writes",
 )
+MAPS = ("doneByHour", "jobsByDuration", "errorsByCode", "failedJobsByCode", "supersededByGeneration")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,15 @@ def rolled_up(settlement: Settlement, figures: Mapping[str, int], day_start: dat
         f"doneByHour.{hour_name(settlement.ended_at, day_start)}": settlement.tally.processed,
         f"jobsByDuration.{duration_class(figures['processingMs'])}": 1,
         **{f"errorsByCode.{code}": users for code, users in codes.items()},
+        **{f"failedJobsByCode.{code}": 1 for code in codes},
+        **_superseded(settlement),
     }
+
+
+def _superseded(settlement: Settlement) -> dict[str, int]:
+    """Users whom the job left to newer jobs, by the job's generation: a newer scan of the day counts them again."""
+    users = sum(outcome.reason is SkipReason.SUPERSEDED for outcome in settlement.outcomes)
+    return {f"supersededByGeneration.g{settlement.job.generation}": users} if users else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +108,20 @@ class RequeuePlan:
     taken_back: Mapping[str, int]  # from the roll-up, by field path
 
 
-def requeued(fields: Mapping[str, Any], ended_at: datetime, day_start: datetime) -> RequeuePlan:
-    """Take a failed job's document apart. Its failures are no more: whoever failed is pending again."""
-    receipts = [receipt for receipt in fields.get("receipts", ()) if isinstance(receipt, dict)]
+def plan_requeue(
+    receipts: Sequence[Mapping[str, Any]], codes: Mapping[str, str | None], ended_at: datetime, day_start: datetime
+) -> RequeuePlan:
+    """Take a failed job apart: whoever failed is pending again. `codes`: the error code by user id, as the job has it.
+
+    Where no receipt says who failed, all users of the job are tried again.
+    """
     failed = tuple(str(receipt.get("userId")) for receipt in receipts if _has_failed(receipt))
     stand = tuple(receipt for receipt in receipts if not _has_failed(receipt))
-    codes = Counter(
-        str(error.get("code")) for error in fields.get("errors", ()) if not failed or error.get("userId") in failed
-    )
+    counted = Counter(str(code) for user_id, code in codes.items() if not failed or user_id in failed)
     back = {"failedUsers": len(failed), "lateUsers": len(failed), "failedJobs": 1}
     back[f"doneByHour.{hour_name(ended_at, day_start)}"] = len(failed)
-    back |= {f"errorsByCode.{code}": users for code, users in codes.items()}
+    back |= {f"errorsByCode.{code}": users for code, users in counted.items()}
+    back |= {f"failedJobsByCode.{code}": 1 for code in counted}
     return RequeuePlan(failed, stand, {path: -amount for path, amount in back.items()})
 
 
@@ -131,18 +143,21 @@ def duration_class(milliseconds: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rollup:
-    """What the settled jobs of a run add up to. Hours since the day began; durations by class; errors by code."""
+    """What the settled jobs of a run add up to. Hours since the day began; durations by class; failed users, and jobs
+    that hold some, by the code of the error; users left to newer jobs, by the generation of the job that left them."""
 
     figures: Mapping[str, int] = field(default_factory=dict)
     done_by_hour: Mapping[int, int] = field(default_factory=dict)
     jobs_by_duration: Mapping[int, int] = field(default_factory=dict)
     errors_by_code: Mapping[str, int] = field(default_factory=dict)
+    failed_jobs_by_code: Mapping[str, int] = field(default_factory=dict)
+    superseded_by_generation: Mapping[int, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, shards: list[dict[str, Any]]) -> Self:
         """The sum of the shards' documents; anything that is no number in them is passed over."""
         flat: Counter[str] = Counter()
-        maps: dict[str, Counter[str]] = {name: Counter() for name in ("doneByHour", "jobsByDuration", "errorsByCode")}
+        maps: dict[str, Counter[str]] = {name: Counter() for name in MAPS}
         for shard in shards:
             flat.update({name: value for name, value in shard.items() if isinstance(value, int)})
             for name, total in maps.items():
@@ -152,6 +167,8 @@ class Rollup:
             {int(name[1:]): users for name, users in maps["doneByHour"].items() if users},
             {int(name[1:]): jobs for name, jobs in maps["jobsByDuration"].items() if jobs},
             {code: users for code, users in maps["errorsByCode"].items() if users},
+            {code: jobs for code, jobs in maps["failedJobsByCode"].items() if jobs > 0},
+            {int(name[1:]): users for name, users in maps["supersededByGeneration"].items() if users},
         )
 
     def __getitem__(self, name: str) -> int:

@@ -1,4 +1,4 @@
-"""Answers kept for some seconds, so that many who look at the same moment cost as much as one."""
+"""Answers kept for some seconds: many people who look at the same moment cost as much as one."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ V = TypeVar("V")
 KEPT_MAX = 32
 
 
-class Recent(Generic[V]):
-    """Values by key, each good for so many seconds. Who asks while one is made waits for it, whatever comes of it."""
+class AnswerCache(Generic[V]):
+    """Values by key, each good for so many seconds.
+
+    A caller that asks while a value is made waits for it, whatever comes of it.
+    """
 
     def __init__(self, seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
@@ -58,7 +61,7 @@ class Recent(Generic[V]):
         return True
 
     def forget(self) -> None:
-        """After something was changed."""
+        """Drop all values, after something was changed."""
         with self._lock:
             self._kept.clear()
             self._making.clear()

@@ -25,10 +25,11 @@ ANY_API_KEY = "emulator"  # the Auth emulator takes whatever there is
 
 @dataclass(frozen=True, slots=True)
 class Admin:
-    """Somebody who may see and operator_actions everything; `name` is the e-mail address, where there is one."""
+    """Somebody who may see everything. `name` is the e-mail address, where there is one. `may_act`: also act."""
 
     uid: str
     name: str
+    may_act: bool = True
 
 
 LOCAL = Admin("local", "local")  # whoever reaches an instance that asks nobody who they are
@@ -40,7 +41,8 @@ def admin_of(request: Request) -> Admin:
         check_local(request)
         return LOCAL
     claims = _claims_of(_token_of(request))
-    if claims.get("admin") is not True:  # "true", 1 or {} are some other system's idea of an admin
+    may_act = claims.get("admin") is True
+    if not may_act and claims.get("support") is not True:  # "true", 1 or {} are some other system's idea of an admin
         raise RequestError(
             403,
             "not_admin",
@@ -48,7 +50,7 @@ def admin_of(request: Request) -> Admin:
         )
     _check_address(claims)
     uid = str(claims["uid"])
-    return Admin(uid, str(claims.get("email") or uid))
+    return Admin(uid, str(claims.get("email") or uid), may_act)
 
 
 def _check_address(claims: Mapping[str, Any]) -> None:

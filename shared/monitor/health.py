@@ -1,25 +1,29 @@
-"""Health: is the refresh doing its work? Pure: from what was observed to reasons why not."""
+"""Health: from what was observed, the reasons why the refresh is not doing its work. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
+from shared.core.pauses import Pause
 from shared.core.runs import Run
+from shared.core.service_level import ON_TIME_WITHIN
 
 HEARTBEATS_MISSED_MAX = 3
-LAG_SECONDS_MAX = 1800  # a job that waits longer has its users late
-BUILD_WITHIN = timedelta(hours=1)  # from the beginning of the day
+BUILD_WITHIN = timedelta(hours=1)  # from the beginning of the day, or from the request for a rescan
 
 
-class Ailment(StrEnum):
+class ReasonCode(StrEnum):
     """Stable codes, for alerts."""
 
     NO_WORKER_HEARTBEAT = "no_worker_heartbeat"
     QUEUE_LAG = "queue_lag"
     BUILDER_UNFINISHED = "builder_unfinished"
     DEAD_LETTERS = "dead_letters"
+    STANDING_FAILURES = "standing_failures"
+    PAUSED = "paused"
     BREAKER_OPEN = "breaker_open"
     DATABASE_UNREACHABLE = "database_unreachable"
     DOCUMENT_UNREADABLE = "document_unreadable"
@@ -27,15 +31,27 @@ class Ailment(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One thing that is wrong, in words that name no user."""
+    """One thing to know, in words that name no user. `days`: the runs it is about, newest first."""
 
-    code: Ailment
+    code: ReasonCode
     message: str
+    days: tuple[date, ...] = ()
+
+    @property
+    def is_failure(self) -> bool:
+        """False for a pause: somebody wanted it, and health stays 200."""
+        return self.code is not ReasonCode.PAUSED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vitals:
-    """What is looked at. `worker_interval`: between two scheduled calls of the worker."""
+    """What is looked at.
+
+    `worker_interval`: the time between two scheduled calls of the worker. `lag_seconds`: for how long the job that was
+    due first has been due. `dead_letter_days`: the days, of today and yesterday, with failed jobs. `rescan_asked_at`:
+    when an operator asked for the rescan of today's run. `standing_failures`: users that the day's scan
+    found to fail by their own data. Each day's scan finds them until they are corrected.
+    """
 
     now: datetime
     day_start: datetime
@@ -43,51 +59,100 @@ class Vitals:
     worker_seen_at: datetime | None
     worker_interval: timedelta
     lag_seconds: int
-    dead_letters: int
+    dead_letter_days: Sequence[date] = ()
+    pause: Pause | None = None
+    rescan_asked_at: datetime | None = None
+    standing_failures: int = 0
+    standing_failures_max: int = 100
     breaker_is_open: bool = False
 
 
 def diagnose(vitals: Vitals) -> tuple[Reason, ...]:
-    """Every reason why not all is well; none if it is."""
+    """Every reason why not all is well; none if it is. A pause excuses what it causes: lag and an unfinished scan."""
     found = (
+        _pause(vitals),
         _no_heartbeat(vitals),
-        _lag(vitals),
-        _unfinished(vitals),
+        None if vitals.pause else _lag(vitals),
+        None if vitals.pause else _unfinished(vitals),
         _dead_letters(vitals),
-        Reason(Ailment.BREAKER_OPEN, "the circuit breaker is open") if vitals.breaker_is_open else None,
+        _standing_failures(vitals),
+        Reason(ReasonCode.BREAKER_OPEN, "the circuit breaker is open") if vitals.breaker_is_open else None,
     )
     return tuple(reason for reason in found if reason is not None)
 
 
+def is_rescanning(vitals: Vitals) -> bool:
+    """True while the day's scan is made once more, and has not used up its time.
+
+    A rescan that an operator asked for has an hour from then on. One that the builder began by itself, because plans or
+    settings changed, has as long as the builder makes progress.
+    """
+    run = vitals.run
+    if run is None or _is_scanned(run):
+        return False
+    since = vitals.rescan_asked_at or (run.built_at if run.generation else None)
+    return since is not None and since <= vitals.now <= since + BUILD_WITHIN
+
+
+def _is_scanned(run: Run) -> bool:
+    return run.is_completed and not run.rescan_requested
+
+
+def _pause(vitals: Vitals) -> Reason | None:
+    pause = vitals.pause
+    if pause is None:
+        return None
+    since = "" if pause.since is None else f" since {_moment(pause.since)}"
+    until = "" if pause.until is None else f", until {_moment(pause.until)}"
+    return Reason(ReasonCode.PAUSED, f"the refresh is paused{since}{until}")
+
+
 def _no_heartbeat(vitals: Vitals) -> Reason | None:
     if vitals.worker_seen_at is None:
-        return Reason(Ailment.NO_WORKER_HEARTBEAT, "no worker has ever run")
+        return Reason(ReasonCode.NO_WORKER_HEARTBEAT, "no worker has ever run")
     silent = vitals.now - vitals.worker_seen_at
     if silent <= HEARTBEATS_MISSED_MAX * vitals.worker_interval:
         return None
-    return Reason(Ailment.NO_WORKER_HEARTBEAT, f"no worker has run for {_minutes(silent)}")
+    return Reason(ReasonCode.NO_WORKER_HEARTBEAT, f"no worker has run for {_span(silent)}")
 
 
 def _lag(vitals: Vitals) -> Reason | None:
-    if vitals.lag_seconds <= LAG_SECONDS_MAX:
-        return None
     waited = timedelta(seconds=vitals.lag_seconds)
-    return Reason(Ailment.QUEUE_LAG, f"the oldest due job has been waiting for {_minutes(waited)}")
+    if waited <= ON_TIME_WITHIN:
+        return None
+    return Reason(ReasonCode.QUEUE_LAG, f"the oldest due job has been waiting for {_span(waited)}")
 
 
 def _unfinished(vitals: Vitals) -> Reason | None:
-    if vitals.now <= vitals.day_start + BUILD_WITHIN or (vitals.run is not None and vitals.run.is_completed):
+    is_done = vitals.run is not None and _is_scanned(vitals.run)
+    if is_done or vitals.now <= vitals.day_start + BUILD_WITHIN or is_rescanning(vitals):
         return None
     state = "has not begun" if vitals.run is None else "is not finished"
-    return Reason(Ailment.BUILDER_UNFINISHED, f"the day's scan {state}, more than an hour after the day began")
+    return Reason(ReasonCode.BUILDER_UNFINISHED, f"the day's scan {state}, more than an hour after it was due")
 
 
 def _dead_letters(vitals: Vitals) -> Reason | None:
-    if not vitals.dead_letters:
+    if not vitals.dead_letter_days:
         return None
-    return Reason(Ailment.DEAD_LETTERS, "jobs of today or yesterday have failed for good and wait to be requeued")
+    days = " and ".join(day.isoformat() for day in vitals.dead_letter_days)
+    message = f"jobs of {days} have failed for good and wait to be requeued"
+    return Reason(ReasonCode.DEAD_LETTERS, message, tuple(vitals.dead_letter_days))
 
 
-def _minutes(span: timedelta) -> str:
+def _standing_failures(vitals: Vitals) -> Reason | None:
+    if vitals.standing_failures <= vitals.standing_failures_max:
+        return None
+    message = (
+        f"{vitals.standing_failures} users fail by their own data, more than {vitals.standing_failures_max}; "
+        "each day's scan finds them until they are corrected"
+    )
+    return Reason(ReasonCode.STANDING_FAILURES, message)
+
+
+def _moment(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%d %H:%M} UTC"
+
+
+def _span(span: timedelta) -> str:
     minutes = span // timedelta(minutes=1)
     return f"{minutes} minutes" if minutes < 120 else f"{minutes // 60} hours"

@@ -1,4 +1,4 @@
-"""Statistics of a run: pure sums of what its builder and its roll-up say."""
+"""Statistics of a run: sums of what its builder and its roll-up say. Pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from datetime import datetime, timedelta
 
 from shared.core.figures import HOURS_MAX, Rollup
 from shared.core.runs import Billed, Run
-from shared.core.service_level import DAYS, Served
+from shared.core.service_level import DAYS, ON_TIME_WITHIN, Served
 
 HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Users:
-    """A run's users by how they stand. `failed` holds those the builder found, too."""
+    """A run's users by outcome. `failed` includes those that the builder found."""
 
     refreshed: int
     skipped: int
@@ -24,14 +24,14 @@ class Users:
 
     @property
     def success_rate(self) -> float | None:
-        """Of the settled, those who did not fail; None while there are none."""
+        """The share (0 to 1) of settled users that did not fail; None while nobody is settled."""
         settled = self.refreshed + self.skipped + self.failed
         return (self.refreshed + self.skipped) / settled if settled else None
 
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """One hour since the day began: users planned for it, and users settled in it."""
+    """One hour of the day: `number` counts from the beginning of the day; users planned for it and settled in it."""
 
     number: int
     start: datetime
@@ -40,20 +40,27 @@ class Hour:
 
 
 def users_of(run: Run | None, rollup: Rollup) -> Users:
+    """The run's users. A rescan queues users again who failed, or whose jobs it replaced: each counts once."""
     refreshed, skipped, failed = (rollup[name] for name in ("refreshedUsers", "skippedUsers", "failedUsers"))
-    queued, unreadable = (0, 0) if run is None else (run.counts.queued, run.counts.failed)
-    return Users(refreshed, skipped, failed + unreadable, max(0, queued - refreshed - skipped - failed))
+    if run is None:
+        return Users(refreshed, skipped, failed, 0)
+    queued = run.counts.queued
+    if run.generation:
+        failed = max(0, failed - run.failed_before)
+        replaced = sum(n for generation, n in rollup.superseded_by_generation.items() if generation < run.generation)
+        skipped = min(skipped - replaced, max(0, queued - refreshed - failed))
+    return Users(refreshed, skipped, failed + run.counts.failed, max(0, queued - refreshed - skipped - failed))
 
 
 def pending_jobs(counted: int, counted_max: int, run: Run | None, rollup: Rollup, processing: int) -> int:
-    """As counted; where only the first so many were counted, all that were made less those that went on."""
+    """The number of pending jobs. Counting stops at `counted_max`; above it, jobs made less jobs that went on."""
     if counted < counted_max or run is None:
         return counted
     return max(counted, run.counts.jobs_created + rollup["retryJobs"] - rollup.settled_jobs - processing)
 
 
 def hours_of(run: Run | None, rollup: Rollup, day_start: datetime, day_end: datetime) -> list[Hour]:
-    """The hours of the local day, 23 to 25 of them, and as many more as work was done in."""
+    """The 23 to 25 hours of the local day, and further hours in which some of its users were settled."""
     planned = {} if run is None else run.planned_by_hour
     hours = max((day_end - day_start) // HOUR, *(number + 1 for number in (*planned, *rollup.done_by_hour)), 0)
     return [
@@ -63,23 +70,47 @@ def hours_of(run: Run | None, rollup: Rollup, day_start: datetime, day_end: date
 
 
 def errors_by_code(run: Run | None, rollup: Rollup) -> dict[str, int]:
-    """Failed users by the code of their error, the builder's and the worker's."""
+    """Failed users by the code of their error, of builder and workers, most users first."""
     total = Counter(rollup.errors_by_code)
     total.update({} if run is None else run.errors_by_code)
     return {code: users for code, users in total.most_common() if users > 0}
 
 
 def served_lately(run: Run | None, rollup: Rollup) -> Served:
-    """How the users of the last days, the run's own included, were served."""
+    """How the users of the last 30 days were served, this run's included."""
     before = [] if run is None else [entry.served for entry in run.history][-(DAYS - 1) :]
     return sum(before, rollup.served)
 
 
 def billed_of(run: Run | None, rollup: Rollup) -> Billed:
-    """What the run has cost so far, builder and workers."""
+    """What the run has cost so far: builder and workers."""
     return (Billed() if run is None else run.billed) + Billed(rollup["reads"], rollup["writes"])
 
 
-def dollars(billed: Billed, price_read: float, price_write: float) -> float:
-    """Prices are dollars per 100,000."""
-    return (billed.reads * price_read + billed.writes * price_write) / 100_000
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One error code of a run: users that failed with it, jobs that hold some of them, and how many of the users the
+    builder found (they are in no job)."""
+
+    code: str
+    users: int
+    jobs: int
+    found_by_builder: int
+
+
+def causes_of(run: Run | None, rollup: Rollup) -> list[Cause]:
+    """Failures by cause, most users first."""
+    built = {} if run is None else run.errors_by_code
+    return [
+        Cause(code, users, rollup.failed_jobs_by_code.get(code, 0), built.get(code, 0))
+        for code, users in errors_by_code(run, rollup).items()
+    ]
+
+
+def users_late(run: Run | None, rollup: Rollup, day_start: datetime, now: datetime) -> int:
+    """How many users at least are late: planned for hours that ended more than half an hour ago, and not settled."""
+    if run is None:
+        return 0
+    hours_over = (now - ON_TIME_WITHIN - day_start) // HOUR
+    planned = sum(users for number, users in run.planned_by_hour.items() if number < hours_over)
+    return max(0, planned - sum(rollup.done_by_hour.values()))

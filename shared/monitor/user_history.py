@@ -1,4 +1,4 @@
-"""One user's story: its document, what a refresh would do, and its receipts."""
+"""One user's history: the document, what a refresh would do now, and what past jobs did to the balance."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from shared.core.decision import Decision, decide
+from shared.core.decision import Decision, Grant, Skip, decide
 from shared.core.errors import NotFoundError, UserError
 from shared.core.jobs import RUN_ID_LENGTH
+from shared.core.plans import Balance
 from shared.core.users import ABSENT, RawUser, parse_date
+from shared.monitor.explanation import Past, explain, foretell
+from shared.monitor.json_values import iso, number, plain
 from shared.services.context import Context
-from shared.store.job_views import JobDocument, JobViews
+from shared.store.job_views import JobViews
+from shared.store.stored_jobs import StoredJob, UserFailure
 from shared.store.users import UserDocument
 
 WINDOW = timedelta(days=30)
@@ -22,8 +26,9 @@ DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Story:
-    """What is known of one user. `problem`: why its document can't be refreshed; `receipts`: newest first."""
+class UserHistory:
+    """What is known of one user. `raw` is None for a deleted user. `problem`: why the document can't be refreshed.
+    `receipts` are those of [receipts_from, the end asked for), newest first; `has_more`: there may be older ones."""
 
     user_id: str
     raw: RawUser | None
@@ -34,8 +39,8 @@ class Story:
     has_more: bool
 
 
-def tell(context: Context, user_id: str, before: date | None = None) -> Story:
-    """Receipts are those of the runs of thirty days, up to today's or before a given day. Raises NotFoundError."""
+def read_user_history(context: Context, user_id: str, before: date | None = None) -> UserHistory:
+    """Read the user, and the receipts of thirty days: up to today, or before a given day. Raises NotFoundError."""
     document = context.users().read([user_id]).get(user_id)
     if isinstance(document, Exception):
         raise document
@@ -43,22 +48,21 @@ def tell(context: Context, user_id: str, before: date | None = None) -> Story:
     until = before or today + DAY
     since, jobs = _newest_jobs(context.job_views(), user_id, until)
     newest_first = sorted(jobs, key=_settled_at, reverse=True)
-    receipts = [receipt for job in newest_first if (receipt := _receipt(job, user_id)) is not None]
     if document is None and not jobs and before is None:
         raise NotFoundError("user_not_found", "there is no such user, and no receipt of one; check the id", "userId")
-    decision, problem = _judged(context, document, today)
-    return Story(
+    decision, problem = decide_now(context, document)
+    return UserHistory(
         user_id=user_id,
         raw=None if document is None else document.raw,
         decision=decision,
         problem=problem,
-        receipts=receipts,
+        receipts=[receipt for job in newest_first if (receipt := _receipt(job, user_id)) is not None],
         receipts_from=since,
         has_more=since > today - timedelta(days=context.settings.retention_days),
     )
 
 
-def _newest_jobs(views: JobViews, user_id: str, until: date) -> tuple[date, list[JobDocument]]:
+def _newest_jobs(views: JobViews, user_id: str, until: date) -> tuple[date, list[StoredJob]]:
     """The newest jobs before a day, oldest first, and the day from which on none is missing.
 
     The index lists the oldest first. So where there are too many, the later half of the days is asked for.
@@ -72,7 +76,7 @@ def _newest_jobs(views: JobViews, user_id: str, until: date) -> tuple[date, list
     return min(until - DAY, (cut_day or since) + DAY), newest
 
 
-def _jobs_between(views: JobViews, user_id: str, since: date, until: date) -> list[JobDocument]:
+def _jobs_between(views: JobViews, user_id: str, since: date, until: date) -> list[StoredJob]:
     """Jobs of [since, until), oldest first: all of them, or more than JOBS_MAX that are the newest."""
     days = (until - since).days
     if days == 1:
@@ -85,44 +89,101 @@ def _jobs_between(views: JobViews, user_id: str, since: date, until: date) -> li
     return later if len(later) > JOBS_MAX else _jobs_between(views, user_id, since, middle) + later
 
 
-def _settled_at(job: JobDocument) -> str:
+def _settled_at(job: StoredJob) -> str:
     """For sorting; an open job has no receipts yet."""
-    settled_at = job.fields.get("completedAt")
-    return settled_at.isoformat() if isinstance(settled_at, datetime) else ""
+    return "" if job.completed_at is None else job.completed_at.isoformat()
 
 
-def _judged(context: Context, document: UserDocument | None, today: date) -> tuple[Decision | None, UserError | None]:
-    """What a refresh now would decide, or why it can't."""
+def decide_now(context: Context, document: UserDocument | None) -> tuple[Decision | None, UserError | None]:
+    """What a refresh at this moment would decide, or why it can't."""
     if document is None or document.raw.balance is ABSENT:
         return None, None
+    today = context.schedule.day_of(context.clock())
     try:
         return decide(context.read_user(document.raw), context.plans, today, None), None
     except UserError as exc:
         return None, exc
 
 
-def _receipt(job: JobDocument, user_id: str) -> Mapping[str, Any] | None:
-    """What the job says of the user; None if it has settled nothing of it."""
-    fields = job.fields
-    about = [_of(user_id, fields.get(name)) for name in ("receipts", "kept", "errors")]
-    receipt = about[0] or about[1]
+def _receipt(job: StoredJob, user_id: str) -> Mapping[str, Any] | None:
+    """What the job did to the user; None if it has not settled that user."""
+    receipt = job.receipt_of(user_id)
     if receipt is None:
         return None
-    error = about[2] or {}
+    failure = job.failure_of(user_id) or UserFailure(user_id, None, None)
     return {
         "jobId": job.job_id,
-        "runId": fields.get("runId"),
-        "time": fields.get("completedAt"),
-        "outcome": receipt.get("outcome"),
-        "before": receipt.get("before"),
-        "after": receipt.get("after"),
-        "reason": receipt.get("reason"),
-        "code": error.get("code"),
-        "error": error.get("error"),
+        "kind": job.kind,
+        "runId": job.run_id,
+        "time": iso(job.completed_at),
+        **receipt_answer(receipt),
+        "code": failure.code,
+        "error": failure.error,
     }
 
 
-def _of(user_id: str, entries: object) -> Mapping[str, Any] | None:
-    if not isinstance(entries, list):
-        return None
-    return next((entry for entry in entries if isinstance(entry, dict) and entry.get("userId") == user_id), None)
+def receipt_answer(receipt: Mapping[str, Any]) -> dict[str, Any]:
+    """A receipt by its outcome, balances and reason. `granted` is what the balance rose by."""
+    before, after = number(receipt.get("before")), number(receipt.get("after"))
+    return {
+        "outcome": receipt.get("outcome"),
+        "before": before,
+        "after": after,
+        "granted": None if before is None or after is None else after - before,
+        "reason": receipt.get("reason"),
+    }
+
+
+def user_answer(history: UserHistory) -> dict[str, Any]:
+    """The history as JSON."""
+    raw = history.raw
+    stamp = raw.stamp if raw is not None and isinstance(raw.stamp, dict) else None
+    balance = None if raw is None else number(raw.balance)
+    past = _past(stamp or {})
+    return {
+        "userId": history.user_id,
+        "found": raw is not None,
+        "balance": balance,
+        "plan": raw.plan if raw is not None and isinstance(raw.plan, str) else None,
+        "paused": bool(stamp and stamp.get("paused") is True),
+        "stamp": None if stamp is None else plain(stamp),
+        "lastRefresh": iso(past.refreshed_at),
+        "lastGranted": past.granted,
+        "nextRefresh": iso((stamp or {}).get("nextAt")),
+        "problem": _problem(history.problem),
+        "decision": _decision(history.decision),
+        "explanation": _explanation(history, balance, past),
+        "receipts": list(history.receipts),
+        "receiptsFrom": history.receipts_from.isoformat(),
+        "hasMore": history.has_more,
+    }
+
+
+def _explanation(history: UserHistory, balance: Balance | None, past: Past) -> str:
+    if history.raw is None:
+        return "There is no such user any more."
+    said = explain(balance, past)
+    return said if history.decision is None else f"{said} {foretell(history.decision)}"
+
+
+def _problem(problem: UserError | None) -> dict[str, Any] | None:
+    return None if problem is None else {"code": problem.code, "message": str(problem)}
+
+
+def _past(stamp: Mapping[str, Any]) -> Past:
+    plan, refreshed_at = stamp.get("plan"), stamp.get("refreshedAt")
+    return Past(
+        plan=plan if isinstance(plan, str) else None,
+        before=number(stamp.get("before")),
+        granted=number(stamp.get("granted")),
+        refreshed_at=refreshed_at if isinstance(refreshed_at, datetime) else None,
+    )
+
+
+def _decision(decision: Decision | None) -> dict[str, Any] | None:
+    match decision:
+        case Grant():
+            return {"action": "grant", "reason": None, "granted": decision.granted}
+        case Skip(reason):
+            return {"action": "skip", "reason": reason.value, "granted": None}
+    return None

@@ -129,7 +129,15 @@ class Attempt:
         figures = figures_of(settlement, self._effort(settlement))
         increments = rolled_up(settlement, figures, self._context.schedule.day_start(job.day))
         self._context.jobs(self._settling_wire).settle(self._claim, settlement, figures, increments)
-        logs.info("job_settled", f"{job.job_id} {job.status}", runId=job.run_id, users=len(settlement.outcomes))
+        logs.info(
+            "job_settled",
+            f"{job.job_id} {job.status}",
+            runId=job.run_id,
+            users=len(settlement.outcomes),
+            onTimeUsers=figures["onTimeUsers"],
+            lateUsers=figures["lateUsers"],
+            lagSeconds=max(0, round((settlement.ended_at - job.promised_at).total_seconds())),
+        )
         return AttemptResult(settlement, self._conflicts)
 
     def _work(self) -> tuple[Job, list[Outcome]]:

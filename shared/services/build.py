@@ -42,6 +42,7 @@ from shared.services.flush import DueUser, Flusher, follow_up_entry
 from shared.services.grant import capture_user_error
 from shared.services.prove import count_up_to, prove
 from shared.services.reports import BuildReport, BuildStatus
+from shared.store.control import Look
 from shared.store.runs import StoredRun
 from shared.store.users import UserDocument
 from shared.store.values import get_instant
@@ -58,7 +59,7 @@ def build(context: Context, requested: ScanRequest, process_seconds: float) -> B
     step = None if stored is None else next_step(stored.run, requested, scan_policy(context), now)
     if stored is not None and step is not None and step.step is Step.DONE:
         return _report(stored.run, BuildStatus.COMPLETED)
-    state = context.control().look()
+    state = context.control().look(now)
     if state.paused:
         return _report(stored.run, BuildStatus.PAUSED) if stored else _nothing(run_id, BuildStatus.PAUSED)
     if stored is not None and stored.run.is_leased(now):
@@ -80,7 +81,7 @@ def preview(context: Context, requested: ScanRequest, process_seconds: float) ->
         new_run(day, requested, None if previous is None else previous.run, scan_policy(context), now),
         cursor=None,
         wrap_until=None,
-        read_time_ns=context.control().look().read_time_ns,
+        read_time_ns=context.control().look(now).read_time_ns,
     )
     return Builder(context, StoredRun(run, None), requested, process_seconds, dry=True).run()
 
@@ -248,7 +249,7 @@ class Builder:
         if not is_wanted or not proof.is_due(self._now, tolerance):
             return
         below = self._policy.full_scan_below
-        moment = self._context.control().look().read_time_ns if proof.differences else self._read_time_ns
+        moment = self._look().read_time_ns if proof.differences else self._read_time_ns
         if run.proof is None and below and count_up_to(self._context, below + 1, moment) <= below:
             self._read_everybody(few_users(below))
             return
@@ -263,7 +264,7 @@ class Builder:
         if run.cursor is None and run.counts.scanned == 0 and not run.is_completed:
             self._run = run.reading_everybody(reason)
         else:
-            moment = self._context.control().look().read_time_ns
+            moment = self._look().read_time_ns
             self._run = _restart(self._context, run, Scan.ALL, reason, moment)
         self._cursor = None
 
@@ -308,6 +309,10 @@ class Builder:
             return everybody(self._run.wrap_until)
         plans = self._context.plans
         return due(self._day, days_of_longest_period(plans), plans.low_below)
+
+    def _look(self) -> Look:
+        """The pause switch and the database's own time, read now."""
+        return self._context.control().look(self._context.clock())
 
     @property
     def _must_stop(self) -> bool:
@@ -425,7 +430,7 @@ class Builder:
     def _flush(self) -> None:
         self._flusher.flush(self._cursor)
         if not self._dry:
-            self._paused = self._context.control().look().paused
+            self._paused = self._look().paused
 
     def _keep_what_was_found(self) -> None:
         """Flush, so that it is not read and billed again, and let the next builder begin at once."""

@@ -15,6 +15,7 @@ from shared.core.schedule import Schedule
 from shared.core.users import RawUser, User, read_user
 from shared.services.limits import LIMITS, Limits
 from shared.settings import Settings
+from shared.store.activity import ActivityStore
 from shared.store.budget import Budget
 from shared.store.control import ControlStore
 from shared.store.follow_up import FollowUpStore
@@ -85,6 +86,9 @@ class Context:
 
     def rollups(self) -> RollupStore:
         return RollupStore(self.wire, self.settings.collection_prefix)
+
+    def activity(self) -> ActivityStore:
+        return ActivityStore(self.wire, self.settings.collection_prefix)
 
     def control(self) -> ControlStore:
         return ControlStore(self.wire, self.settings.collection_prefix)

@@ -115,7 +115,7 @@ class Worker:
             self._report.has_more = self._queue.has_due()
             return False
         due_jobs = self._queue.find_due(min(self._limits.claimed_jobs - running, self._limits.claim_jobs, allowed))
-        if not due_jobs or self._context.control().is_paused():
+        if not due_jobs or self._context.control().is_paused(self._context.clock()):
             return False
         self._queue.claim(self._choose(due_jobs, running), self._begin)
         return True

@@ -1,4 +1,4 @@
-"""Control: the operator's switch over builder and worker, the worker's sign of life, and what operators did."""
+"""Control: the operator's switch over builder and worker, the worker's heartbeat, and what operators did last."""
 
 from __future__ import annotations
 
@@ -7,21 +7,38 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from shared import logs
 from shared.core.errors import ConflictError
-from shared.store.values import WritePb, get, get_fields, nanoseconds, put_fields, put_nanoseconds
+from shared.core.pauses import Pause, is_paused, pause_of
+from shared.store.activity import ActivityStore
+from shared.store.values import WritePb, get_fields, nanoseconds, put_fields, put_nanoseconds
 from shared.store.wire import Wire
 
 ACTIVITY_KEPT_MAX = 50
 ROUNDS_MAX = 5  # of operators who act at the same moment
+PAUSE_FIELDS = ("paused", "pausedBy", "pausedAt", "pauseReason", "pausedUntil")
 
 
 @dataclass(frozen=True, slots=True)
-class Control:
-    """What the control documents say. `activity`: what operators did, newest first."""
+class Rescan:
+    """The last rescan that an operator asked for: of which run, and when."""
 
-    paused: bool
+    run_id: str
+    asked_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """What the control documents say. `activity`: what operators did last, newest first."""
+
+    pause: Pause | None
+    rescan: Rescan | None
     worker_seen_at: datetime | None
-    activity: Sequence[Mapping[str, Any]]
+    activity: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def paused(self) -> bool:
+        return self.pause is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,79 +55,118 @@ class ControlStore:
     def __init__(self, wire: Wire, prefix: str) -> None:
         self._wire = wire
         self._collection = f"{wire.documents}/{prefix}_control"
+        self._log = ActivityStore(wire, prefix)
 
-    def is_paused(self) -> bool:
-        """Anything set there but false or null pauses: a slip of the operator's hand stops rather than starts."""
-        return self.look().paused
+    def is_paused(self, now: datetime) -> bool:
+        """True if builder and worker must not begin anything at `now`. Costs one read."""
+        return self.look(now).paused
 
-    def look(self) -> Look:
-        """The pause switch, and the moment at which it was read: the database's own time comes with it."""
+    def look(self, now: datetime) -> Look:
+        """The pause switch, and the moment at which it was read: the database's own time comes with it.
+
+        A pause is logged, so that a long one can be alerted on.
+        """
         name = f"{self._collection}/state"
-        found, read_time_ns = self._wire.batch_get_timed([name], ["paused"])
-        return Look(_is_paused(found.get(name)), read_time_ns)
+        found, read_time_ns = self._wire.batch_get_timed([name], ["paused", "pausedUntil"])
+        paused = is_paused(_fields(found.get(name)), now)
+        if paused:
+            logs.info("refresh_paused", "nothing is begun while the refresh is paused")
+        return Look(paused, read_time_ns)
 
-    def read(self) -> Control:
+    def read(self, now: datetime) -> Control:
         """All of it. Costs three reads."""
-        names = [f"{self._collection}/{part}" for part in ("state", "worker", "activity")]
-        state, worker, activity = map(self._wire.batch_get(names, ()).get, names)
-        seen_at = {} if worker is None else get_fields(worker.fields)
-        return Control(_is_paused(state), _time(seen_at.get("lastRunAt")), _entries(activity))
+        state, worker, activity = self._documents("state", "worker", "activity")
+        return _control(state, worker, activity, now)
 
-    def worker_seen_at(self) -> datetime | None:
-        """The last heartbeat of any worker."""
-        document = self._wire.get(f"{self._collection}/worker")
-        return None if document is None else _time(get_fields(document.fields).get("lastRunAt"))
+    def read_vitals(self, now: datetime) -> Control:
+        """Without the activity. Costs two reads."""
+        state, worker = self._documents("state", "worker")
+        return _control(state, worker, None, now)
 
     def record_heartbeat(self, now: datetime) -> None:
-        """The worker's heartbeat: a blind write, any worker's will do."""
+        """The worker's heartbeat. The write has no precondition: any worker's heartbeat will do."""
         self._wire.commit([self._write("worker", {"lastRunAt": now})])
 
-    def pause(self, *, paused: bool, entry: Mapping[str, Any]) -> bool:
-        """Throw the switch and note who did, in one Commit. False: it stood there already, and nothing is noted."""
-        if self.is_paused() is paused:
+    def pause(self, pause: Pause, entry: Mapping[str, Any], now: datetime) -> bool:
+        """Pause, and note who did, in one Commit. False if it is paused until that moment already."""
+        (state,) = self._documents("state")
+        present = pause_of(_fields(state), now)
+        if present is not None and present.until == pause.until:
             return False
-        self.note(entry, [self._write("state", {"paused": paused})])
+        fields = {
+            "paused": True,
+            "pausedBy": pause.by,
+            "pausedAt": pause.since if present is None else present.since or pause.since,
+            "pauseReason": pause.reason,
+            "pausedUntil": pause.until,
+        }
+        self.note(entry, [self._write("state", fields)])
         return True
 
+    def resume(self, entry: Mapping[str, Any], now: datetime) -> bool:
+        """End the pause, and note who did, in one Commit. False if there is none."""
+        (state,) = self._documents("state")
+        if not is_paused(_fields(state), now):
+            return False
+        self.note(entry, [self._write("state", {"paused": False}, removed=PAUSE_FIELDS[1:])])
+        return True
+
+    def rescan_write(self, run_id: str, now: datetime) -> Any:
+        """The write that records a rescan an operator asked for."""
+        return self._write("state", {"rescan": {"runId": run_id, "askedAt": now}})
+
     def note(self, entry: Mapping[str, Any], beside: Sequence[Any] = ()) -> None:
-        """Add an entry to the activity, in one Commit with what goes beside it."""
+        """Add an entry to the recent activity and to the activity log, in one Commit with the writes `beside` it."""
         name = f"{self._collection}/activity"
         for tries_left in reversed(range(ROUNDS_MAX)):
             document = self._wire.get(name)
             entries = _entries(document)
             if entries and entries[0].get("id") == entry.get("id"):
-                return  # a try of ours whose reply was lost
+                return  # an earlier try of this call landed, and its reply was lost
             write = self._write("activity", {"entries": [entry, *entries][:ACTIVITY_KEPT_MAX]})
             if document is None:
                 write.current_document.exists = False
             else:
                 put_nanoseconds(write.current_document.update_time, nanoseconds(document.update_time))
             try:
-                self._wire.commit([write, *beside])
+                self._wire.commit([write, self._log.create_write(entry), *beside])
             except ConflictError:
                 if not tries_left:
                     raise
             else:
                 return
 
-    def _write(self, part: str, fields: Mapping[str, Any]) -> Any:
+    def _documents(self, *parts: str) -> list[Any]:
+        names = [f"{self._collection}/{part}" for part in parts]
+        return list(map(self._wire.batch_get(names, ()).get, names))
+
+    def _write(self, part: str, fields: Mapping[str, Any], removed: Sequence[str] = ()) -> Any:
         message = WritePb()
         message.update.name = f"{self._collection}/{part}"
         put_fields(message.update.fields, fields)
-        message.update_mask.field_paths.extend(fields)
+        message.update_mask.field_paths.extend([*fields, *removed])
         return message
 
 
-def _is_paused(document: Any) -> bool:
-    if document is None or "paused" not in document.fields:
-        return False
-    return get(document.fields["paused"]) not in (False, None)
+def _control(state: Any, worker: Any, activity: Any, now: datetime) -> Control:
+    fields, seen_at = _fields(state), _fields(worker).get("lastRunAt")
+    return Control(
+        pause=pause_of(fields, now),
+        rescan=_rescan(fields.get("rescan")),
+        worker_seen_at=seen_at if isinstance(seen_at, datetime) else None,
+        activity=_entries(activity),
+    )
+
+
+def _rescan(value: object) -> Rescan | None:
+    run_id, asked_at = (value.get("runId"), value.get("askedAt")) if isinstance(value, dict) else (None, None)
+    return Rescan(run_id, asked_at) if isinstance(run_id, str) and isinstance(asked_at, datetime) else None
+
+
+def _fields(document: Any) -> dict[str, Any]:
+    return {} if document is None else get_fields(document.fields)
 
 
 def _entries(document: Any) -> list[Mapping[str, Any]]:
-    entries = None if document is None else get_fields(document.fields).get("entries")
+    entries = _fields(document).get("entries")
     return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
-
-
-def _time(value: object) -> datetime | None:
-    return value if isinstance(value, datetime) else None

@@ -1,18 +1,15 @@
-"""Jobs as an operator looks at them: counted, listed and looked up; and a dead letter sent back."""
+"""Jobs as an operator looks at them: counted, listed and looked up. Reads only."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 from google.cloud.firestore_v1.types import query
 
-from shared.core.figures import RequeuePlan
-from shared.core.jobs import REQUEUE_MARK, JobStatus
-from shared.store.rollups import RollupStore
-from shared.store.values import WritePb, get_fields, nanoseconds, put_fields, put_nanoseconds, put_time
+from shared.core.jobs import JobStatus
+from shared.store.stored_jobs import StoredJob, stored_job
+from shared.store.values import put_time
 from shared.store.wire import Wire
 
 StructuredQueryPb = query.StructuredQuery.pb()
@@ -23,6 +20,7 @@ INDEXED_BYTES_MAX = 1500  # a longer text, or one of this length, can't be asked
 
 # What a list of jobs shows of each, in fields of the document.
 SUMMARY = (
+    "kind",
     "runId",
     "status",
     "attempts",
@@ -34,15 +32,6 @@ SUMMARY = (
     "retriedUsers",
     "processingMs",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class JobDocument:
-    """A job as it is stored, decoded and unchecked."""
-
-    job_id: str
-    fields: Mapping[str, Any]
-    update_time_ns: int
 
 
 class JobViews:
@@ -68,9 +57,9 @@ class JobViews:
         _order_by(wanted, "dueAt")
         wanted.limit.value = 1
         found = self._documents(wanted)
-        return found[0].fields["dueAt"] if found else None
+        return found[0].due_at if found else None
 
-    def failed(self, run_id: str, limit: int, after: str | None = None) -> list[JobDocument]:
+    def failed(self, run_id: str, limit: int, after: str | None = None) -> list[StoredJob]:
         """The run's dead letters in order of id, after that id."""
         wanted = self._of_run(run_id, JobStatus.FAILED)
         _order_by(wanted, "__name__")
@@ -79,18 +68,34 @@ class JobViews:
         wanted.limit.value = limit
         return self._documents(wanted)
 
-    def recent(self, limit: int) -> list[JobDocument]:
-        """The jobs settled last, of any run, without what they hold of each user."""
+    def recent(self, limit: int) -> list[StoredJob]:
+        """The jobs of any run settled last, newest first, without what they hold of each user.
+
+        Receipts of grants outside of a run are left out, so there may be fewer than `limit`.
+        """
+        return self._settled(limit, None)
+
+    def settled_between(self, since: datetime, before: datetime, limit: int) -> list[StoredJob]:
+        """The same of the jobs settled in [since, before)."""
+        return self._settled(limit, (since, before))
+
+    def _settled(self, limit: int, between: tuple[datetime, datetime] | None) -> list[StoredJob]:
         wanted = self._query()
         for name in SUMMARY:
             wanted.select.fields.add().field_path = name
         order = wanted.order_by.add()
         order.field.field_path = "completedAt"
         order.direction = DESCENDING
+        if between is not None:
+            since, before = between
+            put_time(wanted.start_at.values.add().timestamp_value, before)
+            put_time(wanted.end_at.values.add().timestamp_value, since)
+            wanted.start_at.before = False
+            wanted.end_at.before = False
         wanted.limit.value = limit
-        return self._documents(wanted)
+        return [job for job in self._documents(wanted) if job.kind is None]
 
-    def about(self, user_id: str, from_day: date, before_day: date, limit: int) -> list[JobDocument]:
+    def about(self, user_id: str, from_day: date, before_day: date, limit: int) -> list[StoredJob]:
         """Jobs of runs in [from_day, before_day) that name the user, oldest first. Their ids begin with the day.
 
         A user whose id is as long as an id can be is not found: Firestore's indexes hold no value of that length.
@@ -112,35 +117,9 @@ class JobViews:
         wanted.limit.value = limit
         return self._documents(wanted)
 
-    def get(self, job_id: str) -> JobDocument | None:
+    def get(self, job_id: str) -> StoredJob | None:
         document = self._wire.get(self._name(job_id))
-        return None if document is None else _job_document(document)
-
-    def requeue(self, failed: JobDocument, requeued: RequeuePlan, run_id: str, now: datetime) -> None:
-        """Send a dead letter back, for those who failed alone. Raises ConflictError if somebody was first."""
-        fields = failed.fields
-        number = fields.get("requeues", 0) + 1
-        back = {
-            "status": JobStatus.PENDING.value,
-            "visibleAt": now,
-            "dueAt": now,
-            "attempts": 0,
-            "requeues": number,
-            "chainId": f"{failed.job_id}{REQUEUE_MARK}{number}",
-            "kept": list(requeued.receipts),
-            "failedUsers": 0,
-            "lateUsers": fields.get("lateUsers", 0) - len(requeued.user_ids),
-            "errors": [],
-            **({"remaining": list(requeued.user_ids)} if requeued.user_ids else {}),
-        }
-        gone = ("completedAt", "expireAt", "receipts", "handBacks")
-        rollup = RollupStore(self._wire, self._prefix).write(run_id, failed.job_id, requeued.taken_back)
-        write = WritePb()
-        write.update.name = self._name(failed.job_id)
-        put_fields(write.update.fields, back)
-        write.update_mask.field_paths.extend([*back, *gone])
-        put_nanoseconds(write.current_document.update_time, failed.update_time_ns)
-        self._wire.commit([write, rollup])
+        return None if document is None else stored_job(document)
 
     def _of_run(self, run_id: str, status: JobStatus) -> Any:
         wanted = self._query()
@@ -158,8 +137,8 @@ class JobViews:
         wanted.from_.add().collection_id = self._collection_id
         return wanted
 
-    def _documents(self, wanted: Any) -> list[JobDocument]:
-        return self._wire.run_query(self._wire.documents, wanted, _job_document)
+    def _documents(self, wanted: Any) -> list[StoredJob]:
+        return self._wire.run_query(self._wire.documents, wanted, stored_job)
 
     def _name(self, job_id: str) -> str:
         return f"{self._wire.documents}/{self._collection_id}/{job_id}"
@@ -169,8 +148,3 @@ def _order_by(wanted: Any, path: str) -> None:
     order = wanted.order_by.add()
     order.field.field_path = path
     order.direction = ASCENDING
-
-
-def _job_document(document: Any) -> JobDocument:
-    job_id = document.name.rpartition("/")[2]
-    return JobDocument(job_id, get_fields(document.fields), nanoseconds(document.update_time))

@@ -13,10 +13,11 @@ from typing import Any
 from google.cloud.firestore_v1.types import query
 
 from shared.core.errors import ConflictError
-from shared.core.figures import added
-from shared.core.jobs import Job, JobStatus, Settlement
+from shared.core.figures import RequeuePlan, added
+from shared.core.jobs import REQUEUE_MARK, Job, JobStatus, Settlement
 from shared.store.job_documents import Claim, DueJob, QueueCursor, encode_job, has_too_many_users
 from shared.store.rollups import RollupStore
+from shared.store.stored_jobs import StoredJob
 from shared.store.values import WritePb, get_fields, get_time, nanoseconds, put_fields, put_nanoseconds, put_time
 from shared.store.wire import Wire
 
@@ -131,6 +132,31 @@ class JobStore:
         if database_failed:
             fields["handBacks"] = claim.due_job.hand_backs + 1
         self._commit_ours([self._update(claim.due_job.job_id, fields, claim.update_time_ns)], claim, settled=False)
+
+    def requeue(self, dead: StoredJob, plan: RequeuePlan, run_id: str, now: datetime) -> None:
+        """Make a dead letter wait again, for the users that failed alone.
+
+        Raises ConflictError if somebody was first.
+        """
+        number = dead.requeues + 1
+        fields = {
+            "status": JobStatus.PENDING.value,
+            "visibleAt": now,
+            "dueAt": now,
+            "attempts": 0,
+            "requeues": number,
+            "chainId": f"{dead.job_id}{REQUEUE_MARK}{number}",
+            "kept": list(plan.receipts),
+            "failedUsers": 0,
+            "lateUsers": dead.late - len(plan.user_ids),
+            "errors": [],
+            **({"remaining": list(plan.user_ids)} if plan.user_ids else {}),
+        }
+        write = self._update(
+            dead.job_id, fields, dead.update_time_ns, ("completedAt", "expireAt", "receipts", "handBacks")
+        )
+        rollup = RollupStore(self._wire, self._prefix).write(run_id, dead.job_id, plan.taken_back)
+        self._wire.commit([write, rollup])
 
     def create_write(self, job: Job, snapshots: str = "[]", mends: str = "") -> Any:
         """The write that creates a job, and fails where it is there already."""

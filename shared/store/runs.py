@@ -38,6 +38,12 @@ class RunStore:
         document = self._wire.get(self._name(run_id))
         return None if document is None else _stored(document)
 
+    def get_many(self, run_ids: Sequence[str]) -> dict[str, Run]:
+        """Runs by id in one call; one that is missing or can't be read is left out. Costs a read for each id."""
+        found = self._wire.batch_get([self._name(run_id) for run_id in run_ids], ())
+        runs = (_readable(document) for document in found.values())
+        return {run.run_id: run for run in runs if run is not None}
+
     def latest_before(self, run_id: str) -> StoredRun | None:
         """The last run of an earlier day; None also if it can't be read: a new day does not wait for its correction."""
         wanted = new_query(self._collection_id, 1)
@@ -150,6 +156,14 @@ def _decode_cursor(fields: Mapping[str, Any]) -> Cursor | None:
 
 def _decode_names_from(fields: Mapping[str, Any] | None) -> tuple[str, int] | None:
     return None if fields is None else (fields["runId"], fields["generation"])
+
+
+def _readable(document: Any) -> Run | None:
+    try:
+        return _stored(document).run
+    except UnreadableRunError as exc:
+        logs.error("run_unreadable", str(exc))
+        return None
 
 
 def _stored(document: Any) -> StoredRun:

@@ -228,6 +228,10 @@ class UserStore:
             found |= {user_id: outcome for user_id, outcome in answers if outcome is not None}
         return found
 
+    def count_documents(self, up_to: int) -> int:
+        """How many documents the collection holds at this moment, counted up to a limit. A read for each thousand."""
+        return self._wire.count(self._parent, new_query(self._collection_id), up_to)
+
     def write(self, writes: Sequence[StampWrite], part_of: int | None = None) -> list[WriteResult]:
         """Make the guarded writes, each for itself; one result a write, in order.
 

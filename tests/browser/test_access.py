@@ -76,7 +76,7 @@ def test_the_focus_goes_to_the_heading_when_its_row_is_gone(page, stub):
 
     expect(page.get_by_role("dialog")).to_be_hidden()
     expect(page.locator("#failures-title")).to_be_focused()
-    expect(page.get_by_role("status").filter(has_text="RequeuePlan 1 job with 2 users.")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="Requeued 1 job with 2 users.")).to_be_visible()
 
 
 def test_the_first_tab_leads_past_the_header(page, stub):
@@ -103,7 +103,7 @@ def test_a_screen_reader_hears_the_structure(page, stub):
     assert all(later <= earlier + 1 for earlier, later in pairwise(headings))
     for role in ("banner", "main", "search"):
         expect(page.get_by_role(role)).to_have_count(1)
-    for name in ("Users per hour", "Recent jobs", "Failures", "Look a user up", "Controls", "Recent activity"):
+    for name in ("Users per hour", "Recent jobs", "Failures", "Look up a user or a job", "Controls", "Recent activity"):
         expect(page.get_by_role("region", name=re.compile(name)).first).to_be_visible()
     expect(page.get_by_role("table", name="Failed jobs").get_by_role("columnheader")).to_have_count(6)
     expect(page.get_by_role("status").filter(has_text="Healthy")).to_have_count(1)

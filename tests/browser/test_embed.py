@@ -47,6 +47,33 @@ def test_a_header_that_is_drawn_later_gets_its_button_then(page, stub):
         expect_button(page, stub, "#late")
 
 
+def test_a_header_that_is_drawn_anew_keeps_its_button(page, stub):
+    """As apps do at each change of route; also when the header was away for a while."""
+    with serving_html(admin_page(stub, "<header>one</header>")) as address:
+        page.goto(address)
+        expect_button(page, stub, "header")
+        for _ in range(2):
+            page.evaluate("document.querySelector('header').innerHTML = 'drawn anew'")
+            expect_button(page, stub, "header")
+        page.evaluate("document.querySelector('header').remove()")
+        expect_button(page, stub, "body")
+        page.evaluate("document.body.prepend(document.createElement('header'))")
+
+        expect_button(page, stub, "header")
+
+
+def test_a_selector_that_is_none_is_warned_of_and_the_first_header_taken(watched, stub):
+    """Nothing is thrown in somebody else's page."""
+    page, complaints = watched
+    with serving_html(admin_page(stub, "<header></header>", "data-into='#[bad'")) as address:
+        page.goto(address)
+        expect_button(page, stub, "header")
+
+        assert complaints == [
+            'Credit Refresh Monitor: data-into="#[bad" is not a CSS selector; the first header is used.'
+        ]
+
+
 def test_two_script_tags_make_one_button_and_no_global(page, stub):
     """A tag in the layout and one in the page, say. The host's own names are left alone."""
     twice = admin_page(stub, f"<header></header><script src='{stub.address}/embed.js' defer></script>")

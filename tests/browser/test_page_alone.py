@@ -15,6 +15,7 @@ from tests.support.stub import statistics
 EVIL = "<img src=x onerror=\"window.hacked='yes'\">"
 TOKYO = "Asia/Tokyo"
 BRIGHT, DIM = 200, 60  # of 255
+PAST = {"health": None, "queueLagSeconds": None, "worker": None, "nextScheduledRun": None}
 
 
 def load(page, stub, query=""):
@@ -50,10 +51,10 @@ def answering(story, figures=None):
             "Healthy: all 1,112 users refreshed today, next run 14:05.",
         ),
         ({"runStatus": "in_progress"}, "Healthy: 812 of 1,112 users refreshed today, still scanning, next run 14:05."),
-        ({"runId": "2026-11-21", "health": None}, "2026-11-21: 812 of 1,112 users refreshed on that day."),
+        ({"runId": "2026-11-21", **PAST}, "2026-11-21: 812 of 1,112 users refreshed on that day."),
         ({"nextScheduledRun": None}, "Healthy: 812 of 1,112 users refreshed today."),
         (
-            {"runId": "2026-11-20", "health": None, "runStatus": "not_started"},
+            {"runId": "2026-11-20", **PAST, "runStatus": "not_started"},
             "2026-11-20: there was no run on that day.",
         ),
         (
@@ -66,7 +67,11 @@ def answering(story, figures=None):
         ),
         (
             {"paused": True, "recentActivity": []},
-            "Paused: no job is begun; 812 of 1,112 users refreshed today.",
+            "Paused: the refresh is held; 812 of 1,112 users refreshed today.",
+        ),
+        (
+            {"rescanning": True, "runStatus": "in_progress"},
+            "Scanning again: 812 of 1,112 users refreshed today, still scanning, next run 14:05.",
         ),
         (
             {
@@ -87,20 +92,25 @@ def test_the_status_is_told_in_words(page, stub, changes, expected):
     load(page, stub)
 
     assert page.locator("#status").text_content() == expected
-    assert page.title() == f"{expected.partition(':')[0]} · Credit Refresh Monitor"
+    assert page.title() == f"{expected.partition(':')[0]} · staging · Credit Refresh Monitor"
 
 
-def test_a_pause_says_by_whom_since_when_and_why(page, stub):
-    """The newest switch of everything counts; a user who was paused is another matter."""
-    actions = [
-        did("13:40", action="pause", actor="bob", reason="asked to", detail="user u1"),
-        did("13:30", action="pause", actor="ada", reason="bad plans", detail=""),
-    ]
-    stub.says(statistics(paused=True, recentActivity=actions))
+def test_a_pause_says_by_whom_since_when_until_when_and_why(page, stub):
+    """It is kept with the switch, so no later action hides it; and it says who is late because of it."""
+    pause = {"by": "ada", "since": at("13:30"), "until": at("15:00"), "reason": "bad plans", "usersLate": 40}
+    later = [did("13:40", action="refresh", actor="bob", reason=None, detail=f"user u{n}") for n in range(20)]
+    stub.says(statistics(paused=True, pause=pause, recentActivity=later))
     load(page, stub)
 
-    expect(page.locator("#status")).to_contain_text("no job is begun by ada since 13:30 (bad plans); 812 of")
+    expect(page.locator("#status")).to_contain_text(
+        "the refresh is held by ada since 13:30 until 15:00 (bad plans); 812 of 1,112 users refreshed today. "
+        "At least 40 users are late so far."
+    )
     expect(page.get_by_role("button", name="Resume")).to_be_visible()
+
+
+def at(clock):
+    return f"2026-11-22T{clock}:00Z"
 
 
 def did(clock, **action):
@@ -231,6 +241,9 @@ def test_no_text_becomes_markup(page, stub):
             deadLetters=[{**statistics()["deadLetters"][0], "jobId": EVIL, "error": EVIL, "code": EVIL}],
             errors=[{"jobId": EVIL, "userId": EVIL, "code": EVIL, "error": EVIL, "timestamp": "2026-11-22T10:00:00Z"}],
             errorsByCode={EVIL: 1},
+            failures=[{**statistics()["failures"][0], "code": EVIL, "remedy": EVIL, "example": EVIL}],
+            project=EVIL,
+            environment=EVIL,
             recentJobs=[job],
             recentActivity=[
                 {"kind": "action", "time": EVIL, "action": EVIL, "actor": EVIL, "reason": EVIL, "detail": EVIL},
@@ -244,11 +257,14 @@ def test_no_text_becomes_markup(page, stub):
     load(page, stub)
     for summary in page.locator("summary").all():
         summary.click()
+    error = {"jobId": EVIL, "userId": EVIL, "code": EVIL, "error": EVIL, "timestamp": "2026-11-22T10:00:00Z"}
+    stub.views["failures"] = {"users": [error], "cursor": None, "unnamedUsers": 0}
+    page.get_by_role("button", name="Show users").click()
     evil = dict.fromkeys(("userId", "explanation", "plan", "balance"), EVIL)
     stub.answer = answering({**STORY, **evil, "stamp": {EVIL: EVIL}})
-    page.locator("#failures").get_by_role("button", name=EVIL, exact=True).click()
+    page.locator("#failed-users").get_by_role("button", name=EVIL, exact=True).first.click()
 
-    expect(page.locator("#story h3")).to_contain_text(EVIL)
+    expect(page.locator("#detail-title")).to_contain_text(EVIL)
     assert page.evaluate("window.hacked") is None
     assert page.locator("main img").count() == 0
     assert page.locator("main :text('onerror')").count() > 5
@@ -317,18 +333,18 @@ def test_the_story_asked_for_last_is_the_one_shown(page, stub):
         held.append(route)
 
     page.route(lambda url: "userId=slow" in url, hold)
-    stub.answer = lambda told: jsonify({**STORY, "userId": told.query["userId"]})
+    stub.answer = lambda told: jsonify({**STORY, **told.query} if "userId" in told.query else statistics())
     look_up(page, "slow")
     look_up(page, "fast")
-    expect(page.locator("#story h3")).to_contain_text("fast")
+    expect(page.locator("#detail-title")).to_contain_text("fast")
     with page.expect_response(lambda answer: "userId=slow" in answer.url):
         held[0].continue_()
 
-    expect(page.locator("#story h3")).to_contain_text("fast")
+    expect(page.locator("#detail-title")).to_contain_text("fast")
 
 
 def look_up(page, user_id):
-    page.get_by_label("User id").fill(user_id)
+    page.get_by_label("User id or job id").fill(user_id)
     page.get_by_role("button", name="Look up").click()
 
 
@@ -365,10 +381,10 @@ def test_all_failed_jobs_are_requeued_however_many_calls_it_takes(page, stub):
         )
 
     stub.answer = answer
-    page.get_by_role("button", name="Requeue all failed").click()
+    page.get_by_role("button", name="Requeue all").click()
     page.get_by_role("dialog").get_by_role("button", name="Requeue").click()
 
-    expect(page.locator("#notice")).to_have_text("RequeuePlan 150 jobs with 210 users.")
+    expect(page.locator("#notice")).to_have_text("Requeued 150 jobs with 210 users.")
     posts = [call.body for call in stub.calls if call.method == "POST"]
     assert posts == [{"action": "requeue", "runId": "2026-11-22"}] * 3
 
@@ -413,7 +429,7 @@ def test_a_phone_needs_no_scrolling_sideways(page, stub, options):
     story = {**STORY, "userId": long, "explanation": long, "stamp": {long: long}}
     stub.answer = answering(story, statistics(errors=errors, deadLetters=letters))
     load(page, stub, f"?userId={long}")
-    expect(page.locator("#story h3")).to_contain_text(long)
+    expect(page.locator("#detail-title")).to_contain_text(long)
     for summary in page.locator("summary").all():
         summary.click()
     page.get_by_role("button", name="Pause", exact=True).click()
@@ -462,14 +478,16 @@ def test_charts_have_their_figures_in_words_and_in_a_table(page, stub):
 def test_what_is_unfolded_or_has_the_focus_stays_so_when_figures_change(page, stub):
     """Ten seconds are too short to read a table."""
     load(page, stub)
-    page.locator("#failures summary").click()
+    page.locator("#hours summary").click()
     page.get_by_role("button", name=re.compile("Requeue job")).focus()
     page.evaluate("window.held = document.querySelector('#failures button')")
-    stub.says(statistics(errorsTotal=3))
+    hours = [{**hour, "done": hour["planned"]} for hour in statistics()["hours"]]
+    letters = [{**statistics()["deadLetters"][0], "attempts": 4}]
+    stub.says(statistics(hours=hours, deadLetters=letters))
     pass_seconds(page, 11)
-    expect(page.locator("#failures summary")).to_have_text("Failed users, 2 of 3")
+    expect(page.get_by_role("table", name="Failed jobs")).to_contain_text("4")
 
-    expect(page.locator("#failures details")).to_have_attribute("open", "")
+    expect(page.locator("#hours details")).to_have_attribute("open", "")
     expect(page.get_by_role("button", name=re.compile("Requeue job"))).to_be_focused()
     assert page.evaluate("held.isConnected") is False
 

@@ -118,6 +118,48 @@ def test_an_admin_whose_tokens_are_revoked_is_asked_to_sign_in_again(troubled, a
     expect(page.locator("#status")).to_be_empty()
 
 
+def test_a_session_that_ends_with_a_question_open_loses_nothing(troubled, address, auth):
+    """The question is put away for the sign-in, and comes back with what was written; for somebody else it does not."""
+    page = troubled
+    admin = auth.create_admin()
+    page.goto(address)
+    sign_in(page, admin)
+    expect_figures(page)
+    page.get_by_role("button", name="Pause", exact=True).click()
+    page.get_by_label("Reason").fill("a long reason")
+    auth.revoke(admin)
+    page.get_by_role("dialog").get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.wait_for_timeout(2100)  # a token of the second of the revocation is revoked too
+    sign_in(page, admin)
+    expect(page.get_by_role("dialog")).to_be_visible()
+    expect(page.get_by_label("Reason")).to_have_value("a long reason")
+
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Pause", exact=True).click()
+    page.get_by_label("Reason").fill("not for others")
+    auth.revoke(admin)
+    page.get_by_role("dialog").get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    sign_in(page, auth.create_admin())
+    expect_figures(page)
+    expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+def test_support_staff_may_look_and_not_act(troubled, address, auth):
+    """With the claim `support`."""
+    page = troubled
+    helper = auth.create_user()
+    auth.set_claims(helper, {"support": True})
+    page.goto(address)
+    sign_in(page, helper)
+    expect_figures(page)
+
+    expect(page.locator("#read-only")).to_be_visible()
+    expect(page.get_by_role("button", name="Pause", exact=True)).to_have_count(0)
+
+
 def test_an_account_that_is_deleted_is_out_at_the_next_look(troubled, address, auth):
     """However long its token would have been good."""
     page = troubled

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from shared.monitor.operator_actions import Operator, pause, pause_user, requeue_run
+from shared.monitor.operator_actions import Operator, pause, pause_user, requeue_run, rescan, resume
 from shared.settings import BUNDLE
 from tests.support.world import DAY, EVENING, MIDNIGHT, World, population
 
@@ -44,8 +44,10 @@ def written() -> dict[str, set[str]]:
     requeue_run(world.context(EVENING), operator, "2026-11-22")
     collect(world, found)
     pause_user(world.context(EVENING), operator, "user00002", paused=True)
-    pause(world.context(EVENING), operator, paused=True)
-    pause(world.context(EVENING), operator, paused=False)
+    pause(world.context(EVENING), operator, EVENING + DAY)
+    rescan(world.context(EVENING), operator, MIDNIGHT.date())
+    collect(world, found)
+    resume(world.context(EVENING), operator)
     world.day(MIDNIGHT + DAY)
     collect(world, found)
     return found
@@ -61,11 +63,13 @@ def collect(world: World, found: dict[str, set[str]]) -> None:
         found.setdefault(ROLLUPS, set()).update(fields)
     for fields in world.all("credit_refresh_follow_ups", under="credit_refresh_runs/2026-11-22").values():
         found.setdefault(FOLLOW_UPS, set()).update(fields)
+    for fields in world.all("credit_refresh_activity").values():
+        found.setdefault("credit_refresh_activity/{entryId}", set()).update(fields)
     for part, fields in world.all("credit_refresh_control").items():
         found.setdefault("credit_refresh_control", set()).update(f"{part}/{name}" for name in fields)
 
 
-HEADINGS = [*COLLECTIONS, ROLLUPS, FOLLOW_UPS, "credit_refresh_control"]
+HEADINGS = [*COLLECTIONS, ROLLUPS, FOLLOW_UPS, "credit_refresh_control", "credit_refresh_activity/{entryId}"]
 
 
 @pytest.mark.parametrize("heading", HEADINGS)
@@ -88,7 +92,7 @@ def test_rare_fields_of_jobs_are_documented():
 @pytest.mark.parametrize("heading", HEADINGS)
 def test_every_field_that_is_documented_is_in_the_code(heading):
     """No table names a field that is gone: each is a text in the code that writes documents."""
-    folders = [BUNDLE / "shared" / name for name in ("core", "services", "store")]
+    folders = [BUNDLE / "shared" / name for name in ("core", "services", "store", "monitor")]
     trees = [ast.parse(path.read_text("utf-8")) for folder in folders for path in folder.glob("*.py")]
     nodes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)]
     texts = {node.value for node in nodes if isinstance(node.value, str)}

@@ -113,6 +113,42 @@ def test_one_user_s_story(monitor):
     assert reply.json["balance"] == 50
 
 
+def test_the_views_beside_the_overview(world, monitor):
+    """Each says what it cost; the days are kept for some minutes, as they cost most."""
+    (job_id,) = world.jobs()
+
+    failures = get(monitor, view="failures", runId="2026-11-22", code="bad_balance").json
+    days = [get(monitor, view="days").json for _ in range(2)]
+    preview = get(monitor, view="requeue-preview", runId="2026-11-22").json
+    job = get(monitor, jobId=job_id).json
+
+    assert [user["userId"] for user in failures["users"]] == ["user1"]
+    assert [answer["cached"] for answer in days] == [False, True]
+    assert (days[0]["reads"], days[1]["reads"], len(days[0]["days"])) == (270, 0, 30)
+    assert (preview["jobs"], preview["failingUsers"]) == (1, 1)
+    assert job["users"][0] == {
+        "userId": "user1",
+        "outcome": "failed",
+        "before": None,
+        "after": None,
+        "granted": None,
+        "reason": None,
+        "code": "bad_balance",
+        "error": "the balance is a text, not a number; correct it by hand",
+    }
+    assert get(monitor, view="rescan-preview", runId="2026-11-22").json["users"] == 4
+    assert get(monitor, view="activity").json["entries"] is not None
+
+
+def test_the_overview_says_which_monitor_it_is(world, monitor):
+    """Project, collection and zone; and whether the reader may act."""
+    told = get(monitor, asOf=NOON).json
+
+    assert (told["project"], told["usersCollection"], told["timezone"]) == (world.settings.project, "users", "UTC")
+    assert told["mayAct"] is True
+    assert told["prices"] == {"read": 0.03, "write": 0.09, "operations": 100_000}
+
+
 @pytest.mark.parametrize(
     ("query", "status", "code", "field"),
     [
@@ -122,6 +158,15 @@ def test_one_user_s_story(monitor):
         ({"runId": "2026-11-22", "userId": "ann"}, 400, "invalid_value", None),
         ({"before": "2026-11-22"}, 400, "invalid_value", None),
         ({"limit": "5"}, 400, "unknown_field", "limit"),
+        ({"view": "nonsense"}, 400, "invalid_value", "view"),
+        ({"view": "days", "runId": "2026-11-22"}, 400, "invalid_value", None),
+        ({"code": "bad_balance"}, 400, "invalid_value", None),
+        ({"view": "failures", "code": "Not a code"}, 400, "wrong_type", "code"),
+        ({"view": "failures", "cursor": "a/b"}, 400, "invalid_value", "cursor"),
+        ({"jobId": "nothing"}, 404, "job_not_found", "jobId"),
+        ({"jobId": "a", "userId": "b"}, 400, "invalid_value", None),
+        ({"view": "requeue-preview", "jobId": "nothing"}, 404, "job_not_found", "jobId"),
+        ({"view": "rescan-preview", "runId": "2020-01-01"}, 404, "run_not_found", "runId"),
         ({"asOf": "now"}, 400, "invalid_value", "asOf"),
         ({"runId": "9999-12-31"}, 400, "invalid_value", "runId"),
         ({"runId": "0001-01-01"}, 400, "invalid_value", "runId"),
@@ -172,6 +217,11 @@ def test_any_day_of_a_thousand_years_can_be_asked_for(monitor, day):
         ({"action": "pause", "runId": "2026-11-22"}, 400, None),
         ({"action": "pause", "reason": "x" * 501}, 400, "reason"),
         ({"action": "pause", "why": "x"}, 400, "why"),
+        ({"action": "pause", "until": "soon"}, 400, "until"),
+        ({"action": "pause", "until": "2020-01-01T00:00:00Z"}, 409, "until"),
+        ({"action": "resume", "until": "2100-01-01T00:00:00Z"}, 400, None),
+        ({"action": "pause", "userId": "user1", "until": "2100-01-01T00:00:00Z"}, 400, None),
+        ({"action": "requeue", "jobId": "a", "code": "bad_balance"}, 400, None),
         ([], 400, None),
     ],
 )
@@ -215,10 +265,17 @@ def test_actions_do_what_they_say_and_are_logged_with_who_and_why(monitor):
         monitor.post({"action": "pause", "userId": "user3", "asOf": NOON}).json,
         monitor.post({"action": "resume", "userId": "user3", "asOf": NOON}).json,
     ]
+    log = get(monitor, view="activity", actor="local").json["entries"]
+    paused = monitor.post({"action": "pause", "until": "2026-11-22T13:00:00Z", "asOf": NOON})
+    health = get(monitor, "/health", asOf=NOON)
+    monitor.post({"action": "resume", "asOf": NOON})
     refreshed = monitor.post({"action": "refresh", "userIds": ["user1", "user2"], "asOf": NOON}).json
 
     assert [each["changed"] for each in told] == [True, False, True, True, False, True, False, True, True]
     assert told[3]["requeuedUsers"] == 1
+    assert {entry["action"] for entry in log} >= {"pause", "requeue", "rescan"}
+    assert paused.json["changed"]
+    assert (health.status, health.json["status"], health.json["reasons"][0]["code"]) == (200, "paused", "paused")
     assert (refreshed["totalUsers"], refreshed["skippedUsers"], refreshed["failedUsers"]) == (2, 1, 1)
     logged = [line for line in monitor.lines() if line.get("action") == "operator_action"]
     assert {"pause", "resume", "requeue", "rescan", "refresh"} <= {line["what"] for line in logged}

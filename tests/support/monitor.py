@@ -6,9 +6,9 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.monitor.answers import story_answer, view_answer
-from shared.monitor.overview import watch
-from shared.monitor.user_history import tell
+from shared.monitor.overview import read_overview
+from shared.monitor.overview_answer import overview_answer
+from shared.monitor.user_history import read_user_history, user_answer
 from tests.support.world import World
 
 
@@ -16,13 +16,14 @@ def view(world: World, now: datetime, run_id: str | None = None) -> dict[str, An
     """The monitor's answer, and what it cost."""
     context = world.context(now)
     day = None if run_id is None else datetime.fromisoformat(run_id).date()
-    answer = view_answer(context, watch(context, day))
+    answer = overview_answer(context, read_overview(context, day))
     return {**answer, "reads": context.wire.cost.reads, "writes": context.wire.cost.writes}
 
 
 def story(world: World, user_id: str, now: datetime, before: str | None = None) -> dict[str, Any]:
     context = world.context(now)
-    return story_answer(tell(context, user_id, None if before is None else datetime.fromisoformat(before).date()))
+    day = None if before is None else datetime.fromisoformat(before).date()
+    return user_answer(read_user_history(context, user_id, day))
 
 
 def scanned(world: World, run_id: str) -> dict[str, Any]:
@@ -30,12 +31,22 @@ def scanned(world: World, run_id: str) -> dict[str, Any]:
     jobs = [job for job in world.jobs().values() if job["runId"] == run_id]
     run = world.get(f"credit_refresh_runs/{run_id}") or {}
     status = Counter(job["status"] for job in jobs)
-    receipts = [receipt for job in jobs for receipt in (*job.get("receipts", ()), *job.get("kept", ()))]
+    generation = run.get("generation", 0)
+    receipts = [
+        receipt
+        for job in jobs
+        for receipt in (*job.get("receipts", ()), *job.get("kept", ()))
+        if job.get("generation", 0) == generation or receipt["outcome"] == "refreshed" or not _is_replaced(receipt)
+    ]
     outcomes = Counter(receipt["outcome"] for receipt in receipts)
     settled = [job for job in jobs if job["status"] in ("completed", "failed")]
     codes = Counter(error["code"] for job in jobs for error in job["errors"] if _has_failed(job, error["userId"]))
     codes.update(run.get("errorsByCode", {}))
-    open_users = sum(len(job.get("remaining", job["userIds"])) for job in jobs if job not in settled)
+    open_users = sum(
+        len(job.get("remaining", job["userIds"]))
+        for job in jobs
+        if job not in settled and job.get("generation", 0) == generation
+    )
     day_start = datetime.fromisoformat(f"{run_id}T00:00:00+00:00")
     done: Counter[int] = Counter()
     for job in settled:
@@ -70,6 +81,11 @@ def shown(answer: dict[str, Any]) -> dict[str, Any]:
         "done": {hour["hour"]: hour["done"] for hour in answer["hours"] if hour["done"]},
         "cost": {name: answer["cost"][name] for name in ("reads", "writes")},
     }
+
+
+def _is_replaced(receipt: dict[str, Any]) -> bool:
+    """True for an outcome in a job of an older scan of the day: a newer scan has queued the user again."""
+    return receipt["outcome"] == "failed" or receipt.get("reason") == "superseded"
 
 
 def _has_failed(job: dict[str, Any], user_id: str) -> bool:

@@ -36,11 +36,18 @@ class Told:
 
 @dataclass
 class Stub:
-    """Set `answer` to say something else; `calls` holds what was asked."""
+    """Set `answer` to say something else; `calls` holds what was asked.
+
+    Views beside the overview are answered from `views` by name, with a 404 where there is none, and are kept in
+    `view_calls`. `health` is what the public health check says; None: it does not answer.
+    """
 
     port: int
     answer: Callable[[Told], Response]
     calls: list[Told] = field(default_factory=list)
+    views: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(VIEWS))
+    view_calls: list[Told] = field(default_factory=list)
+    health: Mapping[str, Any] | None = None
     config: Mapping[str, Any] = field(default_factory=lambda: dict(OPEN))
 
     @property
@@ -49,6 +56,12 @@ class Stub:
 
     def says(self, figures: Mapping[str, Any]) -> None:
         self.answer = lambda _: jsonify(figures)
+
+    def view(self, told: Told) -> Response:
+        found = self.views.get(told.query["view"])
+        if found is None:
+            return _refused(404, "not_found", "no such view")
+        return jsonify(found(told) if callable(found) else found)
 
     def refuses(self, status: int, code: str, message: str, **headers: str) -> None:
         def answer(_: Told) -> Response:
@@ -73,8 +86,13 @@ def serving_stub() -> Iterator[Stub]:
             return _refused(exc.status, exc.code, str(exc))
         if found is not None:
             return found
+        if request.path.endswith("/health"):
+            return jsonify(stub.health) if stub.health else _refused(500, "internal", "no health")
         token = request.headers.get("Authorization", "").removeprefix("Bearer ") or None
         told = Told(request.method, dict(request.args), request.get_json(silent=True), token)
+        if "view" in told.query:
+            stub.view_calls.append(told)
+            return stub.view(told)
         stub.calls.append(told)
         return stub.answer(told)
 
@@ -123,6 +141,13 @@ def statistics(**changes: Any) -> dict[str, Any]:
     return copy.deepcopy({**_FIGURES, **changes})
 
 
+def past(day: str, **changes: Any) -> dict[str, Any]:
+    """The same figures as those of a day that is over: nothing in them is of this moment."""
+    now = {"health": None, "queueLagSeconds": None, "worker": None, "nextScheduledRun": None}
+    builder = {**_FIGURES["builder"], "nextRun": None}
+    return statistics(**{"runId": day, "builder": builder, **now, **changes})
+
+
 def _at(hours: float) -> str:
     return (DAY + timedelta(hours=hours)).isoformat().replace("+00:00", "Z")
 
@@ -152,12 +177,33 @@ _LETTER = {
     "users": 282,
     "failedUsers": 2,
     "code": "write_failed",
+    "codes": ["write_failed"],
     "error": "the write failed 3 times: deadline exceeded",
     "attempts": 3,
     "completedAt": _JOBS[17]["completedAt"],
 }
 _FIGURES: dict[str, Any] = {
     "runId": "2026-11-22",
+    "today": "2026-11-22",
+    "project": "demo-page",
+    "environment": "staging",
+    "usersCollection": "users",
+    "balanceField": "credits",
+    "retentionDays": 90,
+    "mayAct": True,
+    "pause": None,
+    "setup": None,
+    "rescanning": False,
+    "failures": [
+        {
+            "code": "write_failed",
+            "users": 2,
+            "jobs": 1,
+            "foundByBuilder": 0,
+            "remedy": "The database did not take the write. Requeue when it is well again.",
+            "example": "the write failed 3 times: deadline exceeded",
+        }
+    ],
     "runStatus": "completed",
     "scan": "all",
     "paused": False,
@@ -246,4 +292,44 @@ _FIGURES: dict[str, Any] = {
     "duration": 31,
     "reads": 14,
     "writes": 0,
+}
+
+
+def _past_day(back: int) -> dict[str, Any]:
+    refreshed = 1000 + back * 37 % 160
+    return {
+        "runId": (DAY - timedelta(days=back)).date().isoformat(),
+        "status": "completed",
+        "scan": "all" if back % 7 == 0 else "due",
+        "refreshed": refreshed,
+        "skipped": 10,
+        "failed": 210 if back == 9 else back % 3,
+        "pending": 0,
+        "onTimeUsers": refreshed - 2,
+        "lateUsers": 2,
+        "deadLetters": 1 if back in (1, 9) else 0,
+        "cost": {"reads": 1344, "writes": 1140, "usd": 0.00143},
+    }
+
+
+VIEWS: dict[str, Any] = {
+    "days": {
+        "days": [_past_day(back) for back in reversed(range(30))],
+        "month": {
+            "month": "2026-11",
+            "soFar": {"reads": 29_568, "writes": 25_080, "usd": 0.031},
+            "forecast": {"reads": 40_320, "writes": 34_200, "usd": 0.043},
+        },
+    },
+    "failures": {"users": _FIGURES["errors"], "cursor": None, "unnamedUsers": 0},
+    "activity": {"entries": [], "cursor": None},
+    "requeue-preview": {
+        "jobs": 1,
+        "users": 2,
+        "checkedUsers": 2,
+        "readyUsers": 1,
+        "failingUsers": 1,
+        "cost": {"reads": 4, "writes": 6, "usd": 0.0000066},
+    },
+    "rescan-preview": {"users": 1200, "isAtLeast": False, "cost": {"reads": 1200, "writes": 0, "usd": 0.00036}},
 }

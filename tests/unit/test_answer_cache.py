@@ -9,14 +9,14 @@ from itertools import count
 
 import pytest
 
-from shared.monitor.answer_cache import KEPT_MAX, Recent
+from shared.monitor.answer_cache import KEPT_MAX, AnswerCache
 from tests.unit.clock import Clock
 
 
 def test_an_answer_is_good_for_its_seconds():
     """After that time, or once it was forgotten, it is made again."""
     clock, numbers = Clock(), count()
-    recent: Recent[int] = Recent(5, clock)
+    recent: AnswerCache[int] = AnswerCache(5, clock)
     ask = lambda: recent.get("key", lambda: next(numbers))  # noqa: E731
 
     first, second = ask(), ask()
@@ -31,7 +31,7 @@ def test_an_answer_is_good_for_its_seconds():
 
 def test_keys_do_not_mix_and_are_bounded():
     """Asking for a thousand different runs does not fill the memory."""
-    recent: Recent[int] = Recent(5, Clock())
+    recent: AnswerCache[int] = AnswerCache(5, Clock())
     for n in range(1000):
         assert recent.get(n, partial(int, n)) == (n, False)
 
@@ -40,7 +40,7 @@ def test_keys_do_not_mix_and_are_bounded():
 
 def test_a_failure_is_not_kept():
     """The next caller tries again."""
-    recent: Recent[int] = Recent(5, Clock())
+    recent: AnswerCache[int] = AnswerCache(5, Clock())
 
     with pytest.raises(ZeroDivisionError):
         recent.get("key", lambda: 1 // 0)
@@ -50,7 +50,7 @@ def test_a_failure_is_not_kept():
 
 def test_many_at_once_make_one():
     """Callers that come at the same time wait for the first one's answer."""
-    recent: Recent[int] = Recent(5, Clock())
+    recent: AnswerCache[int] = AnswerCache(5, Clock())
     made, answers = [], []
 
     def make() -> int:
@@ -69,7 +69,7 @@ def test_many_at_once_make_one():
 
 def test_those_who_wait_for_a_failure_share_it():
     """One after the other they would each wait as long as the first."""
-    recent: Recent[int] = Recent(5, Clock())
+    recent: AnswerCache[int] = AnswerCache(5, Clock())
     made, failures = [], []
     waiting = threading.Event()
 
@@ -99,7 +99,7 @@ def test_those_who_wait_for_a_failure_share_it():
 
 def test_what_was_changed_meanwhile_is_not_kept():
     """An answer that was begun before an action tells of the time before it."""
-    recent: Recent[int] = Recent(5, Clock())
+    recent: AnswerCache[int] = AnswerCache(5, Clock())
 
     def make() -> int:
         recent.forget()
@@ -111,6 +111,6 @@ def test_what_was_changed_meanwhile_is_not_kept():
 
 def test_other_keys_do_not_wait():
     """One slow answer holds up nobody who asks for something else."""
-    recent: Recent[int] = Recent(5, Clock())
+    recent: AnswerCache[int] = AnswerCache(5, Clock())
 
     assert recent.get("slow", lambda: recent.get("other", lambda: 7)[0]) == (7, False)

@@ -21,7 +21,7 @@ from shared.core.figures import (
     duration_class,
     figures_of,
     hour_name,
-    requeued,
+    plan_requeue,
     rolled_up,
 )
 from shared.core.jobs import Job, RequeueCarryover, settle
@@ -52,9 +52,9 @@ def settled(outcomes, ended_at=SLOT, **fields):
     return settle(job(**fields), outcomes, ended_at, MINUTE)
 
 
-def as_document(settlement, figures):
-    """The fields of a settled job's document that a requeue reads."""
-    return {"receipts": settlement.receipts, "errors": settlement.errors, **figures}
+def codes_of(settlement):
+    """The code of each user's error, as the settled job has them."""
+    return {error["userId"]: error["code"] for error in settlement.errors}
 
 
 def shards_of(*increments):
@@ -122,6 +122,7 @@ def test_a_roll_up_s_increments():
         "doneByHour.h11": 3,
         "jobsByDuration.b22": 1,
         "errorsByCode.bad_balance": 2,
+        "failedJobsByCode.bad_balance": 1,
     }
 
 
@@ -131,7 +132,7 @@ def test_a_requeue_takes_back_what_failed_and_nothing_else():
     figures = figures_of(settlement, EFFORT)
     without = settled([REFRESHED, SKIPPED, SUPERSEDED, AGAIN], SLOT + 90 * MINUTE)
 
-    back = requeued(as_document(settlement, figures), SLOT + 90 * MINUTE, MIDNIGHT)
+    back = plan_requeue(settlement.receipts, codes_of(settlement), SLOT + 90 * MINUTE, MIDNIGHT)
     rollup = Rollup.of(shards_of(rolled_up(settlement, figures, MIDNIGHT), back.taken_back))
 
     expected = Rollup.of(shards_of(rolled_up(without, figures_of(without, EFFORT), MIDNIGHT)))
@@ -168,10 +169,10 @@ def test_a_retry_of_a_requeued_job_has_an_id_of_its_own():
     )
 
 
-@pytest.mark.parametrize("fields", [{}, {"receipts": []}, {"receipts": ["x", 7]}, {"errors": [{}]}])
-def test_a_failed_document_that_was_made_by_hand_can_be_requeued(fields):
-    """Without receipts no user is known to be settled, so all users are tried."""
-    assert requeued(fields, SLOT, MIDNIGHT).user_ids == ()
+@pytest.mark.parametrize("codes", [{}, {"": "unreadable_job"}, {"ann": None}])
+def test_a_failed_document_that_was_made_by_hand_can_be_requeued(codes):
+    """Without receipts nobody is known to be settled: all its users are tried."""
+    assert plan_requeue((), codes, SLOT, MIDNIGHT).user_ids == ()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -12,6 +12,7 @@ from shared.monitor.health import Vitals, diagnose
 
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
 NOON = MIDNIGHT + timedelta(hours=12)
+DAY = date(2026, 11, 22)
 MINUTE = timedelta(minutes=1)
 DONE = Run(run_id="2026-11-22", scan=Scan.ALL, created_at=MIDNIGHT, status=RunStatus.COMPLETED)
 WELL = Vitals(
@@ -21,7 +22,6 @@ WELL = Vitals(
     worker_seen_at=NOON - MINUTE,
     worker_interval=5 * MINUTE,
     lag_seconds=0,
-    dead_letters=0,
 )
 
 
@@ -45,7 +45,11 @@ def test_all_is_well():
         ({"run": None, "now": MIDNIGHT + 60 * MINUTE}, None, None),
         ({"run": None, "now": MIDNIGHT + 61 * MINUTE, "worker_seen_at": NOON}, "builder_unfinished", "has not begun"),
         ({"run": replace(DONE, status=RunStatus.IN_PROGRESS)}, "builder_unfinished", "is not finished"),
-        ({"dead_letters": 1}, "dead_letters", "wait to be requeued"),
+        (
+            {"dead_letter_days": (DAY,)},
+            "dead_letters",
+            "jobs of 2026-11-22 have failed for good and wait to be requeued",
+        ),
         ({"breaker_is_open": True}, "breaker_open", "breaker is open"),
     ],
 )
@@ -59,6 +63,8 @@ def test_each_ailment_has_a_threshold_and_a_word(change, code, told):
 
 def test_all_that_is_wrong_is_told_at_once():
     """Several problems give several reasons."""
-    vitals = replace(WELL, run=None, worker_seen_at=None, lag_seconds=9999, dead_letters=3, breaker_is_open=True)
+    vitals = replace(
+        WELL, run=None, worker_seen_at=None, lag_seconds=9999, dead_letter_days=(DAY,), breaker_is_open=True
+    )
 
     assert len(diagnose(vitals)) == 5

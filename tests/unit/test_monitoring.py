@@ -9,6 +9,7 @@ import re
 import pytest
 
 import main
+from shared.core.service_level import DAYS, OBJECTIVE, ON_TIME_WITHIN
 from shared.settings import BUNDLE
 
 MONITORING = BUNDLE / "deploy" / "monitoring"
@@ -47,14 +48,14 @@ def test_a_metric_is_about_lines_that_are_logged(name):
 @pytest.mark.parametrize("path", sorted(MONITORING.glob("[ad]*/*.json")), ids=lambda path: path.stem)
 def test_alerts_and_the_dashboard_are_about_metrics_there_are(path):
     """Every metric of ours that they name is among the deployed ones."""
-    named = set(re.findall(r"user[/_](credit_refresh_\w+?)(?:_sum)?(?=\\\"|\{)", path.read_text()))
+    named = set(re.findall(r"user[/_](credit_refresh_\w+?)(?:_sum|_bucket)?(?=\\\"|\{)", path.read_text()))
 
     assert named <= METRICS.keys()
     assert named or path.stem == "server-errors"
 
 
 def test_each_danger_has_its_alert():
-    """Silence, lag, dead letters, 5xx, an open breaker, a burning error budget."""
+    """Silence, lag, dead letters, 5xx, an open breaker, a burning error budget, a forgotten pause."""
     assert {path.stem for path in MONITORING.glob("alerts/*.json")} == {
         "heartbeat",
         "lag",
@@ -62,4 +63,34 @@ def test_each_danger_has_its_alert():
         "server-errors",
         "breaker-open",
         "error-budget",
+        "paused",
     }
+
+
+@pytest.mark.parametrize("path", sorted(MONITORING.glob("[ao]*/*.json")), ids=lambda path: path.stem)
+def test_an_alert_says_what_to_do_and_where_the_monitor_is(path):
+    """The address is filled in by the deployment."""
+    text = json.loads(path.read_text())["documentation"]["content"]
+
+    assert "What to do: " in text
+    assert text.endswith("The monitor: @@MONITOR@@")
+
+
+def test_page_and_alert_have_one_objective():
+    """The same share, time and span; the alert's queries count with that share."""
+    alert = json.loads((MONITORING / "alerts/error-budget.json").read_text())
+    text = alert["documentation"]["content"]
+    queries = [each["conditionPrometheusQueryLanguage"]["query"] for each in alert["conditions"]]
+
+    assert f"{OBJECTIVE:.1%} of the users of {DAYS} days" in text
+    assert f"within {ON_TIME_WITHIN.seconds // 60} minutes" in text
+    assert all(f"* {1 - OBJECTIVE:.3f}" in query and "late_users" in query for query in queries)
+
+
+def test_each_legend_of_the_dashboard_says_what_is_counted():
+    """None is empty, and each chart has a unit."""
+    tiles = json.loads((MONITORING / "dashboards/overview.json").read_text())["mosaicLayout"]["tiles"]
+    charts = [tile["widget"]["xyChart"] for tile in tiles]
+
+    assert all(data["legendTemplate"] for chart in charts for data in chart["dataSets"])
+    assert all(chart["yAxis"]["label"] for chart in charts)

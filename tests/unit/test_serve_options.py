@@ -9,8 +9,8 @@ import socket
 import pytest
 
 from dev.local_schedule import BUILDER, WORKER, jobs_for
-from dev.serve import is_worth_a_line
 from dev.serve_options import OPTIONS, Options
+from dev.ticks import is_worth_a_line
 from shared.settings import BUNDLE
 
 
@@ -73,21 +73,20 @@ def test_nothing_is_called_by_itself_at_tick_0():
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"jobsClaimed": 0, "errorsTotal": 0}, False),
-        ({"jobsClaimed": 0, "requestedUsers": 1}, True),
-        ({"jobsClaimed": 2}, True),
-        ({"scannedUsers": 0, "errorsTotal": 0}, False),
-        ({"scannedUsers": 30}, True),
-        ({"scannedUsers": 0, "errorsTotal": 1}, True),
-        ({"action": "call_failed"}, True),
-        ({}, True),
+        ({"action": "credit_refresh_worker"}, False),
+        ({"action": "credit_refresh_queue"}, False),
+        ({"action": "operator_action"}, True),
+        ({"action": "credit_refresh_user_created"}, True),
+        ({}, False),
     ],
 )
-def test_a_call_that_found_nothing_to_do_is_not_logged(fields, expected):
-    """There is one every few seconds."""
-    record = logging.makeLogRecord({"fields": fields})
+def test_what_the_schedule_tells_itself_is_not_logged_beside_it(fields, expected):
+    """Each call that did something has its line already. Warnings are always logged."""
+    record = logging.makeLogRecord({"fields": fields, "levelno": logging.INFO})
+    warning = logging.makeLogRecord({"fields": fields, "levelno": logging.WARNING})
 
     assert is_worth_a_line(record) is expected
+    assert is_worth_a_line(warning)
 
 
 def test_the_table_in_the_documents_has_every_option_with_its_default():

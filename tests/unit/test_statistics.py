@@ -11,16 +11,17 @@ import pytest
 from shared.core.figures import Rollup
 from shared.core.runs import Billed, Run, Scan, ScanCounts
 from shared.core.service_level import DayServed, Served
+from shared.monitor.prices import dollars
 from shared.monitor.statistics import (
     Users,
     billed_of,
-    dollars,
     errors_by_code,
     hours_of,
     pending_jobs,
     served_lately,
     users_of,
 )
+from shared.settings import Settings
 
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -103,4 +104,4 @@ def test_the_last_days_are_served_as_their_sum():
 def test_the_bill():
     """The bill has builders and workers, at prices per 100,000 operations."""
     assert billed_of(RUN, ROLLUP) == Billed(150, 102)
-    assert dollars(Billed(100_000, 200_000), 0.03, 0.09) == pytest.approx(0.21)
+    assert dollars(Billed(100_000, 200_000), Settings(price_read=0.03, price_write=0.09)) == pytest.approx(0.21)

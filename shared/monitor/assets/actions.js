@@ -1,82 +1,102 @@
 /**
- * What an operator can do, each after a question. A refusal is told inside the question, which stays open.
+ * What an operator can do: each action with its question, what it will cost, and the words for what came of it.
  */
 
 const beside = (name) => import(import.meta.url.replace(/asset=[^&]+/, `asset=${name}`));
-const { byId } = await beside("dom.js");
-const { act } = await beside("api.js");
-const { plural, words } = await beside("format.js");
+const { make } = await beside("dom.js");
+const { act, getView } = await beside("api.js");
+const { ask } = await beside("dialog.js");
+const { count, dollars, instantOf, plural, words } = await beside("format.js");
 
 const REQUEUE_CALLS_MAX = 20;
 
-const dialog = byId("confirm");
-const form = byId("confirm-form");
-const why = byId("confirm-reason");
-const problem = byId("confirm-problem");
-const verbButton = byId("confirm-yes");
+/** Pause or resume everything. */
+export function askPause(paused) {
+  if (paused) return askResume();
+  return ask({
+    title: "Pause the refresh?",
+    text: "Builder and worker finish what they have begun, and begin nothing new. Whoever is due waits and loses nothing.",
+    verb: "Pause",
+    danger: true,
+    asksUntil: true,
+    preview: async () => ["Costs nothing: 0 reads, 2 writes."],
+    perform: ({ reason, until }) =>
+      act({ action: "pause", ...(reason && { reason }), ...(until && { until: instantOf(until) }) }),
+    told: (answer) => (answer.changed ? "Paused." : "It was paused already; nothing changed."),
+  });
+}
 
-let wanted = null;
-let opener = null;
-let changed = async () => {};
+function askResume() {
+  return ask({
+    title: "Resume the refresh?",
+    text: "Builder and worker go on at their next run. What fell due meanwhile is done then.",
+    verb: "Resume",
+    preview: async () => ["Costs nothing: 0 reads, 2 writes."],
+    perform: ({ reason }) => act({ action: "resume", ...(reason && { reason }) }),
+    told: (answer) => (answer.changed ? "Resumed." : "It was not paused any more; nothing changed."),
+  });
+}
 
-/**
- * Called after each action that went through.
- * @param {(body: object) => Promise<void>} listener
- */
-export function onChanged(listener) {
-  changed = listener;
+/** Scan the day's users once more. */
+export function askRescan(runId) {
+  return ask({
+    title: `Scan ${runId} again?`,
+    text: "The builder reads all users once more and queues those who are due and in no job. Nobody is granted twice.",
+    verb: "Rescan",
+    preview: async () => rescanPreview(await getView("rescan-preview", { runId })),
+    perform: ({ reason }) => act({ action: "rescan", runId, ...(reason && { reason }) }),
+    told: rescanTold,
+  });
+}
+
+function rescanPreview({ users, isAtLeast, cost }) {
+  return [`${isAtLeast ? "At least " : ""}${plural(users, "user")} will be read: ${costOf(cost)}.`];
+}
+
+function rescanTold(answer) {
+  return answer.changed
+    ? "The builder will scan again at its next run."
+    : `Nothing changed: the run is ${words(answer.status)}.`;
 }
 
 /**
- * Ask, and act if the answer is yes.
- * @param {{title: string, text: string, verb: string, danger?: boolean, body: object,
- *   told: (answer: object) => string}} question
+ * Give failed jobs another chance: one, all of a run, or those of a run with failures of one cause.
+ * @param {{jobId?: string, runId?: string, code?: string}} target
  */
-export function ask(question) {
-  wanted = question;
-  opener = document.activeElement;
-  byId("confirm-title").textContent = question.title;
-  byId("confirm-text").textContent = question.text;
-  verbButton.textContent = question.verb;
-  verbButton.classList.toggle("danger", Boolean(question.danger));
-  why.value = "";
-  problem.textContent = "";
-  dialog.showModal();
+export function askRequeue(target) {
+  return ask({
+    title: requeueTitle(target),
+    text: `${requeueText(target)} Only users that failed are tried again, with attempts from 0.`,
+    verb: "Requeue",
+    preview: async () => requeuePreview(await getView("requeue-preview", target)),
+    perform: ({ reason }) => requeueAll({ action: "requeue", ...target, ...(reason && { reason }) }),
+    told: requeueTold,
+  });
 }
 
-byId("confirm-no").addEventListener("click", () => dialog.close());
-dialog.addEventListener("close", returnFocus);
-form.addEventListener("submit", (event) => {
-  event.preventDefault();
-  carryOut();
-});
-
-/** To where it was, or, if that is gone, to the heading of the section it was in. */
-function returnFocus() {
-  if (opener?.isConnected) return;
-  const key = opener?.dataset.key;
-  const successor = key && document.querySelector(`[data-key="${CSS.escape(key)}"]`);
-  (successor || byId("failures-title")).focus();
+function requeueTitle({ jobId, code }) {
+  if (jobId) return "Requeue this job?";
+  return code ? `Requeue what failed with “${words(code)}”?` : "Requeue all failed jobs?";
 }
 
-async function carryOut() {
-  setBusy(true);
-  problem.textContent = "";
-  try {
-    const reason = why.value.trim();
-    const answer = await actAll({ ...wanted.body, ...(reason && { reason }) });
-    announce(wanted.told(answer), Boolean(answer.failedUsers));
-    await changed(wanted.body);
-    dialog.close();
-  } catch (error) {
-    problem.textContent = `That did not work: ${error.message}`;
-  } finally {
-    setBusy(false);
-  }
+function requeueText({ jobId, runId, code }) {
+  if (jobId) return `Job ${jobId}.`;
+  return code ? `Every failed job of ${runId} with such a failure.` : `Every failed job of ${runId}.`;
+}
+
+function requeuePreview({ jobs, users, checkedUsers, readyUsers, failingUsers, cost }) {
+  const lines = [make("p", {}, `${plural(jobs, "job")}, ${plural(users, "user")}: ${costOf(cost)}.`)];
+  if (!checkedUsers) return lines;
+  const of = checkedUsers < users ? ` of ${count(checkedUsers)} looked at` : "";
+  lines.push(make("p", {}, `${plural(readyUsers, "user")}${of} can be refreshed now.`));
+  const failing = failingUsers === 1 ? "is not corrected and will fail" : "are not corrected and will fail";
+  if (failingUsers)
+    lines.push(make("p", { class: "problem" }, `${plural(failingUsers, "user")}${of} ${failing} again.`));
+  return lines;
 }
 
 /** Requeueing goes in portions: go on until the answer says there is no more, up to a limit. */
-async function actAll(body) {
+async function requeueAll(body) {
   const answer = await act(body);
   for (let call = 1; answer.hasMore && answer.changed && call < REQUEUE_CALLS_MAX; call += 1) {
     const more = await act(body);
@@ -87,60 +107,6 @@ async function actAll(body) {
   return answer;
 }
 
-function setBusy(busy) {
-  form.toggleAttribute("aria-busy", busy);
-  for (const button of form.querySelectorAll("button")) button.disabled = busy;
-}
-
-/** Say it, to eye and ear. */
-function announce(text, isBad) {
-  byId("notice").textContent = text;
-  byId("notice").toggleAttribute("data-bad", isBad);
-}
-
-/** Pause or resume everything. */
-export function askPause(paused) {
-  const action = paused ? "resume" : "pause";
-  const text = paused
-    ? "Builder and worker go on at their next run; what fell due meanwhile is done then."
-    : "Builder and worker finish what they have begun and start nothing new until resumed.";
-  const told = (answer) => (answer.paused ? "Paused." : "Resumed.");
-  ask({
-    title: paused ? "Resume the refresh?" : "Pause the refresh?",
-    text,
-    verb: paused ? "Resume" : "Pause",
-    danger: !paused,
-    body: { action },
-    told,
-  });
-}
-
-/** Scan the day's users once more. */
-export function askRescan(runId) {
-  ask({
-    title: `Scan ${runId} again?`,
-    verb: "Rescan",
-    body: { action: "rescan", runId },
-    told: rescanTold,
-    text: "The builder reads all users once more and queues those who are due. Nobody is granted twice.",
-  });
-}
-
-function rescanTold(answer) {
-  return answer.changed
-    ? "The builder will scan again at its next run."
-    : `Nothing changed: the run is ${words(answer.status)}.`;
-}
-
-/** Give failed jobs another chance: one, or all of a run. */
-export function askRequeue(target) {
-  const title = target.jobId ? "Requeue this job?" : "Requeue all failed jobs?";
-  const text = target.jobId
-    ? `Job ${target.jobId} is tried again, with attempts from 0.`
-    : `Every failed job of ${target.runId} is tried again, with attempts from 0.`;
-  ask({ title, text, verb: "Requeue", body: { action: "requeue", ...target }, told: requeueTold });
-}
-
 function requeueTold({ requeuedJobs, requeuedUsers, hasMore }) {
   if (!requeuedJobs) return "There was nothing left to requeue.";
   const rest = hasMore ? "; more are left" : "";
@@ -149,12 +115,14 @@ function requeueTold({ requeuedJobs, requeuedUsers, hasMore }) {
 
 /** Refresh one user now. */
 export function askRefresh(userId) {
-  ask({
+  return ask({
     title: "Refresh this user now?",
-    verb: "Refresh now",
-    body: { action: "refresh", userIds: [userId] },
-    told: refreshTold,
     text: `${userId} gets what is due for the current period, if anything is. A period is never granted twice.`,
+    verb: "Refresh now",
+    preview: async () => ["Costs at most 2 reads and 2 writes."],
+    perform: ({ reason }) => act({ action: "refresh", userIds: [userId], ...(reason && { reason }) }),
+    told: refreshTold,
+    isBad: ({ failedUsers }) => failedUsers > 0,
   });
 }
 
@@ -166,16 +134,19 @@ function refreshTold({ refreshedUsers, failedUsers, errors }) {
 /** Pause or resume one user. */
 export function askPauseUser(userId, paused) {
   const action = paused ? "resume" : "pause";
-  const text = paused
-    ? `${userId} is refreshed again from the next run on.`
-    : `${userId} is left out of every refresh until resumed.`;
-  const told = (answer) => (answer.paused ? "The user is paused." : "The user is no longer paused.");
-  ask({
+  return ask({
     title: paused ? "Resume this user?" : "Pause this user?",
-    text,
+    text: paused
+      ? `${userId} is refreshed again from the next run on.`
+      : `${userId} is left out of every refresh until resumed.`,
     verb: paused ? "Resume" : "Pause",
     danger: !paused,
-    body: { action, userId },
-    told,
+    preview: async () => ["Costs 1 read and 2 writes."],
+    perform: ({ reason }) => act({ action, userId, ...(reason && { reason }) }),
+    told: (answer) => (answer.paused ? "The user is paused." : "The user is no longer paused."),
   });
+}
+
+function costOf({ reads, writes, usd }) {
+  return `about ${count(reads)} reads, ${count(writes)} writes, ${dollars(usd)}`;
 }

@@ -1,14 +1,14 @@
 /**
- * Speaking to the function this page came from. Its address is the page's own, less the query. It begins with the origin:
+ * Calls to the function this page came from. Its address is the page's own, without the query. It begins with the origin:
  * a path such as `//host/path` alone would be an address on another host.
  */
 
+const beside = (name) => import(import.meta.url.replace(/asset=[^&]+/, `asset=${name}`));
+const { asOf } = await beside("place.js");
+
 const TIMEOUT_MS = 30_000;
+const HEALTH_TIMEOUT_MS = 10_000;
 
-/** What the page's own address says that every call is to say too: which day, and on the emulator which moment. */
-const PASSED_ON = ["asOf", "runId"];
-
-const own = new URLSearchParams(location.search);
 let tokenOf = async () => null;
 
 /** A call that didn't succeed: status 0 when there was no answer at all. */
@@ -29,21 +29,52 @@ export function useTokens(source) {
   tokenOf = source;
 }
 
-/** The statistics of the day. */
-export function getStatistics() {
-  return call(
-    "GET",
-    Object.fromEntries(PASSED_ON.filter((name) => own.has(name)).map((name) => [name, own.get(name)])),
-  );
+/**
+ * The overview of today, or of another day.
+ * @param {string|null} runId
+ */
+export function getOverview(runId) {
+  return call("GET", { ...(runId && { runId }), ...asOf() });
 }
 
 /**
- * One user's story.
+ * One user's history.
  * @param {string} userId
  * @param {string|null} before  only receipts older than this date
  */
-export function getStory(userId, before = null) {
+export function getUser(userId, before = null) {
   return call("GET", { userId, ...(before && { before }), ...asOf() });
+}
+
+/**
+ * One job.
+ * @param {string} jobId
+ */
+export function getJob(jobId) {
+  return call("GET", { jobId, ...asOf() });
+}
+
+/**
+ * A view beside the overview: failures, days, activity, or what an action would do.
+ * @param {string} view
+ * @param {Object<string, string|null|undefined>} query  empty values are left out
+ */
+export function getView(view, query = {}) {
+  const given = Object.fromEntries(Object.entries(query).filter(([, value]) => value));
+  return call("GET", { view, ...given, ...asOf() });
+}
+
+/** What the public health check says: `{status, reasons}`; null if it does not answer either. */
+export async function getHealth() {
+  const path = `${location.pathname.replace(/\/+$/, "")}/health`;
+  const search = new URLSearchParams(asOf()).toString();
+  try {
+    const options = { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) };
+    const body = await (await send(search ? `${path}?${search}` : path, options)).json();
+    return Array.isArray(body?.reasons) ? body : null;
+  } catch {
+    return null;
+  }
 }
 
 /**
@@ -57,10 +88,6 @@ export function act(body) {
 /** What the page has to know before anyone has signed in. */
 export async function getConfig() {
   return read(await send("?asset=config.json", { headers: { Accept: "application/json" } }));
-}
-
-function asOf() {
-  return own.has("asOf") ? { asOf: own.get("asOf") } : {};
 }
 
 async function call(method, query, body) {

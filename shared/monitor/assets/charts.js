@@ -119,7 +119,7 @@ let hoursChart;
 let jobsChart;
 
 /** Take both away. */
-export function clear() {
+export function forget() {
   hoursChart?.clear();
   jobsChart?.clear();
 }
@@ -193,7 +193,7 @@ export function showJobs({ recentJobs }, jobsTable) {
         splits: labelled(jobs.length),
         values: (_plot, splits) => splits.map((index) => clock(jobs[index].completedAt)),
       },
-      { size: 56, values: (_plot, values) => values.map((value) => milliseconds(value)) },
+      { size: 56, splits: wholeSplits, values: (_plot, values) => values.map((value) => milliseconds(value)) },
       { ...countAxis, scale: "pace", side: 1, grid: false },
     ],
     told: (index) => told(jobs[index]),

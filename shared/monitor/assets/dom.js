@@ -44,6 +44,7 @@ export function byId(id) {
  *   phone each row is a card. Roles are written out, as a table that is laid out otherwise loses its own.
  */
 export function table({ caption, columns, rows, stacks = false }) {
+  if (!rows.length) return make("p", { class: "empty" }, "There is nothing to list.");
   const head = columns.map((column) =>
     make("th", { scope: "col", role: "columnheader", class: classOf(column) }, titleOf(column)),
   );

@@ -3,8 +3,9 @@
  *
  *   <script src="https://…/credit-refresh-monitor/embed.js" data-into="#admin-header" defer></script>
  *
- * `data-into` is a selector; without it the first <header> is taken, else the body. The address of the monitor is the
- * script's own, less `/embed.js`.
+ * `data-into` is a selector; without it, or if it is no selector, the first <header> is taken, else the body. The address
+ * of the monitor is the script's own, without `/embed.js`. An app may draw its header later, and again and again: the
+ * button is put back whenever it is gone.
  */
 (() => {
   "use strict";
@@ -31,6 +32,8 @@
     whiteSpace: "nowrap",
   };
 
+  let button = null;
+
   function makeButton() {
     const link = document.createElement("a");
     link.textContent = "View Credit Refresh Monitor";
@@ -43,26 +46,35 @@
     return link;
   }
 
-  function findPlace() {
-    const selector = script.dataset.into;
+  function findPlace(selector) {
     if (selector) return document.querySelector(selector);
     return document.querySelector("header") ?? document.body;
   }
 
-  function add() {
-    const place = findPlace();
-    if (!place) return false;
-    if (!document.querySelector(`[${MARK}]`)) place.append(makeButton());
-    return true;
+  /** The selector to use; none if `data-into` is not one. */
+  function selectorGiven() {
+    const selector = script.dataset.into;
+    try {
+      document.querySelector(selector || "header");
+      return selector;
+    } catch {
+      console.warn(`Credit Refresh Monitor: data-into="${selector}" is not a CSS selector; the first header is used.`);
+      return null;
+    }
   }
 
-  /** An app may draw its header later than this script runs. */
-  function addOnceThere() {
-    if (add()) return;
-    const observer = new MutationObserver(() => add() && observer.disconnect());
-    observer.observe(document.documentElement, { childList: true, subtree: true });
+  function keepThere() {
+    const selector = selectorGiven();
+    const putBack = () => {
+      const place = findPlace(selector);
+      const there = document.querySelector(`[${MARK}]`);
+      const isWellPlaced = there && (there !== button || there.parentElement !== document.body || place === document.body);
+      if (place && !isWellPlaced) place.append((button ??= makeButton()));
+    };
+    putBack();
+    new MutationObserver(putBack).observe(document.documentElement, { childList: true, subtree: true });
   }
 
-  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", addOnceThere, { once: true });
-  else addOnceThere();
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", keepThere, { once: true });
+  else keepThere();
 })();

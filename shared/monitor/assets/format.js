@@ -1,5 +1,5 @@
 /**
- * Figures and moments in words. Moments are told in the schedule's time zone, whatever the reader's own is.
+ * Figures and moments in words. Moments are in the schedule's time zone, whatever the reader's own is.
  */
 
 const NONE = "–";
@@ -90,11 +90,41 @@ export function clock(value) {
   return moment(value, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 }
 
+/** "14:05:09". */
+export function clockToTheSecond(value) {
+  return moment(value, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+}
+
 /** "14:05" on the run's own day, else "21 Nov, 14:05". */
 export function when(value, day) {
   return dayOf(value) === day
     ? clock(value)
     : moment(value, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+}
+
+/**
+ * The moment of a date and time of day in the schedule's zone: "2026-11-22T15:00" → ISO 8601 in UTC.
+ * @param {string} local  as a datetime-local field gives it
+ */
+export function instantOf(local) {
+  const wall = Date.parse(`${local}Z`);
+  const first = wall - offsetAt(wall);
+  return new Date(wall - offsetAt(first)).toISOString();
+}
+
+/** Milliseconds that the zone's clocks are ahead of UTC at a moment. */
+function offsetAt(instant) {
+  const options = { timeZone: zone, hourCycle: "h23", dateStyle: "short", timeStyle: "medium" };
+  const parts = new Intl.DateTimeFormat("en-CA", options).formatToParts(new Date(instant));
+  const part = Object.fromEntries(parts.map(({ type, value }) => [type, Number(value)]));
+  return Date.UTC(part.year, part.month - 1, part.day, part.hour, part.minute, part.second) - instant;
+}
+
+/** A date some days later or earlier: ("2026-11-22", -1) → "2026-11-21". */
+export function daysFrom(day, number) {
+  const date = new Date(`${day}T12:00:00Z`);
+  date.setUTCDate(date.getUTCDate() + number);
+  return date.toISOString().slice(0, 10);
 }
 
 /** The local date of a moment: "2026-11-22". */
@@ -103,6 +133,13 @@ export function dayOf(value) {
   return Number.isNaN(date.getTime())
     ? ""
     : new Intl.DateTimeFormat("en-CA", { timeZone: zone, dateStyle: "short" }).format(date);
+}
+
+/** "2026-11-22" → "22 Nov". */
+export function shortDate(day) {
+  const date = new Date(`${day}T12:00:00Z`);
+  if (Number.isNaN(date.getTime())) return String(day);
+  return new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", day: "numeric", month: "short" }).format(date);
 }
 
 /** A date in words: "2026-11-22" → "Sunday 22 November 2026". */

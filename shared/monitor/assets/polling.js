@@ -22,6 +22,7 @@ export class Polling {
   #failures = 0;
   #dueAt = 0;
   #running = null;
+  #next = null;
   #stopped = true;
 
   /** @param {() => Promise<{ok: boolean, retryAfterSeconds?: number|null}>} ask */
@@ -47,21 +48,29 @@ export class Polling {
     clearTimeout(this.#timer);
   }
 
-  /** Ask now; if a call is under way, once more behind it, as that one may have been too early to see a change. */
-  async now() {
-    while (this.#running) await this.#running;
-    if (this.#stopped) return;
-    this.#running = this.#run();
-    await this.#running;
+  /**
+   * Ask now. If a call is under way, ask once more behind it, as that one may have been too early to see a change;
+   * however often this is called meanwhile, it is one further call.
+   */
+  now() {
+    if (this.#stopped) return Promise.resolve();
+    if (!this.#running) return this.#run();
+    this.#next ??= this.#running.then(() => {
+      this.#next = null;
+      return this.#stopped ? undefined : this.#run();
+    });
+    return this.#next;
   }
 
-  async #run() {
+  #run() {
     clearTimeout(this.#timer);
-    const outcome = await this.#ask();
-    this.#running = null;
-    this.#failures = outcome.ok ? 0 : this.#failures + 1;
-    this.#dueAt = performance.now() + waitSeconds(this.#failures, outcome.retryAfterSeconds) * 1000;
-    this.#plan();
+    this.#running = this.#ask().then((outcome) => {
+      this.#running = null;
+      this.#failures = outcome.ok ? 0 : this.#failures + 1;
+      this.#dueAt = performance.now() + waitSeconds(this.#failures, outcome.retryAfterSeconds) * 1000;
+      this.#plan();
+    });
+    return this.#running;
   }
 
   #plan() {

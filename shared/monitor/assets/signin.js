@@ -26,7 +26,7 @@ let client = null;
 /**
  * Load Firebase's client, and tell from now on who is signed in.
  * @param {{apiKey: string, authDomain: string, projectId: string, authEmulatorHost: string|null}} config
- * @param {(signedIn: boolean) => void} changed
+ * @param {(uid: string|null) => void} changed
  */
 export async function begin(config, changed) {
   if (!config.apiKey) throw new Error("no Firebase API key is set (CREDIT_REFRESH_FIREBASE_API_KEY)");
@@ -44,7 +44,7 @@ export async function begin(config, changed) {
 function shown(user, changed) {
   byId("account").hidden = !user;
   byId("account-name").textContent = user ? nameOf(user) : "";
-  changed(Boolean(user));
+  changed(user ? user.uid : null);
 }
 
 function nameOf(user) {

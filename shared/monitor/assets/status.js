@@ -1,29 +1,38 @@
 /**
- * The one sentence that says how the day goes.
+ * The sentence that says how the day goes, worked out from the overview.
  */
 
 const beside = (name) => import(import.meta.url.replace(/asset=[^&]+/, `asset=${name}`));
-const { clock, count, dayOf, plural, when } = await beside("format.js");
+const { clock, count, plural, when } = await beside("format.js");
 
 /**
- * Tone, word, sentence and further lines, from the statistics.
- * @returns {{tone: "good"|"paused"|"bad"|"idle", word: string, sentence: string, reasons: string[]}}
+ * Tone, word, sentence and reasons of an overview.
+ * @returns {{tone: "good"|"busy"|"paused"|"bad"|"idle", word: string, sentence: string, reasons: object[]}}
  */
-export function statusOf(statistics) {
-  const { health } = statistics;
-  if (!health) return past(statistics);
-  const reasons = health.reasons.map((reason) => reason.message);
-  if (statistics.paused) return { tone: "paused", word: "Paused", sentence: pausedSentence(statistics), reasons };
-  if (health.status !== "ok") return unhealthy(statistics, reasons);
-  if (isEmpty(statistics)) return { tone: "idle", word: "Nothing yet", sentence: emptySentence(statistics), reasons };
-  return { tone: "good", word: "Healthy", sentence: `${progress(statistics)}${next(statistics)}.`, reasons };
+export function statusOf(overview) {
+  const { health } = overview;
+  if (!health) return past(overview);
+  const reasons = health.reasons.filter(({ code }) => code !== "paused");
+  if (overview.paused) return { tone: "paused", word: "Paused", sentence: pausedSentence(overview), reasons };
+  if (overview.setup) return settingUp(overview);
+  if (health.status === "unhealthy") return { tone: "bad", word: "Unhealthy", sentence: sentenceOf(overview), reasons };
+  if (overview.rescanning)
+    return { tone: "busy", word: "Scanning again", sentence: `${progress(overview)}${next(overview)}.`, reasons };
+  if (isEmpty(overview)) return { tone: "idle", word: "Nothing yet", sentence: emptySentence(overview), reasons };
+  return { tone: "good", word: "Healthy", sentence: `${progress(overview)}${next(overview)}.`, reasons };
 }
 
-/** Health is of now alone: a day that is over has figures, and no state. */
-function past(statistics) {
-  const sentence =
-    statistics.runStatus === "not_started" ? "there was no run on that day." : `${progress(statistics)}.`;
-  return { tone: "idle", word: statistics.runId, sentence, reasons: [] };
+/** Health is of this moment: a day that is over has figures, and no state. */
+function past(overview) {
+  const sentence = overview.runStatus === "not_started" ? "there was no run on that day." : `${progress(overview)}.`;
+  return { tone: "idle", word: overview.runId, sentence, reasons: [] };
+}
+
+function settingUp({ setup }) {
+  const steps = Object.values(setup);
+  const done = steps.filter(Boolean).length;
+  const sentence = `${done} of ${steps.length} steps are done; this page follows by itself.`;
+  return { tone: "idle", word: "Setting up", sentence, reasons: [] };
 }
 
 /** How many users the day has, as far as the builder has got. */
@@ -31,48 +40,42 @@ export function usersOfTheDay({ users }) {
   return users.refreshed + users.skipped + users.failed + users.pending;
 }
 
-function isEmpty(statistics) {
-  return statistics.runStatus === "not_started" || usersOfTheDay(statistics) === 0;
+function isEmpty(overview) {
+  return overview.runStatus === "not_started" || usersOfTheDay(overview) === 0;
 }
 
-function unhealthy(statistics, reasons) {
-  const sentence = isEmpty(statistics) ? emptySentence(statistics) : `${progress(statistics)}${next(statistics)}.`;
-  return { tone: "bad", word: "Unhealthy", sentence, reasons };
+function sentenceOf(overview) {
+  return isEmpty(overview) ? emptySentence(overview) : `${progress(overview)}${next(overview)}.`;
 }
 
-function progress(statistics) {
-  const all = usersOfTheDay(statistics);
-  const { refreshed, pending } = statistics.users;
-  const still = statistics.runStatus === "in_progress" ? ", still scanning" : "";
+function progress(overview) {
+  const all = usersOfTheDay(overview);
+  const { refreshed, pending } = overview.users;
+  const still = overview.runStatus === "in_progress" && overview.health ? ", still scanning" : "";
   const figures = !pending && refreshed === all ? "all" : `${count(refreshed)} of`;
-  return `${figures} ${plural(all, "user")} refreshed ${today(statistics)}${still}`;
-}
-
-function today({ runId, generatedAt }) {
-  return dayOf(generatedAt) === runId ? "today" : "on that day";
+  return `${figures} ${plural(all, "user")} refreshed ${overview.health ? "today" : "on that day"}${still}`;
 }
 
 function next({ nextScheduledRun }) {
   return nextScheduledRun ? `, next run ${clock(nextScheduledRun)}` : "";
 }
 
-function emptySentence(statistics) {
-  const builder = statistics.builder;
-  if (statistics.runStatus === "not_started")
+function emptySentence(overview) {
+  const { builder } = overview;
+  if (overview.runStatus === "not_started")
     return `today's run has not begun; the builder comes at ${clock(builder.nextRun)}.`;
-  if (statistics.runStatus === "in_progress") return "the builder is scanning; nobody is due so far.";
-  return `${plural(builder.scannedUsers, "user")} scanned and nobody due today${next(statistics)}.`;
+  if (overview.runStatus === "in_progress") return "the builder is scanning; nobody is due so far.";
+  return `${plural(builder.scannedUsers, "user")} scanned and nobody due today${next(overview)}.`;
 }
 
-function pausedSentence(statistics) {
-  const action = statistics.recentActivity.find((entry) => entry.kind === "action" && isSwitch(entry));
-  const by =
-    action?.action === "pause" ? ` by ${action.actor ?? "someone"} since ${when(action.time, statistics.runId)}` : "";
-  const why = by && action.reason ? ` (${action.reason})` : "";
-  return `no job is begun${by}${why}; ${progress(statistics)}.`;
-}
-
-/** Of the whole system: pausing one user is another thing, and has that user as its detail. */
-function isSwitch(entry) {
-  return (entry.action === "pause" || entry.action === "resume") && !entry.detail;
+function pausedSentence(overview) {
+  const { by, since, reason, until, usersLate } = overview.pause ?? {};
+  const parts = [
+    by && ` by ${by}`,
+    since && ` since ${when(since, overview.runId)}`,
+    until && ` until ${when(until, overview.runId)}`,
+    reason && ` (${reason})`,
+  ];
+  const late = usersLate ? ` At least ${plural(usersLate, "user")} ${usersLate === 1 ? "is" : "are"} late so far.` : "";
+  return `the refresh is held${parts.filter(Boolean).join("")}; ${progress(overview)}.${late}`;
 }

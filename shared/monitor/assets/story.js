@@ -1,89 +1,28 @@
 /**
- * One user's story: why the balance is what it is.
+ * One user: why the balance is what it is, what comes next, and what past jobs did.
  */
 
 const beside = (name) => import(import.meta.url.replace(/asset=[^&]+/, `asset=${name}`));
-const { byId, make, show, table } = await beside("dom.js");
+const { byId, make, table } = await beside("dom.js");
 const { askPauseUser, askRefresh } = await beside("actions.js");
-const { getStory } = await beside("api.js");
+const { getUser } = await beside("api.js");
 const { plural, when, words } = await beside("format.js");
+const { announce } = await beside("notice.js");
+const { jobLink } = await beside("parts.js");
+const { facts, outcomeWords } = await beside("receipts.js");
 
-const form = byId("lookup");
-const field = byId("user-id");
-const place = byId("story");
+const SHOWN_FIRST = 25; // receipts; the others come by a button
 
-let current = null;
-let asked = 0;
-
-/** From now on the form looks users up; one named in the page's own address at once. */
-export function listen() {
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    lookUp(field.value.trim());
-  });
-}
-
-/**
- * Show that user's story, and put it where it is seen.
- * @param {string} userId
- */
-export async function lookUp(userId) {
-  if (!userId) return field.focus();
-  field.value = userId;
-  await load(userId);
-  byId("story-title")?.focus();
-}
-
-/** Tell the story shown anew, after something was done. */
-export async function reload() {
-  if (current) await load(current.userId);
-}
-
-/** Forget it, as whoever looks next may not see it. */
-export function forget() {
-  current = null;
-  field.value = "";
-  place.replaceChildren();
-}
-
-async function load(userId) {
-  const turn = (asked += 1);
-  place.setAttribute("aria-busy", "true");
-  try {
-    const story = await getStory(userId);
-    if (turn === asked) tell(story);
-  } catch (error) {
-    if (turn === asked) tellProblem(userId, error);
-  } finally {
-    place.removeAttribute("aria-busy");
-  }
-}
-
-function tellProblem(userId, error) {
-  current = null;
-  const known = error.code === "user_not_found";
-  const text = known
-    ? `There is no user ${userId}, and no receipt of one.`
-    : `The story can't be told: ${error.message}`;
-  show(place, make("p", { class: "problem", id: "story-title", tabindex: "-1", role: "alert" }, text));
-}
-
-function tell(story) {
-  current = story;
-  show(
-    place,
-    heading(story),
-    make("p", { class: "explanation" }, story.explanation),
-    problemOf(story),
-    facts(story),
-    buttons(story),
-    receiptsOf(story),
-    stampOf(story),
-  );
-}
-
-function heading({ userId }) {
-  return make("h3", { id: "story-title", tabindex: "-1" }, make("span", { class: "unseen" }, "User "), userId);
+/** The parts of the section for a user. */
+export function userParts(user) {
+  return [
+    make("p", { class: "explanation" }, user.explanation),
+    problemOf(user),
+    facts(factsOf(user)),
+    buttonsOf(user),
+    receiptsOf(user, SHOWN_FIRST),
+    stampOf(user),
+  ];
 }
 
 function problemOf({ problem }) {
@@ -92,19 +31,15 @@ function problemOf({ problem }) {
     : "";
 }
 
-function facts(story) {
-  const rows = [
-    ["Balance", story.balance ?? "–"],
-    ["Plan", story.plan ?? "–"],
-    ["Last refresh", when(story.lastRefresh)],
-    ["Next refresh", story.paused ? "paused" : when(story.nextRefresh)],
-    ["A refresh now would", decision(story.decision)],
+function factsOf(user) {
+  return [
+    ["Balance", user.balance],
+    ["Plan", user.plan],
+    ["Last refresh", when(user.lastRefresh)],
+    ["Granted then", user.lastGranted],
+    ["Next refresh", user.paused ? "paused" : when(user.nextRefresh)],
+    ["A refresh now would", decision(user.decision)],
   ];
-  return make(
-    "dl",
-    { class: "facts" },
-    ...rows.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, String(value)))),
-  );
 }
 
 function decision(decided) {
@@ -112,11 +47,11 @@ function decision(decided) {
   return decided.action === "grant" ? `grant ${decided.granted ?? 0}` : `do nothing: ${words(decided.reason)}`;
 }
 
-function buttons({ userId, paused, found }) {
+function buttonsOf({ userId, paused, found }) {
   if (!found) return "";
   return make(
     "div",
-    { class: "buttons" },
+    { class: "buttons acts" },
     make("button", { type: "button", "data-key": "refresh-user", onclick: () => askRefresh(userId) }, "Refresh now"),
     make(
       "button",
@@ -126,63 +61,62 @@ function buttons({ userId, paused, found }) {
   );
 }
 
-function receiptsOf(story) {
-  if (!story.receipts.length)
-    return make("div", {}, make("p", { class: "empty" }, `No receipt since ${story.receiptsFrom}.`), older(story));
+function receiptsOf(user, shown) {
+  if (!user.receipts.length)
+    return make("div", { id: "receipts" }, make("p", { class: "empty" }, `No receipt since ${user.receiptsFrom}.`), older(user));
   const columns = [
     { title: "Run" },
     { title: "Outcome" },
     { title: "Before", number: true },
+    { title: "Granted", number: true },
     { title: "After", number: true },
     { title: "Settled", number: true },
     { title: "Job" },
   ];
-  const rows = story.receipts.map((each) => [
-    each.runId,
-    outcome(each),
-    balance(each.before),
-    balance(each.after),
+  const rows = user.receipts.slice(0, shown).map((each) => [
+    each.runId ?? "–",
+    each.kind ? `${outcomeWords(each)} (${words(each.kind)})` : outcomeWords(each),
+    number(each.before),
+    number(each.granted),
+    number(each.after),
     when(each.time, each.runId),
-    make("code", { class: "id" }, each.jobId),
+    jobLink(each.jobId),
   ]);
   return make(
     "div",
-    {},
-    make("h4", {}, plural(story.receipts.length, "receipt")),
-    table({ caption: `Receipts of ${story.userId}`, columns, rows }),
-    older(story),
+    { id: "receipts" },
+    make("h3", {}, plural(user.receipts.length, "receipt")),
+    table({ caption: `Receipts of ${user.userId}`, columns, rows, stacks: true }),
+    user.receipts.length > shown ? all(user) : older(user),
   );
 }
 
-function outcome({ outcome: kind, reason, code, error }) {
-  const why = [reason, code].filter(Boolean).map(words).join(", ");
-  return [words(kind), why, error].filter(Boolean).join(": ");
-}
-
-function balance(value) {
+function number(value) {
   return value === null || value === undefined ? "–" : String(value);
 }
 
-function older(story) {
-  if (!story.hasMore) return "";
+function all(user) {
+  const onclick = () => byId("receipts").replaceWith(receiptsOf(user, user.receipts.length));
+  return make("button", { type: "button", class: "small", onclick }, `Show all ${user.receipts.length}`);
+}
+
+function older(user) {
+  if (!user.hasMore) return "";
   return make(
     "button",
-    { type: "button", class: "small", "data-key": "older", onclick: () => more(story) },
-    `Older than ${story.receiptsFrom}`,
+    { type: "button", class: "small", "data-key": "older", onclick: () => more(user) },
+    `Older than ${user.receiptsFrom}`,
   );
 }
 
-async function more(story) {
+async function more(user) {
   try {
-    const next = await getStory(story.userId, story.receiptsFrom);
-    tell({
-      ...story,
-      receipts: [...story.receipts, ...next.receipts],
-      receiptsFrom: next.receiptsFrom,
-      hasMore: next.hasMore,
-    });
+    const next = await getUser(user.userId, user.receiptsFrom);
+    const receipts = [...user.receipts, ...next.receipts];
+    const together = { ...user, receipts, receiptsFrom: next.receiptsFrom, hasMore: next.hasMore };
+    byId("receipts").replaceWith(receiptsOf(together, receipts.length));
   } catch (error) {
-    place.append(make("p", { class: "problem", role: "alert" }, `Older receipts can't be had: ${error.message}`));
+    announce(`Older receipts can't be read: ${error.message}`, true);
   }
 }
 
@@ -192,6 +126,6 @@ function stampOf({ stamp }) {
     "details",
     { "data-key": "stamp" },
     make("summary", {}, "The stamp on the document"),
-    make("pre", { tabindex: "0" }, JSON.stringify(stamp, null, 2)),
+    make("pre", { tabindex: "0", "aria-label": "The stamp on the document" }, JSON.stringify(stamp, null, 2)),
   );
 }

@@ -1,0 +1,50 @@
+"""The pause: who holds builder and worker, since when, why, and until when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """A pause that holds. Each field is None where nobody wrote it down. `until`: the moment it ends by itself."""
+
+    by: str | None = None
+    since: datetime | None = None
+    reason: str | None = None
+    until: datetime | None = None
+
+
+def pause_of(state: Mapping[str, Any], now: datetime) -> Pause | None:
+    """The pause that the state document describes at `now`; None if builder and worker may run.
+
+    Any value of `paused` but false and null pauses: a mistake made by hand stops the refresh instead of starting it.
+    The end is exclusive: at `pausedUntil` the refresh goes on.
+    """
+    if state.get("paused") in (False, None):
+        return None
+    until = _time(state.get("pausedUntil"))
+    if until is not None and now >= until:
+        return None
+    return Pause(
+        by=_text(state.get("pausedBy")),
+        since=_time(state.get("pausedAt")),
+        reason=_text(state.get("pauseReason")),
+        until=until,
+    )
+
+
+def is_paused(state: Mapping[str, Any], now: datetime) -> bool:
+    """True if the state document holds builder and worker at `now`."""
+    return pause_of(state, now) is not None
+
+
+def _time(value: object) -> datetime | None:
+    return value if isinstance(value, datetime) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

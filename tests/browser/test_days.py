@@ -1,0 +1,117 @@
+"""Days that are past: how one gets there and back, and that nothing of today is shown on them."""
+
+from __future__ import annotations
+
+import re
+
+from flask import jsonify
+from playwright.sync_api import expect
+
+from tests.support.stub import past, statistics
+
+
+def answer_days(stub):
+    def answer(told):
+        day = told.query.get("runId", "2026-11-22")
+        return jsonify(statistics() if day == "2026-11-22" else past(day))
+
+    stub.answer = answer
+
+
+def load(page, stub, query=""):
+    page.goto(stub.address + query)
+    expect(page.locator("#status strong")).to_be_visible()
+
+
+def test_days_are_gone_through_and_the_address_follows(page, stub):
+    """Forward, back, today, and the browser's own back."""
+    answer_days(stub)
+    load(page, stub)
+    expect(page.get_by_role("button", name="Today", exact=True)).to_be_hidden()
+    expect(page.get_by_role("button", name="The day after")).to_be_disabled()
+    page.get_by_role("button", name="The day before").click()
+    expect(page.locator("#status strong")).to_have_text("2026-11-21")
+    assert page.url.endswith("?runId=2026-11-21")
+    page.get_by_role("button", name="The day before").click()
+    expect(page.locator("#status strong")).to_have_text("2026-11-20")
+    page.go_back()
+    expect(page.locator("#status strong")).to_have_text("2026-11-21")
+    page.get_by_role("button", name="Today", exact=True).click()
+
+    expect(page.locator("#status strong")).to_have_text("Healthy")
+    assert "runId" not in page.url
+
+
+def test_nothing_of_today_is_shown_on_a_day_that_is_past(page, stub):
+    """No lag, no worker, no next run, no rescan and no pause."""
+    answer_days(stub)
+    load(page, stub, "?runId=2026-11-20")
+
+    for name in ("lag", "worker"):
+        expect(page.locator(f"[data-figure={name}]")).to_have_count(0)
+    expect(page.locator("#controls")).to_be_hidden()
+    assert "next" not in page.locator("main").inner_text()
+    expect(page.get_by_role("button", name="Requeue all failed (1) …")).to_be_visible()
+
+
+def test_the_strip_shows_thirty_days_and_opens_each(page, stub):
+    """Refreshed, failed, cost and failed jobs that wait, in words for whoever can't see the bars."""
+    answer_days(stub)
+    load(page, stub)
+    columns = page.get_by_role("group", name="Days").get_by_role("button")
+    expect(columns).to_have_count(30)
+    expect(page.locator("#money")).to_have_text("This month so far $0.031; at this pace $0.043 by its end")
+    column = page.get_by_role(
+        "button", name=re.compile("13 November 2026: .* refreshed, 210 failed, 1 failed job waiting")
+    )
+    column.click()
+
+    expect(page.locator("#status strong")).to_have_text("2026-11-13")
+    expect(column).to_have_attribute("aria-current", "date")
+    page.locator("#strip summary").click()
+    expect(page.get_by_role("table", name="Each of the last 30 days").get_by_role("row")).to_have_count(31)
+
+
+def test_the_strip_is_one_tab_stop(page, stub):
+    """The arrow keys lead from day to day."""
+    answer_days(stub)
+    load(page, stub)
+    stops = page.locator("#strip .column[tabindex='0']")
+    expect(stops).to_have_count(1)
+    stops.focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_role("button", name=re.compile("21 November 2026"))).to_be_focused()
+    page.keyboard.press("Enter")
+
+    expect(page.locator("#status strong")).to_have_text("2026-11-21")
+
+
+def test_a_day_that_there_is_not_is_refused_once(troubled, stub):
+    """And not asked for again and again; there is a way back."""
+    page = troubled
+    stub.refuses(400, "invalid_value", "runId: expected a date like 2026-11-22")
+    page.clock.install()
+    page.goto(f"{stub.address}?runId=yesterday")
+    expect(page.locator("#no-day-text")).to_have_text("runId: expected a date like 2026-11-22")
+    page.clock.run_for(600_000)
+    assert len(stub.calls) == 1
+
+    stub.says(statistics())
+    page.get_by_role("button", name="Show today").click()
+    expect(page.locator("#status strong")).to_have_text("Healthy")
+
+
+def test_the_address_names_user_and_day(troubled, stub):
+    """A link for a support ticket."""
+    page = troubled
+    answer_days(stub)
+    load(page, stub, "?runId=2026-11-20")
+    stub.refuses(404, "user_not_found", "no such user")
+    page.get_by_label("User id or job id").fill("a & b")
+    page.get_by_role("button", name="Look up").click()
+    expect(page.locator("#story")).to_contain_text("There is no user a & b")
+
+    assert page.url.endswith("?runId=2026-11-20&userId=a+%26+b")
+    page.get_by_role("button", name="Close").click()
+    expect(page.locator("#detail")).to_be_hidden()
+    assert page.url.endswith("?runId=2026-11-20")

@@ -1,0 +1,487 @@
+"""The monitor's further views against the real emulator: days, failures, jobs, the activity log, and previews."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import grpc
+import pytest
+
+from shared.core.errors import NotFoundError, NotPossibleError
+from shared.monitor import failures, operator_actions
+from shared.monitor.activity import read_activity
+from shared.monitor.days import days_answer, read_days
+from shared.monitor.failures import failures_answer, read_failures
+from shared.monitor.job_details import job_answer, read_job
+from shared.monitor.operator_actions import Operator
+from shared.monitor.overview import check_health
+from shared.monitor.previews import preview_requeue_job, preview_requeue_run, preview_rescan
+from tests.support.faults import WireError
+from tests.support.monitor import scanned, shown, view
+from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
+
+TODAY = date(2026, 11, 22)
+EVE = Operator("eve@example.com", "a test", "uid-eve")
+HOUR = timedelta(hours=1)
+REJECTED = WireError(grpc.StatusCode.INVALID_ARGUMENT)
+
+
+def bad_morning(users: int = 30, **settings) -> World:
+    """Failures of three causes: a plan that is gone and a balance that is text in the worker's jobs, and a plan of the
+    wrong type that the builder found."""
+    world = World(**{"slot_seconds": 21_600, "job_size": 5, **settings})
+    world.users(population(users) | {"odd": {"credits": 1, "plan": 7}})
+    world.build()
+    for n in range(6):
+        world.update(f"users/user{n:05d}", plan="gone")
+    for n in range(6, 8):
+        world.update(f"users/user{n:05d}", credits="x")
+    world.work(EVENING)
+    return world
+
+
+def pages(world, day=TODAY, code=None):
+    """Every page of a day's failures."""
+    found, cursor = [], None
+    while True:
+        context = world.context(EVENING)
+        page = failures_answer(read_failures(context, day, code, cursor))
+        assert context.wire.cost.reads <= 32
+        found.append(page)
+        cursor = page["cursor"]
+        if cursor is None:
+            return found
+
+
+# Failures by cause
+
+
+def test_causes_are_the_scan_s_largest_first():
+    """Users, jobs that hold some of them, and what the builder found; with a remedy and an example."""
+    world = bad_morning()
+    jobs = [job for job in world.jobs().values() if job["status"] == "failed"]
+
+    causes = view(world, EVENING)["failures"]
+
+    expected = {
+        code: sum(any(error["code"] == code for error in job["errors"]) for job in jobs)
+        for code in ("unknown_plan", "bad_balance")
+    }
+    assert [(cause["code"], cause["users"], cause["foundByBuilder"]) for cause in causes] == [
+        ("unknown_plan", 6, 0),
+        ("bad_balance", 2, 0),
+        ("bad_plan", 1, 1),
+    ]
+    assert {cause["code"]: cause["jobs"] for cause in causes} == {**expected, "bad_plan": 0}
+    assert causes[0]["remedy"].startswith("Add the plan to plans.toml")
+    assert causes[2]["example"] == "the plan is a whole number, not a text; correct it by hand"
+
+
+def test_every_failed_user_is_reachable(monkeypatch):
+    """Page by page, each once, the builder's first; or those of one cause."""
+    monkeypatch.setattr(failures, "PAGE_USERS", 3)
+    monkeypatch.setattr(failures, "QUERY_JOBS", 2)
+    world = bad_morning()
+
+    everybody = pages(world)
+    of_one = pages(world, code="bad_balance")
+
+    found = [user["userId"] for page in everybody for user in page["users"]]
+    assert len(everybody) > 1
+    assert sorted(found) == sorted(["odd", *(f"user{n:05d}" for n in range(8))])
+    assert sorted(user["userId"] for page in of_one for user in page["users"]) == ["user00006", "user00007"]
+    assert everybody[0]["users"][-1]["jobId"] is None or everybody[0]["users"][0]["jobId"] is None
+
+
+def test_all_whom_the_builder_found_are_named():
+    """The run itself keeps a hundred; the follow-up list has everybody. Without it the others are counted."""
+    world = World()
+    world.users({f"user{n:03d}": {"credits": "x"} for n in range(130)})
+    world.build()
+
+    (page,) = pages(world)
+    for document_id in world.all("credit_refresh_follow_ups", "credit_refresh_runs/2026-11-22"):
+        world.delete(f"credit_refresh_runs/2026-11-22/credit_refresh_follow_ups/{document_id}")
+    (without,) = pages(world)
+
+    assert (len(page["users"]), page["unnamedUsers"]) == (130, 0)
+    assert (len(without["users"]), without["unnamedUsers"]) == (100, 30)
+
+
+def test_only_jobs_of_one_cause_are_requeued():
+    """The others stay dead letters; figures go on to equal a scan."""
+    world = bad_morning()
+    for n in range(6):
+        world.update(f"users/user{n:05d}", plan="adder")
+    jobs = [job for job in world.jobs().values() if job["status"] == "failed"]
+    concerned = [job for job in jobs if any(error["code"] == "unknown_plan" for error in job["errors"])]
+
+    done = operator_actions.requeue_run(world.context(EVENING), EVE, "2026-11-22", "unknown_plan")
+    after = view(world, EVENING)
+
+    assert done.jobs == len(concerned)
+    assert after["failedJobs"] == len(jobs) - len(concerned)
+    assert all(cause["code"] != "unknown_plan" for cause in after["failures"])
+    assert without_hours(shown(after)) == without_hours(scanned(world, "2026-11-22"))
+
+
+def without_hours(figures):
+    """A requeued job does not say when it settled those it had settled before; the roll-up does."""
+    return {name: figure for name, figure in figures.items() if name not in ("done", "averageProcessingTime")}
+
+
+# Previews
+
+
+def test_a_requeue_s_preview_says_who_was_corrected():
+    """Jobs, users, what it costs; and who would fail again, as far as the users' own data goes."""
+    world = bad_morning()
+    for n in range(4):
+        world.update(f"users/user{n:05d}", plan="adder")
+    before = (world.jobs(), world.all("users"))
+
+    preview = preview_requeue_run(world.context(EVENING), TODAY, "unknown_plan")
+    of_all = preview_requeue_run(world.context(EVENING), TODAY, None)
+
+    assert (preview["users"], preview["checkedUsers"], preview["readyUsers"], preview["failingUsers"]) == (6, 6, 4, 2)
+    assert (of_all["users"], of_all["readyUsers"], of_all["failingUsers"]) == (8, 4, 4)
+    assert of_all["jobs"] == view(world, EVENING)["failedJobs"]
+    reads, writes = preview["cost"]["reads"], preview["cost"]["writes"]
+    assert preview["cost"]["usd"] == pytest.approx((reads * 0.03 + writes * 0.09) / 100_000)
+    assert (world.jobs(), world.all("users")) == before
+
+
+def test_one_job_s_preview():
+    """A dead letter's; a job that is none would do nothing, and one that is not there is named."""
+    world = bad_morning()
+    dead = next(job_id for job_id, job in world.jobs().items() if job["status"] == "failed")
+    well = next(job_id for job_id, job in world.jobs().items() if job["status"] == "completed")
+
+    assert preview_requeue_job(world.context(EVENING), dead)["jobs"] == 1
+    assert preview_requeue_job(world.context(EVENING), well)["jobs"] == 0
+    with pytest.raises(NotFoundError, match="no such job"):
+        preview_requeue_job(world.context(EVENING), "nothing")
+
+
+def test_a_rescan_s_preview_counts_the_users():
+    """For a read a thousand."""
+    world = bad_morning(users=12)
+    context = world.context(EVENING)
+
+    preview = preview_rescan(context, TODAY)
+
+    assert (preview["users"], preview["isAtLeast"], preview["cost"]["reads"]) == (13, False, 13)
+    assert context.wire.cost.reads == 2
+
+
+# A job
+
+
+def test_a_job_s_page_has_all_its_users():
+    """Failed ones first; with the attempt, the retry it led to, and a filter for the log."""
+    world = bad_morning()
+    job_id, job = next((job_id, job) for job_id, job in world.jobs().items() if job["status"] == "failed")
+
+    told = job_answer(read_job(world.context(EVENING), job_id))
+
+    assert sorted(user["userId"] for user in told["users"]) == sorted(job["userIds"])
+    assert told["users"][0]["outcome"] == "failed"
+    assert told["users"][0]["code"] in ("unknown_plan", "bad_balance")
+    assert {user["granted"] for user in told["users"] if user["outcome"] == "refreshed"} <= {10}
+    assert (told["attempts"], told["maxAttempts"]) == (1, 3)
+    assert told["logFilter"] == f'jsonPayload.jobId="{job_id}"'
+
+
+def test_a_waiting_job_has_nobody_settled():
+    """Outcomes are null."""
+    world = World()
+    world.users(population(3))
+    world.build()
+
+    told = job_answer(read_job(world.context(MIDNIGHT), next(iter(world.jobs()))))
+
+    assert {user["outcome"] for user in told["users"]} == {None}
+    assert told["status"] == "pending"
+
+
+# Days
+
+
+def test_each_day_of_the_strip_equals_a_scan():
+    """Refreshed, failed, cost and dead letters that wait."""
+    world = World(slot_seconds=86_400)
+    world.users(population(10))
+    for n in range(3):
+        world.build(MIDNIGHT + n * DAY)
+        if n == 1:
+            world.update("users/user00001", credits="x")
+        world.work(MIDNIGHT + n * DAY + HOUR)
+    context = world.context(MIDNIGHT + 2 * DAY + 2 * HOUR)
+
+    answer = days_answer(context, read_days(context))
+
+    assert context.wire.cost.reads == 30 * 9
+    assert len(answer["days"]) == 30
+    for day in answer["days"][-3:]:
+        scan = scanned(world, day["runId"])
+        assert {name: day[name] for name in ("refreshed", "skipped", "failed", "pending")} == scan["users"]
+        assert day["deadLetters"] == scan["failedJobs"]
+        assert {name: day["cost"][name] for name in ("reads", "writes")} == scan["cost"]
+    assert answer["days"][0]["status"] == "not_started"
+    so_far = answer["month"]["soFar"]
+    assert so_far["reads"] == sum(day["cost"]["reads"] for day in answer["days"] if day["runId"] >= "2026-11-01")
+
+
+def test_the_forecast_goes_on_at_the_pace_of_the_days_that_had_a_run():
+    """So far, and the mean for each day to come, today's rest included."""
+    world = World(slot_seconds=86_400)
+    world.users(population(10))
+    for n in range(2):
+        world.build(MIDNIGHT + n * DAY)
+        world.work(MIDNIGHT + n * DAY + HOUR)
+    context = world.context(MIDNIGHT + DAY + 2 * HOUR)
+
+    answer = days_answer(context, read_days(context))
+
+    first, second = (day["cost"] for day in answer["days"][-2:])
+    days_left = 8  # from the 23rd to the 30th
+    expected = first["reads"] + max(second["reads"], days_left * first["reads"])
+    assert answer["month"]["forecast"]["reads"] == expected
+
+
+def test_without_a_past_there_is_no_forecast():
+    """Nothing to go by."""
+    context = World().context(NOON)
+
+    assert days_answer(context, read_days(context))["month"]["forecast"] is None
+
+
+def test_nothing_of_today_is_told_of_a_day_that_is_past():
+    """No lag, no worker, no health; only jobs and actions of that day."""
+    world = World(slot_seconds=86_400)
+    world.users(population(4))
+    world.day()
+    operator_actions.pause(world.context(NOON), EVE)
+    operator_actions.resume(world.context(NOON + DAY), EVE)
+    world.build(MIDNIGHT + DAY)
+    world.work(MIDNIGHT + DAY + HOUR)
+
+    told = view(world, NOON + DAY, "2026-11-22")
+
+    assert (told["queueLagSeconds"], told["worker"], told["health"], told["nextScheduledRun"]) == (None,) * 4
+    assert {job["runId"] for job in told["recentJobs"]} == {"2026-11-22"}
+    assert [entry["action"] for entry in told["recentActivity"] if entry["kind"] == "action"] == ["pause"]
+
+
+# The pause
+
+
+def test_a_pause_is_a_state_with_who_why_and_until():
+    """It outlasts any number of later actions, ends by itself, and holds builder and worker until then."""
+    world = World()
+    world.users(population(5))
+    until = NOON + 3 * HOUR
+
+    assert operator_actions.pause(world.context(NOON), EVE, until)
+    for n in range(60):
+        operator_actions.pause_user(world.context(NOON), EVE, "user00001", paused=n % 2 == 0)
+    told = view(world, NOON + HOUR)["pause"]
+
+    assert (told["by"], told["reason"], told["since"], told["until"]) == (
+        "eve@example.com",
+        "a test",
+        NOON.isoformat(),
+        until.isoformat(),
+    )
+    assert world.build(until - timedelta(seconds=1)).status == "paused"
+    assert view(world, until)["paused"] is False
+    assert world.build(until).status == "completed"
+    assert world.work(until).claimed > 0
+
+
+def test_a_second_pause_moves_the_end():
+    """Since when it holds stays; the same end again changes nothing."""
+    world = World()
+
+    changed = [
+        operator_actions.pause(world.context(NOON), EVE),
+        operator_actions.pause(world.context(NOON + HOUR), EVE, NOON + 3 * HOUR),
+        operator_actions.pause(world.context(NOON + HOUR), EVE, NOON + 3 * HOUR),
+    ]
+
+    assert changed == [True, True, False]
+    assert world.get("credit_refresh_control/state")["pausedAt"] == NOON
+    with pytest.raises(NotPossibleError, match="choose a later moment"):
+        operator_actions.pause(world.context(NOON), EVE, NOON)
+
+
+def test_a_resume_leaves_nothing_of_the_pause():
+    """Nor does a pause that is set by hand need more than its one field."""
+    world = World()
+    operator_actions.pause(world.context(NOON), EVE, NOON + HOUR)
+    operator_actions.resume(world.context(NOON), EVE)
+
+    assert world.get("credit_refresh_control/state") == {"paused": False}
+    world.pause()
+    assert view(world, NOON)["pause"]["by"] is None
+
+
+def test_a_pause_alone_is_healthy_and_told():
+    """It excuses the lag it causes; what it does not cause is told beside it."""
+    world = World(slot_seconds=86_400)
+    world.users(population(5))
+    world.build()
+    world.work(MIDNIGHT - HOUR)  # a heartbeat
+    operator_actions.pause(world.context(MIDNIGHT), EVE)
+    world.work(NOON)
+
+    assert [reason.code for reason in check_health(world.context(NOON))] == ["paused"]
+    told = view(world, NOON)
+    assert told["health"]["status"] == "paused"
+    assert told["pause"]["usersLate"] == 5
+    assert [reason.code for reason in check_health(world.context(NOON + HOUR))] == ["paused", "no_worker_heartbeat"]
+
+
+# Rescans and set-up
+
+
+def test_a_rescan_is_not_unhealthy_within_its_time():
+    """An hour from the request; then the unfinished scan is told."""
+    world = World()
+    world.users(population(5))
+    world.day()
+
+    operator_actions.rescan(world.context(EVENING), EVE, TODAY)
+
+    assert check_health(world.context(EVENING)) == ()
+    told = view(world, EVENING)
+    assert (told["rescanning"], told["health"]["status"]) == (True, "ok")
+    world.build(EVENING)
+    assert view(world, EVENING)["rescanning"] is False
+
+
+@pytest.mark.parametrize(("hours", "codes"), [(1, []), (1.1, ["builder_unfinished"])])
+def test_a_rescan_that_takes_too_long_is_told(hours, codes):
+    """Its time is an hour."""
+    world = World()
+    world.users(population(5))
+    world.build()
+    world.work(NOON)
+    operator_actions.rescan(world.context(NOON), EVE, TODAY)
+    later = NOON + timedelta(hours=hours)
+    world.work(later)
+
+    assert [reason.code for reason in check_health(world.context(later))] == codes
+
+
+def test_a_rescan_while_jobs_wait_counts_each_user_once():
+    """At every step the figures equal a scan, and their sum is the users there are."""
+    world = World(job_size=5, slot_seconds=21_600)
+    world.users(population(40))
+    world.build()
+    world.work(MIDNIGHT + 7 * HOUR)
+    now = MIDNIGHT + 8 * HOUR
+    steps = [view(world, now)["users"]]
+    operator_actions.rescan(world.context(now), EVE, TODAY)
+    world.build(now, "auto")
+    steps.append(view(world, now)["users"])
+    world.work(MIDNIGHT + 13 * HOUR)
+    steps.append(view(world, MIDNIGHT + 13 * HOUR)["users"])
+    world.work(EVENING)
+    last = view(world, EVENING)
+
+    assert [sum(step.values()) for step in (*steps, last["users"])] == [40, 40, 40, 40]
+    assert last["users"] == {"refreshed": 40, "skipped": 0, "failed": 0, "pending": 0}
+    assert last["users"] == scanned(world, "2026-11-22")["users"]
+
+
+@pytest.mark.parametrize(("most", "codes"), [(2, ["standing_failures"]), (3, [])])
+def test_users_that_fail_day_after_day_are_told_above_a_number(most, codes):
+    """Each is named with the day since when."""
+    world = World(standing_failures_max=most)
+    world.users(population(3) | {f"odd{n}": {"credits": "x"} for n in range(3)})
+    for n in range(2):
+        world.build(MIDNIGHT + n * DAY)
+        world.work(MIDNIGHT + n * DAY + HOUR)
+
+    told = view(world, MIDNIGHT + DAY + HOUR)
+    (page,) = pages(world, day=TODAY + timedelta(days=1))
+
+    assert [reason["code"] for reason in told["health"]["reasons"]] == codes
+    assert told["standingFailures"] == 3
+    assert {(user["userId"][:3], user["since"]) for user in page["users"]} == {("odd", "2026-11-22")}
+
+
+def test_a_first_run_goes_step_by_step():
+    """Until builder and worker have run and users were found; from then on it is not asked again."""
+    world = World()
+    steps = [view(world, MIDNIGHT)["setup"]]
+    world.build(MIDNIGHT)
+    steps.append(view(world, MIDNIGHT)["setup"])
+    world.work(MIDNIGHT)
+    steps.append(view(world, MIDNIGHT)["setup"])
+    world.users(population(3))
+    world.build(MIDNIGHT + DAY)
+    steps.append(view(world, MIDNIGHT + DAY)["setup"])
+
+    assert [sum(step.values()) if step else None for step in steps] == [0, 2, 3, None]
+    assert view(world, MIDNIGHT + 2 * DAY)["setup"] is None
+
+
+def test_dead_letters_name_their_days():
+    """Today's and yesterday's, so that the page can lead there."""
+    world = World(slot_seconds=86_400)
+    world.users(population(3))
+    world.build()
+    world.update("users/user00001", credits="x")
+    world.work(EVENING)
+    world.build(MIDNIGHT + DAY)
+    world.work(MIDNIGHT + DAY)
+
+    (reason,) = view(world, MIDNIGHT + DAY)["health"]["reasons"]
+
+    assert (reason["code"], reason["runIds"]) == ("dead_letters", ["2026-11-22"])
+
+
+# The activity log
+
+
+def test_the_log_keeps_every_action_newest_first():
+    """With who (name and uid), why and with what result; filtered by actor and action; for ninety days."""
+    world = World()
+    world.users({"ann": {"credits": 5, "plan": "adder"}, "bad": {"credits": "x"}})
+    bob = Operator("bob@example.com", None, "uid-bob")
+    for n in range(30):
+        act = operator_actions.resume if n % 2 else operator_actions.pause
+        act(world.context(NOON + timedelta(seconds=n)), EVE)
+    operator_actions.refresh(world.context(NOON + HOUR), bob, ["ann", "bad"])
+    context = world.context(NOON + HOUR)
+
+    first = read_activity(context, None, None, None)
+    rest = read_activity(context, first["cursor"], None, None)
+    of_bob = read_activity(context, None, "uid-bob", None)
+    resumes = read_activity(context, None, "eve@example.com", "resume")
+
+    times = [entry["time"] for entry in (*first["entries"], *rest["entries"])]
+    assert (len(times), rest["cursor"]) == (31, None)
+    assert times == sorted(times, reverse=True)
+    (refreshed,) = of_bob["entries"]
+    assert (refreshed["actor"], refreshed["result"], refreshed["failed"]) == (
+        "bob@example.com",
+        "1 refreshed, 0 with nothing due, 1 failed",
+        True,
+    )
+    assert len(resumes["entries"]) == 15
+    expiries = {document["expireAt"] - document["time"] for document in world.all("credit_refresh_activity").values()}
+    assert expiries == {90 * DAY}
+
+
+def test_a_refresh_that_failed_is_told_in_the_recent_activity():
+    """Not as one that worked."""
+    world = World()
+    world.users({"bad": {"credits": "x"}})
+    operator_actions.refresh(world.context(NOON), EVE, ["bad"])
+
+    (entry,) = view(world, NOON)["recentActivity"]
+
+    assert (entry["action"], entry["failed"]) == ("refresh", True)
