@@ -1,4 +1,4 @@
-"""What a refresh ought to do, worked out anew from the rules and nothing else: it shares no code with the system.
+"""What a refresh must do, computed from the rules alone. It shares no code with the system.
 
 before = start - what was spent before the refresh
 after  = the plan's policy, applied to before
@@ -28,7 +28,7 @@ Interval = tuple[date, date]
 
 
 class Fate(StrEnum):
-    """What is to become of a user on the day."""
+    """What must happen to a user on the day."""
 
     REFRESHED = "refreshed"
     SKIPPED = "skipped"
@@ -37,7 +37,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """The fate; of those to be refreshed also the plan's name, its period [start, end) and the anchor."""
+    """The fate, and for users to be refreshed the plan's name, its period [start, end) and the anchor."""
 
     fate: Fate
     plan: str = ""
@@ -49,7 +49,7 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Spends:
-    """What a user spent, in order, on either side of the refresh."""
+    """What a user spent, in order, before and after the refresh."""
 
     before: Sequence[Number] = ()
     after: Sequence[Number] = ()
@@ -70,7 +70,7 @@ class Rules:
 
 
 def expect(rules: Rules, user: Mapping[str, Any], create_time: datetime, day: date) -> Expected:
-    """What is to become of a user, by the document it started the day with."""
+    """What must happen to a user, given the document at the start of the day."""
     if "credits" not in user:
         return Expected(Fate.SKIPPED)
     if not _is_sound(user):
@@ -160,7 +160,7 @@ def _calendar_origin(plan: Mapping[str, Any], day: date) -> date:
 
 
 def add_months(day: date, months: int) -> date:
-    """The same day of a later month, or that month's last."""
+    """The same day of a later month, or that month's last day."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
 
@@ -181,7 +181,7 @@ def granted(plan: Mapping[str, Any], balance: Number) -> Number:
 def faults(
     rules: Rules, expected: Expected, start: Mapping[str, Any], final: Mapping[str, Any], spends: Spends
 ) -> list[str]:
-    """What is wrong with the balance and the stamp a user ended the day with."""
+    """The faults in a user's balance and stamp at the end of the day."""
     if expected.fate is not Fate.REFRESHED:
         left = _spent(start.get("credits"), [*spends.before, *spends.after])
         return _differences({"credits": left}, {"credits": final.get("credits")}) if left is not None else []

@@ -1,4 +1,4 @@
-"""The end of the day: every user's document and every receipt, held against what ought to be."""
+"""The end of the day: every user's document and every receipt, compared with what must be."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FAULTS_SHOWN_MAX = 20
 
 @dataclass(slots=True)
 class Receipts:
-    """What the settled jobs say of each user, and of themselves."""
+    """The receipts of each user, and the settled jobs' own counts."""
 
     jobs: int = 0
     unsettled: int = 0
@@ -50,7 +50,7 @@ class Receipts:
         if killed_at is not None and job["startedAt"] == killed_at:
             self.unreported_reads += job["reads"]
             self.unreported_writes += job["writes"] - job.get("refreshedUsers", 0)
-        elif job["attempts"] > 1:  # the claim of the worker that was killed
+        elif job["attempts"] > 1:  # claimed by the worker that was killed
             self.unreported_reads += 1
             self.unreported_writes += 1
         for receipt in job["receipts"]:
@@ -60,7 +60,7 @@ class Receipts:
 
 @dataclass(slots=True)
 class Verdict:
-    """Users by fate, what the killed worker cost without telling, and everything that is wrong."""
+    """Users by fate, the unreported cost of the killed worker, and all faults."""
 
     fates: Counter[Fate] = field(default_factory=Counter)
     failed: list[str] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Verdict:
 
 
 class Judge:
-    """Goes through every user once."""
+    """Checks every user once."""
 
     def __init__(self, database: Database, loaded: Loaded, day: Day) -> None:
         self._database = database
@@ -147,12 +147,12 @@ class Judge:
 
     @staticmethod
     def _left_alone(start: dict[str, Any], final: dict[str, Any]) -> list[str]:
-        """What is the app's own is as it was."""
+        """The app's own fields are unchanged."""
         before, after = ({name: user[name] for name in user.keys() - OURS} for user in (start, final))
         return [] if serialized(before) == serialized(after) else ["a field of the app's has changed"]
 
     def _receipt_faults(self, user_id: str, expected: Expected, final: dict[str, Any]) -> list[str]:
-        """One receipt of a refresh, of the stamp's figures, for whoever was due; none for anybody else."""
+        """A user who was due has one receipt with the stamp's figures. Other users have none."""
         told = self._verdict.receipts.outcomes.get(user_id, [])
         refreshed = [receipt for receipt in told if receipt[0] == "refreshed"]
         if expected.fate is not Fate.REFRESHED:
@@ -169,7 +169,7 @@ class Judge:
         return problems
 
     def _count_unreported(self, refreshed_at: object) -> None:
-        """A write of the worker that was killed before it could answer."""
+        """Count a write of the worker that was killed before it could answer."""
         self._verdict.receipts.unreported_writes += refreshed_at == self._day.killed_at
 
     def _judge_totals(self) -> None:

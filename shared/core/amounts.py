@@ -19,8 +19,8 @@ class Terms:
     """The terms of one user's grant in one period."""
 
     policy: Policy
-    allowance: int  # the user's own one, where there is an override
-    cap: int | None = None  # of `accumulate`: the highest balance a grant makes, beside bought credits
+    allowance: int  # with an override, the user's own
+    cap: int | None = None  # `accumulate`: the highest balance after a grant, without bought credits
     carry: int = 0  # of `reset`: at most so many unspent credits are kept, beside bought credits
     difference: int | None = None  # None: the whole allowance is due
 

@@ -1,4 +1,4 @@
-"""Jobs that are worked later than on their own day: for which day, and who was passed by meanwhile."""
+"""Jobs that are worked after their own day: for which day they count, and which users a newer scan passed by."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.core.ranges import WHEN_LOW
 from shared.core.runs import Run
 from shared.core.users import User
 
-OWN_DAY_ENDS_AFTER = timedelta(days=1)  # so long after its day a job is still worked for it
+OWN_DAY_ENDS_AFTER = timedelta(days=1)  # how long after its day a job still counts for its day
 
 
 def is_outdated(job: Job, own_run: Run | None) -> bool:
@@ -22,7 +22,7 @@ def is_outdated(job: Job, own_run: Run | None) -> bool:
 
 
 def is_scanned(run: Run | None) -> bool:
-    """True for a day whose users were all looked at: whoever was due is in a job of that day."""
+    """True for a day whose scan was completed: each user who was due is in a job of that day."""
     return run is not None and run.completed_generation is not None
 
 

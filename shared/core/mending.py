@@ -42,7 +42,7 @@ def corrections_of(raw: RawUser, found: object, day: date) -> Corrections:
         case Skip(reason, due_on):
             corrections: dict[str, str | None] = {} if due_on is None else {"dueOn": due_on}
             if reason in (SkipReason.ALREADY_GRANTED, SkipReason.BEFORE_ANCHOR) and "adopt" in stamp:
-                corrections["adopt"] = None  # else the next period would be stamped without its grant
+                corrections["adopt"] = None  # otherwise the next period would be stamped without its grant
             return corrections
     return {}
 

@@ -1,8 +1,7 @@
-"""Packing due users into jobs: one job, one slot. Bounded in users, bytes and documents, never by pages.
+"""Packing due users into jobs, each of one slot. Limits count users, bytes and documents, not pages.
 
-Users are held until a flush, so that a job fills with those of its slot wherever they stand in the scan. A flush may
-hold more than one commit takes: its users go into commits in order of slot and id, so that a slot and an id tell how
-far it has come.
+Users are held until a flush, so a job fills with users of its slot from anywhere in the scan. A flush may need several
+commits. Its users go into commits in order of slot and id, so a slot and an id say how far the flush has come.
 """
 
 from __future__ import annotations
@@ -20,23 +19,23 @@ from shared.core.mending import Mend
 from shared.core.plans import INT64_MAX
 from shared.core.service_level import is_on_time
 
-JOB_BYTES_MAX = 450_000  # a job stays under 500 KB, receipts and errors included
-OLDER_FORM_LENGTH = 5  # of a snapshot; users of such ones are read again
-USER_BYTES_SETTLED = 280  # field names and numbers of one receipt and one error, beside the ids
+JOB_BYTES_MAX = 450_000  # keeps a job under 500 KB, receipts and errors included
+OLDER_FORM_LENGTH = 5  # larger snapshots are left out, and their users are read again
+USER_BYTES_SETTLED = 280  # one receipt and one error without the user's id
 
 
 @dataclass(frozen=True, slots=True)
 class FlushLimits:
-    """What a flush may hold, and what each of its commits. A commit has room for a job that is begun."""
+    """How much a flush and each of its commits may hold. A job that was begun may always be filled."""
 
-    flush_users: int = 60_000  # over a day's 288 slots of 300 s: 208 each, so that none of them takes a second job
-    flush_bytes: int = 12_000_000  # of ids and snapshots, in memory
-    flush_jobs: int = 3_500  # eight commits, which a builder out of time still makes
-    commit_jobs: int = 440  # a commit stays under 450 writes
-    # … and under 6 MB. Firestore's 10 MiB are for the index entries it makes as well: one a user, of the id and some
-    # 125 bytes, as jobs are found by user. And while it is sent it is held several times over.
+    flush_users: int = 60_000  # 208 for each of a day's 288 slots of 300 s, so that no slot needs a second job
+    flush_bytes: int = 12_000_000  # ids and snapshots in memory
+    flush_jobs: int = 3_500  # eight commits, which a builder can still make when its time is up
+    commit_jobs: int = 440  # keeps a commit under 450 writes
+    # Keeps a commit under 6 MB. Firestore's limit of 10 MiB includes index entries: one for each user, of the id and
+    # about 125 bytes. While a commit is sent, memory holds several copies of it.
     commit_bytes: int = 2_000_000
-    flush_mends: int = 10_000  # they fit into one commit, behind the users'
+    flush_mends: int = 10_000  # they fit into one commit, after the users' jobs
 
 
 FLUSH_LIMITS = FlushLimits()
@@ -44,7 +43,7 @@ FLUSH_LIMITS = FlushLimits()
 
 @dataclass(frozen=True, slots=True)
 class JobDraft:
-    """The users of one job to be; `snapshots` is the JSON array stored with it. `due_at`: the first of them was."""
+    """A job to be created. `snapshots` is the JSON array stored with it; `due_at` is when its first user was due."""
 
     scheduled_for: datetime
     due_at: datetime
@@ -54,7 +53,7 @@ class JobDraft:
 
 
 class SlotPosition(NamedTuple):
-    """Where a user stands in a flush."""
+    """A user's position in the order of a flush."""
 
     slot: datetime
     user_id: str
@@ -62,7 +61,7 @@ class SlotPosition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CommitBatch:
-    """What one commit of a flush makes. `last`: the position of the last user in it; None, if there is none."""
+    """The jobs of one commit of a flush. `last` is the position of its last user, or None without users."""
 
     drafts: tuple[JobDraft, ...]
     last: SlotPosition | None
@@ -73,17 +72,17 @@ class CommitBatch:
 
 
 class PendingUser(NamedTuple):
-    """A user until the flush; in order of id."""
+    """A user who is held until the flush. Sorts by id."""
 
     user_id: str
     snapshot: str
-    due_at: datetime | None  # None: at its slot
+    due_at: datetime | None  # None: due at its slot
 
 
 class Packer:
-    """Holds users by slot until a flush is due. What it holds is bounded, whatever the population.
+    """Holds users by slot until a flush is due. It holds a bounded number, for any population.
 
-    `now`: the moment that users whose slot has passed share, and so their jobs. `put_off`: how far users of a thinly
+    Users whose slot has passed share jobs that are scheduled for `now`. `put_off`: how far users of a thinly
     filled slot may be put off, so that they share a job with users of later slots.
     """
 
@@ -105,7 +104,7 @@ class Packer:
 
     @property
     def is_full(self) -> bool:
-        """True when the next flush must come before the next user."""
+        """True when a flush is needed before the next user is added."""
         bounds = self._bounds
         too_big = self._users >= bounds.flush_users or self._bytes >= bounds.flush_bytes
         return too_big or self._jobs >= bounds.flush_jobs or len(self._mends) >= bounds.flush_mends
@@ -115,7 +114,7 @@ class Packer:
         return not self._slots and not self._mends
 
     def add_mend(self, mend: Mend) -> None:
-        """Hold a correction of a stamp. It goes with the last commit of the flush, in a job of its own kind."""
+        """Hold a correction of a stamp. The last commit of the flush puts it into a job that has only corrections."""
         self._mends.append(pack_mend(mend))
 
     def add(self, position: SlotPosition, snapshot: Snapshot | None, due_at: datetime | None = None) -> None:
@@ -130,7 +129,7 @@ class Packer:
         users.append(PendingUser(position.user_id, packed, due_at))
 
     def take(self) -> CommitBatch:
-        """The jobs of the next commit, earliest slot first; their users are held no more."""
+        """Take out the jobs of the next commit, earliest slot first. Their users are no longer held."""
         commit, last = _Commit(self._job_size, self._bounds), None
         slots = sorted(self._slots)
         self._times = self._times or merge_slots(
@@ -170,7 +169,7 @@ def merge_slots(users: Mapping[datetime, int], job_size: int, put_off: timedelta
     return times | (dict.fromkeys(group, group[-1]) if group else {})
 
 
-# When a job is due, and whether its users are late already: who is not should not be counted with who is.
+# When a job is due, and whether its users are late already. Late users must not share a job with users on time.
 _Key = tuple[datetime, bool]
 
 
@@ -197,7 +196,7 @@ class _Commit:
         self._bytes = 0
 
     def add(self, user: PendingUser, slot: datetime, scheduled_for: datetime) -> bool:
-        """Put a user into a job; False if that would be one more than the commit has room for."""
+        """Put a user into a job. False if that needs another job and the commit has no room for one."""
         due_at = user.due_at or slot
         key = (scheduled_for, not is_on_time(due_at, scheduled_for))
         id_bytes = len(user.user_id.encode())
@@ -225,7 +224,7 @@ class _Commit:
         return self._bytes >= self._bounds.commit_bytes or jobs >= self._bounds.commit_jobs
 
     def add_mends(self, mends: list[str], now: datetime) -> None:
-        """Move mends into jobs of their own, due now, as far as the commit has room for them."""
+        """Move mends into jobs of their own that are due now, as many as the commit has room for."""
         while mends and not self._is_full:
             some = mends[: self._job_size]
             del mends[: self._job_size]
@@ -251,7 +250,7 @@ def pack_mend(mend: Mend) -> str:
 
 
 def unpack_mends(text: str) -> tuple[Mend, ...]:
-    """Read the array a job carries. Raises ValueError if it is not one."""
+    """Read the array of snapshots in a job. Raises ValueError if it is not one."""
     try:
         return tuple(_mend(*packed) for packed in json.loads(text))
     except (TypeError, RecursionError) as exc:
@@ -310,8 +309,10 @@ def _rare(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def unpack_snapshots(text: str) -> tuple[Snapshot | None, ...]:
-    """Read the array a job carries; None for a user whom the worker has to read, as of all that are of an older form.
-    Raises ValueError if it is not one."""
+    """Read the array of snapshots in a job. None: the worker must read the user; so it is for all of an older form.
+
+    Raises ValueError if it is not such an array.
+    """
     try:
         return tuple(None if _must_be_read(packed) else _snapshot(packed) for packed in json.loads(text))
     except (TypeError, RecursionError) as exc:

@@ -58,7 +58,7 @@ class WhenFull(StrEnum):
 class OnPlanChange(StrEnum):
     """What a new plan gives in a period that another plan has granted already."""
 
-    GRANT = "grant"  # its whole allowance
+    GRANT = "grant"  # the whole allowance
     DIFFERENCE = "difference"  # its allowance less the other plan's
 
 

@@ -1,4 +1,4 @@
-"""The one wrapper around every HTTP function: method, body, clock, answer, errors. No traceback gets past it."""
+"""The wrapper around every HTTP function: method, body, clock, answer, errors. No traceback leaves it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ R = TypeVar("R", bound=werkzeug.Response)
 
 CONTENTION_SECONDS = 1  # until it makes sense to try again
 
-# What a caller is told; the database's own words may hold addresses and paths, and go to the log alone.
+# The messages for callers. The database's own messages may hold addresses and paths, so they only go to the log.
 _CALLER_MESSAGES = {
     "unavailable": "the database can't be reached or refuses us; what was done stays done, call again",
     "contention": "somebody else keeps writing the same document; what was done stays done, call again",
@@ -49,14 +49,14 @@ _CALLER_MESSAGES = {
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[B]):
-    """One accepted request: its body, and the context its service runs in."""
+    """One accepted request: its body, and the context that its service runs in."""
 
     body: B
     context: Context
 
 
 def endpoint(kind: type[B]) -> Callable[[Callable[[Call[B]], dict[str, Any]]], Callable[[Request], Response]]:
-    """Make a POST function of a handler that turns a call into the figures of its answer."""
+    """Make a POST function from a handler that turns a call into the figures of its answer."""
 
     def decorate(handler: Callable[[Call[B]], dict[str, Any]]) -> Callable[[Request], Response]:
         @error_boundary
@@ -75,7 +75,7 @@ def endpoint(kind: type[B]) -> Callable[[Callable[[Call[B]], dict[str, Any]]], C
 
 
 def error_boundary(serve: Callable[[Request], Response]) -> Callable[[Request], Response]:
-    """Nothing that is raised inside gets to the caller but as an error answer; every line logged names the request."""
+    """Turn every exception into an error answer. Every line that is logged inside names the request."""
 
     @wraps(serve)
     def safe(request: Request) -> Response:
@@ -106,7 +106,7 @@ def with_safe_headers(answer: R) -> R:
 
 
 def refused(error: RequestError) -> Response:
-    """The one form of every error answer."""
+    """The error answer: all errors have this form."""
     told = {"error": {"code": error.code, "message": str(error), "field": error.field}}
     answer = Response(f"{json.dumps(told)}\n", error.status, content_type="application/json")
     answer.headers.update(error.headers)
@@ -114,7 +114,7 @@ def refused(error: RequestError) -> Response:
 
 
 def timed(handler: Callable[[Call[B]], dict[str, Any]], body: B) -> dict[str, Any]:
-    """The figures a handler makes of a body, with when and for how long it ran and what it cost."""
+    """The handler's figures, with start, end, duration and cost of the call."""
     started = time.monotonic()
     clock = _clock(body)
     start = clock()
@@ -131,7 +131,7 @@ def timed(handler: Callable[[Call[B]], dict[str, Any]], body: B) -> dict[str, An
 
 
 def _clock(body: Body) -> Callable[[], datetime]:
-    """The clock of the call: `asOf`, which stands still, or the time."""
+    """The clock of the call: `asOf`, which stands still, or the real time."""
     as_of = body.as_of
     if as_of is not None:
         fixed = as_of.astimezone(UTC)
@@ -140,7 +140,7 @@ def _clock(body: Body) -> Callable[[], datetime]:
 
 
 def _failed(exc: Exception) -> Response:
-    """Ours and the database's failures as 5xx, so that the caller tries again; the details go to the log alone."""
+    """The 5xx answer for our own or the database's failure: the caller tries again. Only the log has details."""
     if isinstance(exc, SystemFailureError):
         logs.error("call_failed", str(exc), code=exc.code)
         return _unavailable(exc.code, _CALLER_MESSAGES.get(exc.code, str(exc)), exc.retry_after_seconds)
@@ -163,12 +163,12 @@ def _message(exc: Exception) -> str:
 
 
 def _logged(request: Request, function: str) -> AbstractContextManager[None]:
-    """Trace and execution id of the request on every line logged during it."""
+    """Put the request's trace and execution id on every line that is logged inside."""
     return logs.context(function=function, **trace_fields(request.headers, instance.settings().project_id))
 
 
 def start() -> None:
-    """At the start of an instance: logs, signals, and a check of settings and plans that stops it if they are bad."""
+    """Start an instance: logs, signals, and a check of settings and plans. Bad ones stop the start."""
     logs.configure()
     stopping.watch()
     instance.plans()

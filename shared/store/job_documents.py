@@ -1,4 +1,4 @@
-"""Job documents: what is read of one, checked field by field, and how one is written."""
+"""Job documents: read and checked field by field, and written."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ DOCUMENT_ID_BYTES_MAX = 1500
 JOB_USERS_MAX = 500  # the largest JOB_SIZE; as many writes as one request takes
 NAMED_BYTES_MAX = 100_000  # of the ids that the end of an unreadable job names: with its receipts it has to stay small
 
-_RESERVED_ID = re.compile(r"__(?!id[0-9]+__).*__", re.DOTALL)  # all but the numbers of Datastore's imports
+_RESERVED_ID = re.compile(r"__(?!id[0-9]+__).*__", re.DOTALL)  # all except the numeric ids of Datastore's imports
 
 T = TypeVar("T")
 
 
 class QueueCursor(NamedTuple):
-    """A place in the queue: between two jobs, or at one."""
+    """A position in the queue: at a job, or between two jobs."""
 
     visible_at: datetime
     job_id: str
@@ -45,7 +45,7 @@ class QueueCursor(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DueJob:
-    """A due job as the queue showed it, not parsed yet: just enough to claim it."""
+    """A due job as the queue showed it, not parsed yet. It is enough to claim the job."""
 
     job_id: str
     fields: Any
@@ -58,7 +58,7 @@ class DueJob:
 
     @property
     def attempts(self) -> int:
-        """How often it was claimed; 0 where that can't be told."""
+        """How often it was claimed; 0 if the field can't be read."""
         return self._count("attempts")
 
     @property
@@ -68,7 +68,7 @@ class DueJob:
 
     @property
     def was_claimed(self) -> bool:
-        """True if some worker has begun it before."""
+        """True if a worker has claimed it before."""
         return "startedAt" in self.fields
 
     @property
@@ -92,7 +92,7 @@ class DueJob:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A job that is ours until the lease ends; `update_time_ns` guards whatever ends it."""
+    """A job that belongs to this worker until the lease ends. The write that ends it is guarded by `update_time_ns`."""
 
     due_job: DueJob
     token: str
@@ -102,7 +102,7 @@ class Claim:
 
 
 def parse_job(claim: Claim) -> Job:
-    """The job of a claim. Raises UnreadableJobError that names the field."""
+    """Parse the job of a claim. Raises UnreadableJobError that names the field."""
     fields = get_fields(claim.due_job.fields)
     kind = _kind(fields)
     run_id = claim.due_job.job_id[:RUN_ID_LENGTH] if kind else _expected(fields, "runId", str)
@@ -146,8 +146,10 @@ def _kind(fields: Mapping[str, Any]) -> JobKind | None:
 
 
 def unreadable_job(claim: Claim, today: date) -> Job:
-    """A stand-in for a job that can't be parsed, good for failing it: of the run and the users it names, as far as
-    they can be read, else of today's run and of nobody."""
+    """A stand-in for a job that can't be parsed, so that it can be failed.
+
+    It has the run and the users that the document names, where they can be read; else today's run and no users.
+    """
     fields = get_fields(claim.due_job.fields)
     run_id, user_ids = fields.get("runId"), fields.get("remaining", fields.get("userIds"))
     day = (parse_date(run_id) if isinstance(run_id, str) else None) or today
@@ -167,7 +169,7 @@ def unreadable_job(claim: Claim, today: date) -> Job:
 
 
 def is_document_id(text: str) -> bool:
-    """True for what Firestore takes as the id of a document."""
+    """True for a text that Firestore accepts as a document's id."""
     if not text or "/" in text or text in (".", "..") or _RESERVED_ID.fullmatch(text):
         return False
     return len(text.encode("utf-8", "surrogatepass")) <= DOCUMENT_ID_BYTES_MAX
@@ -190,7 +192,7 @@ def has_too_many_users(document_fields: Any) -> bool:
 
 
 def _users_of(fields: Mapping[str, Any]) -> tuple[str, ...]:
-    """Whom the job is about; of a requeued one, who remains to be done."""
+    """The users of the job; of a requeued job, the users still to be done."""
     name = "remaining" if "remaining" in fields else "userIds"
     user_ids = tuple(_expected(fields, name, list))
     if len(user_ids) > JOB_USERS_MAX:
@@ -202,7 +204,7 @@ def _users_of(fields: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _earlier(fields: Mapping[str, Any]) -> RequeueCarryover:
-    """What a requeued job brings along; nothing, for any other."""
+    """What a requeued job keeps from before; empty for any other job."""
     if "requeues" not in fields:
         return RequeueCarryover()
     kept, retry_job_id = fields.get("kept"), fields.get("retryJobId")
