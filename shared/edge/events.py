@@ -6,7 +6,7 @@ day. So it may fail only where a later try can succeed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import wraps
@@ -17,7 +17,7 @@ from flask import request
 from werkzeug.exceptions import ServiceUnavailable
 
 from shared import logs
-from shared.core.errors import CreditRefreshError, SystemFailureError
+from shared.core.errors import ConflictError, CreditRefreshError, SystemFailureError
 from shared.edge import instance
 from shared.edge.sigterm import stopping
 from shared.edge.tracing import span, trace_fields
@@ -27,6 +27,7 @@ from shared.store.cost import Cost
 from shared.store.wire import Wire
 
 OWN_SECONDS_MAX = 30.0  # budget of a delivery, which is cut off after 60 s
+WRITTEN = ".document.v1.written"  # how the type of an event ends that is sent at every write
 AGE_MAX = timedelta(days=1)  # the day of an older event is over
 
 
@@ -36,13 +37,18 @@ class BadEventError(CreditRefreshError):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One delivery of an event: its undecoded payload, and the context that its service runs in."""
+    """One delivery of an event: its undecoded payload, and the context that its service runs in.
+
+    `event_id` is the same in each delivery. `tells_every_write`: the trigger is opted in to more than new documents.
+    """
 
     data: bytes
     context: Context
+    event_id: str
+    tells_every_write: bool
 
 
-def event_endpoint(handler: Callable[[Delivery], dict[str, Any]]) -> Callable[[CloudEvent], None]:
+def event_endpoint(handler: Callable[[Delivery], Mapping[str, Any]]) -> Callable[[CloudEvent], None]:
     """Make an event function from a handler that turns a delivery into the fields of its log line."""
 
     @wraps(handler)
@@ -54,6 +60,9 @@ def event_endpoint(handler: Callable[[Delivery], dict[str, Any]]) -> Callable[[C
             except SystemFailureError as exc:
                 logs.error("event_failed", f"it is delivered again: {exc}", code=exc.code)
                 raise ServiceUnavailable(retry_after=exc.retry_after_seconds) from None
+            except ConflictError as exc:
+                logs.error("event_failed", f"it is delivered again: {exc}", code="contention")
+                raise ServiceUnavailable(retry_after=1) from None
             except BadEventError as exc:
                 logs.error("event_dropped", str(exc))
             except Exception as exc:  # noqa: BLE001 (the same event would fail the same way, for a day)
@@ -62,7 +71,7 @@ def event_endpoint(handler: Callable[[Delivery], dict[str, Any]]) -> Callable[[C
     return receive
 
 
-def _received(handler: Callable[[Delivery], dict[str, Any]], event: CloudEvent) -> None:
+def _received(handler: Callable[[Delivery], Mapping[str, Any]], event: CloudEvent) -> None:
     now = datetime.now(UTC)
     if is_too_old(event.get("time"), now):
         logs.warning("event_dropped", f"it is of {event['time']}, more than a day ago; a full scan finds the user")
@@ -70,7 +79,7 @@ def _received(handler: Callable[[Delivery], dict[str, Any]], event: CloudEvent) 
     cost = Cost()
     wire = Wire(instance.connection(), Budget.of(OWN_SECONDS_MAX), cost)
     context = Context(instance.settings(), instance.plans(), wire, _clock(event), stopping)
-    summary = handler(Delivery(_bytes(event.data), context))
+    summary = handler(Delivery(_bytes(event.data), context, str(event["id"]), _tells_every_write(event)))
     logs.info(handler.__name__, "done", **summary, reads=cost.reads, writes=cost.writes)
 
 
@@ -84,6 +93,10 @@ def _clock(event: CloudEvent) -> Callable[[], datetime]:
     except ValueError:
         raise BadEventError("its attribute asof is not a time like 2026-11-22T10:00:00Z") from None
     return lambda: fixed
+
+
+def _tells_every_write(event: CloudEvent) -> bool:
+    return str(event["type"]).endswith(WRITTEN)
 
 
 def is_too_old(time: object, now: datetime) -> bool:

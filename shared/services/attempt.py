@@ -169,7 +169,7 @@ class Attempt:
             raise SystemFailureError(f"none of {len(outcomes)} users could be written: {outcomes[0].error}")
         granter.mend(job.mends)
         if job.kind is JobKind.REQUEST:
-            granter.close_requests(self._known)
+            granter.put_right(self._known)
         return outcomes
 
     def _may_have_granted(self, job: Job) -> bool:

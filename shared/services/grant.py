@@ -12,18 +12,17 @@ from datetime import date, datetime, timedelta
 from typing import TypeVar
 
 from shared import logs
+from shared.core.changes import REQUESTED
 from shared.core.decision import AlreadyApplied, Decision, Grant, Skip, SkipReason, decide, decide_adoption
 from shared.core.errors import StoreError, SystemFailureError, UserError, UserErrorCode
 from shared.core.mending import Mend, corrections_of
 from shared.core.outcomes import Outcome, OutcomeKind
 from shared.core.users import User, stamp_of
 from shared.services.context import Context
-from shared.store.users import REQUESTED, StampFieldsWrite, StampWrite, UserDocument, UserStore, WriteStatus
+from shared.store.users import StampFieldsWrite, StampWrite, UserDocument, UserStore, WriteStatus
 from shared.store.wire import Wire
 
 T = TypeVar("T")
-_CLOSED = (OutcomeKind.SKIPPED, OutcomeKind.FAILED)  # how a request ends without a grant
-
 OutcomeInstead = Callable[[str], Outcome]  # what to make of a user who would be granted
 
 
@@ -91,16 +90,16 @@ class Granter:
             [StampFieldsWrite(mend.user_id, mend.update_time_ns, mend.corrections) for mend in mends], self._mend
         )
 
-    def close_requests(self, known: Mapping[str, UserDocument]) -> None:
-        """Take `refreshRequested` away from those who were not granted, and put their stamp right.
+    def put_right(self, known: Mapping[str, UserDocument]) -> None:
+        """Put the stamps right of those who were not granted, and take `refreshRequested` away from them.
 
-        A grant has taken it away itself, and a passing failure leaves it. `known`: documents read before.
+        A grant has done both itself, and a passing failure leaves the request. `known`: documents read before.
         """
-        closed = [outcome.user_id for outcome in self._outcomes.values() if outcome.kind in _CLOSED]
+        closed = [outcome.user_id for outcome in self._outcomes.values() if _is_closed(outcome)]
         unread = [user_id for user_id in closed if user_id not in known]
         found = {**{user_id: known[user_id] for user_id in closed if user_id in known}, **self._users.read(unread)}
         documents = [each for each in found.values() if isinstance(each, UserDocument)]
-        self._correct([write for each in documents if (write := self._without_request(each))], self._without_request)
+        self._correct([write for each in documents if (write := self._put_right(each))], self._put_right)
 
     def _correct(
         self, writes: list[StampFieldsWrite], judge: Callable[[UserDocument], StampFieldsWrite | None]
@@ -123,13 +122,16 @@ class Granter:
         corrections = corrections_of(document.raw, self._found(document), self._request.day)
         return StampFieldsWrite(document.user_id, document.update_time_ns, corrections) if corrections else None
 
-    def _without_request(self, document: UserDocument) -> StampFieldsWrite | None:
-        """The write that ends a request without a grant; None if there is none, or a new one that is to be granted."""
+    def _put_right(self, document: UserDocument) -> StampFieldsWrite | None:
+        """The write that puts a stamp right and ends a request; None if there is nothing to write.
+
+        A request of a user who is to be granted is a new one, and stays.
+        """
         found = self._found(document)
-        if isinstance(found, Grant) or REQUESTED not in (stamp_of(document.raw) or {}):
-            return None
-        corrections = corrections_of(document.raw, found, self._request.day)
-        return StampFieldsWrite(document.user_id, document.update_time_ns, {**corrections, REQUESTED: None})
+        corrections = dict(corrections_of(document.raw, found, self._request.day))
+        if REQUESTED in (stamp_of(document.raw) or {}) and not isinstance(found, Grant):
+            corrections[REQUESTED] = None
+        return StampFieldsWrite(document.user_id, document.update_time_ns, corrections) if corrections else None
 
     def _found(self, document: UserDocument) -> User | Decision | UserError | None:
         """What a document says now: a decision, None for no user of ours, or the user's own error."""
@@ -244,6 +246,14 @@ class Granter:
 
     def _settle(self, outcome: Outcome) -> None:
         self._outcomes[outcome.user_id] = outcome
+
+
+def _is_closed(outcome: Outcome) -> bool:
+    """True for a user of whom nothing was written, and nobody will try again."""
+    return outcome.kind in (OutcomeKind.SKIPPED, OutcomeKind.FAILED) and outcome.reason not in (
+        SkipReason.ADOPTED,
+        SkipReason.DELETED,
+    )
 
 
 def candidate_of(context: Context, document: UserDocument) -> Candidate | Outcome:

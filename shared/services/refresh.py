@@ -5,9 +5,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
+from shared.core.jobs import JobKind, new_job_id
 from shared.core.outcomes import Outcome
 from shared.services.context import Context
-from shared.services.grant import Candidate, Granter, GrantRequest, candidate_of
+from shared.services.grant import Candidate, candidate_of
+from shared.services.receipts import ReceiptGranter
 from shared.services.reports import PageReport
 
 
@@ -17,7 +19,7 @@ def refresh_page(context: Context, after: str | None, batch_size: int) -> PageRe
     sifted = [candidate_of(context, document) for document in documents]
     candidates = [candidate for candidate in sifted if isinstance(candidate, Candidate)]
     failed = [outcome for outcome in sifted if isinstance(outcome, Outcome)]
-    outcomes = failed + _granted(context, candidates)
+    outcomes = _granted(context, candidates, failed)
     last = documents[-1].user_id if documents else None
     return PageReport.of(outcomes, last, has_more=len(documents) == batch_size)
 
@@ -28,8 +30,8 @@ def refresh_named(context: Context, user_ids: Sequence[str]) -> PageReport:
     return PageReport.of(_granted(context, candidates), None, has_more=False)
 
 
-def _granted(context: Context, candidates: Sequence[Candidate]) -> list[Outcome]:
+def _granted(context: Context, candidates: Sequence[Candidate], failed: Sequence[Outcome] = ()) -> list[Outcome]:
     """Refresh them without a retry job: a user who can't be refreshed now has failed. The caller may call again."""
     day = context.schedule.day_of(context.clock())
-    granter = Granter(context, context.wire, GrantRequest(f"direct-{uuid.uuid4().hex}", day))
-    return [outcome.as_final_failure() for outcome in granter.refresh(candidates)]
+    job_id = new_job_id(day.isoformat(), JobKind.DIRECT.value, uuid.uuid4().hex[:12])
+    return ReceiptGranter(context, JobKind.DIRECT, job_id, day).grant(candidates, failed)

@@ -1,48 +1,86 @@
-"""Sign-up: a new user is stamped as due today, so the cheap `due` scan finds it.
+"""Events of a user's document: a new user is granted at once, and so is whoever is owed something by a change.
 
-The event holds the document as it was created, and the stamp is first written on that basis. If the document changed
-since, it is read again. A second delivery finds the stamp and does nothing.
+The event carries the document as it was written, and the first write is made on that. If the document has changed
+since, it is read and looked at again. The id of the grant's receipt follows from the event's, so a second delivery
+finds what landed.
+
+A user may be created without a balance, and get one in a second write. That event is judged on its old copy, so the
+document is read once more. Who has none by then is found by the next scan, or by the event of that second write if the
+function gets one for every write.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
+import hashlib
+from collections.abc import Mapping
+from typing import Any
 
-from shared.core.errors import ConflictError, StoreError, SystemFailureError
-from shared.core.users import ABSENT, RawUser
+from shared.core.changes import Change, change_of, restored
+from shared.core.decision import SkipReason
+from shared.core.errors import StoreError, SystemFailureError
+from shared.core.jobs import JobKind, new_job_id
+from shared.core.outcomes import Outcome
+from shared.core.users import ABSENT
 from shared.services.context import Context
-from shared.store.users import UserDocument
+from shared.services.grant import Candidate, candidate_of
+from shared.services.receipts import ReceiptGranter
+from shared.store.users import StampFieldsWrite, UserDocument, WriteStatus
 
-ROUNDS_MAX = 5  # tries; a document that changes faster is left to the next delivery
-
-
-class SignUp(StrEnum):
-    """How a sign-up ended. All except `stamped` left the user unchanged."""
-
-    STAMPED = "stamped"
-    HAS_STAMP = "has_stamp"
-    ODD_STAMP = "odd_stamp"
-    NO_BALANCE = "no_balance"
-    GONE = "gone"
+ROUNDS_MAX = 5  # a document that changes faster than this is left to the next delivery
+HELD = "held"  # the refresh is paused: the scan finds the user after the resume
+KINDS = {Change.CREATED: JobKind.SIGNUP, Change.FIRST_BALANCE: JobKind.SIGNUP}
 
 
-def sign_up(context: Context, created: UserDocument) -> SignUp:
-    """Stamp a new user. Raises SystemFailureError where a later try may succeed, RejectedError where none can."""
-    users, user_id = context.users(), created.user_id
-    today = context.schedule.day_of(context.clock())
-    document: UserDocument | None = created
+def take_event(context: Context, event_id: str, old: UserDocument | None, new: UserDocument) -> Mapping[str, Any]:
+    """Do what a write calls for: what came of it, for the log. Raises SystemFailureError where a later try may succeed.
+
+    `old`: the document before the write; None: it is new.
+    """
+    change = change_of(None if old is None else old.raw, new.raw)
+    about = {"userId": new.user_id, "change": change.value}
+    if change is Change.NOTHING:
+        return {**about, "outcome": change.value}
+    if context.control().is_paused(context.clock()):
+        return {**about, "outcome": HELD}
+    document: UserDocument | None = new
+    if change is Change.STAMP_LOST and old is not None:
+        document = _with_stamp(context, old, new)
+    elif new.raw.balance is ABSENT:
+        document = _read(context, new.user_id)
+    if document is None:
+        return {**about, "outcome": SkipReason.DELETED.value}
+    outcome = _refresh(context, KINDS.get(change, JobKind.REQUEST), event_id, document)
+    told = outcome.kind if outcome.reason is None else outcome.reason
+    return {**about, "outcome": told.value, **({} if outcome.code is None else {"code": outcome.code.value})}
+
+
+def _refresh(context: Context, kind: JobKind, event_id: str, document: UserDocument) -> Outcome:
+    day = context.schedule.day_of(context.clock())
+    token = hashlib.blake2b(event_id.encode(), digest_size=8).hexdigest()
+    granter = ReceiptGranter(context, kind, new_job_id(day.isoformat(), kind.value, token), day)
+    sifted = candidate_of(context, document)
+    known, failed = ([sifted], []) if isinstance(sifted, Candidate) else ([], [sifted])
+    (outcome,) = granter.grant(known, failed)
+    granter.put_right({document.user_id: document})
+    return outcome
+
+
+def _with_stamp(context: Context, old: UserDocument, new: UserDocument) -> UserDocument | None:
+    """The document with its stamp put back, as it is then; None if it is gone."""
+    document: UserDocument | None = new
     for number in range(1, ROUNDS_MAX + 1):
-        if (left := _left_alone(document)) is not None or document is None:
-            return left or SignUp.GONE
-        try:
-            users.stamp_due(document, today)
-        except ConflictError:
-            if number > 1:  # the first conflict is with a second delivery, or with a write of the app since
-                context.wire.back_off(number)
-            document = _read(context, user_id)
-        else:
-            return SignUp.STAMPED
-    raise SystemFailureError(f"{user_id} keeps changing under its stamp")
+        if document is None or not (fields := restored(old.raw, document.raw)):
+            return document
+        write = StampFieldsWrite(document.user_id, document.update_time_ns, fields)
+        (result,) = context.users().write_stamp_fields([write])
+        if result.status is WriteStatus.TRANSIENT:
+            raise SystemFailureError(result.message)
+        if result.status is WriteStatus.CHANGED:
+            context.wire.back_off(number)
+        document = _read(context, new.user_id)
+        if result.status is WriteStatus.WRITTEN:
+            return document
+    raise SystemFailureError(f"{new.user_id} keeps changing under its stamp")
 
 
 def _read(context: Context, user_id: str) -> UserDocument | None:
@@ -50,17 +88,3 @@ def _read(context: Context, user_id: str) -> UserDocument | None:
     if isinstance(found, StoreError):
         raise found
     return found
-
-
-def _left_alone(document: UserDocument | None) -> SignUp | None:
-    """Why a user needs no stamp; None if it needs one."""
-    if document is None:
-        return SignUp.GONE
-    raw: RawUser = document.raw
-    if raw.balance is ABSENT:
-        return SignUp.NO_BALANCE
-    if raw.stamp is ABSENT or raw.stamp is None:
-        return None
-    if not isinstance(raw.stamp, dict):
-        return SignUp.ODD_STAMP  # the scan names it; a map written there would hide it
-    return SignUp.HAS_STAMP if "dueOn" in raw.stamp else None

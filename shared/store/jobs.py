@@ -16,6 +16,7 @@ from shared.core.errors import ConflictError
 from shared.core.figures import RequeuePlan, added
 from shared.core.jobs import REQUEUE_MARK, Job, JobStatus, Settlement
 from shared.store.job_documents import Claim, DueJob, QueueCursor, encode_job, has_too_many_users
+from shared.store.messages import new_write
 from shared.store.rollups import RollupStore
 from shared.store.stored_jobs import StoredJob
 from shared.store.values import WritePb, get_fields, get_time, nanoseconds, put_fields, put_nanoseconds, put_time
@@ -23,6 +24,9 @@ from shared.store.wire import Wire
 
 StructuredQueryPb = query.StructuredQuery.pb()
 ASCENDING = query.StructuredQuery.Direction.ASCENDING.value
+
+# What an open job has, and a settled one has not.
+OPEN_FIELDS = ("visibleAt", "dueAt", "snapshots", "mends", "remaining", "kept")
 
 
 class JobStore:
@@ -100,8 +104,28 @@ class JobStore:
 
         `figures` are the job's own; `increments` what it adds to its run's roll-up, by field path.
         """
+        job = settlement.job
+        ended = self._ended(settlement, figures)
+        if has_too_many_users(claim.due_job.fields):
+            ended["userIds"] = job.user_ids
+        end = self._update(claim.due_job.job_id, ended, claim.update_time_ns, OPEN_FIELDS)
+        writes = [self._delete(claim) if settlement.leaves_nothing else end]
+        writes += [self.create_write(new_job) for new_job in settlement.new_jobs]
+        if job.kind is None:
+            rollups = RollupStore(self._wire, self._prefix)
+            writes.append(rollups.write(job.run_id, job.job_id, increments, one_shard=job.is_of_few))
+        self._commit_ours(writes, claim, settled=True, deleted=settlement.leaves_nothing)
+
+    def receipt_write(self, settlement: Settlement, figures: Mapping[str, int]) -> Any:
+        """The write of a job that is settled from the start: what is left to tell of a grant without the queue."""
+        fields = {**encode_job(settlement.job, "[]", ""), **self._ended(settlement, figures)}
+        kept = {name: value for name, value in fields.items() if name not in OPEN_FIELDS}
+        return new_write(self._name(settlement.job.job_id), kept)
+
+    def _ended(self, settlement: Settlement, figures: Mapping[str, int]) -> dict[str, Any]:
+        """What is set on a job that is settled."""
         job, retry = settlement.job, settlement.retry
-        ended: dict[str, Any] = {
+        ended = {
             "status": job.status.value,
             "runId": job.run_id,  # of an unreadable job: that of the run it is counted in
             "completedAt": settlement.ended_at,
@@ -110,18 +134,8 @@ class JobStore:
             "errors": settlement.errors,
             "retryJobId": job.earlier.retry_job_id if retry is None else retry.job_id,
             **added(job.earlier.figures, figures),
-            **({"userIds": job.user_ids} if has_too_many_users(claim.due_job.fields) else {}),
         }
-        gone = ("visibleAt", "dueAt", "snapshots", "mends", "remaining", "kept")
-        if job.kind is not None:
-            ended["userIds"] = settlement.named_users
-        end = self._update(claim.due_job.job_id, ended, claim.update_time_ns, gone)
-        writes = [self._delete(claim) if settlement.leaves_nothing else end]
-        writes += [self.create_write(new_job) for new_job in settlement.new_jobs]
-        if job.kind is None:
-            rollups = RollupStore(self._wire, self._prefix)
-            writes.append(rollups.write(job.run_id, job.job_id, increments, one_shard=job.is_of_few))
-        self._commit_ours(writes, claim, settled=True, deleted=settlement.leaves_nothing)
+        return ended if job.kind is None else {**ended, "userIds": settlement.named_users}
 
     def release(self, claim: Claim, visible_at: datetime, *, database_failed: bool = False) -> None:
         """Give up a claim as if it had not been made: the attempt does not count.

@@ -12,6 +12,7 @@ from enum import StrEnum
 from functools import lru_cache, partial
 from typing import Any, Protocol, TypeVar
 
+from shared.core.changes import REQUESTED
 from shared.core.decision import Grant
 from shared.core.errors import RejectedError, StoreError
 from shared.core.ranges import WHEN_LOW, Cursor, OrderBy, RangeName, ScanRange
@@ -30,7 +31,6 @@ from shared.store.values import (
 )
 from shared.store.wire import PASSING_CODES, FaultError, Wire
 
-REQUESTED = "refreshRequested"  # in the stamp: the app asks for a refresh
 WRITES_MAX = 500  # of one BatchWrite
 READS_MAX = 500  # of one BatchGetDocuments
 
@@ -244,6 +244,16 @@ class UserStore:
             for _, outcome in _bisected(chunk, partial(self._write_chunk, part_of=whole)):
                 results.append(_rejection(outcome) if isinstance(outcome, StoreError) else outcome)
         return results
+
+    def write_together(self, writes: Sequence[StampWrite], beside: Sequence[Any]) -> None:
+        """Make the guarded writes, and what goes beside them, in one Commit: all or none.
+
+        Raises ConflictError if one of the users has changed, and RejectedError.
+        """
+        messages = [WritePb() for _ in writes]
+        for message, write in zip(messages, writes, strict=True):
+            self._encode(message, write)
+        self._wire.commit([*messages, *beside])
 
     def write_stamp_fields(self, writes: Sequence[StampFieldsWrite]) -> list[WriteResult]:
         """Make guarded writes of some fields of the stamp, each for itself; one result a write, in order."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.core.errors import RejectedError
-from shared.services.signup import SignUp, sign_up
+from shared.services.signup import take_event
 from shared.services.work import work
 from shared.store.users import UserDocument
 from tests.support.invariants import assert_settled
@@ -248,7 +248,7 @@ def test_the_sign_up_puts_no_map_where_there_is_a_text(settings):
     document = context.users().read(["ann"])["ann"]
     assert isinstance(document, UserDocument)
 
-    assert sign_up(context, document) is SignUp.ODD_STAMP
+    assert take_event(context, "event-1", None, document)["code"] == "bad_stamp"
     with pytest.raises(RejectedError, match="ann: the stamp, or a parent of it, is no map"):
         context.users().pause(document, paused=True)
     assert world.user("ann") == {"credits": 5, "billing": "invoice, net 30"}

@@ -84,11 +84,11 @@ def test_a_due_scan_reads_who_is_due(billed):
     assert_within_a_fifth((60 + 4 + rollups, 3), (reads, writes))
 
 
-def test_an_idle_worker_costs_a_read_and_a_write(billed):
-    """It finds no job, and leaves its heartbeat."""
+def test_an_idle_worker_costs_two_reads_and_a_write(billed):
+    """It finds nobody who asks for a refresh, and no job, and leaves its heartbeat."""
     world, cost = billed()
 
-    assert cost(world.work) == (1, 1)
+    assert cost(world.work) == (2, 1)
 
 
 def test_a_completed_run_costs_its_builder_one_read(billed):

@@ -5,18 +5,22 @@ from __future__ import annotations
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 from google.events.cloud.firestore import DocumentEventData
 
 from shared.core.errors import ConflictError, SystemFailureError
-from shared.services.signup import SignUp, sign_up
-from shared.store.users import UserStore
+from shared.services.limits import LIMITS
+from shared.services.signup import take_event
+from shared.store.users import UserDocument, UserStore
+from tests.support.plans import PLANS
 from tests.support.servers import server
 from tests.support.world import DAY, MIDNIGHT, NOON, World
 
 CREATED = "google.cloud.firestore.document.v1.created"
+WRITTEN = "google.cloud.firestore.document.v1.written"
 TODAY = MIDNIGHT.date()
 
 
@@ -32,13 +36,19 @@ def trigger(world, tmp_path_factory):
         yield started
 
 
-def payload(world: World, path: str, *, updated: bool = False) -> bytes:
-    """What Firestore tells of a document as it is now."""
-    document = world.admin.get(f"{world.admin.documents}/{path}")
+def copy_of(world: World, path: str):
+    """A document as it is now."""
+    return world.admin.get(f"{world.admin.documents}/{path}")
+
+
+def payload(world: World, path: str, old=None) -> bytes:
+    """What Firestore tells of a document as it is now. `old`: as it was before the write; None: it is new."""
     event = DocumentEventData.pb()()
-    event.value.MergeFromString(document.SerializeToString())
-    if updated:
-        event.old_value.CopyFrom(event.value)
+    document = copy_of(world, path)
+    if document is not None:
+        event.value.MergeFromString(document.SerializeToString())
+    if old is not None:
+        event.old_value.MergeFromString(old.SerializeToString())
     return event.SerializeToString()
 
 
@@ -66,69 +76,106 @@ def today(world: World) -> str:
     return world.settings.schedule.day_of(datetime.now(UTC)).isoformat()
 
 
-def test_a_new_user_is_due_today(world, trigger):
-    """One field of our own is written, and nothing else."""
+def stamp_of(world: World, user_id: str) -> dict:
+    return world.user(user_id).get("creditRefresh", {})
+
+
+def receipts_of(world: World, user_id: str) -> list[tuple[str | None, str]]:
+    """Kind and outcome of every receipt of a user."""
+    return [
+        (job.get("kind"), receipt["outcome"])
+        for job in world.jobs().values()
+        for receipt in job.get("receipts", ())
+        if receipt["userId"] == user_id
+    ]
+
+
+def test_a_new_user_is_granted_at_once(world, trigger):
+    """The first period is granted and stamped, and the receipt is written with it."""
     world.users({"ann": {"credits": 3, "plan": "free", "name": "Ann"}})
 
     reply = deliver(trigger, payload(world, "users/ann"))
 
-    assert reply.status == 200
-    assert world.user("ann") == {
-        "credits": 3,
-        "plan": "free",
-        "name": "Ann",
-        "creditRefresh": {"dueOn": today(world)},
-    }
+    user = world.user("ann")
+    assert (reply.status, user["credits"], user["name"]) == (200, 50, "Ann")
+    assert user["creditRefresh"]["periods"] == {"free": today(world)}
+    assert receipts_of(world, "ann") == [("signup", "refreshed")]
+    assert user["creditRefresh"]["jobId"] in world.jobs()
+    assert user["creditRefresh"]["jobId"].startswith(f"{today(world)}-")
     done = trigger.lines()[-1]
-    assert (done["outcome"], done["userId"], done["reads"], done["writes"]) == ("stamped", "ann", 0, 1)
+    assert (done["outcome"], done["userId"], done["reads"], done["writes"]) == ("refreshed", "ann", 1, 2)
     assert done["eventId"]
 
 
 def test_a_second_delivery_changes_nothing(world, trigger):
-    """Eventarc delivers at least once."""
+    """Eventarc delivers at least once: the second delivery finds what landed."""
     world.users({"twice": {"credits": 3}})
     data = payload(world, "users/twice")
 
-    deliver(trigger, data)
-    before = world.admin.get(f"{world.admin.documents}/users/twice")
-    reply = deliver(trigger, data)
+    deliver(trigger, data, id="one-event")
+    before = copy_of(world, "users/twice")
+    reply = deliver(trigger, data, id="one-event")
 
-    assert (reply.status, outcome(trigger)) == (200, "has_stamp")
-    assert world.admin.get(f"{world.admin.documents}/users/twice").update_time == before.update_time
+    assert (reply.status, outcome(trigger)) == (200, "refreshed")
+    assert copy_of(world, "users/twice").update_time == before.update_time
+    assert world.user("twice")["credits"] == 50
+    assert receipts_of(world, "twice") == [("signup", "refreshed")]
 
 
 def test_what_was_written_since_stands(world, trigger):
-    """A late event meets a user who has spent credits, and keeps that."""
+    """A late event meets a user who has spent credits, and grants on what is left."""
     world.users({"spender": {"credits": 30}})
     data = payload(world, "users/spender")
     world.update("users/spender", credits=20)
 
     assert deliver(trigger, data).status == 200
 
-    assert world.user("spender") == {"credits": 20, "creditRefresh": {"dueOn": today(world)}}
+    assert world.user("spender")["creditRefresh"]["before"] == 20
+    assert world.user("spender")["credits"] == 50
+
+
+def test_credits_spent_after_the_sign_up_are_not_given_again(world, trigger):
+    """The period is granted with the sign-up, so that a scan of the same day finds nothing to do."""
+    world.users({"pro": {"credits": 2000, "plan": "pro"}})
+    deliver(trigger, payload(world, "users/pro"))
+    world.update("users/pro", credits=500)
+
+    report = world.refresh("pro", now=datetime.now(UTC))
+
+    assert (report.tally.skipped, world.user("pro")["credits"]) == (1, 500)
 
 
 def test_a_user_granted_meanwhile_is_left_as_is(world, trigger):
-    """The stamp of a grant says when the next one is due; the event must not move that to today."""
+    """One period, one grant."""
     world.users({"granted": {"credits": 3}})
     data = payload(world, "users/granted")
-    world.refresh("granted")
+    world.refresh("granted", now=datetime.now(UTC))
     before = world.user("granted")
 
-    assert (deliver(trigger, data).status, outcome(trigger)) == (200, "has_stamp")
+    assert (deliver(trigger, data).status, outcome(trigger)) == (200, "already_granted")
     assert world.user("granted") == before
+
+
+def test_a_balance_that_came_a_second_later_is_granted(world, trigger):
+    """The event of the creation tells of a document without credits: it is looked at once more."""
+    world.users({"late": {"plan": "free"}})
+    data = payload(world, "users/late")
+    world.update("users/late", credits=0)
+
+    assert (deliver(trigger, data).status, outcome(trigger)) == (200, "refreshed")
+    assert world.user("late")["credits"] == 50
 
 
 @pytest.mark.parametrize(
     ("user", "expected"),
     [
         ({"name": "no balance"}, "no_balance"),
-        ({"credits": 1, "creditRefresh": {"dueOn": "2020-01-01"}}, "has_stamp"),
-        ({"credits": 1, "creditRefresh": "odd"}, "odd_stamp"),
+        ({"credits": 1, "creditRefresh": {"paused": True, "dueOn": "2020-01-01"}}, "paused"),
+        ({"credits": 1, "creditRefresh": "odd"}, "failed"),
     ],
 )
 def test_who_is_left_alone(world, trigger, user, expected):
-    """No balance: not part of the system. A stamp: somebody was first. An odd one: the scan names it."""
+    """No balance: not part of the system. Paused: by the app. An odd stamp is never replaced."""
     user_id = f"alone-{expected}"
     world.users({user_id: user})
 
@@ -136,15 +183,16 @@ def test_who_is_left_alone(world, trigger, user, expected):
     assert world.user(user_id) == user
 
 
-@pytest.mark.parametrize("stamp", [{"paused": True}, {}, None])
-def test_a_stamp_without_a_date_gets_one(world, trigger, stamp):
-    """What the app put there before stays."""
-    user_id = f"stamp-{len(str(stamp))}"
-    world.users({user_id: {"credits": 1, "creditRefresh": stamp}})
+def test_a_new_user_whose_data_is_bad_is_named_and_due_today(world, trigger):
+    """So that the scan by date names it every day until it is in order."""
+    world.users({"bad": {"credits": "ten"}})
 
-    deliver(trigger, payload(world, f"users/{user_id}"))
+    assert deliver(trigger, payload(world, "users/bad")).status == 200
 
-    assert world.user(user_id)["creditRefresh"] == {**(stamp or {}), "dueOn": today(world)}
+    line = trigger.lines()[-1]
+    assert (line["outcome"], line["code"]) == ("failed", "bad_balance")
+    assert world.user("bad") == {"credits": "ten", "creditRefresh": {"dueOn": today(world)}}
+    assert receipts_of(world, "bad") == [("signup", "failed")]
 
 
 def test_a_user_deleted_meanwhile_stays_deleted(world, trigger):
@@ -153,8 +201,19 @@ def test_a_user_deleted_meanwhile_stays_deleted(world, trigger):
     data = payload(world, "users/gone")
     world.delete("users/gone")
 
-    assert (deliver(trigger, data).status, outcome(trigger)) == (200, "gone")
+    assert (deliver(trigger, data).status, outcome(trigger)) == (200, "deleted")
     assert world.get("users/gone") is None
+
+
+def test_the_pause_holds_sign_ups(world, trigger):
+    """The event is answered, and the scan finds the user after the resume."""
+    world.pause()
+    world.users({"held": {"credits": 3}})
+    reply = deliver(trigger, payload(world, "users/held"))
+    world.pause(paused=False)
+
+    assert (reply.status, outcome(trigger)) == (200, "held")
+    assert world.user("held") == {"credits": 3}
 
 
 @pytest.mark.parametrize("path", ["teams/t1", "users/ann/things/t1", "teams/t1/users/ann"])
@@ -187,10 +246,10 @@ def test_a_bad_event_is_logged_and_dropped(trigger, data, content_type):
 
 
 def test_an_event_of_an_update_is_dropped(world, trigger):
-    """A trigger wired to every write would stamp on every write."""
+    """Of a trigger for new documents only: its event type says what it tells of."""
     world.users({"updated": {"credits": 3}})
 
-    assert deliver(trigger, payload(world, "users/updated", updated=True)).status == 200
+    assert deliver(trigger, payload(world, "users/updated", copy_of(world, "users/updated"))).status == 200
     assert outcome(trigger) == "event_dropped"
     assert world.user("updated") == {"credits": 3}
 
@@ -201,7 +260,7 @@ def test_on_the_emulator_an_event_may_name_its_time(world, trigger):
     tomorrow = datetime.now(UTC) + timedelta(days=1)
 
     assert deliver(trigger, payload(world, "users/later"), asof=tomorrow.isoformat()).status == 200
-    assert world.user("later")["creditRefresh"]["dueOn"] == tomorrow.date().isoformat()
+    assert world.user("later")["creditRefresh"]["periods"] == {"free": tomorrow.date().isoformat()}
 
 
 def test_a_time_that_is_none_has_the_event_dropped(world, trigger):
@@ -233,9 +292,9 @@ def test_the_trace_and_the_event_are_on_every_line(world, trigger):
 
 
 def test_a_database_that_is_down_has_the_event_delivered_again(world, tmp_path):
-    """503, no traceback; a later delivery finds the user still unstamped."""
-    world.users({"later": {"credits": 3}})
-    data = payload(world, "users/later")
+    """503, no traceback; a later delivery finds the user as it was."""
+    world.users({"unlucky": {"credits": 3}})
+    data = payload(world, "users/unlucky")
     environ = {"GOOGLE_CLOUD_PROJECT": world.settings.project, "FIRESTORE_EMULATOR_HOST": "127.0.0.1:9"}
     with server("credit_refresh_user_created", tmp_path / "log", **environ) as unlucky:
         began = time.monotonic()
@@ -246,37 +305,18 @@ def test_a_database_that_is_down_has_the_event_delivered_again(world, tmp_path):
     assert lines[-1]["action"] == "event_failed"
     assert b"Traceback" not in (tmp_path / "log").read_bytes()
     assert time.monotonic() - began < 40
-    assert world.user("later") == {"credits": 3}
+    assert world.user("unlucky") == {"credits": 3}
 
 
-def test_a_retry_after_a_failure_stamps(world, trigger):
-    """The same event, once the database is back."""
-    world.users({"retried": {"credits": 3}})
-    data = payload(world, "users/retried")
-
-    deliver(trigger, data, id="again")
-    deliver(trigger, data, id="again")
-
-    assert world.user("retried")["creditRefresh"] == {"dueOn": today(world)}
-
-
-def created(world: World, user_id: str):
+def read(world: World, user_id: str) -> UserDocument:
     (found,) = world.context(NOON).users().read([user_id]).values()
+    assert isinstance(found, UserDocument)
     return found
 
 
-def test_the_due_scan_finds_a_new_user_and_no_other_does():
-    """Without the stamp a cheap scan passes a new user by."""
-    world = World()
-    world.users({"old": {"credits": 3}})
-    world.day()
-    world.users({"stamped": {"credits": 3}, "unstamped": {"credits": 3}})
-    sign_up(world.context(NOON + DAY), created(world, "stamped"))
-
-    world.build(MIDNIGHT + DAY, scan="due")
-    world.work(MIDNIGHT + 2 * DAY - timedelta(minutes=1))
-
-    assert (world.user("stamped")["credits"], world.user("unstamped")["credits"]) == (50, 3)
+def take(world: World, user_id: str, old: UserDocument | None = None, now=NOON, event_id: str = "event-1"):
+    """The service on its own, on the document as it is now."""
+    return take_event(world.context(now), event_id, old, read(world, user_id))
 
 
 def test_the_day_is_the_schedule_s_own():
@@ -284,9 +324,9 @@ def test_the_day_is_the_schedule_s_own():
     world = World(timezone="Asia/Tokyo")
     world.users({"ann": {"credits": 3}})
 
-    sign_up(world.context(MIDNIGHT + timedelta(hours=20)), created(world, "ann"))
+    take(world, "ann", now=MIDNIGHT + timedelta(hours=20))
 
-    assert world.user("ann")["creditRefresh"]["dueOn"] == (TODAY + DAY).isoformat()
+    assert stamp_of(world, "ann")["periods"] == {"free": (TODAY + DAY).isoformat()}
 
 
 def test_a_dotted_stamp_field_is_stamped_where_it_is():
@@ -294,22 +334,137 @@ def test_a_dotted_stamp_field_is_stamped_where_it_is():
     world = World(stamp_field="billing.refresh")
     world.users({"ann": {"credits": 3, "billing": {"card": "x"}}})
 
-    assert sign_up(world.context(NOON), created(world, "ann")) is SignUp.STAMPED
+    assert take(world, "ann")["outcome"] == "refreshed"
 
-    assert world.user("ann")["billing"] == {"card": "x", "refresh": {"dueOn": TODAY.isoformat()}}
+    assert world.user("ann")["billing"]["card"] == "x"
+    assert world.user("ann")["billing"]["refresh"]["periods"] == {"free": TODAY.isoformat()}
+
+
+def test_where_the_app_gives_the_first_period_it_is_stamped_alone():
+    """With SIGN_UP=stamp no credit moves, there is no receipt, and the user is due with the next period."""
+    world = World(sign_up="stamp")
+    world.users({"ann": {"credits": 700, "plan": "free"}})
+    now = datetime.now(UTC)
+
+    told = take(world, "ann", now=now)
+
+    assert (told["outcome"], world.user("ann")["credits"], world.jobs()) == ("adopted", 700, {})
+    assert stamp_of(world, "ann")["periods"] == {"free": now.date().isoformat()}
 
 
 def test_a_user_that_never_stands_still_is_left_to_the_next_delivery():
-    """Bounded: five rounds, then the trigger's own retry."""
+    """Bounded: so many rounds, then the trigger's own retry; no receipt says that it failed."""
     world = World()
     world.users({"ann": {"credits": 3}})
-    document = created(world, "ann")
 
     with (
-        patch.object(UserStore, "stamp_due", side_effect=ConflictError("changed")) as tried,
+        patch.object(UserStore, "write_together", side_effect=ConflictError("changed")) as tried,
         patch("shared.store.wire.WAIT_SECONDS_MAX", 0.01),
-        pytest.raises(SystemFailureError, match="ann keeps changing"),
+        pytest.raises(SystemFailureError, match="ann: changed"),
     ):
-        sign_up(world.context(NOON), document)
+        take(world, "ann")
 
-    assert tried.call_count == 5
+    assert tried.call_count == LIMITS.grant_rounds
+    assert world.jobs() == {}
+
+
+# Events of every write, where that is opted in
+
+
+def test_a_changed_plan_is_refreshed_within_seconds(world, trigger):
+    """Without a request; and the event of our own write ends there."""
+    world.users({"changer": {"credits": 0, "plan": "free"}})
+    deliver(trigger, payload(world, "users/changer"), type=WRITTEN)
+    before = copy_of(world, "users/changer")
+    world.update("users/changer", plan="pro")
+
+    deliver(trigger, payload(world, "users/changer", before), type=WRITTEN)
+    changed, first = copy_of(world, "users/changer"), outcome(trigger)
+    deliver(trigger, payload(world, "users/changer", before), type=WRITTEN, id="own-write")
+
+    assert (first, world.user("changer")["credits"]) == ("refreshed", 2000)
+    assert outcome(trigger) == "nothing"
+    assert copy_of(world, "users/changer").update_time == changed.update_time
+    assert sorted(receipts_of(world, "changer")) == [("request", "refreshed"), ("signup", "refreshed")]
+
+
+def test_a_stamp_that_the_app_wiped_is_put_back(world, trigger):
+    """set() without merge: the periods come back from the event, so nobody is granted twice for one."""
+    world.users({"wiped": {"credits": 3, "plan": "free"}})
+    deliver(trigger, payload(world, "users/wiped"), type=WRITTEN)
+    before, stamp = copy_of(world, "users/wiped"), stamp_of(world, "wiped")
+    world.users({"wiped": {"credits": 0, "plan": "free"}})
+
+    deliver(trigger, payload(world, "users/wiped", before), type=WRITTEN)
+
+    assert (outcome(trigger), world.user("wiped")["credits"]) == ("already_granted", 0)
+    assert stamp_of(world, "wiped") == stamp
+
+
+def test_a_deleted_user_s_event_ends_there(world, trigger):
+    """There is nobody to look at."""
+    world.users({"deleted": {"credits": 3}})
+    before = copy_of(world, "users/deleted")
+    world.delete("users/deleted")
+
+    assert deliver(trigger, payload(world, "users/deleted", before), type=WRITTEN).status == 200
+    assert outcome(trigger) == "deleted"
+
+
+SPENT: dict[str, Any] = {
+    "credits": 1,
+    "plan": "adder",
+    "creditRefresh": {"periods": {"adder": "2026-11-22"}, "dueOn": "2026-11-23"},
+}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "outcome", "credits_held"),
+    [
+        ({}, {"credits": 0}, "nothing", 0),
+        ({}, {"name": "Ann"}, "nothing", 1),
+        ({}, {"plan": "weekly"}, "refreshed", 71),
+        ({}, {"creditRefresh": {**SPENT["creditRefresh"], "refreshRequested": True}}, "already_granted", 1),
+        ({}, {"creditRefresh": {**SPENT["creditRefresh"], "paused": True}}, "nothing", 1),
+        ({}, {"creditRefresh": {}}, "nothing", 1),
+        ({"credits": None}, {"credits": 5}, "nothing", 5),
+    ],
+)
+def test_what_of_a_write_matters(before, after, outcome, credits_held):
+    """Spending and a profile do not; plan and request do. An emptied stamp starts afresh with the next scan."""
+    world = World(plans=PLANS.replace('policy = "reset"', 'policy = "accumulate"'))
+    world.users({"ann": {**SPENT, **before}})
+    old = read(world, "ann")
+    world.update("users/ann", **after)
+
+    told = take(world, "ann", old)
+
+    assert (told["outcome"], world.user("ann")["credits"]) == (outcome, credits_held)
+    assert "refreshRequested" not in stamp_of(world, "ann")
+
+
+def test_the_first_balance_is_a_sign_up():
+    """The document was there before; with the balance its user becomes one of ours."""
+    world = World()
+    world.users({"ann": {"plan": "free"}})
+    old = read(world, "ann")
+    world.update("users/ann", credits=0)
+
+    assert take(world, "ann", old)["outcome"] == "refreshed"
+    assert receipts_of(world, "ann") == [("signup", "refreshed")]
+
+
+def test_a_stamp_that_a_grant_made_anew_keeps_the_later_dates():
+    """A scan granted the user between the wipe and the event: both stamps are right, plan by plan."""
+    world = World()
+    world.users({"ann": {"credits": 5, "plan": "adder"}})
+    world.refresh("ann", now=NOON)
+    old = read(world, "ann")
+    world.users({"ann": {"credits": 5, "plan": "weekly"}})
+    wiped = read(world, "ann")
+    world.refresh("ann", now=NOON)
+
+    take_event(world.context(NOON), "event-1", old, wiped)
+
+    assert stamp_of(world, "ann")["periods"] == {"adder": "2026-11-22", "weekly": "2026-11-16"}
+    assert world.user("ann")["credits"] == 70

@@ -1,0 +1,155 @@
+"""Receipts of grants without the queue: written with the grants, found by a user's history, outside of every run."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import grpc
+import pytest
+
+from shared.core.errors import SystemFailureError
+from shared.monitor import user_history
+from tests.support.faults import Mode, WireError, on, on_user
+from tests.support.world import MIDNIGHT, NOON, World, population
+
+
+def kinds(world: World) -> dict[str, dict]:
+    return {job_id: job for job_id, job in world.jobs().items() if "kind" in job}
+
+
+def told(world: World) -> dict[str, str]:
+    """The outcome of every receipt, by user."""
+    return {receipt["userId"]: receipt["outcome"] for job in kinds(world).values() for receipt in job["receipts"]}
+
+
+def test_a_direct_grant_has_a_receipt():
+    """A settled document that expires, whose id begins with the day, and which the stamp names."""
+    world = World()
+    world.users({"ann": {"credits": 3}, "bob": {"credits": 3, "creditRefresh": {"paused": True}}})
+
+    world.refresh("ann", "bob", "nobody")
+
+    ((job_id, job),) = kinds(world).items()
+    assert (job_id[:11], job["kind"], job["status"]) == ("2026-11-22-", "direct", "completed")
+    assert job["receipts"] == [{"userId": "ann", "outcome": "refreshed", "before": 3, "after": 50}]
+    assert (job["userIds"], job["refreshedUsers"], job["skippedUsers"]) == (["ann"], 1, 0)
+    assert job["expireAt"] == NOON + timedelta(days=world.settings.retention_days)
+    assert not {"visibleAt", "dueAt", "snapshots"} & job.keys()
+    assert world.user("ann")["creditRefresh"]["jobId"] == job_id
+    assert [receipt["jobId"] for receipt in user_history.tell(world.context(NOON), "ann").receipts] == [job_id]
+
+
+def test_nothing_granted_leaves_no_document():
+    """Who is skipped has no receipt."""
+    world = World()
+    world.users({"ann": {"credits": 3, "creditRefresh": {"paused": True}}})
+
+    world.refresh("ann", "nobody")
+
+    assert kinds(world) == {}
+
+
+def test_who_fails_is_told_as_well():
+    """By name and code; the call is no dead letter."""
+    world = World()
+    world.users({"ann": {"credits": "ten"}, "bob": {"credits": 3}, "cid": {"credits": 1, "plan": "nowhere"}})
+
+    world.page(size=10)
+
+    ((_, job),) = kinds(world).items()
+    assert told(world) == {"ann": "failed", "bob": "refreshed", "cid": "failed"}
+    assert {error["code"] for error in job["errors"]} == {"bad_balance", "unknown_plan"}
+    assert (job["status"], job["failedUsers"]) == ("completed", 2)
+
+
+@pytest.mark.parametrize("users", [1, 20, 21, 250])
+def test_every_grant_of_a_call_has_one_receipt(users):
+    """However many there are; they never count in a run."""
+    world = World(job_size=100)
+    world.users(population(users))
+
+    report = world.refresh(*population(users))
+
+    assert report.tally.refreshed == users
+    assert told(world) == dict.fromkeys(population(users), "refreshed")
+    assert {user["credits"] for user in world.all("users").values()} == {15}
+    assert world.rollup() == {}
+
+
+@pytest.mark.parametrize("mode", [Mode.LOST, Mode.REFUSED])
+def test_a_lost_reply_leaves_one_grant_and_one_receipt(mode):
+    """Both are in one Commit, so what is found of the one is true of the other."""
+    world = World()
+    world.users(population(3))
+    with world.faulty(on("Commit", mode, times=2)):
+        report = world.refresh(*population(3))
+
+    assert report.tally.refreshed == 3
+    assert told(world) == dict.fromkeys(population(3), "refreshed")
+    assert len(kinds(world)) == 1
+    assert {user["credits"] for user in world.all("users").values()} == {15}
+
+
+def test_a_call_that_fails_leaves_neither():
+    """The database refuses every try: no grant, no receipt, and the caller is told."""
+    world = World()
+    world.users(population(3))
+    with world.faulty(on("Commit", Mode.REFUSED, times=9)), pytest.raises(SystemFailureError):
+        world.refresh(*population(3))
+
+    assert kinds(world) == {}
+    assert {user["credits"] for user in world.all("users").values()} == {5}
+
+
+def test_one_user_who_can_t_be_written_does_not_hold_up_the_others():
+    """The Commit is refused as a whole; then each is written for itself."""
+    world = World()
+    world.users(population(4) | {"huge": {"credits": 5, "plan": "adder", "blob": "x" * (1_048_576 - 200)}})
+
+    report = world.refresh("huge", *population(4))
+
+    assert (report.tally.refreshed, report.tally.failed) == (4, 1)
+    assert told(world) == {**dict.fromkeys(population(4), "refreshed"), "huge": "failed"}
+
+
+def test_a_user_who_spends_meanwhile_loses_nothing():
+    """The Commit does not hold where one of its users has changed; all are read again."""
+    world = World()
+    world.users(population(3))
+    spent = []
+
+    def spend(_number, method, _request):
+        if method == "Commit" and not spent:
+            spent.append("user00001")
+            world.update("users/user00001", credits=1)
+
+    with world.faulty(spend):
+        report = world.refresh(*population(3))
+
+    assert report.tally.refreshed == 3
+    assert [user["credits"] for user in world.all("users").values()] == [15, 11, 15]
+    assert [receipt["before"] for job in kinds(world).values() for receipt in job["receipts"]] == [5, 1, 5]
+
+
+def test_receipts_change_no_figure_of_the_day():
+    """The day's figures are those of the jobs that its scan made."""
+    world = World()
+    world.users(population(10))
+    world.refresh("user00003")
+    world.build(MIDNIGHT)
+    world.work()
+
+    scanned = [job for job in world.jobs().values() if "kind" not in job]
+    assert world.rollup()["refreshedUsers"] == sum(job["refreshedUsers"] for job in scanned) == 9
+    assert len(kinds(world)) == 1
+
+
+def test_many_users_of_whom_some_fail_for_now():
+    """Above twenty users each is written for itself; who fails for now has failed, and is told."""
+    world = World()
+    world.users(population(30))
+    with world.faulty(on_user("user00007", WireError(grpc.StatusCode.INTERNAL))):
+        report = world.refresh(*population(30))
+
+    assert (report.tally.refreshed, report.tally.failed) == (29, 1)
+    assert told(world)["user00007"] == "failed"
