@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, TypeVar
 
 from flask import Request, Response, jsonify
@@ -19,6 +20,7 @@ from shared.monitor.answers import health_answer, story_answer, view_answer
 from shared.monitor.auth import Admin, admin_of, web_config
 from shared.monitor.bodies import Action, ActionBody, HealthQuery, MonitorQuery
 from shared.monitor.health import Ailment, Reason
+from shared.monitor.links import with_others
 from shared.monitor.operator_actions import Operator
 from shared.monitor.overview import check_health, watch
 from shared.monitor.page import public_answer
@@ -41,7 +43,7 @@ def respond(request: Request) -> Response:
     if request.method != "POST":
         if request.path.endswith("/health"):
             return _health_response(request)
-        answer = public_answer(request, lambda: web_config(instance.settings()))
+        answer = public_answer(request, lambda: with_others(web_config(instance.settings()), os.environ))
         if answer is not None:
             return answer
     admin = admin_of(request)

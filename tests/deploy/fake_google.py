@@ -531,7 +531,7 @@ def _services_of_run(fake: FakeGoogle, _: Call) -> Resource:
 
 @route("GET", r"/apis/serving\.knative\.dev/v1/namespaces/[^/]+/services/([^/]+)")
 def _service_of_run(fake: FakeGoogle, _: Call, short_name: str) -> Resource:
-    annotations = {"run.googleapis.com/invoker-iam-disabled": "true"} if short_name in fake.unchecked else {}
+    annotations = {"run.googleapis.com/invoker-iam-disabled": "True"} if short_name in fake.unchecked else {}
     container = {"image": "gcf-artifacts/image", "resources": {"limits": {"memory": "512Mi", "cpu": "1"}}}
     ready = {"type": "Ready", "status": "True"}
     return {
@@ -546,7 +546,7 @@ def _service_of_run(fake: FakeGoogle, _: Call, short_name: str) -> Resource:
 @route("PUT", r"/apis/serving\.knative\.dev/v1/namespaces/[^/]+/services/([^/]+)")
 def _replace_service_of_run(fake: FakeGoogle, call: Call, short_name: str) -> Resource:
     annotations = call.body["metadata"].get("annotations", {})
-    if annotations.get("run.googleapis.com/invoker-iam-disabled") == "true":
+    if annotations.get("run.googleapis.com/invoker-iam-disabled") == "True":
         fake.unchecked.add(short_name)
     return _service_of_run(fake, call, short_name)
 

@@ -153,14 +153,14 @@ def test_what_is_not_ours_is_refused_by_name(live, broken):
     assert broken
     function = live.fake.of_kind("functions")["credit-refresh"]
     job = live.fake.of_kind("jobs")[WORKER]
-    job["description"] = "somebody else's"
+    description, job["description"] = job["description"], "somebody else's"
     seen = len(live.fake.calls)
 
     of_job = live.run("deploy.sh", "--only", "70-schedule")
     labels = function.pop("labels")
     of_function = live.run("deploy.sh", "--only", "10-apis")
 
-    function["labels"] = labels
+    function["labels"], job["description"] = labels, description
     assert (of_function.code, of_job.code, live.fake.changes(seen)) == (1, 1, [])
     assert "function credit-refresh exists and has no label credit-refresh-hash" in of_function.output
     assert f'scheduler job {WORKER} exists and is not ours, but "somebody else\'s"' in of_job.output
