@@ -186,6 +186,22 @@ def test_what_is_not_ours_is_refused_by_name(live, broken):
         ),
         ("deploy/functions.toml", ("timeout_seconds = 300", "timeout_seconds = 3601"), "less than or equal to 3600"),
         (
+            "deploy/functions.toml",
+            ("timeout_seconds = 60 # its own budget is 30 s", "timeout_seconds = 541"),
+            "timeout_seconds 541: an event function has 540 at most",
+        ),
+        (
+            "deploy/functions.toml",
+            ('trigger = "firestore"', 'trigger = "firestore"\negress = "all"'),
+            "egress: which traffic goes through the vpc_connector; there is none",
+        ),
+        (
+            "deploy/deploy.toml",
+            ("# notify = [", "notify = [7, "),
+            "deploy.toml: notify.0: Input should be a valid string",
+        ),
+        ("deploy/deploy.toml", ("# uptime_minutes = 15", "uptime_minutes = 7"), "deploy.toml: uptime_minutes: "),
+        (
             "deploy/settings.env",
             ("CREDIT_REFRESH_TIMEZONE=UTC", "CREDIT_REFRESH_TIMEZONE=Mars/Olympus"),
             "'Mars/Olympus' is not an IANA time zone",
