@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -22,8 +21,6 @@ def main() -> None:
     chosen = options.parse_args()
     setup = read_setup(chosen.project, chosen.folder, chosen.env_file, chosen.notify)
     save(chosen.write / "setup.json", chosen.project, chosen.folder, chosen.env_file, chosen.notify)
-    environment = json.dumps(setup.environment, indent=1, sort_keys=True)
-    (chosen.write / "environment.yaml").write_text(environment, encoding="utf-8")  # JSON is YAML
     (chosen.write / "setup.sh").write_text(_for_the_shell(setup), encoding="utf-8")
 
 

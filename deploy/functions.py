@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from deploy.files import BUNDLE, print_commands, read_items, told
-from deploy.kind import LABEL, kind_of, label_of, name_of, shared_fields, strangers
+from deploy.kind import LABEL, Kind, kind_of, label_of, name_of, shared_fields, strangers
 from deploy.setup import Setup, load
 from deploy.table import DeployedFunction
 from shared.core.errors import ConfigurationError
+from shared.monitor import links
 
+MONITOR = "credit_refresh_monitor"
+LINKS = links.VARIABLE
 RUNTIME = "python313"
 HASH_CHARACTERS = 40  # a label's value has at most 63
 TEMPORARY = ("--env-vars-file=", "--source=")  # folders that differ at each run; what is in them counts
@@ -33,6 +37,28 @@ class Target:
     region: str
     database_location: str
     state: Path
+    links: str = ""  # to the monitors of other kinds
+
+    def environment_of(self, function: DeployedFunction) -> Mapping[str, str]:
+        if function.entry_point == MONITOR and self.links:
+            return {**self.setup.environment, LINKS: self.links}
+        return self.setup.environment
+
+    def environment_file(self, function: DeployedFunction) -> Path:
+        """Written here, for gcloud to read; JSON, which is YAML."""
+        path = self.state / f"environment-{function.entry_point}.yaml"
+        path.write_text(json.dumps(self.environment_of(function), indent=1, sort_keys=True), encoding="utf-8")
+        return path
+
+
+def links_to_others(kind: Kind, existing: Sequence[Mapping[str, Any]]) -> str:
+    """The monitors of the other kinds of credit that are deployed beside this one."""
+    found = {
+        kind_of(each).prefix: each["serviceConfig"]["uri"]
+        for each in existing
+        if label_of(each) and kind_of(each) != kind and each.get("buildConfig", {}).get("entryPoint") == MONITOR
+    }
+    return ",".join(f"{prefix}={uri}" for prefix, uri in sorted(found.items()))
 
 
 def refuse(setup: Setup, existing: Sequence[Mapping[str, Any]]) -> None:
@@ -46,7 +72,7 @@ def refuse(setup: Setup, existing: Sequence[Mapping[str, Any]]) -> None:
 def plan(target: Target, existing: Sequence[Mapping[str, Any]], source_hash: str) -> list[list[str]]:
     """The commands for the functions that are missing or differ."""
     found = {name_of(each): each for each in existing}
-    wanted = [_labelled(command(target, function), target, source_hash) for function in target.setup.functions]
+    wanted = [_labelled(target, function, source_hash) for function in target.setup.functions]
     return [words for words in wanted if not _is_current(found.get(words[3]), words)]
 
 
@@ -63,7 +89,7 @@ def command(target: Target, function: DeployedFunction) -> list[str]:
         f"--entry-point={function.entry_point}",
         f"--service-account={setup.account(function.account)}",
         f"--build-service-account={build}",
-        f"--env-vars-file={target.state / 'environment.yaml'}",
+        f"--env-vars-file={target.environment_file(function)}",
         f"--memory={function.memory}",
         f"--cpu={function.cpu}",
         f"--concurrency={function.concurrency}",
@@ -114,11 +140,12 @@ def stage(setup: Setup, names: Sequence[str], target: Path) -> str:
     return digest.hexdigest()
 
 
-def _labelled(words: list[str], target: Target, source_hash: str) -> list[str]:
-    """With the labels of the setup, and the hash of all that matters."""
+def _labelled(target: Target, function: DeployedFunction, source_hash: str) -> list[str]:
+    """The command with the labels of the setup, and the hash of all that matters."""
+    words = command(target, function)
     labels = ",".join(f"{key}={value}" for key, value in sorted(target.setup.options.labels.items()))
     stable = [word for word in words if not word.startswith(TEMPORARY)]
-    what = repr((stable, labels, sorted(target.setup.environment.items()), source_hash))
+    what = repr((stable, labels, sorted(target.environment_of(function).items()), source_hash))
     own = f"{LABEL}={hashlib.sha256(what.encode()).hexdigest()[:HASH_CHARACTERS]}"
     return [*words, f"--update-labels={labels},{own}" if labels else f"--update-labels={own}"]
 
@@ -157,11 +184,14 @@ def main() -> None:
         return
     if not any(map(label_of, existing)):
         (chosen.state / "fresh").touch()  # for steps/50-functions.sh
-    target = Target(setup, chosen.region, chosen.database_location, chosen.state)
+    others = links_to_others(setup.kind, existing)
+    target = Target(setup, chosen.region, chosen.database_location, chosen.state, others)
     names = (chosen.state / "upload").read_text(encoding="utf-8").splitlines()
     commands = plan(target, existing, stage(setup, names, chosen.state / "source"))
     unchanged = set(setup.names()) - {words[3] for words in commands}
     sys.stderr.write("".join(f"{name}: unchanged\n" for name in sorted(unchanged)))
+    if others and setup.kind.function(MONITOR) not in {name_of(each) for each in existing}:
+        sys.stderr.write(f"deploy the other kinds once more, so that their monitors link this one's: {others}\n")
     print_commands(commands)
 
 

@@ -88,7 +88,8 @@ def main() -> None:
         if (chosen.state / f"policy.{name}").exists()
     }
     services = [each["metadata"] for each in read_items(chosen.state / "services.json")]
-    unchecked = {each["name"] for each in services if each.get("annotations", {}).get(UNCHECKED) == "true"}
+    # gcloud writes True with a capital.
+    unchecked = {each["name"] for each in services if each.get("annotations", {}).get(UNCHECKED, "").lower() == "true"}
     print_commands(plan(setup, chosen.region, policies, frozenset(unchecked)))
 
 

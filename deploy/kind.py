@@ -108,8 +108,8 @@ def shared_fields(kind: Kind, settings: Settings, functions: Sequence[Mapping[st
         other = kind_of(each)
         if not label_of(each) or other == kind or not _same_users(settings, each):
             continue
-        for name in ("balance_field", "stamp_field"):
-            if getattr(settings, name) == _setting(each, name):
+        for name in ("balance_field", "stamp_field", "purchased_field"):
+            if getattr(settings, name) is not None and getattr(settings, name) == _setting(each, name):
                 problems.add(
                     f"{PREFIX}{name.upper()}={_setting(each, name)} is what {PREFIX_VARIABLE}={other.prefix} uses for "
                     "the same users: two kinds of credit need fields of their own"

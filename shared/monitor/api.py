@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, TypeVar
 
 from flask import Request, Response, jsonify
@@ -22,6 +23,7 @@ from shared.monitor.days import days_answer, read_days
 from shared.monitor.failures import failures_answer, read_failures
 from shared.monitor.health import Reason, ReasonCode
 from shared.monitor.job_details import job_answer, read_job
+from shared.monitor.links import with_others
 from shared.monitor.operator_actions import Operator
 from shared.monitor.overview import check_health, read_overview
 from shared.monitor.overview_answer import health_answer, overview_answer
@@ -47,7 +49,7 @@ def respond(request: Request) -> Response:
     if request.method != "POST":
         if request.path.endswith("/health"):
             return _health_response(request)
-        answer = public_answer(request, lambda: web_config(instance.settings()))
+        answer = public_answer(request, lambda: with_others(web_config(instance.settings()), os.environ))
         if answer is not None:
             return answer
     admin = admin_of(request)

@@ -70,16 +70,12 @@ class Failure:
     times: int = 1
     code: str = "INTERNAL"
     in_operation: bool = False
-    after: int = 0  # so many that match go well before
     done: bool = False  # what was asked is done all the same: only the answer says otherwise
 
     def takes(self, call: Call) -> bool:
         if not self.times or call.method != self.method:
             return False
         if not any(re.search(self.pattern, each) for each in (call.path, f"{call.path}?{urlencode(call.query)}")):
-            return False
-        if self.after:
-            self.after -= 1
             return False
         self.times -= 1
         return True
@@ -107,6 +103,7 @@ class FakeGoogle:
     address: str = ""
     unchecked: set[str] = field(default_factory=set)  # services that are told not to ask for the invoker role
     open_to_strangers: set[str] = field(default_factory=set)
+    kept: list[Any] | None = None  # the state before each change, for a test that wants it
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     # What a test asks
@@ -151,6 +148,8 @@ class FakeGoogle:
     def answer(self, call: Call) -> Any:
         with self.lock:
             self.calls.append(call)
+            if self.kept is not None and call.is_change:
+                self.kept.append(self.keep())
             self.is_enabled(call.path)
             failure = next((each for each in self.failures if not each.in_operation and each.takes(call)), None)
             answer = self.handled(call) if failure is None or failure.done else None
@@ -531,7 +530,7 @@ def _services_of_run(fake: FakeGoogle, _: Call) -> Resource:
 
 @route("GET", r"/apis/serving\.knative\.dev/v1/namespaces/[^/]+/services/([^/]+)")
 def _service_of_run(fake: FakeGoogle, _: Call, short_name: str) -> Resource:
-    annotations = {"run.googleapis.com/invoker-iam-disabled": "true"} if short_name in fake.unchecked else {}
+    annotations = {"run.googleapis.com/invoker-iam-disabled": "True"} if short_name in fake.unchecked else {}
     container = {"image": "gcf-artifacts/image", "resources": {"limits": {"memory": "512Mi", "cpu": "1"}}}
     ready = {"type": "Ready", "status": "True"}
     return {
@@ -546,7 +545,7 @@ def _service_of_run(fake: FakeGoogle, _: Call, short_name: str) -> Resource:
 @route("PUT", r"/apis/serving\.knative\.dev/v1/namespaces/[^/]+/services/([^/]+)")
 def _replace_service_of_run(fake: FakeGoogle, call: Call, short_name: str) -> Resource:
     annotations = call.body["metadata"].get("annotations", {})
-    if annotations.get("run.googleapis.com/invoker-iam-disabled") == "true":
+    if annotations.get("run.googleapis.com/invoker-iam-disabled") == "True":
         fake.unchecked.add(short_name)
     return _service_of_run(fake, call, short_name)
 
@@ -585,24 +584,37 @@ def _field(fake: FakeGoogle, _: Call, name: str) -> Resource:
 @route("PATCH", r"/v1/(projects/[^/]+/databases/[^/]+)/collectionGroups/([^/]+)/fields/([^/]+)")
 def _update_field(fake: FakeGoogle, call: Call, database: str, group: str, path: str) -> Resource:
     name = f"{database}/collectionGroups/{group}/fields/{path}"
-    mask = call.query.get("updateMask", "")
-    refuse(mask not in ("indexConfig", "ttlConfig"), f"mask {mask}")
-    refuse(mask == "ttlConfig" and path == "*", "Updating ttl other than single field level is not supported")
-    no_exemptions = fake.edition == "ENTERPRISE" and mask != "ttlConfig"
+    masks = call.query.get("updateMask", "indexConfig,ttlConfig").split(",")  # without a mask all of it is meant
+    refuse(set(masks) - {"indexConfig", "ttlConfig"}, f"mask {masks}")
+    refuse("ttlConfig" in masks and path == "*", "Updating ttl other than single field level is not supported")
+    no_exemptions = fake.edition == "ENTERPRISE" and masks != ["ttlConfig"]
     refuse(no_exemptions, "Field configuration other than TTL is not supported for this database edition.")
+    for mask in masks:
+        _set_field(fake, name, mask, call.body.get(mask))
+    return operation(f"{database}/operations/field")
+
+
+def _set_field(fake: FakeGoogle, name: str, mask: str, value: Resource | None) -> None:
+    """Without a value the field inherits again; one without anything of its own is no resource."""
     stored = fake.resources.setdefault(name, {"name": name})
-    value = call.body.get(mask)
     if value is None:
         stored.pop(mask, None)
         if stored.keys() == {"name"}:
             del fake.resources[name]
     elif mask == "ttlConfig":
-        others = [each for each in fake.children(f"{database}/collectionGroups/{group}/fields") if "ttlConfig" in each]
+        others = [each for each in fake.children(name.rpartition("/")[0]) if "ttlConfig" in each]
         refuse([each for each in others if each is not stored], "one field a group can have TTL")
         stored["ttlConfig"] = {"state": "ACTIVE"}
     else:
+        path = name.rpartition("/")[2]
         stored["indexConfig"] = {"indexes": [_index(path, each) for each in value.get("indexes", [])]}
-    return operation(f"{database}/operations/field")
+
+
+@route("GET", r"/v1/(projects/[^/]+/databases/[^/]+)/collectionGroups/-/(fields|indexes)")
+def _fields(fake: FakeGoogle, _: Call, database: str, kind: str) -> Resource:
+    """Fields that have something of their own; composite indexes there are none."""
+    found = [each for name, each in fake.resources.items() if name.startswith(f"{database}/collectionGroups/")]
+    return {"fields": found} if found and kind == "fields" else {}
 
 
 def _index(path: str, index: Resource) -> Resource:

@@ -153,14 +153,14 @@ def test_what_is_not_ours_is_refused_by_name(live, broken):
     assert broken
     function = live.fake.of_kind("functions")["credit-refresh"]
     job = live.fake.of_kind("jobs")[WORKER]
-    job["description"] = "somebody else's"
+    description, job["description"] = job["description"], "somebody else's"
     seen = len(live.fake.calls)
 
     of_job = live.run("deploy.sh", "--only", "70-schedule")
     labels = function.pop("labels")
     of_function = live.run("deploy.sh", "--only", "10-apis")
 
-    function["labels"] = labels
+    function["labels"], job["description"] = labels, description
     assert (of_function.code, of_job.code, live.fake.changes(seen)) == (1, 1, [])
     assert "function credit-refresh exists and has no label credit-refresh-hash" in of_function.output
     assert f'scheduler job {WORKER} exists and is not ours, but "somebody else\'s"' in of_job.output
@@ -185,6 +185,22 @@ def test_what_is_not_ours_is_refused_by_name(live, broken):
             "2 workers are more than the 1 credit_refresh_worker takes at once; raise its max_instances",
         ),
         ("deploy/functions.toml", ("timeout_seconds = 300", "timeout_seconds = 3601"), "less than or equal to 3600"),
+        (
+            "deploy/functions.toml",
+            ("timeout_seconds = 60 # its own budget is 30 s", "timeout_seconds = 541"),
+            "timeout_seconds 541: an event function has 540 at most",
+        ),
+        (
+            "deploy/functions.toml",
+            ('trigger = "firestore"', 'trigger = "firestore"\negress = "all"'),
+            "egress: which traffic goes through the vpc_connector; there is none",
+        ),
+        (
+            "deploy/deploy.toml",
+            ("# notify = [", "notify = [7, "),
+            "deploy.toml: notify.0: Input should be a valid string",
+        ),
+        ("deploy/deploy.toml", ("# uptime_minutes = 15", "uptime_minutes = 7"), "deploy.toml: uptime_minutes: "),
         (
             "deploy/settings.env",
             ("CREDIT_REFRESH_TIMEZONE=UTC", "CREDIT_REFRESH_TIMEZONE=Mars/Olympus"),

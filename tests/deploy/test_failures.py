@@ -7,7 +7,6 @@ answer is lost.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ STEPS = sorted(path.stem for path in ROOT.glob("deploy/steps/*.sh"))
 VOLATILE = ("etag", "lastAttemptTime", "version")
 NUMBERED = r"(dashboards|alertPolicies|notificationChannels|uptimeCheckConfigs)/\d+"
 
-Change = tuple[str, str, int]  # method, address, how many like it came before
+Change = tuple[str, str]  # method and address
 
 pytestmark = pytest.mark.timeout(900)  # many steps
 
@@ -41,49 +40,45 @@ def stable(value: Any) -> Any:
 
 
 def keys(calls: list[Call]) -> list[Change]:
-    """Each change by its method, its address, and how many like it came before."""
-    seen: Counter[tuple[str, str]] = Counter()
-    found = []
-    for call in calls:
-        key = (call.method, "functionId=" + call.query["functionId"] if "functionId" in call.query else call.path)
-        found.append((*key, seen[key]))
-        seen[key] += 1
-    return found
+    """Each change by its method and its address."""
+    return [
+        (call.method, "functionId=" + call.query["functionId"] if "functionId" in call.query else call.path)
+        for call in calls
+    ]
 
 
 class Story:
-    """A project taken from step to step; what it was before each, and what each changed."""
+    """A project taken from step to step: what each changed, what there was before each change and after the step."""
 
     def __init__(self, live: Project) -> None:
         self.live = live
-        self.before: dict[str, Any] = {}
-        self.after: dict[str, Any] = {}
         self.changes: dict[str, list[Change]] = {}
+        self.before: dict[str, list[Any]] = {}
+        self.after: dict[str, dict[str, Any]] = {}
         for step in STEPS:
-            self.before[step] = live.fake.keep()
-            seen = len(live.fake.calls)
+            seen, live.fake.kept = len(live.fake.calls), []
             ended = live.step(step)
             assert ended.code == 0, ended.output
             self.changes[step] = keys(live.fake.changes(seen))
+            self.before[step], live.fake.kept = live.fake.kept or [live.fake.keep()], None
             self.after[step] = comparable(live.fake)
 
-    def refused(self, step: str, change: Change) -> dict[str, Any]:
-        """The state after a run in which one change is refused, and a second run."""
-        self.live.fake.restore(self.before[step])
-        assert self._failing(step, change, done=False), f"{change} was not asked again"
+    def refused(self, step: str, number: int) -> dict[str, Any]:
+        """The state after a run that comes to a change and is refused it, and a second run."""
+        self.live.fake.restore(self.before[step][number])
+        assert self._failing(step, self.changes[step][number], done=False), "it was not asked again"
         return self._undisturbed(step)
 
     def answers_lost(self, step: str) -> dict[str, Any]:
         """The state after runs in which the answer to one change after the other is lost, and a last run."""
-        self.live.fake.restore(self.before[step])
-        lost = [self._failing(step, (method, address, 0), done=True) for method, address, _ in self.changes[step]]
+        self.live.fake.restore(self.before[step][0])
+        lost = [self._failing(step, change, done=True) for change in self.changes[step]]
         assert all(lost[:1])  # of functions, others are done side by side with the one that fails
         return self._undisturbed(step)
 
     def _failing(self, step: str, change: Change, *, done: bool) -> bool:
-        """Run the step; was the change asked for?"""
-        method, address, number = change
-        failure = Failure(method, re.escape(address) + "$", 403, "out of luck", after=number, done=done)
+        """Run the step, which goes on where the change was the next; was it asked for?"""
+        failure = Failure(change[0], re.escape(change[1]) + "$", 403, "out of luck", done=done)
         self.live.fake.failures[:] = [failure]
         self.live.step(step)
         return not failure.times
@@ -104,8 +99,8 @@ def story(tmp_path_factory, tools):
 @pytest.mark.parametrize("step", STEPS)
 def test_a_second_run_ends_where_an_undisturbed_one_does(story, step):
     """Each change of the step is refused once."""
-    for change in story.changes[step]:
-        assert story.refused(step, change) == story.after[step], change
+    for number, change in enumerate(story.changes[step]):
+        assert story.refused(step, number) == story.after[step], change
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -23,7 +23,7 @@ RACES = [
         f"Service account projects/-/serviceAccounts/{BUILDER} was not found.",
     ),
     Failure(
-        *("PATCH", "functions/credit-refresh$", 403),
+        *("POST", "functionId=credit-refresh$", 403),
         f"Unable to retrieve the repository metadata for projects/{PROJECT}/locations/us-central1/repositories/"
         "gcf-artifacts. Ensure that the Cloud Functions service account has 'artifactregistry.repositories.list' and "
         "'artifactregistry.repositories.get' permissions.",

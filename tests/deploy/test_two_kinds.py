@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from shared.monitor.links import other_monitors
 from tests.deploy.project import PROJECT, REGION, ROOT
 
 pytestmark = pytest.mark.timeout(900)
@@ -203,15 +204,28 @@ def test_somebody_is_told_by_its_alerts(both):
     )
 
 
-def test_neither_is_changed_by_deploying_again(live, both, folder):
-    """Callers, channels and all stay."""
-    assert both
-    seen = len(live.fake.calls)
-
+def test_the_monitors_link_each_other(live, both, folder):
+    """The second knows of the first at once, the first of the second when it is deployed again."""
+    output, fake = both
+    assert "deploy the other kinds once more, so that their monitors link this one" in output.output
+    seen = len(fake.calls)
     live.deploy("--folder", str(folder))
-    live.deploy()
+    assert fake.changes(seen) == []
 
-    assert live.fake.changes(seen) == []
+    live.deploy()
+    (call,) = fake.changes(seen)
+    seen = len(fake.calls)
+    live.deploy("--only", "50-functions")
+
+    assert call.path.endswith("/functions/credit-refresh-monitor")
+    assert fake.changes(seen) == []
+    for name, other, slug in (
+        ("credit-refresh-monitor", "token_refresh", "token-refresh"),
+        ("token-refresh-monitor", "credit_refresh", "credit-refresh"),
+    ):
+        environment = fake.of_kind("functions")[name]["serviceConfig"]["environmentVariables"]
+        assert environment["OTHER_MONITORS"] == f"{other}={fake.address}/run/{slug}-monitor"
+        assert other_monitors(environment) == [{"name": other, "address": f"{fake.address}/run/{slug}-monitor"}]
 
 
 def test_another_kind_is_not_overwritten(live, both):
@@ -252,6 +266,7 @@ def test_taking_one_away_leaves_the_other(live, first, both, folder):
     ended = live.run("teardown.sh", "--folder", str(folder), "--yes")
 
     assert ended.code == 0, ended.output
+    live.deploy("--only", "50-functions")  # the link between the monitors goes as well
     after = live.fake.snapshot()
     policy = f"policy of projects/{PROJECT}"
     assert sorted(map(str, after[policy].pop("bindings"))) == sorted(map(str, first[policy].pop("bindings")))

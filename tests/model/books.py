@@ -146,7 +146,7 @@ class Books:
     def _faults(self, account: Account, landing: Landing, days: Sequence[date]) -> Iterator[str]:
         """The faults of a grant, compared with the account just before it."""
         name = self._plan(account)
-        if account.paused:
+        if account.paused and landing.credits is not None:  # an adoption stamps paused users too
             yield "the user is paused"
         if landing.plan != name or name not in self.rules.plans:
             yield f"the user's plan is {name}"
@@ -176,7 +176,7 @@ class Books:
 
     def assert_kept(self, users: Mapping[str, Mapping[str, Any]]) -> None:
         """The documents equal the books, and no credit came from anywhere else."""
-        assert self.wrong == []
+        assert self.wrong == [], self.wrong
         found = {user_id: _as_booked(fields) for user_id, fields in users.items()}
         assert found == {user_id: _booked(account) for user_id, account in self.open.items()}
         for user_id, account in self.accounts():

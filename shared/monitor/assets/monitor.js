@@ -4,7 +4,7 @@
 
 const beside = (name) => import(import.meta.url.replace(/asset=[^&]+/, `asset=${name}`));
 const [
-  { byId },
+  { byId, make },
   { getConfig, getHealth, getOverview },
   { setZone, span },
   { EVERY_SECONDS, Polling },
@@ -231,8 +231,16 @@ function signedIn(who) {
   return byId("email").focus();
 }
 
+/** Another kind of credit in the project has a monitor of its own. */
+function showOthers(others) {
+  const links = others.map(({ name, address }) => make("a", { href: address }, name));
+  byId("others").replaceChildren(...links.flatMap((link) => [link, " "]));
+  byId("others").hidden = links.length === 0;
+}
+
 async function begin() {
   const config = await getConfig();
+  showOthers(config.otherMonitors ?? []);
   if (config.auth !== "on") return enter();
   signIn = await beside("signin.js");
   return signIn.begin(config, signedIn);
