@@ -36,7 +36,8 @@ def test_a_direct_grant_has_a_receipt():
     assert job["expireAt"] == NOON + timedelta(days=world.settings.retention_days)
     assert not {"visibleAt", "dueAt", "snapshots"} & job.keys()
     assert world.user("ann")["creditRefresh"]["jobId"] == job_id
-    assert [receipt["jobId"] for receipt in user_history.read_user_history(world.context(NOON), "ann").receipts] == [job_id]
+    history = user_history.read_user_history(world.context(NOON), "ann")
+    assert [receipt["jobId"] for receipt in history.receipts] == [job_id]
 
 
 def test_nothing_granted_leaves_no_document():
