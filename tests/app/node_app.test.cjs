@@ -48,6 +48,15 @@ test("a new user is seen at once", async () => {
   await state("ann", (data) => data.creditRefresh !== undefined);
 });
 
+test("an upgrade has its credits when the app asks for them", async () => {
+  await setDoc(user("dan"), { credits: 10, plan: "free" });
+
+  await updateDoc(user("dan"), { plan: "pro", "creditRefresh.refreshRequested": true });
+
+  const upgraded = await state("dan", (data) => data.credits === 2000);
+  assert.equal(upgraded.creditRefresh.refreshRequested, undefined);
+});
+
 test("credits that were spent come back the next day", async () => {
   await setDoc(user("ben"), { credits: 50, plan: "free" });
   await updateDoc(user("ben"), { credits: increment(-20) });

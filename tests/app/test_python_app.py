@@ -35,6 +35,16 @@ def test_a_sign_up_is_seen_at_once(database):
     assert wait_for(lambda: "creditRefresh" in user(database, user_id))
 
 
+def test_an_upgrade_has_its_credits_when_the_app_asks_for_them(database):
+    """In the write that changes the plan."""
+    user_id = sign_up(database, credits=10, plan="free")
+
+    database.collection("users").document(user_id).update({"plan": "pro", "creditRefresh.refreshRequested": True})
+
+    assert wait_for(lambda: user(database, user_id)["credits"] == 2000)
+    assert "refreshRequested" not in user(database, user_id)["creditRefresh"]
+
+
 def test_credits_come_back_the_next_day(credit_refresh, database):
     """Whoever spent some gets the day's allowance, whenever in the day that is."""
     user_id = sign_up(database, credits=50, plan="free")
