@@ -74,7 +74,7 @@ class Worker:
         try:
             self._send_heartbeat()
             requests = RequestedUsers(self._context)
-            if not requests.is_empty() and not self._context.control().is_paused():
+            if not requests.is_empty() and not self._context.control().is_paused(self._context.clock()):
                 self._work_on(requests)
         except OutOfTimeError:
             self._unfinished = True
