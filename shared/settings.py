@@ -102,6 +102,7 @@ class Settings(BaseModel):
     plans_file: Path = BUNDLE / "plans.toml"
     timezone: Annotated[str, AfterValidator(zone_name)] = "UTC"
     window_seconds: Annotated[int, Field(ge=1, le=86_400)] = 86_400
+    window_start_seconds: Annotated[int, Field(ge=0, le=86_399)] = 0
     slot_seconds: Annotated[int, Field(ge=1, le=86_400)] = 300
     job_size: Annotated[int, Field(ge=1, le=500)] = 300
     lease_seconds: Annotated[int, Field(ge=10, le=3600)] = 120
@@ -181,7 +182,7 @@ class Settings(BaseModel):
 
     @cached_property
     def schedule(self) -> Schedule:
-        return Schedule(ZoneInfo(self.timezone), self.window_seconds, self.slot_seconds)
+        return Schedule(ZoneInfo(self.timezone), self.window_seconds, self.slot_seconds, self.window_start_seconds)
 
     @property
     def project_id(self) -> str | None:

@@ -12,11 +12,17 @@ from shared.core.stagger import STAGGER_ALGORITHM, slot_seconds
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Days begin at midnight in `zone`. Users are spread over `window_seconds` from then on."""
+    """Days begin at midnight in `zone`. Users are spread over a window of each day.
+
+    The window begins `window_start_seconds` after midnight and lasts `window_seconds`.
+
+    A slot may lie past the end of its day. The job belongs to the day all the same, and so does the period it grants.
+    """
 
     zone: ZoneInfo
     window_seconds: int
     slot_width_seconds: int
+    window_start_seconds: int = 0
 
     def day_of(self, instant: datetime) -> date:
         """The day whose half-open interval [start, next start) contains the instant."""
@@ -32,13 +38,14 @@ class Schedule:
     def slot_start(self, day: date, user_id: str) -> datetime:
         """The beginning of the user's slot on that day."""
         return self.day_start(day) + timedelta(
-            seconds=slot_seconds(user_id, self.window_seconds, self.slot_width_seconds)
+            seconds=self.window_start_seconds + slot_seconds(user_id, self.window_seconds, self.slot_width_seconds)
         )
 
     @property
     def spread(self) -> str:
         """A text that changes whenever users' slots change."""
-        return f"{self.zone.key}/{self.window_seconds}/{self.slot_width_seconds}/{STAGGER_ALGORITHM}"
+        window = f"{self.window_start_seconds}+{self.window_seconds}"
+        return f"{self.zone.key}/{window}/{self.slot_width_seconds}/{STAGGER_ALGORITHM}"
 
 
 @lru_cache(maxsize=4096)

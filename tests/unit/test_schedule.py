@@ -176,3 +176,15 @@ def test_the_spread_tells_all_that_moves_slots():
 
     assert len({schedule.spread for schedule in schedules}) == 4
     assert STAGGER_ALGORITHM in schedules[0].spread
+
+
+@pytest.mark.parametrize("start", [0, 3600, 7200, 86_399])
+def test_slots_begin_some_time_after_midnight(start):
+    """The order of users stays the same, and days begin at midnight as before."""
+    plain, later = schedule_in("Europe/Berlin", 3600), Schedule(ZoneInfo("Europe/Berlin"), 3600, 300, start)
+    day = date(2026, 11, 22)
+
+    assert later.slot_start(day, "ann") - plain.slot_start(day, "ann") == timedelta(seconds=start)
+    assert later.day_start(day) == plain.day_start(day)
+    assert later.day_of(plain.day_start(day)) == day
+    assert (later.spread == plain.spread) is (start == 0)
