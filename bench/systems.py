@@ -57,7 +57,7 @@ SKIPPING = System('this project, `when_full = "skip"`', ("build_jobs", "work_on_
 FEW_ACTIVE = replace(SKIPPING, label=f"{SKIPPING.label}, 5% have spent", below=0.05)
 OURS = (PROJECT, SKIPPING, FEW_ACTIVE)
 BARE = System("bare `BatchWrite`, one call after another", ("bare_batch_writes",))
-BARE_IN_LANES = System("bare `BatchWrite`, four calls at a time", ("bare_in_lanes",))
+BARE_IN_LANES = System("bare `BatchWrite`, eight calls at a time", ("bare_in_lanes",))
 EVERY_SYSTEM = (*PEERS, NAIVE, ONE_AT_A_TIME, IN_BATCHES, JOB_EACH, PROJECT, BARE, BARE_IN_LANES)
 
 
