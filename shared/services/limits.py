@@ -17,8 +17,7 @@ class Limits:
     odd_page_users: int = 400
     #: What the builder holds before it flushes, and what goes into one commit.
     flush: FlushLimits = FLUSH_LIMITS
-    #: Jobs that a worker works on at the same time, each in a thread. They wait for the database most of the time, so
-    #: more of them go faster the slower the database answers; from eight on one core has little left.
+    #: Jobs that a worker works on at the same time, each in a thread that waits for the database most of the time.
     lanes: int = 8
     #: Jobs that a worker holds: those in a lane and those about to enter one.
     claimed_jobs: int = 24
