@@ -23,13 +23,14 @@ BILLED_USERS = 1000  # of a system whose cost a user does not depend on their nu
 class System:
     """One way of refreshing everybody, as steps that run one after the other; the last refreshes the users.
 
-    `users_max`: a slow system is measured on so many, at the same pace. `below`: the share of users below the
-    allowance, where it is not the case's.
+    `users_max`: a slow system is measured on so many, at the same pace; `far_users_max`, where the database is far.
+    `below`: the share of users below the allowance, where it is not the case's.
     """
 
     label: str
     steps: tuple[str, ...]
     users_max: int = 1_000_000
+    far_users_max: int | None = None
     job_size: int = 300
     skips_full: bool = False
     below: float | None = None
@@ -47,11 +48,11 @@ class System:
 NODE_BULK = System("Node: query, BulkWriter", ("node_bulk_writer",), 4000)
 NODE_UNTHROTTLED = System("Node: query, BulkWriter unthrottled", ("node_bulk_writer_unthrottled",))
 NODE_BATCH = System("Node: query, WriteBatch of 500", ("node_write_batch",))
-PYTHON_BULK = System("Python: query, BulkWriter", ("python_bulk_writer",), 1000)
+PYTHON_BULK = System("Python: query, BulkWriter", ("python_bulk_writer",), 2500)
 PEERS = (NODE_BULK, NODE_UNTHROTTLED, NODE_BATCH, PYTHON_BULK)
 
 NAIVE = System("Python: read all users, write each", ("read_all_write_each",), 1200)
-ONE_AT_A_TIME = System("one job per user, claimed one at a time", ("enqueue_each", "one_at_a_time"), 480)
+ONE_AT_A_TIME = System("one job per user, claimed one at a time", ("enqueue_each", "one_at_a_time"), 480, 100)
 IN_BATCHES = System("one job per user, claimed in batches", ("enqueue_each", "transaction_per_job"), 480)
 JOB_EACH = System("this project, `JOB_SIZE=1`", ("build_jobs", "work_on_jobs"), 2400, job_size=1)
 PROJECT = System("this project", ("build_jobs", "work_on_jobs"))
@@ -59,7 +60,7 @@ SKIPPING = System('this project, `when_full = "skip"`', ("build_jobs", "work_on_
 FEW_ACTIVE = replace(SKIPPING, label=f"{SKIPPING.label}, 5% have spent", below=0.05)
 OURS = (PROJECT, SKIPPING, FEW_ACTIVE)
 BARE = System("bare `BatchWrite`, one call after another", ("bare_batch_writes",))
-BARE_IN_LANES = System("bare `BatchWrite`, four calls at a time", ("bare_in_lanes",))
+BARE_IN_LANES = System("bare `BatchWrite`, eight calls at a time", ("bare_in_lanes",))
 EVERY_SYSTEM = (*PEERS, NAIVE, ONE_AT_A_TIME, IN_BATCHES, JOB_EACH, PROJECT, BARE, BARE_IN_LANES)
 
 
@@ -74,7 +75,8 @@ class Case:
 
     def plot_for(self, system: System, users_max: int | None = None) -> Plot:
         """A fresh plot with as many users as the system is measured on, counted by those below the allowance."""
-        most = users_max or (system.users_max // 4 if self.away_ms else system.users_max)
+        far_max = system.far_users_max if self.away_ms else None
+        most = users_max or far_max or system.users_max
         below = system.below or self.plot.below
         users = max(1, round(min(self.plot.users * below, most) / below))
         return Plot(

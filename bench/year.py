@@ -50,7 +50,7 @@ class Extent:
     """How many days, and the two numbers of users."""
 
     days: int = 365
-    sizes: tuple[int, int] = (150, 450)
+    sizes: tuple[int, int] = (100, 300)
 
 
 @dataclass(frozen=True, slots=True)

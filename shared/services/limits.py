@@ -17,10 +17,10 @@ class Limits:
     odd_page_users: int = 400
     #: What the builder holds before it flushes, and what goes into one commit.
     flush: FlushLimits = FLUSH_LIMITS
-    #: Jobs that a worker works on at the same time, each in a thread.
-    lanes: int = 4
+    #: Jobs that a worker works on at the same time, each in a thread that waits for the database most of the time.
+    lanes: int = 8
     #: Jobs that a worker holds: those in a lane and those about to enter one.
-    claimed_jobs: int = 20
+    claimed_jobs: int = 24
     #: Jobs that a worker claims at a time. Bigger batches lose a smaller share of claims to races.
     claim_jobs: int = 16
     #: How often a user whose document keeps changing is read and written again in one attempt.
