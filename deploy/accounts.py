@@ -1,6 +1,6 @@
 """`python -m deploy.accounts`: the gcloud commands for the service accounts, and for what each may do in the project.
 
-No keys are made of any of them. A role that can be narrowed to what is used has a condition.
+No keys are made. Where a role allows more than is used, a condition narrows it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ACCOUNTS = {
     "build": "builds of the functions",
 }
 
-# In projects made before this day, Pub/Sub's own account can't make tokens unless it is let.
+# In projects made before this day, Pub/Sub's own account can make tokens only with the role below.
 PUBSUB_MAKES_TOKENS_SINCE = datetime(2021, 4, 9, tzinfo=UTC)
 TOKEN_CREATOR = "roles/iam.serviceAccountTokenCreator"  # noqa: S105 (a role's name)
 
@@ -32,7 +32,7 @@ Policy = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A role of one of our accounts in the project; with an expression, only where that holds."""
+    """A role of one of our accounts in the project; with an expression, only where the expression is true."""
 
     account: str
     role: str
@@ -65,7 +65,7 @@ def grants(setup: Setup) -> list[Grant]:
 
 
 def plan(setup: Setup, there: Sequence[str], policy: Policy) -> list[list[str]]:
-    """Make the accounts and grants that are missing; take back what is wider than its grant."""
+    """Make the accounts and grants that are missing; remove a role without a condition where a grant has one."""
     commands = [
         [
             *("gcloud", "iam", "service-accounts", "create", f"{setup.kind.slug}-{name}"),
@@ -83,7 +83,7 @@ def plan(setup: Setup, there: Sequence[str], policy: Policy) -> list[list[str]]:
 
 
 def removals(setup: Setup, there: Sequence[str], policy: Policy) -> list[list[str]]:
-    """Take all that our accounts have in the project, then the accounts."""
+    """Remove every role of our accounts in the project, then the accounts."""
     commands = [
         _binding(setup, "remove", Grant(name, role, *condition))
         for name in ACCOUNTS
@@ -97,7 +97,7 @@ def removals(setup: Setup, there: Sequence[str], policy: Policy) -> list[list[st
 
 
 def agent_bindings(setup: Setup, project: Mapping[str, Any], invoker: Policy) -> list[list[str]]:
-    """Lets Pub/Sub's account make tokens of the invoker, in a project so old that it can't by itself."""
+    """In an old project: let Pub/Sub's account make tokens of the invoker's account."""
     agent = f"serviceAccount:service-{project.get('projectNumber')}@gcp-sa-pubsub.iam.gserviceaccount.com"
     if not _is_old(project) or any(role == TOKEN_CREATOR for role, _ in _held(invoker, agent)):
         return []

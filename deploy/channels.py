@@ -1,4 +1,4 @@
-"""Who is told by the alerts: notification channels, made of e-mail addresses, or named as they exist."""
+"""Notification channels of the alerts: made from e-mail addresses, or existing ones by their full name."""
 
 from __future__ import annotations
 

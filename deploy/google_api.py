@@ -1,4 +1,4 @@
-"""Google's APIs where gcloud has no command for the question: its credentials, and its endpoints where overridden."""
+"""Google's APIs, where gcloud has no command: with gcloud's credentials, and its endpoints where overridden."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RefusedError(CreditRefreshError):
 
 
 class GoogleApi:
-    """Reads, each of one product's API."""
+    """Requests that read, to the API of a product."""
 
     def __init__(self) -> None:
         self._session = AuthorizedSession(credentials())

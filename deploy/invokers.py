@@ -1,7 +1,8 @@
-"""`python -m deploy.invokers`: the gcloud commands that say who may call the functions, by their services' policies.
+"""`python -m deploy.invokers`: the gcloud commands that let callers call the functions.
 
-The invoker may call the private functions, callers of deploy.toml the direct one, everybody the monitor, which looks at
-tokens itself. Whoever was let in by hand stays in, but nobody may have opened a private function to everybody.
+The invoker's account may call the private functions. The callers of deploy.toml may call the direct one. Everybody may
+call the monitor, which checks tokens itself. A binding made by hand stays. A private function that is open to everybody
+is an error.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ Policy = Mapping[str, Any]
 def plan(setup: Setup, region: str, policies: Mapping[str, Policy], unchecked: frozenset[str]) -> list[list[str]]:
     """The bindings that are missing. Raises ConfigurationError for a private function that is open.
 
-    unchecked: services that let everybody pass without a binding."""
+    unchecked: services whose invoker check is off."""
     commands: list[list[str]] = []
     open_ones: list[str] = []
     for function in setup.functions:

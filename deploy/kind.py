@@ -27,7 +27,7 @@ class Kind:
 
     @property
     def slug(self) -> str:
-        """What names in the cloud begin with."""
+        """Names in the cloud begin with this."""
         return self.prefix.lower().replace("_", "-")
 
     @property
@@ -36,12 +36,12 @@ class Kind:
 
     @property
     def title(self) -> str:
-        """What people read in the console."""
+        """The name that people read in the console."""
         return "Credit Refresh" if self.is_default else f"Credit Refresh ({self.prefix})"
 
     @property
     def metrics(self) -> str:
-        """What the names of log-based metrics begin with."""
+        """The names of log-based metrics begin with this."""
         return self.slug.replace("-", "_")
 
     def function(self, entry_point: str) -> str:
@@ -57,7 +57,7 @@ class Kind:
         return f"{self.slug}-{short_name}@{project}.iam.gserviceaccount.com"
 
     def problems(self) -> list[str]:
-        """Why this prefix can't name anything in the cloud; the default can."""
+        """Why this prefix can't name functions and accounts; empty if it can."""
         slug = self.slug
         if re.fullmatch(r"[a-z][a-z0-9-]*[a-z0-9]", slug) and "--" not in slug and len(slug) <= SLUG_CHARACTERS_MAX:
             return []
@@ -69,7 +69,7 @@ class Kind:
 
 
 def kind_of(function: Mapping[str, Any]) -> Kind:
-    """The kind a deployed function is of: its own environment says so."""
+    """The kind of a deployed function, from its environment."""
     environment = function.get("serviceConfig", {}).get("environmentVariables", {})
     return Kind(str(environment.get(PREFIX_VARIABLE) or DEFAULT_PREFIX))
 
@@ -101,8 +101,8 @@ def strangers(kind: Kind, functions: Mapping[str, Mapping[str, Any]], names: lis
 
 
 def shared_fields(kind: Kind, settings: Settings, functions: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The fields of the same users that another kind of credit writes as well: there a stamp of one would count as a
-    grant of the other."""
+    """Fields that another kind of credit writes too, on the same users. A stamp of one kind would count as a grant of
+    the other."""
     problems = set()
     for each in functions:
         other = kind_of(each)

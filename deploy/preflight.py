@@ -1,4 +1,4 @@
-"""`python -m deploy.preflight`: everything that would stand in the way of a deployment, told at once. It only reads."""
+"""`python -m deploy.preflight`: prints everything that would stop a deployment, in one go. It only reads."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PERMISSIONS = {
     "serviceusage.services.enable": "roles/serviceusage.serviceUsageAdmin",
 }
 
-# Of a deployer that was narrowed: it may have these on our accounts alone, which the project can't tell.
+# A deployer may have these on our accounts alone. The project's policy does not show that.
 PER_ACCOUNT = {"iam.serviceAccounts.actAs"}
 
 CPU_METRIC = "cpu_allocation"
@@ -54,7 +54,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """An organisation policy that can stop us: what it denies, and what to do about it."""
+    """An organisation policy that can stop a deployment, and what to do about it."""
 
     name: str
     grade: Grade
@@ -65,19 +65,19 @@ CONSTRAINTS = [
     Constraint(
         "iam.allowedPolicyMemberDomains",
         Grade.WARNING,
-        "the monitor can't be opened to allUsers; step 60 then turns its service's invoker check off instead",
+        "the monitor can't be opened to allUsers; step 60 turns the invoker check of its service off instead",
     ),
     Constraint("iam.disableServiceAccountCreation", Grade.FAILED, "step 20 makes four service accounts; allow it here"),
     Constraint("cloudfunctions.requireVPCConnector", Grade.FAILED, "set vpc_connector in [defaults] of functions.toml"),
     Constraint("cloudfunctions.allowedIngressSettings", Grade.FAILED, "set ingress in [defaults] of functions.toml"),
     Constraint("run.allowedIngress", Grade.FAILED, "set ingress in [defaults] of functions.toml"),
     Constraint("gcp.restrictNonCmekServices", Grade.FAILED, "set kms_key and docker_repository in functions.toml"),
-    Constraint("gcp.resourceLocations", Grade.WARNING, "look whether the region is among those it allows"),
+    Constraint("gcp.resourceLocations", Grade.WARNING, "check that it allows the region"),
 ]
 
 
 def look(api: GoogleApi, setup: Setup, region: str, functions: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
-    """Everything, however much of it fails."""
+    """Every finding; a question that fails is a finding too."""
     yield from _names(setup, functions)
     yield from _permissions(api, setup.project)
     for constraint in CONSTRAINTS:
@@ -91,7 +91,7 @@ def _names(setup: Setup, functions: Sequence[Mapping[str, Any]]) -> Iterator[Fin
     problems = strangers(setup.kind, found, setup.names()) + shared_fields(setup.kind, setup.settings, functions)
     yield from (Finding(Grade.FAILED, problem) for problem in problems)
     if not problems:
-        yield Finding(Grade.OK, "no function of another's has one of our names")
+        yield Finding(Grade.OK, "our names are free, or ours already")
 
 
 def _permissions(api: GoogleApi, project: str) -> Iterator[Finding]:
@@ -107,7 +107,7 @@ def _permissions(api: GoogleApi, project: str) -> Iterator[Finding]:
         grade = Grade.WARNING if each in PER_ACCOUNT else Grade.FAILED
         yield Finding(grade, f"you have no {each}, which is in {PERMISSIONS[each]}")
     if not missing:
-        yield Finding(Grade.OK, "you may do what a deployment does")
+        yield Finding(Grade.OK, "you have every permission that a deployment needs")
 
 
 def _constraint(api: GoogleApi, setup: Setup, constraint: Constraint) -> Iterator[Finding]:
@@ -148,9 +148,9 @@ def _region(api: GoogleApi, project: str, region: str) -> Iterator[Finding]:
         yield _unread("the regions of Cloud Functions", exc)
         return
     if region in {each["locationId"] for each in answer.get("locations", ())}:
-        yield Finding(Grade.OK, f"Cloud Functions are to be had in {region}")
+        yield Finding(Grade.OK, f"Cloud Functions are available in {region}")
     else:
-        yield Finding(Grade.FAILED, f"Cloud Functions are not to be had in {region}; name another with --region")
+        yield Finding(Grade.FAILED, f"Cloud Functions are not available in {region}; name another region with --region")
 
 
 def _quota(api: GoogleApi, setup: Setup, region: str) -> Iterator[Finding]:
@@ -176,7 +176,7 @@ def _quota(api: GoogleApi, setup: Setup, region: str) -> Iterator[Finding]:
     total = sum(function.max_instances * function.cpu * MILLI for function in setup.functions)
     grade = Grade.WARNING if total > limit else Grade.OK
     yield Finding(
-        grade, f"CPU quota in {region}: {limit // MILLI} vCPU; all functions at once may take {total // MILLI}"
+        grade, f"CPU quota in {region}: {limit // MILLI} vCPU; all our functions together can use {total // MILLI}"
     )
 
 

@@ -1,7 +1,7 @@
-"""What is deployed where: the project, its kind of credit, and the files that say how.
+"""What is deployed, and where: the project, its kind of credit, and the files that say how.
 
-A folder of a project may hold its own settings.env, deploy.toml, functions.toml, schedule.toml and plans.toml; each
-that it lacks is the bundle's.
+A folder of a project may hold its own settings.env, deploy.toml, functions.toml, schedule.toml and plans.toml. A file
+that the folder lacks is the bundle's.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Setup:
 
 
 def read_setup(project: str, folder: Path | None, env_file: Path, notify: Sequence[str] = ()) -> Setup:
-    """Everything read and held against each other. Raises ConfigurationError naming what does not fit."""
+    """Reads all files and checks that they fit together. Raises ConfigurationError naming what does not fit."""
 
     def own(name: str, otherwise: Path) -> Path:
         return folder / name if folder is not None and (folder / name).is_file() else otherwise
@@ -76,7 +76,7 @@ def _names_of_jobs(setup: Setup) -> list[str]:
 
 
 def save(path: Path, project: str, folder: Path | None, env_file: Path, notify: Sequence[str]) -> None:
-    """What `load` reads the same setup from."""
+    """Writes the file from which `load` reads the same setup."""
     told = {"project": project, "folder": str(folder or ""), "env_file": str(env_file), "notify": list(notify)}
     path.write_text(json.dumps(told), encoding="utf-8")
 

@@ -1,7 +1,7 @@
-"""`python -m deploy.smoke`: how a run ended that began at a given time or later, by the lines the function logged.
+"""`python -m deploy.smoke`: tells from a function's log how a run ended that began at a given time or later.
 
-Prints `success`, `failure: …`, or nothing as long as no such line is there. A call that began before the given time is
-none of ours, whenever it ended.
+Prints `success` or `failure: …`, or nothing while there is no such line. A call that began earlier does not count,
+whenever it ended.
 """
 
 from __future__ import annotations

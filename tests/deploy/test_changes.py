@@ -432,7 +432,7 @@ def test_a_check_tells_everything_at_once(live, broken):
         "warning you have no iam.serviceAccounts.actAs, which is in roles/iam.serviceAccountUser, in the project or on",
         "FAILED  organisation policy cloudfunctions.requireVPCConnector is in force: set vpc_connector",
         "FAILED  credit-refresh-worker: max_instances 10, at 1 vCPU each, is more than the quota of 8 vCPU",
-        "ok      Cloud Functions are to be had in us-central1",
+        "ok      Cloud Functions are available in us-central1",
         "ERROR: 5 things stand in the way; nothing was changed",
     ):
         assert told in ended.output
