@@ -72,7 +72,7 @@ class Attempt:
         self._users_cost = call.users_cost
         self._scans = call.scans
         self._known = known or {}
-        self._day: date | None = None  # whose period is granted
+        self._day: date | None = None  # the day whose period is granted
         self._users: dict[str, User | None] = {}  # as they were before this attempt, as far as that is known
         self._cost = Cost(self._users_cost)
         working = lease.shifted_by(-context.settings.lease_seconds * (1 - LEASE_SHARE))
@@ -90,7 +90,7 @@ class Attempt:
         return self._settle(replace(settlement, next_day=self._next_day(job, outcomes)))
 
     def isolate(self, failure: SystemFailureError) -> AttemptResult | None:
-        """Settle the job as far as the failure of the database is its own; None: it is to be handed back.
+        """Settle or split the job if the failure of the database is its own. None: the job must be released.
 
         Raises ConflictError if the claim is lost, and SystemFailureError.
         """
@@ -118,7 +118,7 @@ class Attempt:
 
     @property
     def took_long(self) -> bool:
-        """True if it had half of the time that a job may take at all."""
+        """True if it had half of the time that a job may take."""
         return time.monotonic() - self._started > self._context.settings.lease_seconds * LEASE_SHARE / 2
 
     def _delay(self, job: Job) -> timedelta:
@@ -173,7 +173,7 @@ class Attempt:
         return outcomes
 
     def _may_have_granted(self, job: Job) -> bool:
-        """True for a job that was begun before: its grants may have landed, and their receipts are due."""
+        """True for a job that was begun before: grants of it may have landed, and need their receipts."""
         return self._claim.due_job.was_claimed or job.job_id != job.root_id
 
     def _candidates(self, job: Job) -> list[Candidate]:
@@ -193,7 +193,7 @@ class Attempt:
         ]
 
     def _read(self, user_ids: Sequence[str]) -> list[Candidate]:
-        """Users as they are now. Those of whom that can't be told are left to the granter, to be read once more."""
+        """Users as they are now. Users that could not be read are left to the granter, which reads them again."""
         documents = self._context.users(self._wire).read(user_ids)
         return [self._as_candidate(user_id, documents.get(user_id)) for user_id in user_ids]
 
@@ -202,7 +202,7 @@ class Attempt:
         return known if isinstance(known, Candidate) else Candidate(user_id)
 
     def _next_day(self, job: Job, outcomes: Sequence[Outcome]) -> Job | None:
-        """A job of today for those whom this job grants for an earlier day, and whom today's scan has passed by."""
+        """A job of today for users whom this job grants for an earlier day and whom today's scan passed by."""
         today, now = self._today, self._context.clock()
         granted = [outcome.user_id for outcome in outcomes if outcome.kind is OutcomeKind.REFRESHED]
         if today <= job.day or not granted or self._day != job.day:
@@ -232,7 +232,7 @@ def _unread(user_ids: Sequence[str]) -> list[Candidate]:
 
 
 def _may_be_outage(job: Job) -> bool:
-    """True for a job whose users failing all together says more of the database than of them.
+    """True if the failure of all users of a job points to the database and not to the users.
 
     A user alone in a job says nothing of others, unless the job was isolated after failures of the database. Users of
     a retry job failed while others of their first job did not.
@@ -241,7 +241,7 @@ def _may_be_outage(job: Job) -> bool:
 
 
 def _is_refused(outcome: Outcome) -> bool:
-    """True for a user whom the database failed, and not the user's own changing document."""
+    """True for a user who failed because of the database, and not because the document kept changing."""
     return outcome.kind is OutcomeKind.RETRY and outcome.code is not UserErrorCode.CONTENTION
 
 

@@ -26,7 +26,7 @@ from shared.services.grant import Candidate, candidate_of
 from shared.services.receipts import ReceiptGranter
 from shared.store.users import StampFieldsWrite, UserDocument, WriteStatus
 
-ROUNDS_MAX = 5  # a document that changes faster than this is left to the next delivery
+ROUNDS_MAX = 5  # tries; a document that changes faster is left to the next delivery
 HELD = "held"  # the refresh is paused: the scan finds the user after the resume
 KINDS = {Change.CREATED: JobKind.SIGNUP, Change.FIRST_BALANCE: JobKind.SIGNUP}
 

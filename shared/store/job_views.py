@@ -18,7 +18,7 @@ DESCENDING = query.StructuredQuery.Direction.DESCENDING.value
 
 INDEXED_BYTES_MAX = 1500  # a longer text, or one of this length, can't be asked for in a query
 
-# What a list of jobs shows of each, in fields of the document.
+# The fields of each job that a list needs.
 SUMMARY = (
     "kind",
     "runId",
@@ -43,7 +43,7 @@ class JobViews:
         self._collection_id = f"{prefix}_jobs"
 
     def count(self, run_id: str, status: JobStatus, up_to: int) -> int:
-        """How many jobs of the run are in that state; no more than `up_to` are counted."""
+        """The number of the run's jobs in that state. Counts no further than `up_to`."""
         return self._wire.count(self._wire.documents, self._of_run(run_id, status), up_to)
 
     def waiting_since(self, now: datetime) -> datetime | None:
@@ -60,7 +60,7 @@ class JobViews:
         return found[0].due_at if found else None
 
     def failed(self, run_id: str, limit: int, after: str | None = None) -> list[StoredJob]:
-        """The run's dead letters in order of id, after that id."""
+        """The run's dead letters in order of id, those after the given id."""
         wanted = self._of_run(run_id, JobStatus.FAILED)
         _order_by(wanted, "__name__")
         if after is not None:
