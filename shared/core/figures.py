@@ -47,7 +47,7 @@ def figures_of(settlement: Settlement, effort: Effort) -> dict[str, int]:
     tally, served = settlement.tally, served_by(settlement)
     return {
         "refreshedUsers": tally.refreshed,
-        "skippedUsers": tally.skipped if settlement.job.kind is None else 0,  # who has no receipt is not counted
+        "skippedUsers": tally.skipped if settlement.job.kind is None else 0,  # users without a receipt are not counted
         "failedUsers": tally.failed,
         "retriedUsers": sum(len(job.user_ids) for job in settlement.left_to),
         "onTimeUsers": served.on_time,
@@ -111,7 +111,7 @@ class RequeuePlan:
 def plan_requeue(
     receipts: Sequence[Mapping[str, Any]], codes: Mapping[str, str | None], ended_at: datetime, day_start: datetime
 ) -> RequeuePlan:
-    """Take a failed job apart: whoever failed is pending again. `codes`: the error code by user id, as the job has it.
+    """Plan the requeue of a failed job: users who failed become pending again. `codes`: error codes by user id.
 
     Where no receipt says who failed, all users of the job are tried again.
     """

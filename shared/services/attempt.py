@@ -1,8 +1,8 @@
 """One attempt at one claimed job: parse it, refresh its users, settle it in one Commit.
 
-When the database fails under an attempt, the job is handed back and the attempt does not count. A job that this has
-happened to three times is isolated: it is split into halves, and they are split again, until a user who breaks every
-request has a job of its own. From then on an attempt counts if the database wrote other users meanwhile.
+When the database fails during an attempt, the job is released and the attempt does not count. When this has happened
+to a job three times, the job is isolated: it is split into halves, and these again, until a user who breaks every
+request has a job alone. From then on an attempt counts if the database wrote other users meanwhile.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from shared.store.cost import Cost
 from shared.store.job_documents import Claim, parse_job, unreadable_job
 from shared.store.users import UserDocument
 
-LEASE_SHARE = 0.8  # of the lease, for one job with all its tries; the rest is for settling it
+LEASE_SHARE = 0.8  # share of the lease for one job with all its tries; the rest is for settling it
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,9 @@ class AttemptResult:
 
 @dataclass(frozen=True, slots=True)
 class CallFacts:
-    """What the attempts of one call share."""
+    """Facts that the attempts of one call share."""
 
-    #: What they spend on users. Its writes show that the database works.
+    #: The cost of users' reads and writes. Its writes show that the database works.
     users_cost: Cost
     #: What the call knows of the builder's scans.
     scans: Scans
@@ -234,8 +234,8 @@ def _unread(user_ids: Sequence[str]) -> list[Candidate]:
 def _may_be_outage(job: Job) -> bool:
     """True if the failure of all users of a job points to the database and not to the users.
 
-    A user alone in a job says nothing of others, unless the job was isolated after failures of the database. Users of
-    a retry job failed while others of their first job did not.
+    A single user in a job says nothing about others, unless the job was isolated after failures of the database. Users
+    of a retry job failed while other users of their first job did not.
     """
     return (job.is_isolated and job.user_ids != ()) or (job.attempts == 1 and len(job.user_ids) > 1)
 

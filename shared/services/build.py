@@ -131,7 +131,7 @@ def _begin(context: Context, requested: ScanRequest, read_time_ns: int) -> Store
 
 
 def _at_a_fresh_moment(run: Run, read_time_ns: int) -> Run:
-    """The run with a moment to read at that the database still serves."""
+    """The run with a read time that the database still serves."""
     known = run.read_time_ns
     if known is not None and 0 <= read_time_ns - known < READ_TIME_SECONDS_MAX * 1_000_000_000:
         return run
@@ -149,7 +149,7 @@ def _restart(context: Context, run: Run, scan: Scan, reason: str, read_time_ns: 
 
 
 def _save_leased(context: Context, stored: StoredRun, run: Run, beside: Sequence[Any]) -> StoredRun:
-    """The first write of a call. All that the call has cost so far goes with it."""
+    """The first write of a call. It also saves what the call has cost so far."""
     cost = context.wire.cost
     billed = Billed(cost.reads, cost.writes + 1 + len(beside))
     leased = run.leased(uuid.uuid4().hex, context.clock() + context.lease)
@@ -299,7 +299,7 @@ class Builder:
             self._restarted = True
 
     def _count_left_alone(self) -> None:
-        """Say how many full users this scan has left alone: all who are found by balance, but those who were low."""
+        """Record how many full users this scan left alone: all users found by balance, except those who were low."""
         if self._run.scan is Scan.DUE and self._context.plans.low_below is not None:
             found = self._context.users().count_when_low(self._read_time_ns)
             self._run = replace(self._run, when_low=found)
@@ -311,7 +311,7 @@ class Builder:
         return due(self._day, days_of_longest_period(plans), plans.low_below)
 
     def _look(self) -> Look:
-        """The pause switch and the database's own time, read now."""
+        """Read the pause switch and the database's own time."""
         return self._context.control().look(self._context.clock())
 
     @property
@@ -343,7 +343,7 @@ class Builder:
     # Decide
 
     def _decide(self, user: UserDocument, *, is_low: bool = False) -> None:
-        """Queue a user who is due, mend the stamp of one who is not, name one who fails."""
+        """Queue a user who is due, mend the stamp of a user who is not, and name a user who fails."""
         checkpoints = self._checkpoints_at(self._cursor)
         found = capture_user_error(user.user_id, lambda: self._judge(user))
         if isinstance(found, DueUser) and self._must_adopt(user.user_id):

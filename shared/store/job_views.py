@@ -16,7 +16,7 @@ StructuredQueryPb = query.StructuredQuery.pb()
 ASCENDING = query.StructuredQuery.Direction.ASCENDING.value
 DESCENDING = query.StructuredQuery.Direction.DESCENDING.value
 
-INDEXED_BYTES_MAX = 1500  # a longer text, or one of this length, can't be asked for in a query
+INDEXED_BYTES_MAX = 1500  # queries can't ask for a text of this length or longer
 
 # The fields of each job that a list needs.
 SUMMARY = (
@@ -47,7 +47,7 @@ class JobViews:
         return self._wire.count(self._wire.documents, self._of_run(run_id, status), up_to)
 
     def waiting_since(self, now: datetime) -> datetime | None:
-        """Since when the job that has been due longest waits, whoever has it at the moment; None if no job is due."""
+        """Since when the oldest due job has waited, also if a worker has it now; None if no job is due."""
         wanted = self._query()
         condition = wanted.where.field_filter
         condition.field.field_path = "dueAt"
@@ -76,7 +76,7 @@ class JobViews:
         return self._settled(limit, None)
 
     def settled_between(self, since: datetime, before: datetime, limit: int) -> list[StoredJob]:
-        """The same of the jobs settled in [since, before)."""
+        """Like `recent`, of the jobs settled from `since` (inclusive) to `before` (exclusive)."""
         return self._settled(limit, (since, before))
 
     def _settled(self, limit: int, between: tuple[datetime, datetime] | None) -> list[StoredJob]:
@@ -98,7 +98,7 @@ class JobViews:
     def about(self, user_id: str, from_day: date, before_day: date, limit: int) -> list[StoredJob]:
         """Jobs of runs in [from_day, before_day) that name the user, oldest first. Their ids begin with the day.
 
-        A user whose id is as long as an id can be is not found: Firestore's indexes hold no value of that length.
+        A user whose id has the greatest possible length is not found, because Firestore's indexes hold no such value.
         """
         if len(user_id.encode()) >= INDEXED_BYTES_MAX:
             return []
