@@ -40,10 +40,10 @@ MONITOR = "credit_refresh_monitor"
 USERS_DEFAULT = 5000
 USERS_MAX = 1_000_000
 DAYS_MAX = 366
-SLOTS_MINUTES = [5, 10, 15, 20, 30, 60, 120, 180, 240, 360, 480, 720, 1440]  # all of them divide the day
+SLOTS_MINUTES = [5, 10, 15, 20, 30, 60, 120, 180, 240, 360, 480, 720, 1440]  # each divides the day
 CALLS_AT_ONCE_MAX = 8
 MILESTONE_MINUTES = 180
-USERS_A_SLOT = 500  # with four of five due, one full job and a part of another
+USERS_A_SLOT = 500  # when four of five users are due: one full job and a part of another
 PLANS = BUNDLE / "plans.toml"
 LITE = """
 [plans.lite]
@@ -69,15 +69,15 @@ def main() -> int:
 
 
 def slot_minutes_for(users: int) -> int:
-    """The narrowest slot that still fills its jobs."""
+    """The narrowest slot that still fills a job."""
     return next(
         (minutes for minutes in SLOTS_MINUTES if users * minutes >= USERS_A_SLOT * DAY_MINUTES), SLOTS_MINUTES[-1]
     )
 
 
 def run(users: int, days: int) -> int:
-    """Everything from the emulator to the verdict; leaves nothing behind but the logs of a day that went wrong."""
-    read_plans(Settings())  # a bad one is told here, not by every process
+    """Run everything from the emulator to the verdict. Only the logs of a failed day are kept."""
+    read_plans(Settings())  # a bad file is reported here once, not by every process
     started, progress = time.monotonic(), Progress()
     logs = Path(tempfile.mkdtemp(prefix="credit-refresh-demo-"))
     keep = True
@@ -130,7 +130,7 @@ def following(day: Day, population: Population) -> Day:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One emulator and one project in it; `stack` ends whatever is started."""
+    """One emulator and one project in it. `stack` ends everything that is started."""
 
     host: str
     project: str
@@ -144,7 +144,7 @@ class Stage:
 
     def play(self, users: int, days: int) -> tuple[Day, Verdict]:
         """Load, play the days and judge each; the last one, or the first that went wrong."""
-        if os.environ.get("FIRESTORE_EMULATOR_HOST"):  # somebody else's: it outlives us
+        if os.environ.get("FIRESTORE_EMULATOR_HOST"):  # an emulator that was running before goes on running
             self.stack.callback(clear, self.host, self.project)
         tomorrow = datetime.now(UTC).date() + timedelta(days=1)  # no document is younger than the day
         population = Population(users, tomorrow, Rules.read(self.plans))

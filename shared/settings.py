@@ -35,7 +35,7 @@ _NOT_IN_COLLECTIONS = re.compile(r"[\x00-\x1f\x7f,={}*\[\]()<>\"'`\\|;&$?#%]|^[\
 def zone_name(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # the last two for what is no name at all
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # the last two are raised for texts that can't be names
         raise ValueError(f"{name!r} is not an IANA time zone such as UTC or Europe/Berlin") from None
     return name
 
@@ -62,7 +62,7 @@ def _field_path(path: str) -> str:
 
 
 def _domain(name: str) -> str:
-    """A host's name and nothing more: the page's Content-Security-Policy may name it."""
+    """A host name and nothing else, because it goes into the page's Content-Security-Policy."""
     if not re.fullmatch(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?", name):
         raise ValueError(f"{name!r} is not a domain such as acme.firebaseapp.com, in lower case, without https://")
     return name
@@ -75,7 +75,7 @@ def _api_key(key: str) -> str:
 
 
 def _project(name: str) -> str:
-    """Loosely: of a project on the emulator any name will do that fits into a path."""
+    """The id of a project. On the emulator any name is allowed that fits into a path."""
     if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,100}", name):
         raise ValueError(f"{name!r} is not the id of a project such as acme-prod")
     return name
@@ -92,7 +92,7 @@ Dollars = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 
 
 class Settings(BaseModel):
-    """What an instance runs with. Seconds, days and dollars as the names say."""
+    """The settings of an instance. Names say the unit: seconds, days, dollars."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
@@ -131,7 +131,7 @@ class Settings(BaseModel):
     firebase_api_key: Annotated[str, AfterValidator(_api_key)] | None = None
     firebase_auth_domain: Annotated[str, AfterValidator(_domain)] | None = None
 
-    # What has to fit together, told of the later field; an earlier one that is bad itself is not in `data`.
+    # Fields that must fit together. The later field reports the problem. A bad earlier field is not in `data`.
 
     @field_validator("plan_field")
     @classmethod
@@ -173,7 +173,7 @@ class Settings(BaseModel):
     @field_validator("auth_emulator_host")
     @classmethod
     def _is_beside_the_emulator_only(cls, value: str | None, info: ValidationInfo) -> str | None:
-        """Tokens of the Auth emulator bear no signature: with real data behind it anybody could make one."""
+        """Tokens of the Auth emulator have no signature, so anybody could make one for real data."""
         if value and not info.data.get("emulator_host"):
             raise ValueError(
                 "for the emulator only, as its tokens are unsigned; unset it or set FIRESTORE_EMULATOR_HOST"
@@ -186,12 +186,12 @@ class Settings(BaseModel):
 
     @property
     def project_id(self) -> str | None:
-        """The project; on the emulator any will do."""
+        """The project; on the emulator a default where none is set."""
         return self.project or (EMULATOR_PROJECT if self.emulator_host else None)
 
     @property
     def auth_on(self) -> bool:
-        """Does the monitor ask who is there? By default it does, but on the emulator."""
+        """True if the monitor requires a sign-in: the default, except on the emulator."""
         return (self.auth or ("off" if self.emulator_host else "on")) == "on"
 
 
@@ -201,8 +201,10 @@ def setting_names() -> dict[str, str]:
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
-    """Settings from the environment; an empty variable is unset. Raises ConfigurationError naming every problem, and
-    those of the plans file with them."""
+    """Read the settings from the environment. An empty variable counts as not set.
+
+    Raises ConfigurationError that names every problem, those of the plans file included.
+    """
     names = setting_names()
     values = {field: environ[name] for field, name in names.items() if environ.get(name)}
     problems, plans_file = _unknown_settings(environ, names), values.get("plans_file", BUNDLE / "plans.toml")
@@ -236,7 +238,7 @@ def _meant(name: str, names: Mapping[str, str]) -> str:
 
 
 def read_plans(settings: Settings) -> PlanTable:
-    """The plan table the settings point to. Raises ConfigurationError."""
+    """The plans in the file that the settings name. Raises ConfigurationError."""
     return _plans_at(settings.plans_file)
 
 

@@ -1,4 +1,4 @@
-"""What an event of a user's document is about, told from the document before and after a write."""
+"""What a write to a user's document changed, found by comparing the document before and after it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ REQUESTED = "refreshRequested"  # in the stamp: the app asks for a refresh
 
 
 class Change(StrEnum):
-    """What of a write matters to us."""
+    """The changes of a write that matter to us."""
 
     CREATED = "created"
     FIRST_BALANCE = "first_balance"
-    #: The user may be owed something: plan, override or anchor changed, or the app asks for a refresh.
+    #: A grant may be due: plan, override or anchor changed, or the app asks for a refresh.
     TERMS = "terms"
     #: The app's write took the stamp away, as set() without merge does.
     STAMP_LOST = "stamp_lost"
@@ -26,7 +26,7 @@ class Change(StrEnum):
 def change_of(old: RawUser | None, new: RawUser) -> Change:
     """What a write changed. `old`: None for a new document.
 
-    Our own grants change `jobId`, and nothing is to be done after them. So a write of ours never leads to another one.
+    Our own grants change `jobId`, and nothing needs to be done after them. So our own writes cause no further write.
     """
     if old is None:
         return Change.CREATED
@@ -43,7 +43,7 @@ def change_of(old: RawUser | None, new: RawUser) -> Change:
 
 
 def restored(before: RawUser, now: RawUser) -> Mapping[str, Any]:
-    """The fields of the stamp that put a lost one back. If there is a new one meanwhile, per plan the later date."""
+    """The fields that restore a lost stamp. If a new stamp was written meanwhile, each plan keeps the later date."""
     lost, present = stamp_of(before) or {}, stamp_of(now)
     if present is None:
         return {}

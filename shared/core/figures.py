@@ -1,4 +1,4 @@
-"""Figures: what a settled job adds to its run, so that a view of the run need not look at its jobs."""
+"""Figures: what each settled job adds to its run's roll-up, so that a view of the run reads no jobs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from shared.core.jobs import JobStatus, Settlement
 from shared.core.outcomes import Outcome, OutcomeKind
 from shared.core.service_level import Served, is_on_time
 
-HOURS_MAX = 60  # of a run: its day, and the day after, at whose end its jobs are superseded
-DURATION_RATIO = 1.25  # between the bounds of two neighbouring classes of durations
+HOURS_MAX = 60  # hours of a run: its day and the day after, when its jobs are superseded
+DURATION_RATIO = 1.25  # ratio of the bounds of two neighbouring classes of durations
 DURATION_CLASSES_MAX = 60  # the last one ends after ten minutes
 NAMES = (
     "refreshedUsers",
@@ -34,7 +34,7 @@ MAPS = ("doneByHour", "jobsByDuration", "errorsByCode", "failedJobsByCode", "sup
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """What an attempt took."""
+    """What an attempt cost."""
 
     processing_ms: int
     conflicts: int
@@ -43,11 +43,11 @@ class Effort:
 
 
 def figures_of(settlement: Settlement, effort: Effort) -> dict[str, int]:
-    """Flat figures of one settlement, by NAMES."""
+    """The figures of one settlement; the keys are NAMES."""
     tally, served = settlement.tally, served_by(settlement)
     return {
         "refreshedUsers": tally.refreshed,
-        "skippedUsers": tally.skipped if settlement.job.kind is None else 0,  # who has no receipt is not counted
+        "skippedUsers": tally.skipped if settlement.job.kind is None else 0,  # users without a receipt are not counted
         "failedUsers": tally.failed,
         "retriedUsers": sum(len(job.user_ids) for job in settlement.left_to),
         "onTimeUsers": served.on_time,
@@ -60,7 +60,7 @@ def figures_of(settlement: Settlement, effort: Effort) -> dict[str, int]:
 
 
 def served_by(settlement: Settlement) -> Served:
-    """Who was refreshed within the promised time. Those with nothing to do count neither way."""
+    """Users refreshed within the promised time, and late ones. Users with nothing to do are in neither count."""
     job = settlement.job
     refreshed = settlement.tally.refreshed
     on_time = refreshed if is_on_time(job.promised_at, settlement.ended_at) else 0
@@ -78,7 +78,7 @@ def added(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
 
 
 def rolled_up(settlement: Settlement, figures: Mapping[str, int], day_start: datetime) -> dict[str, int]:
-    """What the settlement adds to the run's roll-up, by field path."""
+    """The increments of the run's roll-up, by field path."""
     ended = "failedJobs" if settlement.job.status is JobStatus.FAILED else "completedJobs"
     codes = Counter(str(outcome.code) for outcome in settlement.outcomes if outcome.kind is OutcomeKind.FAILED)
     return {
@@ -101,17 +101,17 @@ def _superseded(settlement: Settlement) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class RequeuePlan:
-    """What becomes of a failed job that an operator sends back: who is tried again, what stands, what is taken back."""
+    """How a failed job is requeued: users tried again, receipts kept, and amounts subtracted from the roll-up."""
 
     user_ids: tuple[str, ...]
     receipts: tuple[Mapping[str, Any], ...]
-    taken_back: Mapping[str, int]  # from the roll-up, by field path
+    taken_back: Mapping[str, int]  # negative increments of the roll-up, by field path
 
 
 def plan_requeue(
     receipts: Sequence[Mapping[str, Any]], codes: Mapping[str, str | None], ended_at: datetime, day_start: datetime
 ) -> RequeuePlan:
-    """Take a failed job apart: whoever failed is pending again. `codes`: the error code by user id, as the job has it.
+    """Plan the requeue of a failed job: users who failed become pending again. `codes`: error codes by user id.
 
     Where no receipt says who failed, all users of the job are tried again.
     """
@@ -130,13 +130,13 @@ def _has_failed(receipt: Mapping[str, Any]) -> bool:
 
 
 def hour_name(instant: datetime, day_start: datetime) -> str:
-    """The hour since the run's day began, as a field name: h00, h01, …"""
+    """The number of hours since the run's day began, as a field name: h00, h01, …"""
     hours = (instant - day_start) // timedelta(hours=1)
     return f"h{min(max(hours, 0), HOURS_MAX):02d}"
 
 
 def duration_class(milliseconds: int) -> str:
-    """The class of a duration, as a field name: b00 up to 1 ms, each class a quarter wider than the one before."""
+    """The class of a duration, as a field name: b00 ends at 1 ms; each class ends a quarter later than the last."""
     number = 0 if milliseconds <= 1 else math.ceil(math.log(milliseconds) / math.log(DURATION_RATIO) - 1e-9)
     return f"b{min(number, DURATION_CLASSES_MAX):02d}"
 
@@ -155,7 +155,7 @@ class Rollup:
 
     @classmethod
     def of(cls, shards: list[dict[str, Any]]) -> Self:
-        """The sum of the shards' documents; anything that is no number in them is passed over."""
+        """The sum of the shards' documents. Values that are not numbers are ignored."""
         flat: Counter[str] = Counter()
         maps: dict[str, Counter[str]] = {name: Counter() for name in MAPS}
         for shard in shards:
@@ -187,7 +187,7 @@ class Rollup:
         return self["processingMs"] / self.settled_jobs if self.settled_jobs else None
 
     def percentile_ms(self, share: float) -> int | None:
-        """The upper bound of the class in which that share of the jobs has ended: exact to a quarter."""
+        """The duration within which this fraction of jobs ended: the upper bound of a class, exact to a quarter."""
         jobs = sum(self.jobs_by_duration.values())
         seen = 0
         for number in sorted(self.jobs_by_duration):

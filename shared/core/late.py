@@ -42,6 +42,6 @@ def was_passed_by(user: User | None, plans: PlanTable, job: Job, today: date) ->
         first, second = (decide(user, plans, day, None) for day in (job.day, today))
     except UserError:
         return False
-    if not isinstance(second, Grant) or second.when_low:  # the scan by balance saw who was low
+    if not isinstance(second, Grant) or second.when_low:  # the scan by balance has seen low users
         return False
     return not (isinstance(first, Grant) and first.period == second.period)

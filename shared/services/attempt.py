@@ -1,8 +1,8 @@
 """One attempt at one claimed job: parse it, refresh its users, settle it in one Commit.
 
-When the database fails under an attempt, the job is handed back and the attempt does not count. A job that this has
-happened to three times is isolated: it is split into halves, and they are split again, until a user who breaks every
-request has a job of its own. From then on an attempt counts if the database wrote other users meanwhile.
+When the database fails during an attempt, the job is released and the attempt does not count. When this has happened
+to a job three times, the job is isolated: it is split into halves, and these again, until a user who breaks every
+request has a job alone. From then on an attempt counts if the database wrote other users meanwhile.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from shared.store.cost import Cost
 from shared.store.job_documents import Claim, parse_job, unreadable_job
 from shared.store.users import UserDocument
 
-LEASE_SHARE = 0.8  # of the lease, for one job with all its tries; the rest is for settling it
+LEASE_SHARE = 0.8  # share of the lease for one job with all its tries; the rest is for settling it
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,9 @@ class AttemptResult:
 
 @dataclass(frozen=True, slots=True)
 class CallFacts:
-    """What the attempts of one call share."""
+    """Facts that the attempts of one call share."""
 
-    #: What they spend on users. Its writes show that the database works.
+    #: The cost of users' reads and writes. Its writes show that the database works.
     users_cost: Cost
     #: What the call knows of the builder's scans.
     scans: Scans
@@ -72,7 +72,7 @@ class Attempt:
         self._users_cost = call.users_cost
         self._scans = call.scans
         self._known = known or {}
-        self._day: date | None = None  # whose period is granted
+        self._day: date | None = None  # the day whose period is granted
         self._users: dict[str, User | None] = {}  # as they were before this attempt, as far as that is known
         self._cost = Cost(self._users_cost)
         working = lease.shifted_by(-context.settings.lease_seconds * (1 - LEASE_SHARE))
@@ -90,7 +90,7 @@ class Attempt:
         return self._settle(replace(settlement, next_day=self._next_day(job, outcomes)))
 
     def isolate(self, failure: SystemFailureError) -> AttemptResult | None:
-        """Settle the job as far as the failure of the database is its own; None: it is to be handed back.
+        """Settle or split the job if the failure of the database is its own. None: the job must be released.
 
         Raises ConflictError if the claim is lost, and SystemFailureError.
         """
@@ -118,7 +118,7 @@ class Attempt:
 
     @property
     def took_long(self) -> bool:
-        """True if it had half of the time that a job may take at all."""
+        """True if it had half of the time that a job may take."""
         return time.monotonic() - self._started > self._context.settings.lease_seconds * LEASE_SHARE / 2
 
     def _delay(self, job: Job) -> timedelta:
@@ -173,7 +173,7 @@ class Attempt:
         return outcomes
 
     def _may_have_granted(self, job: Job) -> bool:
-        """True for a job that was begun before: its grants may have landed, and their receipts are due."""
+        """True for a job that was begun before: grants of it may have landed, and need their receipts."""
         return self._claim.due_job.was_claimed or job.job_id != job.root_id
 
     def _candidates(self, job: Job) -> list[Candidate]:
@@ -193,7 +193,7 @@ class Attempt:
         ]
 
     def _read(self, user_ids: Sequence[str]) -> list[Candidate]:
-        """Users as they are now. Those of whom that can't be told are left to the granter, to be read once more."""
+        """Users as they are now. Users that could not be read are left to the granter, which reads them again."""
         documents = self._context.users(self._wire).read(user_ids)
         return [self._as_candidate(user_id, documents.get(user_id)) for user_id in user_ids]
 
@@ -202,7 +202,7 @@ class Attempt:
         return known if isinstance(known, Candidate) else Candidate(user_id)
 
     def _next_day(self, job: Job, outcomes: Sequence[Outcome]) -> Job | None:
-        """A job of today for those whom this job grants for an earlier day, and whom today's scan has passed by."""
+        """A job of today for users whom this job grants for an earlier day and whom today's scan passed by."""
         today, now = self._today, self._context.clock()
         granted = [outcome.user_id for outcome in outcomes if outcome.kind is OutcomeKind.REFRESHED]
         if today <= job.day or not granted or self._day != job.day:
@@ -232,16 +232,16 @@ def _unread(user_ids: Sequence[str]) -> list[Candidate]:
 
 
 def _may_be_outage(job: Job) -> bool:
-    """True for a job whose users failing all together says more of the database than of them.
+    """True if the failure of all users of a job points to the database and not to the users.
 
-    A user alone in a job says nothing of others, unless the job was isolated after failures of the database. Users of
-    a retry job failed while others of their first job did not.
+    A single user in a job says nothing about others, unless the job was isolated after failures of the database. Users
+    of a retry job failed while other users of their first job did not.
     """
     return (job.is_isolated and job.user_ids != ()) or (job.attempts == 1 and len(job.user_ids) > 1)
 
 
 def _is_refused(outcome: Outcome) -> bool:
-    """True for a user whom the database failed, and not the user's own changing document."""
+    """True for a user who failed because of the database, and not because the document kept changing."""
     return outcome.kind is OutcomeKind.RETRY and outcome.code is not UserErrorCode.CONTENTION
 
 

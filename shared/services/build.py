@@ -1,6 +1,6 @@
 """The builder: reads each user at most once, decides who is due, and packs them into jobs.
 
-It leases the day's run first. A second builder finds the run leased and goes home. A builder that is out of time
+It leases the day's run first. A second builder finds the run leased and stops. A builder that is out of time
 flushes what it has found; the next call goes on from there.
 """
 
@@ -52,7 +52,7 @@ READ_TIME_SECONDS_MAX = 50 * 60  # the database serves reads of the past hour
 
 
 def build(context: Context, requested: ScanRequest, process_seconds: float) -> BuildReport:
-    """Go on with the day's run, or begin it. Raises SystemFailureError; what was flushed by then stays."""
+    """Begin or continue the day's run. Raises SystemFailureError; what was flushed before stays."""
     now = context.clock()
     run_id = context.schedule.day_of(now).isoformat()
     stored = context.runs().get(run_id)
@@ -92,7 +92,7 @@ def scan_policy(context: Context) -> ScanPolicy:
 
 
 def _nothing(run_id: str, status: BuildStatus) -> BuildReport:
-    """The report of a call that has not looked at the run."""
+    """The report of a call that did not read the run."""
     return BuildReport(run_id, status)
 
 
@@ -131,7 +131,7 @@ def _begin(context: Context, requested: ScanRequest, read_time_ns: int) -> Store
 
 
 def _at_a_fresh_moment(run: Run, read_time_ns: int) -> Run:
-    """The run with a moment to read at that the database still serves."""
+    """The run with a read time that the database still serves."""
     known = run.read_time_ns
     if known is not None and 0 <= read_time_ns - known < READ_TIME_SECONDS_MAX * 1_000_000_000:
         return run
@@ -139,7 +139,7 @@ def _at_a_fresh_moment(run: Run, read_time_ns: int) -> Run:
 
 
 def _restart(context: Context, run: Run, scan: Scan, reason: str, read_time_ns: int) -> Run:
-    """The run from the first user on. Who is settled is read at the moment at which users will be read."""
+    """Restart the run at the first user. Settled users are counted at the same moment at which users will be read."""
     logs.info("build_restarted", reason, runId=run.run_id, scan=scan.value)
     if reason == ADOPTION_FAILED:
         return replace(run.adopting_marked(reason, context.fingerprint), read_time_ns=read_time_ns)
@@ -149,7 +149,7 @@ def _restart(context: Context, run: Run, scan: Scan, reason: str, read_time_ns: 
 
 
 def _save_leased(context: Context, stored: StoredRun, run: Run, beside: Sequence[Any]) -> StoredRun:
-    """The first write of a call. All that the call has cost so far goes with it."""
+    """The first write of a call. It also saves what the call has cost so far."""
     cost = context.wire.cost
     billed = Billed(cost.reads, cost.writes + 1 + len(beside))
     leased = run.leased(uuid.uuid4().hex, context.clock() + context.lease)
@@ -157,7 +157,7 @@ def _save_leased(context: Context, stored: StoredRun, run: Run, beside: Sequence
 
 
 def _read_history(context: Context, previous: Run, today: date) -> Sequence[DayServed]:
-    """How the days before were served. Jobs are settled until their day is two days past, so two are looked up anew."""
+    """How earlier days were served. The last two days are read again, because their jobs may still be settled."""
     days = {previous.day, *(entry.day for entry in previous.history[-1:])}
     rollups = context.rollups()
     fresh = [DayServed(day, rollups.total(day.isoformat()).served) for day in sorted(days)]
@@ -189,7 +189,7 @@ class Builder:
         self._day = stored.run.day
         self._flusher = Flusher(context, stored, dry=dry)
         self._cursor = stored.run.cursor
-        self._names: Mapping[str, Mapping[str, Any]] = {}  # follow-up entries of users who are kept by name
+        self._names: Mapping[str, Mapping[str, Any]] = {}  # follow-up entries of users kept by name
         self._ranges: Sequence[ScanRange] = ()
         self._restarted = False
         self._paused = False
@@ -226,7 +226,7 @@ class Builder:
         return self._scan(named)
 
     def _read_named(self) -> list[UserDocument]:
-        """The users who are kept by name, as they are now."""
+        """Read the users who are kept by name, as they are now."""
         run = self._run
         if run.names_from is None:
             return []
@@ -242,7 +242,7 @@ class Builder:
         return self._run.read_time_ns
 
     def _prove(self, named: Sequence[UserDocument]) -> None:
-        """Count once more, if the proof is open; a scan that can't be trusted becomes one of everybody."""
+        """Count once more if the proof is open. If the proof fails, the scan becomes one of everybody."""
         run, tolerance = self._run, self._policy.proof_tolerance
         proof = run.proof or Proof()
         is_wanted = self._requested is ScanRequest.AUTO and run.scan is Scan.DUE
@@ -259,7 +259,7 @@ class Builder:
             self._read_everybody(proof_failed(proof))
 
     def _read_everybody(self, reason: str) -> None:
-        """Make the run one of everybody: a restart, if it has queued somebody already."""
+        """Make the run scan everybody: by a restart, if it has queued users already."""
         run = self._run
         if run.cursor is None and run.counts.scanned == 0 and not run.is_completed:
             self._run = run.reading_everybody(reason)
@@ -299,7 +299,7 @@ class Builder:
             self._restarted = True
 
     def _count_left_alone(self) -> None:
-        """Say how many full users this scan has left alone: all who are found by balance, but those who were low."""
+        """Record how many full users this scan left alone: all users found by balance, except those who were low."""
         if self._run.scan is Scan.DUE and self._context.plans.low_below is not None:
             found = self._context.users().count_when_low(self._read_time_ns)
             self._run = replace(self._run, when_low=found)
@@ -311,7 +311,7 @@ class Builder:
         return due(self._day, days_of_longest_period(plans), plans.low_below)
 
     def _look(self) -> Look:
-        """The pause switch and the database's own time, read now."""
+        """Read the pause switch and the database's own time."""
         return self._context.control().look(self._context.clock())
 
     @property
@@ -330,7 +330,7 @@ class Builder:
                 self._flush()
 
     def _is_elsewhere(self, each: ScanRange, user: UserDocument) -> bool:
-        """True for a user whom another range of this scan reads, so that nobody is counted twice."""
+        """True for a user who is in another range of this scan. Counting such a user here would count twice."""
         if each.name is RangeName.NAMED or self._run.scan is not Scan.DUE:
             return False
         if user.user_id in self._names:
@@ -343,7 +343,7 @@ class Builder:
     # Decide
 
     def _decide(self, user: UserDocument, *, is_low: bool = False) -> None:
-        """Queue a user who is due, mend the stamp of one who is not, name one who fails."""
+        """Queue a user who is due, mend the stamp of a user who is not, and name a user who fails."""
         checkpoints = self._checkpoints_at(self._cursor)
         found = capture_user_error(user.user_id, lambda: self._judge(user))
         if isinstance(found, DueUser) and self._must_adopt(user.user_id):
@@ -352,7 +352,7 @@ class Builder:
             position = self._position_of(user.user_id)
             if not any(checkpoint.has_queued(position) for checkpoint in checkpoints):
                 self._flusher.queue(position, found.snapshot, self._due_at(position, user))
-        if not checkpoints:  # else the flush that left the checkpoint has counted the user
+        if not checkpoints:  # otherwise the flush that left the checkpoint has counted the user
             self._flusher.count(found, self._follow_up(user, found), is_low=is_low)
 
     def _checkpoints_at(self, cursor: Cursor | None) -> list[Any]:
@@ -368,7 +368,7 @@ class Builder:
         return not self._dry and self._names.get(user_id, {}).get("adopt") is True
 
     def _judge(self, user: UserDocument) -> DueUser | None:
-        """What the job is to carry of a due user; None for one with nothing to do. Raises UserError."""
+        """What a job needs of a due user; None for a user with nothing to do. Raises UserError."""
         found: Any = None
         read = None
         try:
@@ -403,14 +403,14 @@ class Builder:
         return SlotPosition(self._context.schedule.slot_start(self._day, user_id), user_id)
 
     def _due_at(self, position: SlotPosition, user: UserDocument) -> datetime | None:
-        """Since when a user waits whose slot has passed; None for one whose slot is to come."""
+        """Since when a user has waited, if the slot has passed; else None."""
         if position.slot >= self._now:
             return None
         waiting = waiting_since(user.raw, get_instant(user.update_time_ns), self._context.plans)
         return min(self._now, max(position.slot, waiting))
 
     def _adopt(self, page: Page) -> None:
-        """Stamp the current period of everybody on the page, granting nothing; then checkpoint."""
+        """Stamp the current period of each user of the page, grant nothing, and flush."""
         users = {user.user_id: user for user in page.users if self._is_to_be_adopted(user)}
         for outcome in adopt_users(self._context, list(users.values()), self._day):
             self._flusher.count(outcome, self._follow_up(users[outcome.user_id], outcome))
@@ -419,7 +419,7 @@ class Builder:
         self._flush()
 
     def _is_to_be_adopted(self, user: UserDocument) -> bool:
-        """Everybody; of an adoption made again, those alone whom the first one could not stamp."""
+        """True for each user; in a repeated adoption only for users whom the first one could not stamp."""
         if not self._run.adopts_marked:
             return True
         is_marked = (stamp_of(user.raw) or {}).get("adopt") is True
@@ -433,7 +433,7 @@ class Builder:
             self._paused = self._look().paused
 
     def _keep_what_was_found(self) -> None:
-        """Flush, so that it is not read and billed again, and let the next builder begin at once."""
+        """Flush what was found, so that it is not read and billed again, and let the next builder begin at once."""
         try:
             self._flusher.flush(self._cursor, Run.released)
         except StoreError as exc:

@@ -1,4 +1,4 @@
-"""What every service is given: settings, plans, the stores of this call, and its clock."""
+"""The context that every service gets: settings, plans, stores and clock of one call."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from shared.store.runs import RunStore
 from shared.store.users import UserFields, UserStore
 from shared.store.wire import Wire
 
-# The part of a budget kept for what was begun: the last flush, the settling of claimed jobs.
+# The part of a budget that is kept to end what was begun: the last flush, the settling of claimed jobs.
 RESERVE_SHARE = 0.25
 RESERVE_SECONDS_MAX = 5.0
-GRACE_PERIOD_SECONDS = 2.0  # beyond the budget, to hand back a claim or release a lease
+GRACE_PERIOD_SECONDS = 2.0  # beyond the budget, to release a claim or a lease
 
 
 class Stopping(Protocol):
-    """Whether the instance has been asked to go; a threading.Event will do."""
+    """Says whether the instance has been asked to stop. A threading.Event fits."""
 
     def is_set(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One call's world. `clock` gives aware UTC; durations and budgets run on the monotonic clock instead."""
+    """One call's context. `clock` gives aware UTC; durations and budgets use the monotonic clock."""
 
     settings: Settings
     plans: PlanTable
@@ -56,7 +56,7 @@ class Context:
 
     @property
     def fingerprint(self) -> str:
-        """Changes with everything that a decision or a scan depends on: plans, schedule, collection, field names."""
+        """A text that changes with everything that a decision or a scan depends on: plans, schedule, names."""
         fields, sign_up = user_fields(self.settings).fingerprint, self.settings.sign_up
         return f"{self.plans.fingerprint}/{self.schedule.spread}/{fields}/{sign_up}"
 
@@ -65,7 +65,7 @@ class Context:
         return timedelta(seconds=self.settings.lease_seconds)
 
     def read_user(self, raw: RawUser) -> User | None:
-        """The user of a document; None if it is not part of the system. Raises UserError."""
+        """The user in a document; None if it is not part of the system. Raises UserError."""
         return read_user(raw, self.schedule.zone, given_at_sign_up=self.settings.sign_up == "stamp")
 
     def users(self, wire: Wire | None = None) -> UserStore:
@@ -106,5 +106,5 @@ def user_fields(settings: Settings) -> UserFields:
 
 
 def until_reserve(budget: Budget, seconds: float) -> Budget:
-    """The time in which something new may be begun, of a budget of so many seconds."""
+    """The part of a budget of so many seconds in which new work may begin."""
     return budget.shifted_by(-min(RESERVE_SECONDS_MAX, seconds * RESERVE_SHARE))

@@ -27,7 +27,7 @@ from shared.store.runs import StoredRun
 from shared.store.wire import Wire
 
 HOUR = timedelta(hours=1)
-FEW_JOBS = 64  # of a whole run: so many settle into one document of the roll-up
+FEW_JOBS = 64  # jobs of a run; this few settle into one shard of the roll-up
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Flusher:
     ) -> None:
         """Count a user as scanned, and as skipped, adopted or failed. Who is due is counted with their job.
 
-        `is_low`: the user is one of those who are found by balance, and was found.
+        `is_low`: the user was found by balance.
         """
         self._tally.count(found, follow_up)
         self._tally.low += is_low

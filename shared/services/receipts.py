@@ -1,7 +1,7 @@
 """Grants with a receipt and without the queue: for a direct call and for events of a user's document.
 
-A few users are granted in one Commit together with the receipt, so that there is never the one without the other. More
-users are granted each for itself, so that one of them can't hold up the others, and the receipts follow.
+A few users are granted in one Commit together with the receipt, so there is never one without the other. More users
+are granted each on its own, so that no user can hold up the others, and the receipts follow.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from shared.store.users import StampWrite
 
 TOGETHER_MAX = 20  # users in one Commit with their receipt
 
-_TOLD = (OutcomeKind.REFRESHED, OutcomeKind.FAILED)  # who has a receipt
+_TOLD = (OutcomeKind.REFRESHED, OutcomeKind.FAILED)  # outcomes that get a receipt
 
 
 class ReceiptGranter(Granter):
-    """Grants users for one call or event, and leaves a receipt. `kind`: what brought it about."""
+    """Grants users for one call or event, and writes a receipt. `kind`: what caused it."""
 
     def __init__(self, context: Context, kind: JobKind, job_id: str, day: date) -> None:
         super().__init__(context, context.wire, GrantRequest(job_id, day))
@@ -34,7 +34,7 @@ class ReceiptGranter(Granter):
         self._started = time.monotonic()
 
     def grant(self, candidates: Sequence[Candidate], failed: Sequence[Outcome] = ()) -> list[Outcome]:
-        """The outcomes of all, those who have failed already among them. Raises SystemFailureError.
+        """Grant the users. Gives all outcomes, those of users who failed before included. Raises SystemFailureError.
 
         There is no retry job. A user of a direct call who can't be refreshed now has failed; an event is delivered
         again.
@@ -60,7 +60,7 @@ class ReceiptGranter(Granter):
             self._users.write_together(writes, receipt)
         except ConflictError as exc:
             return [self._changed(write.user_id, str(exc)) for write in writes]
-        except RejectedError:  # one of them is at fault: each for itself will show which
+        except RejectedError:  # one of them is at fault; granting each on its own shows which
             self._together = False
             return super()._write(writes)
         for write in writes:
@@ -74,7 +74,7 @@ class ReceiptGranter(Granter):
         return Candidate(user_id)
 
     def _write_receipts(self, outcomes: Sequence[Outcome]) -> None:
-        """One receipt, or as many as it takes; none where there is nothing to tell."""
+        """Write one receipt, or several if one can't hold all users, or none if no user needs one."""
         told = {outcome.user_id: outcome for outcome in outcomes if outcome.kind in _TOLD}
         chunks = list(in_job_sizes(list(told), self._context.settings.job_size))
         for number, chunk in enumerate(chunks):

@@ -28,7 +28,7 @@ class RequestJob:
 
 
 class RequestedUsers:
-    """Users who request a refresh, as one call of the worker goes through them: each is met once."""
+    """Users who request a refresh. One call of the worker meets each of them once."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -40,7 +40,7 @@ class RequestedUsers:
         return not self._context.users().requested(1)
 
     def claim(self, jobs_max: int) -> list[RequestJob]:
-        """Jobs of the next users, claimed. Those that another worker has made of the same users are left out."""
+        """Claimed jobs of the next users. Jobs that another worker has made of the same users are left out."""
         limit = jobs_max * self._context.settings.job_size
         found = self._context.users().requested(limit, self._after)
         self.has_more = len(found) == limit

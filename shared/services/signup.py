@@ -1,12 +1,12 @@
-"""Events of a user's document: a new user is granted at once, and so is whoever is owed something by a change.
+"""Events of users' documents: a new user is granted at once, and so is a user for whom a change makes a grant due.
 
 The event carries the document as it was written, and the first write is made on that. If the document has changed
 since, it is read and looked at again. The id of the grant's receipt follows from the event's, so a second delivery
 finds what landed.
 
 A user may be created without a balance, and get one in a second write. That event is judged on its old copy, so the
-document is read once more. Who has none by then is found by the next scan, or by the event of that second write if the
-function gets one for every write.
+document is read once more. A user who still has no balance is found by the next scan, or by the event of the second
+write if the function gets an event for every write.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from shared.services.grant import Candidate, candidate_of
 from shared.services.receipts import ReceiptGranter
 from shared.store.users import StampFieldsWrite, UserDocument, WriteStatus
 
-ROUNDS_MAX = 5  # a document that changes faster than this is left to the next delivery
+ROUNDS_MAX = 5  # tries; a document that changes faster is left to the next delivery
 HELD = "held"  # the refresh is paused: the scan finds the user after the resume
 KINDS = {Change.CREATED: JobKind.SIGNUP, Change.FIRST_BALANCE: JobKind.SIGNUP}
 
 
 def take_event(context: Context, event_id: str, old: UserDocument | None, new: UserDocument) -> Mapping[str, Any]:
-    """Do what a write calls for: what came of it, for the log. Raises SystemFailureError where a later try may succeed.
+    """Do what a write requires; gives the result for the log. Raises SystemFailureError where a later try may succeed.
 
     `old`: the document before the write; None: it is new.
     """
@@ -66,7 +66,7 @@ def _refresh(context: Context, kind: JobKind, event_id: str, document: UserDocum
 
 
 def _with_stamp(context: Context, old: UserDocument, new: UserDocument) -> UserDocument | None:
-    """The document with its stamp put back, as it is then; None if it is gone."""
+    """Restore the stamp; gives the document afterwards, or None if it is gone."""
     document: UserDocument | None = new
     for number in range(1, ROUNDS_MAX + 1):
         if document is None or not (fields := restored(old.raw, document.raw)):

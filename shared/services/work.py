@@ -1,12 +1,12 @@
 """The worker: claims due jobs, works on several of them side by side, and reports what they came to.
 
-First it refreshes those who request it, in at most half of the call.
+First it refreshes users who request it, in at most half of the call.
 
 One thread claims jobs; several lanes (threads) each work on one job at a time, so one job is prepared while another
 waits for the database. A worker that has to stop releases the jobs it has not begun; their attempts do not count.
 
-A job whose last worker died may have killed it, and a job under which the database failed again and again may be what
-it fails on. Such jobs are worked on one at a time, when no other job is left, so that they do no harm to others.
+A job whose last worker died may have killed it, and a job during which the database failed several times may be the
+cause. Such suspect jobs are worked on one at a time, when no other job is left, so that they do no harm to others.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Worker:
     # Requests
 
     def _serve_requests(self) -> None:
-        """Refresh those who request it, in at most half of the call's time and jobs. The rest waits for the next."""
+        """Refresh users who request it, in at most half of the time and jobs. The rest wait for the next call."""
         try:
             self._send_heartbeat()
             requests = RequestedUsers(self._context)
@@ -121,7 +121,7 @@ class Worker:
         return True
 
     def _begin(self, claims: Sequence[Claim], known: Mapping[str, UserDocument] | None = None) -> None:
-        """Hand jobs to the lanes as soon as they are claimed, while the next ones are being claimed.
+        """Give claimed jobs to the lanes at once, while the next jobs are being claimed.
 
         `known`: their users, if they were read just before.
         """

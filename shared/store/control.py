@@ -15,7 +15,7 @@ from shared.store.values import WritePb, get_fields, nanoseconds, put_fields, pu
 from shared.store.wire import Wire
 
 ACTIVITY_KEPT_MAX = 50
-ROUNDS_MAX = 5  # of operators who act at the same moment
+ROUNDS_MAX = 5  # tries, when several operators act at the same moment
 PAUSE_FIELDS = ("paused", "pausedBy", "pausedAt", "pauseReason", "pausedUntil")
 
 
@@ -50,7 +50,7 @@ class Look:
 
 
 class ControlStore:
-    """The documents `control/state`, `…/worker` and `…/activity` through one call's wire."""
+    """The documents `control/state`, `control/worker` and `control/activity`."""
 
     def __init__(self, wire: Wire, prefix: str) -> None:
         self._wire = wire
@@ -74,7 +74,7 @@ class ControlStore:
         return Look(paused, read_time_ns)
 
     def read(self, now: datetime) -> Control:
-        """All of it. Costs three reads."""
+        """All three documents. Costs three reads."""
         state, worker, activity = self._documents("state", "worker", "activity")
         return _control(state, worker, activity, now)
 

@@ -16,9 +16,9 @@ StructuredQueryPb = query.StructuredQuery.pb()
 ASCENDING = query.StructuredQuery.Direction.ASCENDING.value
 DESCENDING = query.StructuredQuery.Direction.DESCENDING.value
 
-INDEXED_BYTES_MAX = 1500  # a longer text, or one of this length, can't be asked for in a query
+INDEXED_BYTES_MAX = 1500  # queries can't ask for a text of this length or longer
 
-# What a list of jobs shows of each, in fields of the document.
+# The fields of each job that a list needs.
 SUMMARY = (
     "kind",
     "runId",
@@ -43,11 +43,11 @@ class JobViews:
         self._collection_id = f"{prefix}_jobs"
 
     def count(self, run_id: str, status: JobStatus, up_to: int) -> int:
-        """How many jobs of the run are in that state; no more than `up_to` are counted."""
+        """The number of the run's jobs in that state. Counts no further than `up_to`."""
         return self._wire.count(self._wire.documents, self._of_run(run_id, status), up_to)
 
     def waiting_since(self, now: datetime) -> datetime | None:
-        """Since when the job that has been due longest waits, whoever has it at the moment; None if no job is due."""
+        """Since when the oldest due job has waited, also if a worker has it now; None if no job is due."""
         wanted = self._query()
         condition = wanted.where.field_filter
         condition.field.field_path = "dueAt"
@@ -60,7 +60,7 @@ class JobViews:
         return found[0].due_at if found else None
 
     def failed(self, run_id: str, limit: int, after: str | None = None) -> list[StoredJob]:
-        """The run's dead letters in order of id, after that id."""
+        """The run's dead letters in order of id, those after the given id."""
         wanted = self._of_run(run_id, JobStatus.FAILED)
         _order_by(wanted, "__name__")
         if after is not None:
@@ -76,7 +76,7 @@ class JobViews:
         return self._settled(limit, None)
 
     def settled_between(self, since: datetime, before: datetime, limit: int) -> list[StoredJob]:
-        """The same of the jobs settled in [since, before)."""
+        """Like `recent`, of the jobs settled from `since` (inclusive) to `before` (exclusive)."""
         return self._settled(limit, (since, before))
 
     def _settled(self, limit: int, between: tuple[datetime, datetime] | None) -> list[StoredJob]:
@@ -98,7 +98,7 @@ class JobViews:
     def about(self, user_id: str, from_day: date, before_day: date, limit: int) -> list[StoredJob]:
         """Jobs of runs in [from_day, before_day) that name the user, oldest first. Their ids begin with the day.
 
-        A user whose id is as long as an id can be is not found: Firestore's indexes hold no value of that length.
+        A user whose id has the greatest possible length is not found, because Firestore's indexes hold no such value.
         """
         if len(user_id.encode()) >= INDEXED_BYTES_MAX:
             return []

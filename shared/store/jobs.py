@@ -39,7 +39,7 @@ class JobStore:
         self._collection_id = f"{prefix}_jobs"
 
     def due(self, now: datetime, limit: int, after: QueueCursor | None = None) -> list[DueJob]:
-        """Jobs that are visible at `now`, longest visible first; those after a place, to look further."""
+        """Jobs that are visible at `now`, longest visible first. `after`: only those behind this position."""
         wanted = StructuredQueryPb()
         wanted.from_.add().collection_id = self._collection_id
         condition = wanted.where.field_filter
@@ -57,7 +57,7 @@ class JobStore:
         return self._wire.run_query(self._wire.documents, wanted, _due_job)
 
     def claim(self, due_jobs: Sequence[DueJob], token: str, now: datetime, lease: timedelta) -> list[Claim]:
-        """Claim jobs, each for itself; those lost to another worker are left out. The attempt is counted here."""
+        """Claim each of these jobs and count the attempt. Jobs that another worker claimed first are left out."""
         answers = self._wire.batch_write([self._claim_write(due_job, token, now, lease) for due_job in due_jobs])
         claims, lost = [], []
         for due_job, answer in zip(due_jobs, answers, strict=True):
@@ -68,7 +68,7 @@ class JobStore:
         return claims + self.find_own_claims(lost, token, now)
 
     def find_own_claims(self, due_jobs: Sequence[DueJob], token: str, now: datetime) -> list[Claim]:
-        """Those of the jobs that we claimed in a try whose reply was lost: they carry our token."""
+        """The jobs with our token: we claimed them in a try whose reply was lost."""
         if not due_jobs:
             return []
         found = self._wire.batch_get([self._name(due_job.job_id) for due_job in due_jobs], ["leaseToken"])
@@ -100,9 +100,9 @@ class JobStore:
     def settle(
         self, claim: Claim, settlement: Settlement, figures: Mapping[str, int], increments: Mapping[str, int]
     ) -> None:
-        """End the job, create its retry and count it, in one Commit. Raises ConflictError if it is ours no more.
+        """End the job, create its retry job and count it, in one Commit. Raises ConflictError if the claim is lost.
 
-        `figures` are the job's own; `increments` what it adds to its run's roll-up, by field path.
+        `figures` are the job's own. `increments` are added to its run's roll-up, by field path.
         """
         job = settlement.job
         ended = self._ended(settlement, figures)
@@ -127,7 +127,7 @@ class JobStore:
         job, retry = settlement.job, settlement.retry
         ended = {
             "status": job.status.value,
-            "runId": job.run_id,  # of an unreadable job: that of the run it is counted in
+            "runId": job.run_id,  # an unreadable job gets the run that it is counted in
             "completedAt": settlement.ended_at,
             "expireAt": settlement.ended_at + self._retention,
             "receipts": settlement.receipts,
@@ -173,7 +173,7 @@ class JobStore:
         self._wire.commit([write, rollup])
 
     def create_write(self, job: Job, snapshots: str = "[]", mends: str = "") -> Any:
-        """The write that creates a job, and fails where it is there already."""
+        """The write that creates a job. It fails if the job exists."""
         message = WritePb()
         message.update.name = self._name(job.job_id)
         put_fields(message.update.fields, encode_job(job, snapshots, mends))

@@ -1,4 +1,4 @@
-"""Queries and guarded writes as protobuf messages: the one place that sets their fields."""
+"""Queries and guarded writes as protobuf messages. Only this module sets their fields."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def new_write(name: str, fields: Mapping[str, Any], mask: Iterable[str] | None =
 
 
 def guard(message: Any, update_time_ns: int | None) -> Any:
-    """The write, to be made only if the document is as it was read; None: only if there is none yet."""
+    """Add a precondition: the document has not changed since it was read (None: it does not exist yet)."""
     if update_time_ns is None:
         message.current_document.exists = False
     else:

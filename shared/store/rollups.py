@@ -1,7 +1,7 @@
-"""Roll-ups: what a run's settled jobs add up to, sharded so that no document is written too often.
+"""Roll-ups: sums over a run's settled jobs, in several shards so that no document is written too often.
 
-They are bare increments, safe only because each rides in the Commit that ends its job, or sends it back: the guard of
-that job lets the whole Commit through once.
+They are increments. That is safe only because each is part of the Commit that settles or requeues its job: that job's
+precondition lets the Commit through once.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from shared.store.values import WritePb, get_fields, put
 from shared.store.wire import Wire
 
 StructuredQueryPb = query.StructuredQuery.pb()
-SHARDS = 8  # a view reads them all; a document bears a write a second and, at its peaks, many
+SHARDS = 8  # a view reads all of them; a document takes one write a second, and more for a short time
 
 
 class RollupStore:
-    """The roll-ups below the runs, through one call's wire."""
+    """The roll-ups below the runs."""
 
     def __init__(self, wire: Wire, prefix: str) -> None:
         self._wire = wire
         self._runs = f"{wire.documents}/{prefix}_runs"
 
     def total(self, run_id: str, read_time_ns: int | None = None) -> Rollup:
-        """What the run's shards add up to, now or at a moment. Costs a read a shard, one at least."""
+        """The sum of the run's shards, now or at a moment. Costs a read for each shard, at least one."""
         wanted = StructuredQueryPb()
         wanted.from_.add().collection_id = "rollups"
         wanted.limit.value = SHARDS

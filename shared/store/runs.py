@@ -1,4 +1,4 @@
-"""Runs and their checkpoints: each change is one Commit guarded by the run document as it was last read or written."""
+"""Runs and their checkpoints. Each change is one Commit, guarded by the run document's last update time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from shared.store.wire import Wire
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
-    """A run and the update time that guards its next change; None: it is not stored yet."""
+    """A run, and the update time that guards its next change (None: not stored yet)."""
 
     run: Run
     update_time_ns: int | None
@@ -45,7 +45,7 @@ class RunStore:
         return {run.run_id: run for run in runs if run is not None}
 
     def latest_before(self, run_id: str) -> StoredRun | None:
-        """The last run of an earlier day; None also if it can't be read: a new day does not wait for its correction."""
+        """The last run of an earlier day. None also if it can't be read: a new day does not wait for a correction."""
         wanted = new_query(self._collection_id, 1)
         add_filters(wanted, [("runId", "<", run_id)])
         add_order(wanted, "runId", descending=True)
@@ -57,7 +57,7 @@ class RunStore:
         return found[0] if found else None
 
     def save(self, stored: StoredRun, run: Run, beside: Sequence[Any] = ()) -> StoredRun:
-        """Write the run, and what goes `beside` it, in one Commit. Raises ConflictError if another wrote it first."""
+        """Write the run and the writes `beside` it in one Commit. Raises ConflictError if another wrote it first."""
         writes = [self._write(run, stored.update_time_ns), *beside]
         try:
             update_time_ns = self._wire.commit(writes)[0]

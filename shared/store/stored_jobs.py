@@ -1,4 +1,4 @@
-"""A job as an operator sees it: its stored document, read field by field, whatever it holds."""
+"""A job as an operator sees it: its stored document, read field by field, whatever is in it."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def stored_job(document: Any) -> StoredJob:
 
 
 def _reader(fields: Mapping[str, Any], kind: type[T]) -> Callable[[str], T | None]:
-    """What reads a field of one type. A value of any other type counts as absent."""
+    """A reader for fields of one type. A value of any other type counts as absent."""
 
     def read(name: str) -> T | None:
         value = fields.get(name)

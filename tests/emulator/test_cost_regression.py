@@ -1,4 +1,4 @@
-"""What every path costs in billed operations. They are deterministic: a fifth more fails here, on any machine."""
+"""The billed operations of every path. They are the same on any machine, and a fifth more fails here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SLOT_SECONDS = 86_400 // SLOTS
 
 @pytest.fixture
 def billed():
-    """Makes a world behind a proxy; what a step costs in it is counted on the wire."""
+    """Make a world behind a proxy, which counts the cost of each step on the wire."""
     with billing(str(World().settings.emulator_host)) as (host, bill):
 
         def in_world(**settings):
@@ -39,7 +39,7 @@ def a_user(cost, users=USERS):
 
 
 def assert_within_a_fifth(expected, actual):
-    """Neither reads nor writes are a fifth above what is expected; nor a fifth below, or the expectation is stale."""
+    """Reads and writes are within a fifth of what is expected. Much fewer also fail: the expectation is out of date."""
     for name, wanted, found in zip(("reads", "writes"), expected, actual, strict=True):
         print(f"{name}: {found:.4f}, expected {wanted:.4f}")
 
@@ -47,7 +47,7 @@ def assert_within_a_fifth(expected, actual):
 
 
 def test_a_day_at_300_users_a_slot(billed):
-    """A read and a write a user, and next to nothing for jobs: the part beside them is held to a fifth as well."""
+    """A user costs a read and a write, and jobs cost little. That little is held to a fifth as well."""
     world, cost = billed(slot_seconds=SLOT_SECONDS)
     world.users(population(USERS, plan="free"))
 
@@ -57,13 +57,13 @@ def test_a_day_at_300_users_a_slot(billed):
     assert jobs <= 2 * SLOTS
     reads, writes = a_user((built[0] + worked[0], built[1] + worked[1]))
     assert_within_a_fifth((1, 1), (reads, writes))
-    # … and what is not the users' own: the run, the queue and the switch are looked at, jobs and roll-ups written
+    # ... and the rest: reads of run, queue and pause switch, writes of jobs and roll-ups
     assert_within_a_fifth((3, jobs + 2), (built[0] - USERS, built[1]))
     assert_within_a_fifth((jobs + 3, 3 * jobs + 1), (worked[0], worked[1] - USERS))
 
 
 def test_a_day_with_a_job_for_each_user(billed):
-    """JOB_SIZE=1: the job costs a read and four writes, whoever is in it."""
+    """With JOB_SIZE=1 each job costs a read and four writes."""
     world, cost = billed(slot_seconds=SLOT_SECONDS, job_size=1)
     world.users(population(USERS, plan="free"))
 
@@ -72,7 +72,7 @@ def test_a_day_with_a_job_for_each_user(billed):
 
 
 def test_a_due_scan_reads_who_is_due(billed):
-    """The day after everybody was refreshed: those on a plan of a day are read, those on one of a month are not."""
+    """The day after everybody was refreshed, users on daily plans are read and users on monthly plans are not."""
     world, cost = billed(slot_seconds=86_400)
     world.users(population(60, plan="free"))
     world.users({f"m{n}": {"credits": 5, "plan": "pro"} for n in range(240)})
@@ -92,7 +92,7 @@ def test_an_idle_worker_costs_two_reads_and_a_write(billed):
 
 
 def test_a_completed_run_costs_its_builder_one_read(billed):
-    """Called every few minutes all day long."""
+    """The builder is called every few minutes all day, so this must be cheap."""
     world, cost = billed()
     world.users(population(20, plan="free"))
     world.build()

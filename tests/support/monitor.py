@@ -1,4 +1,4 @@
-"""The monitor's figures by the long way: from every document there is, with nothing of what keeps them up to date."""
+"""The monitor's figures computed from a scan of all documents, without the roll-ups that the monitor uses."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def scanned(world: World, run_id: str) -> dict[str, Any]:
 
 
 def shown(answer: dict[str, Any]) -> dict[str, Any]:
-    """Of the monitor's answer what a scan can tell."""
+    """The part of the monitor's answer that a scan can compute."""
     names = ("totalJobs", "pendingJobs", "processingJobs", "completedJobs", "failedJobs", "users", "errorsByCode")
     return {
         **{name: answer[name] for name in (*names, "averageProcessingTime")},

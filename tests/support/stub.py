@@ -1,6 +1,6 @@
-"""The monitor with a script in place of its backend: for what a real one can't be made to say on demand.
+"""The monitor with a scripted backend, for answers that a real backend can't be made to give on demand.
 
-The page, its files and its headers are the real ones; only the JSON is canned.
+The page, its files and its headers are real. Only the JSON is scripted.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def serving_stub() -> Iterator[Stub]:
 
 @contextmanager
 def serving_html(html: str) -> Iterator[str]:
-    """Somebody else's page, on another origin; its address."""
+    """Serve another site's page on another origin; gives its address."""
 
     @Request.application
     def app(_: Request) -> Response:
@@ -137,7 +137,7 @@ def _listening(app: Callable[..., Any]) -> Iterator[int]:
 
 
 def statistics(**changes: Any) -> dict[str, Any]:
-    """A day in full swing; `changes` replace figures at the top."""
+    """The figures of a day in progress. `changes` replace some of them."""
     return copy.deepcopy({**_FIGURES, **changes})
 
 
