@@ -224,6 +224,15 @@ class UserStore:
                 results.append(_rejection(outcome) if isinstance(outcome, StoreError) else outcome)
         return results
 
+    def lock(self, user_id: str) -> tuple[UserDocument | None, bytes]:
+        """One user, or None, and the transaction that holds the document until `write_locked`. Raises StoreError."""
+        found, transaction = self._wire.lock(self._prefix + user_id, self._fields.read)
+        return None if found is None else self._named(found), transaction
+
+    def write_locked(self, write: StampWrite | None, transaction: bytes) -> None:
+        """Make the write, if there is one, and release the document. Raises StoreError."""
+        self._wire.commit_locked([] if write is None else [self._encode(write)], transaction)
+
     def write_stamp_fields(self, writes: Sequence[StampFieldsWrite]) -> list[WriteResult]:
         """Make guarded writes of some fields of the stamp, each for itself; one result a write, in order."""
         results: list[WriteResult] = []
