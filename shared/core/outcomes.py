@@ -56,6 +56,11 @@ class Outcome:
         """True if the user's period was stamped and nothing granted."""
         return self.reason is SkipReason.ADOPTED
 
+    @property
+    def is_contended(self) -> bool:
+        """True if the user's document changed before each write."""
+        return self.kind is OutcomeKind.RETRY and self.code is UserErrorCode.CONTENTION
+
     def as_final_failure(self) -> Outcome:
         """The outcome where there is no later attempt: whoever was to be tried again has failed."""
         return replace(self, kind=OutcomeKind.FAILED) if self.kind is OutcomeKind.RETRY else self

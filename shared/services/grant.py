@@ -1,7 +1,8 @@
 """Granting: one optimistic loop for the worker, the direct refresh and the adoption.
 
 Read phase, validation at commit: the first round writes on what the caller has read already, each write under the
-precondition of what was read. Whoever changed since is read and decided afresh in the next round.
+precondition of what was read. Whoever changed since is read and decided afresh in the next round. Whoever changed in
+every round is decided in a transaction, which makes others wait: nobody puts off a refresh by writing all the time.
 """
 
 from __future__ import annotations
@@ -80,9 +81,35 @@ class Granter:
                 break
             if self._must_wait:
                 self._wire.back_off(number)
-        for candidate in self._read(pending):  # the last write may have landed, its reply lost
+        self._refresh_contended(pending, now)
+        left = [candidate for candidate in pending if candidate.user_id not in self._outcomes]
+        for candidate in self._read(left):  # the last write may have landed, its reply lost
             self._decided(candidate, now, self._left_to_a_retry)
         return [self._outcomes[candidate.user_id] for candidate in candidates]
+
+    def _refresh_contended(self, candidates: Sequence[Candidate], now: datetime) -> None:
+        """Lock and refresh, one by one, those whose document changed before each write. The rest is left to a retry."""
+        contended = [
+            candidate.user_id
+            for candidate in candidates
+            if self._reasons[candidate.user_id][0] is UserErrorCode.CONTENTION
+        ]
+        for user_id in contended[: self._context.limits.locked_users]:
+            logs.warning("user_contended", "the document keeps changing; it is locked for the refresh", userId=user_id)
+            try:
+                self._refresh_locked(user_id, now)
+            except StoreError as exc:
+                logs.warning("user_not_locked", f"left to a retry: {exc}", userId=user_id)
+
+    def _refresh_locked(self, user_id: str, now: datetime) -> None:
+        document, transaction = self._users.lock(user_id)
+        if document is None:
+            self._settle(Outcome.skipped(user_id, SkipReason.DELETED))
+        known = [] if document is None else self._checked(document)
+        write = self._decided(known[0], now) if known else None
+        self._users.write_locked(write, transaction)
+        if write is not None:
+            self._settle(self._written(write))
 
     def mend(self, mends: Sequence[Mend]) -> None:
         """Write the corrections. Whoever changed since is read and judged again; what is left the next scan finds."""

@@ -25,6 +25,8 @@ class Limits:
     claim_jobs: int = 16
     #: How often a user whose document keeps changing is read and written again in one attempt.
     grant_rounds: int = 5
+    #: Users of one job whose documents are locked, one by one, because they change in every round.
+    locked_users: int = 20
 
 
 LIMITS = Limits()

@@ -255,6 +255,19 @@ class UserStore:
             self._encode(message, write)
         self._wire.commit([*messages, *beside])
 
+    def lock(self, user_id: str) -> tuple[UserDocument | None, bytes]:
+        """One user, or None, and the transaction that holds the document until `write_locked`. Raises StoreError."""
+        found, transaction = self._wire.lock(self._prefix + user_id, self._fields.read)
+        return None if found is None else self._named(found), transaction
+
+    def write_locked(self, write: StampWrite | None, transaction: bytes) -> None:
+        """Make the write, if there is one, and release the document. Raises StoreError."""
+        messages = []
+        if write is not None:
+            messages.append(WritePb())
+            self._encode(messages[0], write)
+        self._wire.commit_locked(messages, transaction)
+
     def write_stamp_fields(self, writes: Sequence[StampFieldsWrite]) -> list[WriteResult]:
         """Make guarded writes of some fields of the stamp, each for itself; one result a write, in order."""
         results: list[WriteResult] = []

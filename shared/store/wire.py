@@ -37,6 +37,7 @@ TRIES_MAX = 4  # one try, and again after up to 1, 2 and 4 s
 WAIT_SECONDS_MAX = 4
 READ_SECONDS_MAX = 20.0  # deadline of one try
 WRITE_SECONDS_MAX = 10.0
+LOCK_SECONDS_MAX = 5.0  # of each of the two calls of a transaction
 
 BatchWritePb = firestore.BatchWriteRequest.pb()
 AggregationPb = firestore.RunAggregationQueryRequest.pb()
@@ -307,6 +308,29 @@ class Wire:
             for status, result in zip(response.status, response.write_results, strict=True)
         ]
 
+    def lock(self, name: str, fields: Sequence[str]) -> tuple[Any | None, bytes]:
+        """One document, or None, and the transaction that holds it: what others write waits until `commit_locked`.
+
+        Billed: one read. Raises ConflictError if somebody else holds it for too long.
+        """
+        pb = BatchGetPb(database=self.connection.database, documents=[name])
+        pb.mask.field_paths.extend(fields)
+        pb.new_transaction.read_write.SetInParent()
+        request = firestore.BatchGetDocumentsRequest.wrap(pb)
+        method = _raising_conflicts(lambda **kwargs: list(self.connection.client.batch_get_documents(**kwargs)))
+        responses, _ = self._call("BatchGetDocuments", method, request, LOCK_SECONDS_MAX)
+        self.cost.add(reads=1)
+        answers = list(map(firestore.BatchGetDocumentsResponse.pb, responses))
+        found = next((pb.found for pb in answers if pb.HasField("found")), None)
+        return found, next(pb.transaction for pb in answers if pb.transaction)
+
+    def commit_locked(self, writes: Sequence[Any], transaction: bytes) -> None:
+        """The writes of a transaction; none of them releases what it holds. Raises ConflictError if it was given up."""
+        pb = CommitPb(database=self.connection.database, writes=writes, transaction=transaction)
+        method = _raising_conflicts(self.connection.client.commit)
+        self._call("Commit", method, firestore.CommitRequest.wrap(pb), LOCK_SECONDS_MAX)
+        self.cost.add(writes=len(writes))
+
     def commit(self, writes: Sequence[Any]) -> list[int]:
         """All writes or none; the update times (ns). Raises ConflictError when a precondition does not hold."""
         request = firestore.CommitRequest.wrap(CommitPb(database=self.connection.database, writes=writes))
@@ -378,6 +402,18 @@ class Wire:
             retry=retry_if_exception(lambda exc: isinstance(exc, TransientError) and not isinstance(exc, final)),
             reraise=True,
         )
+
+
+def _raising_conflicts(method: Callable[..., T]) -> Callable[..., T]:
+    """With ABORTED as a conflict: in a transaction it tells of one document that somebody else holds."""
+
+    def call(**kwargs: Any) -> T:
+        try:
+            return method(**kwargs)
+        except exceptions.Aborted as exc:
+            raise ConflictError(f"transaction aborted: {exc.message}"[:300]) from exc
+
+    return call
 
 
 def _check_load(statuses: Sequence[Any], writes: int) -> None:
