@@ -148,10 +148,10 @@ def split_commits(monkeypatch: pytest.MonkeyPatch, split: Callable[[list[Any]], 
     """Settle in several Commits. The one that ends the job keeps its precondition."""
     commit_ours = JobStore._commit_ours
 
-    def apart(jobs: JobStore, writes: list[Any], claim: Claim, *, settled: bool) -> None:
+    def apart(jobs: JobStore, writes: list[Any], claim: Claim, *, settled: bool, **more: bool) -> None:
         for group in split(writes) if settled else [writes]:
             if group and group[0] is writes[0]:
-                commit_ours(jobs, group, claim, settled=settled)
+                commit_ours(jobs, group, claim, settled=settled, **more)
             elif group:
                 jobs._wire.commit(group)
 

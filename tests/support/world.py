@@ -158,9 +158,9 @@ class World:
         self.put("credit_refresh_control/state", {"paused": paused})
 
     def receipts(self) -> Iterable[tuple[str, dict[str, Any]]]:
-        """Every receipt of every settled job, with the job's id."""
+        """Every receipt of every settled job of the queue, with the job's id."""
         for job_id, job in self.jobs().items():
-            for receipt in job.get("receipts", ()):
+            for receipt in () if "kind" in job else job.get("receipts", ()):
                 yield job_id, receipt
 
 
