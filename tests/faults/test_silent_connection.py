@@ -30,7 +30,7 @@ def reads(world: World) -> bool:
 
 @pytest.mark.parametrize(("options", "recovers"), [(wire.CHANNEL_OPTIONS, True), (WITHOUT_KEEPALIVE, False)])
 def test_a_silent_connection_is_given_up(options, recovers):
-    """With keepalive a later call is answered, over a new connection; without, no call is. A slow machine takes three."""
+    """With keepalive a later call is answered, over a new connection. Without it no call is answered."""
     with relay(os.environ["FIRESTORE_EMULATOR_HOST"]) as relayed, patch.object(wire, "CHANNEL_OPTIONS", options):
         world = World(host=relayed.address)
         world.users({"ann": {"credits": 3}})
