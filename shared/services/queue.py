@@ -25,6 +25,7 @@ from shared.store.jobs import JobStore
 
 LOSS_WAIT_SECONDS = 0.4  # longest wait after a lost claim; it doubles with each further loss in a row
 LOSSES_MAX = 3  # losses in a row that lengthen the wait
+SUSPECT_PAGES_MAX = 3  # pages looked through when the queue begins with suspect jobs
 PAGES_MAX = 50  # pages looked through when the queue begins with jobs of a newer version
 
 
@@ -52,7 +53,7 @@ class JobQueue:
         return found or self._look(limit)
 
     def has_due(self) -> bool:
-        return bool(self._look(1))
+        return bool(self._look(1, pages_max=1))
 
     def claim(self, due_jobs: Sequence[DueJob], begin: Begin = _ignore) -> list[Claim]:
         """Claim the jobs that no other worker claims first, in steps; `begin` is called with each step's claims.
@@ -88,15 +89,23 @@ class JobQueue:
         slot = lost.visible_at + int(self._context.draw() * slots) * width
         return QueueCursor(slot, id_at_fraction(lost.job_id, self._context.draw()))
 
-    def _look(self, limit: int, after: QueueCursor | None = None) -> list[DueJob]:
-        """Up to `limit` due jobs after a position, longest visible first. Jobs of a newer version are passed over."""
+    def _look(self, limit: int, after: QueueCursor | None = None, pages_max: int = SUSPECT_PAGES_MAX) -> list[DueJob]:
+        """Up to `limit` due jobs after a position, longest visible first. Jobs of a newer version are passed over.
+
+        Suspect jobs may fill the head of the queue. Then others are looked for in up to `pages_max` pages, so that the
+        suspect ones, which are worked on one by one, hold up nobody.
+        """
+        suspects: list[DueJob] = []
+        suspect_pages, page_limit = 0, limit
         for _ in range(PAGES_MAX):
-            page = self._jobs.due(self._context.clock(), limit, after)
-            if ours := [due_job for due_job in page if not due_job.is_newer_version]:
-                return ours
-            if len(page) < limit:
-                return []
-            after = page[-1].cursor
+            page = self._jobs.due(self._context.clock(), page_limit, after)
+            ours = [due_job for due_job in page if not due_job.is_newer_version]
+            if sound := [due_job for due_job in ours if not due_job.is_suspect]:
+                return sound[:limit]
+            suspects, suspect_pages = suspects or ours, suspect_pages + bool(ours)
+            if len(page) < page_limit or suspect_pages == pages_max:
+                return suspects
+            after, page_limit = page[-1].cursor, max(limit, self._context.limits.claim_jobs)
         logs.error("queue_blocked", "the queue begins with jobs of a newer version; deploy the newer worker")
         return []
 

@@ -114,7 +114,7 @@ class JobStore:
         if job.kind is None:
             rollups = RollupStore(self._wire, self._prefix)
             writes.append(rollups.write(job.run_id, job.job_id, increments, one_shard=job.is_of_few))
-        self._commit_ours(writes, claim, settled=True, deleted=settlement.leaves_nothing)
+        self._commit_ours(writes, claim, settled=True)
 
     def receipt_write(self, settlement: Settlement, figures: Mapping[str, int]) -> Any:
         """The write of a job that is settled from the start: what is left to tell of a grant without the queue."""
@@ -125,7 +125,7 @@ class JobStore:
     def _ended(self, settlement: Settlement, figures: Mapping[str, int]) -> dict[str, Any]:
         """What is set on a job that is settled."""
         job, retry = settlement.job, settlement.retry
-        ended = {
+        ended: dict[str, Any] = {
             "status": job.status.value,
             "runId": job.run_id,  # an unreadable job gets the run that it is counted in
             "completedAt": settlement.ended_at,
@@ -135,7 +135,10 @@ class JobStore:
             "retryJobId": job.earlier.retry_job_id if retry is None else retry.job_id,
             **added(job.earlier.figures, figures),
         }
-        return ended if job.kind is None else {**ended, "userIds": settlement.named_users}
+        if job.kind is not None:  # it counts in no run
+            del ended["runId"]
+            ended["userIds"] = settlement.named_users
+        return ended
 
     def release(self, claim: Claim, visible_at: datetime, *, database_failed: bool = False) -> None:
         """Give up a claim as if it had not been made: the attempt does not count.
@@ -190,14 +193,14 @@ class JobStore:
         }
         return self._update(due_job.job_id, fields, due_job.update_time_ns)
 
-    def _commit_ours(self, writes: Sequence[Any], claim: Claim, *, settled: bool, deleted: bool = False) -> None:
+    def _commit_ours(self, writes: Sequence[Any], claim: Claim, *, settled: bool) -> None:
         try:
             self._wire.commit(writes)
         except ConflictError as exc:
-            if not (exc.may_be_our_own and self._landed(claim, settled=settled, deleted=deleted)):
+            if not (exc.may_be_our_own and self._landed(claim, settled=settled, deleted=bool(writes[0].delete))):
                 raise
 
-    def _landed(self, claim: Claim, *, settled: bool, deleted: bool) -> bool:
+    def _landed(self, claim: Claim, *, settled: bool, deleted: bool = False) -> bool:
         document = self._wire.get(self._name(claim.due_job.job_id))
         if document is None:
             return deleted

@@ -34,7 +34,15 @@ ANSWERS = {
         "hasMore",
     }
     | TIMES,
-    "credit_refresh_worker": {"jobsClaimed", "jobsCompleted", "jobsRetried", "jobsFailed", "conflicts", "hasMore"}
+    "credit_refresh_worker": {
+        "requestedUsers",
+        "jobsClaimed",
+        "jobsCompleted",
+        "jobsRetried",
+        "jobsFailed",
+        "conflicts",
+        "hasMore",
+    }
     | TALLY
     | TIMES,
 }

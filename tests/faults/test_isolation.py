@@ -11,6 +11,7 @@ import pytest
 
 from shared.core.errors import SystemFailureError
 from shared.services.attempt import Attempt
+from shared.services.limits import LIMITS
 from shared.store.breaker import Breaker
 from shared.store.wire import Wire
 from tests.support.faults import Mode, WireError, on_user, refusing
@@ -226,3 +227,19 @@ def test_a_job_that_never_ends_in_time_is_split(monkeypatch):
         call(world, slow, number)
     assert_granted_once(world, users, 10)
     assert_settled(world)
+
+
+def test_many_isolated_jobs_at_the_head_of_the_queue_hold_up_no_other():
+    """Each is worked on alone, which takes long; the sound jobs behind them come first."""
+    world = World(slot_seconds=86_400, job_size=1)
+    world.users(population(LIMITS.claim_jobs + 6))
+    world.build()
+    isolated = sorted(world.jobs())[: LIMITS.claim_jobs]
+    for job_id in isolated:
+        world.update(f"credit_refresh_jobs/{job_id}", handBacks=3)
+    sound = {job["userIds"][0] for job_id, job in world.jobs().items() if job_id not in isolated}
+
+    report = world.work(EARLY, jobs_max=6)
+
+    assert report.claimed == 6
+    assert granted(world) == sound
