@@ -8,10 +8,23 @@ from dataclasses import replace
 import pytest
 
 from bench import run, simulate, year
+from bench.figure import draw
 from bench.ground import Plot
-from bench.measure import prepare_node
+from bench.measure import Measured, prepare_node
 from bench.record import Record
-from bench.systems import BARE, ONE_AT_A_TIME, PEERS, PROJECT, PYTHON_BULK, SKIPPING, Case, compare, without_node
+from bench.systems import (
+    BARE,
+    ONE_AT_A_TIME,
+    PEERS,
+    PROJECT,
+    PYTHON_BULK,
+    SKIPPING,
+    Case,
+    Round,
+    Seen,
+    compare,
+    without_node,
+)
 
 pytestmark = pytest.mark.timeout(600)  # each step that is measured starts a process
 
@@ -80,6 +93,19 @@ def test_figures_replace_those_a_page_shows(tmp_path):
     Record((page,)).show("pace", "12 users/s")
 
     assert page.read_text() == "a\n<!-- pace -->\n\n12 users/s\n\n<!-- /pace -->\nb <!-- price -->\n"
+
+
+def test_the_plot_is_drawn(tmp_path):
+    """Both files are there, and the same figures give the same picture."""
+    seen = {system: Seen(system, [Round(10, (Measured(0, 2, 0.1, 50, {"users": 10}),))]) for system in SYSTEMS}
+
+    draw(seen, "today", tmp_path)
+    first = (tmp_path / "bench.svg").read_bytes()
+    draw(seen, "today", tmp_path)
+
+    assert (tmp_path / "bench.svg").read_bytes() == first
+    assert b"this project" in first
+    assert (tmp_path / "bench.png").stat().st_size > 10_000
 
 
 def test_what_is_written_by_hand_for_node():
