@@ -191,7 +191,7 @@ def _causes(overview: Overview) -> list[dict[str, Any]]:
             "users": cause.users,
             "jobs": cause.jobs,
             "foundByBuilder": cause.found_by_builder,
-            "remedy": remedy_for(cause.code),
+            "remedy": remedy_for(cause.code, is_in_jobs=cause.jobs > 0, found_by_builder=cause.found_by_builder),
             "example": examples.get(cause.code),
         }
         for cause in causes_of(overview.run, overview.rollup)

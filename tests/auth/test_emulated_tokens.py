@@ -49,6 +49,14 @@ def test_an_admin_gets_in(auth, emulated):
     assert answer.json == {"uid": admin.uid, "name": admin.email}
 
 
+def test_support_staff_get_in(auth, emulated):
+    """They may look. What they may not do is for the monitor to refuse."""
+    helper = auth.create_user()
+    auth.set_claims(helper, {"support": True})
+
+    assert emulated.knock(auth.sign_in(helper)).status_code == 200
+
+
 @pytest.mark.parametrize("header", ["bearer {}", "BEARER {}", "Bearer  {} "])
 def test_the_scheme_is_read_as_http_has_it(auth, emulated, header):
     """The scheme may be in any case, followed by any spaces."""

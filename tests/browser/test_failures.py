@@ -23,7 +23,7 @@ CAUSES = [
         "users": 4,
         "jobs": 0,
         "foundByBuilder": 4,
-        "remedy": "Set the balance of these users to a number. Then requeue.",
+        "remedy": "Set the balance of these users to a number. Then rescan.",
         "example": None,
     },
 ]
@@ -89,7 +89,7 @@ def test_causes_are_listed_with_what_to_do(page, stub):
 
     expect(rows).to_have_count(3)
     expect(rows.nth(1)).to_contain_text("unknown plan plan 'gold' is not one of free, pro2103Add the plan to")
-    expect(rows.nth(2)).to_contain_text("found by the builder and are in no job: after a correction, rescan.")
+    expect(rows.nth(2)).to_contain_text("Set the balance of these users to a number. Then rescan.")
     expect(page.get_by_role("button", name="Requeue these: bad balance")).to_have_count(0)
 
 

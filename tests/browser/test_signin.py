@@ -158,6 +158,9 @@ def test_support_staff_may_look_and_not_act(troubled, address, auth):
 
     expect(page.locator("#read-only")).to_be_visible()
     expect(page.get_by_role("button", name="Pause", exact=True)).to_have_count(0)
+    headers = {"Authorization": f"Bearer {auth.sign_in(helper)}", "Content-Type": "application/json"}
+    answer = page.request.post(address, headers=headers, data={"action": "pause"})
+    assert (answer.status, answer.json()["error"]["code"]) == (403, "read_only")
 
 
 def test_an_account_that_is_deleted_is_out_at_the_next_look(troubled, address, auth):

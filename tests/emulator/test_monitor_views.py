@@ -17,7 +17,7 @@ from shared.monitor.operator_actions import Operator
 from shared.monitor.overview import check_health
 from shared.monitor.previews import preview_requeue_job, preview_requeue_run, preview_rescan
 from tests.support.faults import WireError
-from tests.support.monitor import scanned, shown, view
+from tests.support.monitor import scanned, shown, story, view
 from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
 
 TODAY = date(2026, 11, 22)
@@ -485,3 +485,20 @@ def test_a_refresh_that_failed_is_told_in_the_recent_activity():
     (entry,) = view(world, NOON)["recentActivity"]
 
     assert (entry["action"], entry["failed"]) == ("refresh", True)
+
+
+# Grants outside of the run
+
+
+def test_a_request_s_receipt_is_told_with_the_user_and_is_in_no_figure():
+    """Totals, recent jobs and pending jobs are those of the run alone."""
+    world = World()
+    world.users({"ann": {"credits": 5, "plan": "adder", "creditRefresh": {"refreshRequested": True}}})
+    world.work(NOON)
+
+    told, history = view(world, NOON), story(world, "ann", NOON)
+
+    (receipt,) = history["receipts"]
+    assert (receipt["kind"], receipt["granted"], receipt["after"]) == ("request", 10, 15)
+    assert (told["totalJobs"], told["recentJobs"], sum(told["users"].values())) == (0, [], 0)
+    assert job_answer(read_job(world.context(NOON), receipt["jobId"]))["kind"] == "request"

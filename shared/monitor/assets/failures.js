@@ -48,16 +48,10 @@ function causesTable(failures, runId) {
     reasonOf({ code: cause.code, error: cause.example }),
     count(cause.users),
     cause.jobs ? count(cause.jobs) : "–",
-    remedy(cause),
+    cause.remedy,
     buttons(cause, runId),
   ]);
   return table({ caption: "Failures by cause", columns, rows, stacks: true });
-}
-
-function remedy({ remedy: text, foundByBuilder, jobs }) {
-  if (!foundByBuilder) return text;
-  const found = jobs ? `${plural(foundByBuilder, "user")} of them were` : "They were";
-  return `${text} ${found} found by the builder and are in no job: after a correction, rescan.`;
 }
 
 function buttons({ code, jobs }, runId) {
