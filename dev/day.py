@@ -10,16 +10,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from dev.cloud_scheduler import Answer, deliver
 from dev.database import Database
 from dev.function_server import FunctionServer
+from dev.newcomers import Newcomers, midnight
 from dev.spending import Spender
 from shared.store.values import get
 
-BUILDER, WORKER = "credit_refresh_queue", "credit_refresh_worker"
+BUILDER, WORKER, TRIGGER = "credit_refresh_queue", "credit_refresh_worker", "credit_refresh_user_created"
 BODIES: dict[str, dict[str, Any]] = {BUILDER: {"scan": "auto"}, WORKER: {}}
 
 TICK_MINUTES = 5
@@ -115,6 +116,7 @@ class Day:
     servers: Mapping[str, Sequence[FunctionServer]]
     database: Database
     spender: Spender
+    newcomers: Newcomers
     executor: Executor
     #: 0 for the first day that is played.
     number: int = 0
@@ -127,7 +129,7 @@ class Day:
             tell(minute, self.ledger)
 
     def at(self, minute: int) -> datetime:
-        return datetime(self.day.year, self.day.month, self.day.day, tzinfo=UTC) + timedelta(minutes=minute)
+        return midnight(self.day) + timedelta(minutes=minute)
 
     @property
     def run_id(self) -> str:
@@ -140,6 +142,7 @@ class Day:
 
     def _tick(self, minute: int) -> None:
         plan = plan_tick(minute, self.slot_minutes)
+        self.newcomers.act_until(minute * 60)
         spending = self.executor.submit(self.spender.spend_until, minute * 60)
         if plan.crash:
             self._crash(*plan.calls[0], minute)

@@ -23,15 +23,17 @@ from urllib.parse import quote
 
 from dev.console import Progress, end_on_signals, number_wanted, stay_local
 from dev.database import Database
-from dev.day import BUILDER, DAY_MINUTES, WORKER, Day, DeliveryError, Ledger
+from dev.day import BUILDER, DAY_MINUTES, TRIGGER, WORKER, Day, DeliveryError, Ledger
 from dev.emulator import EmulatorError, clear, emulator
 from dev.emulator_install import prepare
 from dev.function_server import BUNDLE, FunctionServer, FunctionServerError
 from dev.loading import Loaded, load, remember
+from dev.newcomers import Newcomers
 from dev.oracle import Rules
 from dev.population import Population
 from dev.screen import day_line, final_screen, introduction
 from dev.spending import Spender, planned
+from dev.user_events import EventSender
 from dev.verdict import Judge, Verdict
 from shared.core.errors import CreditRefreshError
 from shared.settings import Settings, read_plans
@@ -111,19 +113,20 @@ def with_full_users(plans: str) -> str:
 
 
 def spender(database: Database, population: Population, slot_minutes: int, number: int = 0) -> Spender:
-    """The app of one of the days."""
+    """What is spent on one of the days."""
     run_id = (population.day + timedelta(days=number)).isoformat()
     return Spender(database, population, planned(population, slot_minutes * 60, number), run_id)
 
 
-def following(day: Day, population: Population) -> Day:
+def following(day: Day, loaded: Loaded) -> Day:
     """The next day, on the same servers."""
-    number = day.number + 1
+    number, next_day = day.number + 1, day.day + timedelta(days=1)
     return replace(
         day,
-        day=day.day + timedelta(days=1),
+        day=next_day,
         number=number,
-        spender=spender(day.database, population, day.slot_minutes, number),
+        spender=spender(day.database, loaded.population, day.slot_minutes, number),
+        newcomers=day.newcomers.following(loaded, next_day),
         ledger=Ledger(),
     )
 
@@ -156,8 +159,19 @@ class Stage:
         for server in chain(*servers.values()):
             server.wait()
         self.progress.say(introduction(self.host, self.project, population, slot_minutes, days))
-        app = spender(database, population, slot_minutes)
-        return self._play_days(Day(tomorrow, slot_minutes, servers, database, app, self._executor()), loaded, days)
+        day = Day(
+            day=tomorrow,
+            slot_minutes=slot_minutes,
+            servers=servers,
+            database=database,
+            spender=spender(database, population, slot_minutes),
+            newcomers=Newcomers(database, loaded, tomorrow, self._sender(servers[TRIGGER][0])),
+            executor=self._executor(),
+        )
+        return self._play_days(day, loaded, days)
+
+    def _sender(self, trigger: FunctionServer) -> EventSender:
+        return EventSender(trigger.port, f"projects/{self.project}/databases/(default)", "created")
 
     def _play_days(self, day: Day, loaded: Loaded, days: int) -> tuple[Day, Verdict]:
         while True:
@@ -166,7 +180,8 @@ class Stage:
             if day.number + 1 == days or not verdict.is_ok:
                 return day, verdict
             self.progress.say(day_line(day, verdict))
-            loaded, day = remember(day.database, loaded), following(day, loaded.population)
+            loaded = remember(day.database, loaded)
+            day = following(day, loaded)
 
     def _environ(self, slot_minutes: int) -> dict[str, str]:
         return {
@@ -178,9 +193,9 @@ class Stage:
         }
 
     def _serve(self, slot_minutes: int) -> dict[str, list[FunctionServer]]:
-        """One builder and two workers, each a process group of its own."""
+        """One builder, two workers and the trigger, each a process group of its own."""
         environ = self._environ(slot_minutes)
-        names = {BUILDER: ["builder"], WORKER: ["worker-1", "worker-2"]}
+        names = {BUILDER: ["builder"], WORKER: ["worker-1", "worker-2"], TRIGGER: ["trigger"]}
         servers = {
             entry_point: [FunctionServer(entry_point, environ, self.logs / f"{name}.log") for name in given]
             for entry_point, given in names.items()

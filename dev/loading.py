@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dev.database import Database, document_id, update_time_ns
@@ -26,9 +26,13 @@ class Loaded:
     update_times: array[int]
     #: By number; None on the first day, when the population says what they are.
     documents: list[dict[str, Any]] | None = None
+    #: By number, of the users whom the app has made or changed since: what the refresh of the day is to begin with.
+    since: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def document(self, index: int) -> dict[str, Any]:
-        """A user as the day began."""
+        """A user as the day began, or as the app has made it since."""
+        if index in self.since:
+            return self.since[index]
         return self.population.document(index) if self.documents is None else self.documents[index]
 
 
@@ -56,7 +60,7 @@ def _load_batch(database: Database, population: Population, start: int) -> tuple
 def remember(database: Database, loaded: Loaded) -> Loaded:
     """The users as they are now, for a day that follows another."""
     documents: list[dict[str, Any]] = [{}] * len(loaded.index_of)
-    update_times = array("q", loaded.update_times)
+    update_times = array("q", bytes(8 * len(documents)))
     for document in database.scan("users", PAGE):
         index = loaded.index_of[document_id(document)]
         documents[index] = get_fields(document.fields)

@@ -197,6 +197,7 @@ def faults(
         "dueOn": WHEN_LOW if is_found_by_balance(rules.plans[expected.plan]) else expected.period[1].isoformat(),
         "anchor": expected.anchor or earlier.get("anchor"),
         "paused": earlier.get("paused"),
+        "refreshRequested": None,
     }
     return _differences(wanted, {**{name: stamp.get(name) for name in wanted}, "credits": final.get("credits")})
 

@@ -67,6 +67,7 @@ def _happened(day: Day, verdict: Verdict) -> list[str]:
         "Meanwhile",
         f"  {spender.made:,} spends; {spender.conflicts:,} more met a refresh and were made again on the new balance",
         f"  {spender.refused:,} spends refused for want of credits",
+        f"  {day.newcomers.signed_up:,} users signed up, {day.newcomers.upgraded:,} asked for another plan's credits",
         f"  {ledger.conflicts:,} users had changed (spent, or refreshed by the killed worker), and were read again",
         f"  {ledger.races} times two workers at once, {ledger.duplicates} deliveries made twice, {killed}",
         *([f"  {ledger.retried} deliveries failed and were made again"] if ledger.retried else []),

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -48,8 +48,8 @@ def delivering_events(settings: Settings, port: int, clock: Clock, *, changes: b
     """Deliver events to the function on that port, until the end of the block. `changes`: of every write."""
     ended = threading.Event()
     with ThreadPoolExecutor(DELIVERIES_AT_ONCE_MAX) as threads:
-        sender = EventSender(port, settings, clock, "written" if changes else "created", ended)
-        watch = UserWatch(lambda new, old: _submit(threads, sender.send, new, old), changes=changes)
+        sender = EventSender(port, _database(settings), "written" if changes else "created", ended)
+        watch = UserWatch(lambda new, old: _submit(threads, sender, clock, new, old), changes=changes)
         listener = Listener(settings, watch, ended)
         listener.start()
         try:
@@ -60,8 +60,8 @@ def delivering_events(settings: Settings, port: int, clock: Clock, *, changes: b
             threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _submit(threads: ThreadPoolExecutor, send: Deliver, new: Any, old: Any) -> None:
-    threads.submit(send, new, old)
+def _submit(threads: ThreadPoolExecutor, sender: EventSender, clock: Clock, new: Any, old: Any) -> None:
+    threads.submit(sender.send, new, old, clock.now() if clock.ahead else None)
 
 
 class UserWatch:
@@ -155,29 +155,27 @@ class EventSender:
     """Delivers CloudEvents in binary mode, as Eventarc does; again if the function failed."""
 
     port: int
-    settings: Settings
-    clock: Clock
+    database: str
     kind: str
-    ended: threading.Event
+    ended: threading.Event = field(default_factory=threading.Event)
 
-    def send(self, new: Any, old: Any) -> None:
-        """Tell of a document as it is, and as it was."""
-        headers, data = self._headers(new.name), event_data(new, old)
+    def send(self, new: Any, old: Any = None, as_of: datetime | None = None) -> None:
+        """Tell of a document as it is, and as it was. `as_of`: the time to handle it at; None: the real one."""
+        headers, data = self._headers(new.name, as_of), event_data(new, old)
         for attempt in range(DELIVERIES_MAX):
             status = self._post(data, headers)
             if 200 <= status < 300 or self.ended.wait(2**attempt):
                 return
         print(f"{ENTRY_POINT} answered {status or 'nothing'} to {headers['ce-document']}", file=sys.stderr)
 
-    def _headers(self, name: str) -> dict[str, str]:
+    def _headers(self, name: str, as_of: datetime | None) -> dict[str, str]:
         path = name.partition("/documents/")[2]
-        as_of = {"ce-asof": self.clock.now().isoformat()} if self.clock.ahead else {}
         return {
-            **as_of,
+            **({"ce-asof": as_of.isoformat()} if as_of else {}),
             "Content-Type": "application/protobuf",
             "ce-specversion": "1.0",
             "ce-id": uuid.uuid4().hex,
-            "ce-source": f"//firestore.googleapis.com/{_database(self.settings)}",
+            "ce-source": f"//firestore.googleapis.com/{self.database}",
             "ce-type": EVENT_TYPE + self.kind,
             "ce-time": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
             "ce-subject": quote(f"documents/{path}", safe=UNQUOTED),

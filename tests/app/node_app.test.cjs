@@ -42,14 +42,16 @@ function state(id, isSo) {
   });
 }
 
-test("a new user is seen at once", async () => {
-  await setDoc(user("ann"), { credits: 0 });
+test("a new user has the first credits at once", async () => {
+  await setDoc(user("ann"), { credits: 0, plan: "free" });
 
-  await state("ann", (data) => data.creditRefresh !== undefined);
+  await state("ann", (data) => data.credits === 50);
 });
 
 test("an upgrade has its credits when the app asks for them", async () => {
-  await setDoc(user("dan"), { credits: 10, plan: "free" });
+  await setDoc(user("dan"), { credits: 0, plan: "free" });
+  await state("dan", (data) => data.credits === 50);
+  await updateDoc(user("dan"), { credits: increment(-20) });
 
   await updateDoc(user("dan"), { plan: "pro", "creditRefresh.refreshRequested": true });
 

@@ -28,16 +28,17 @@ def wait_for(found, seconds_max: float = SECONDS_MAX):
     return answer
 
 
-def test_a_sign_up_is_seen_at_once(database):
-    """The function that hears of new users has been there."""
-    user_id = sign_up(database)
+def test_a_sign_up_has_its_first_credits_at_once(database):
+    """By the function that hears of new users."""
+    user_id = sign_up(database, plan="free")
 
-    assert wait_for(lambda: "creditRefresh" in user(database, user_id))
+    assert wait_for(lambda: user(database, user_id)["credits"] == 50)
 
 
 def test_an_upgrade_has_its_credits_when_the_app_asks_for_them(database):
     """In the write that changes the plan."""
-    user_id = sign_up(database, credits=10, plan="free")
+    user_id = sign_up(database, plan="free")
+    wait_for(lambda: user(database, user_id)["credits"] == 50)
 
     database.collection("users").document(user_id).update({"plan": "pro", "creditRefresh.refreshRequested": True})
 
