@@ -9,7 +9,7 @@ FIREBASE := tests/firebase/node_modules/.ready
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
     --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 # What needs more than Python, Java and the emulator.
-FURTHER := tests/app/test_node_app.py tests/auth tests/browser tests/deploy tests/rules
+FURTHER := tests/app/test_node_app.py tests/app/test_node_snippets.py tests/auth tests/browser tests/deploy tests/rules
 
 .DEFAULT_GOAL := help
 .PHONY: help demo dev test test-all test-deploy firebase lint hooks lock soak screenshots emulator openapi audit

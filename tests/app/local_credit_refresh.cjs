@@ -40,6 +40,8 @@ async function startCreditRefresh(environment = {}) {
   return {
     emulatorHost,
     projectId,
+    /** The address of the direct call. */
+    url: functions.credit_refresh,
     stop,
     /** Let so many days pass, hour by hour, within seconds. */
     moveClock: (days) => post(`${dev}/clock`, { days }),
