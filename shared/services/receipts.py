@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from shared.core.errors import ConflictError, RejectedError, SystemFailureError, UserErrorCode
 from shared.core.figures import Effort, figures_of
@@ -66,6 +66,10 @@ class ReceiptGranter(Granter):
         for write in writes:
             self._settle(self._written(write))
         return []
+
+    def _refresh_locked(self, user_id: str, now: datetime) -> None:
+        super()._refresh_locked(user_id, now)
+        self._together = False  # the receipt follows
 
     def _changed(self, user_id: str, message: str) -> Candidate:
         self.conflicts += 1

@@ -135,10 +135,7 @@ class JobStore:
             "retryJobId": job.earlier.retry_job_id if retry is None else retry.job_id,
             **added(job.earlier.figures, figures),
         }
-        if job.kind is not None:  # it counts in no run
-            del ended["runId"]
-            ended["userIds"] = settlement.named_users
-        return ended
+        return ended if job.kind is None else {**ended, "userIds": settlement.named_users}
 
     def release(self, claim: Claim, visible_at: datetime, *, database_failed: bool = False) -> None:
         """Give up a claim as if it had not been made: the attempt does not count.

@@ -359,6 +359,7 @@ def test_a_user_that_never_stands_still_is_left_to_the_next_delivery():
 
     with (
         patch.object(UserStore, "write_together", side_effect=ConflictError("changed")) as tried,
+        patch.object(UserStore, "lock", side_effect=ConflictError("locked by another")),
         patch("shared.store.wire.WAIT_SECONDS_MAX", 0.01),
         pytest.raises(SystemFailureError, match="ann: changed"),
     ):
@@ -366,6 +367,20 @@ def test_a_user_that_never_stands_still_is_left_to_the_next_delivery():
 
     assert tried.call_count == LIMITS.grant_rounds
     assert world.jobs() == {}
+
+
+def test_a_user_that_is_locked_for_its_grant_has_a_receipt():
+    """The document changed before each of our writes; the receipt follows the grant."""
+    world = World()
+    world.users({"ann": {"credits": 3}})
+    with (
+        patch.object(UserStore, "write_together", side_effect=ConflictError("changed")),
+        patch("shared.store.wire.WAIT_SECONDS_MAX", 0.01),
+    ):
+        assert take(world, "ann")["outcome"] == "refreshed"
+
+    assert world.user("ann")["credits"] == 50
+    assert receipts_of(world, "ann") == [("signup", "refreshed")]
 
 
 # Events of every write, where that is opted in

@@ -34,6 +34,7 @@ import shared.services.work
 from dev.emulator import clear
 from dev.oracle import Rules
 from shared.core.errors import NotFoundError, SystemFailureError
+from shared.core.jobs import JobKind
 from shared.core.packing import FLUSH_LIMITS, FlushLimits
 from shared.core.runs import ScanRequest
 from shared.monitor.operator_actions import Operator, requeue_run, rescan
@@ -677,7 +678,7 @@ class Days(RuleBasedStateMachine):
     def _landed(self, landing: Landing) -> None:
         """Book a write on a user that took effect, for the day that it was made for."""
         latest = self.books.day(self.now + SKEW)
-        if landing.job_id is None or landing.job_id.startswith("direct-"):
+        if landing.job_id is None or any(f"-{kind}-" in landing.job_id for kind in JobKind):
             days = [self.called_on + n * DAY for n in range((latest - self.called_on).days + 1)]
         else:
             days = self._days_of_job(landing.job_id, latest)
