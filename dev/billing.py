@@ -15,7 +15,8 @@ from google.cloud.firestore_v1.types import firestore
 from dev.emulator import free_port
 
 OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-STREAMS = ("RunQuery", "BatchGetDocuments")
+STREAMS = ("RunQuery", "BatchGetDocuments", "RunAggregationQuery")
+COUNTED_A_READ = 1000  # index entries that a count looks at for one read
 FREE = ("BeginTransaction", "Rollback")
 
 
@@ -35,10 +36,13 @@ class Bill:
             self.calls += 1
 
     def of_stream(self, method: str, answers: list[bytes]) -> None:
-        """A query costs a read for each document, at least one. A look-up costs a read for each name, found or not."""
+        """A query costs a read for each document, at least one. A look-up costs a read for each name, found or not. A
+        count costs a read for each thousand, at least one."""
         if method == "RunQuery":
             found = sum(firestore.RunQueryResponse.pb().FromString(answer).HasField("document") for answer in answers)
             self.add(reads=max(1, found))
+        elif method == "RunAggregationQuery":
+            self.add(reads=max(1, -(-sum(map(_counted, answers)) // COUNTED_A_READ)))
         else:
             read = [firestore.BatchGetDocumentsResponse.pb().FromString(answer) for answer in answers]
             self.add(reads=sum(answer.HasField("found") or answer.missing != "" for answer in read))
@@ -53,6 +57,11 @@ class Bill:
             self.add()
         else:
             raise ValueError(f"{method} is not billed here")
+
+
+def _counted(answer: bytes) -> int:
+    result = firestore.RunAggregationQueryResponse.pb().FromString(answer).result
+    return sum(int(value.integer_value) for value in result.aggregate_fields.values())
 
 
 class _Passing(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc comes without types

@@ -11,10 +11,9 @@ from shared.services.signup import take_event
 from shared.services.work import work
 from shared.store.users import UserDocument
 from tests.support.invariants import assert_settled
-from tests.support.plans import PLANS
+from tests.support.plans import SKIPPING
 from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
 
-SKIPPING = PLANS.replace("[plans.adder]", 'when_full = "skip"\n[plans.adder]')
 MONTHLY = """
 default_plan = "small"
 on_plan_change = "difference"

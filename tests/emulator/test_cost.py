@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 import pytest
 
 from dev.billing import billing
+from shared.core.runs import ScanRequest
+from shared.services.build import build
+from tests.support.plans import SKIPPING
 from tests.support.servers import server
-from tests.support.world import World, population
+from tests.support.world import MIDNIGHT, World, population
 
 USERS = 12_000
 CHANGED = USERS // 5
@@ -70,3 +74,16 @@ def test_the_roll_up_holds_the_workers_cost(day):
 
     assert rollup["writes"] == worked["writes"] - 1
     assert 0 <= worked["reads"] - rollup["reads"] <= 40
+
+
+def test_a_count_costs_a_read_for_each_thousand():
+    """What the builder reports equals what passed over the wire, where it counts users who are left alone."""
+    full = {"credits": 50, "plan": "free", "creditRefresh": {"dueOn": "when-low"}}
+    with billing(os.environ["FIRESTORE_EMULATOR_HOST"]) as (host, bill):
+        world = World(host=host, plans=SKIPPING, full_scan_below=0)
+        world.users({f"user{n}": full for n in range(1500)})
+        context = world.context(MIDNIGHT)
+        build(context, ScanRequest.DUE, 60)
+
+    assert (bill.reads, bill.writes) == (context.wire.cost.reads, context.wire.cost.writes)
+    assert 2 <= bill.reads <= 20

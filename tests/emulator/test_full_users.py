@@ -13,10 +13,8 @@ from hypothesis import strategies as st
 from shared.core.runs import Scan, ScanRequest
 from shared.services.build import build
 from shared.services.work import work
-from tests.support.plans import PLANS
+from tests.support.plans import SKIPPING
 from tests.support.world import DAY, EVENING, MIDNIGHT, World
-
-SKIPPING = PLANS.replace("[plans.adder]", 'when_full = "skip"\n[plans.adder]')
 
 
 def dormant(number: int, **settings: Any) -> World:

@@ -36,6 +36,8 @@ period = "month"
 anchor = "signup"
 policy = "reset"
 """
+# The same, where full users of `free` are left alone.
+SKIPPING = PLANS.replace("[plans.adder]", 'when_full = "skip"\n[plans.adder]')
 # What the model plays with: every policy on a plan of a day, and sums that show every grant on longer ones.
 MODEL = f"""
 {DAILY}
