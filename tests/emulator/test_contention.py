@@ -110,7 +110,7 @@ def test_contention_is_named_and_never_a_dead_letter(contended, monkeypatch):
     assert [(receipt["outcome"], receipt["reason"]) for receipt in last] == [("skipped", "contended")]
 
     monkeypatch.undo()
-    world.build(MIDNIGHT + DAY, scan="auto")
+    world.build(MIDNIGHT + DAY, scan="all")
     world.work(EVENING + DAY)
 
     assert world.user(victim)["credits"] == 15
