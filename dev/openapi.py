@@ -66,6 +66,7 @@ ANSWERS: Mapping[str, Schema] = {
         **TIMES,
     },
     "WorkerAnswer": {
+        "requestedUsers": COUNT,
         "jobsClaimed": COUNT,
         "jobsCompleted": COUNT,
         "jobsRetried": COUNT,

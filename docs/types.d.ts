@@ -80,7 +80,10 @@ export interface CreditRefreshError {
 export interface CreditRefreshJob {
   v: number;
   status: "pending" | "processing" | "completed" | "failed";
-  runId: IsoDate;
+  /** What brought it about, if no scan did. */
+  kind?: "request" | "direct" | "signup";
+  /** The day's run whose scan made it. */
+  runId?: IsoDate;
   scheduledFor: Timestamp;
   /** When a worker may take it; a settled job has none. */
   visibleAt?: Timestamp;

@@ -26,6 +26,8 @@ class SkipReason(StrEnum):
     DELETED = "deleted"
     SUPERSEDED = "superseded"
     ADOPTED = "adopted"
+    #: The document changed before each of our writes, and could not be locked. The next scan finds the user.
+    CONTENDED = "contended"
 
 
 @dataclass(frozen=True, slots=True)

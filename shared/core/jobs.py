@@ -252,19 +252,15 @@ def settle(job: Job, outcomes: Sequence[Outcome], now: datetime, retry_after: ti
     """End a claimed job. Whoever may be tried again leaves for a retry job, unless this was the last attempt.
 
     A job with a user who failed for good is `failed`: a dead letter that waits for a person. A job that no scan made
-    is `completed` all the same: whoever asked for it may ask again. Nobody fails for good
-    because their document keeps changing: whoever writes it could put off a refresh by that. They are given one more
-    attempt, each time, until the job is superseded.
+    is `completed` all the same: whoever asked for it may ask again.
     """
     if job.is_last_attempt:
-        outcomes = [outcome if outcome.is_contended else outcome.as_final_failure() for outcome in outcomes]
+        outcomes = [outcome.as_final_failure() for outcome in outcomes]
     leaving = tuple(outcome.user_id for outcome in outcomes if outcome.kind is OutcomeKind.RETRY)
     failed = job.kind is None and any(outcome.kind is OutcomeKind.FAILED for outcome in outcomes)
     status = JobStatus.FAILED if failed else JobStatus.COMPLETED
     ended = replace(job, status=status, visible_at=None)
     retry = retry_job(job, leaving, now, now + retry_after) if leaving else None
-    if retry is not None and job.is_last_attempt:
-        retry = replace(retry, max_attempts=job.attempts + 1)
     return Settlement(ended, retry, tuple(outcomes), now)
 
 

@@ -61,6 +61,10 @@ class Outcome:
         """True if the user's document changed before each write."""
         return self.kind is OutcomeKind.RETRY and self.code is UserErrorCode.CONTENTION
 
+    def as_left_to_the_next_scan(self) -> Outcome:
+        """The outcome of a contended user where there is no later attempt; `code` and `error` still name the user."""
+        return replace(self, kind=OutcomeKind.SKIPPED, reason=SkipReason.CONTENDED)
+
     def as_final_failure(self) -> Outcome:
         """The outcome where there is no later attempt: whoever was to be tried again has failed."""
         return replace(self, kind=OutcomeKind.FAILED) if self.kind is OutcomeKind.RETRY else self

@@ -86,6 +86,8 @@ class Attempt:
     def run(self) -> AttemptResult:
         """Work on the job and settle it. Raises ConflictError if the claim is lost, and SystemFailureError."""
         job, outcomes = self._work()
+        if job.is_last_attempt:
+            outcomes = [_leave_contended(outcome) for outcome in outcomes]
         settlement = settle(job, outcomes, self._context.clock(), self._delay(job))
         return self._settle(replace(settlement, next_day=self._next_day(job, outcomes)))
 
@@ -238,6 +240,11 @@ def _may_be_outage(job: Job) -> bool:
     of a retry job failed while other users of their first job did not.
     """
     return (job.is_isolated and job.user_ids != ()) or (job.attempts == 1 and len(job.user_ids) > 1)
+
+
+def _leave_contended(outcome: Outcome) -> Outcome:
+    """Nobody becomes a dead letter because their document keeps changing: the next scan finds them."""
+    return outcome.as_left_to_the_next_scan() if outcome.is_contended else outcome
 
 
 def _is_refused(outcome: Outcome) -> bool:

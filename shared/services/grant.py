@@ -96,10 +96,18 @@ class Granter:
         ]
         for user_id in contended[: self._context.limits.locked_users]:
             logs.warning("user_contended", "the document keeps changing; it is locked for the refresh", userId=user_id)
-            try:
-                self._refresh_locked(user_id, now)
-            except StoreError as exc:
-                logs.warning("user_not_locked", f"left to a retry: {exc}", userId=user_id)
+            for _ in range(self._context.limits.lock_tries):
+                if self._is_refreshed_locked(user_id, now):
+                    break
+
+    def _is_refreshed_locked(self, user_id: str, now: datetime) -> bool:
+        """False if somebody else keeps the document, or the database fails."""
+        try:
+            self._refresh_locked(user_id, now)
+        except StoreError as exc:
+            logs.warning("user_not_locked", str(exc), userId=user_id)
+            return False
+        return True
 
     def _refresh_locked(self, user_id: str, now: datetime) -> None:
         document, transaction = self._users.lock(user_id)

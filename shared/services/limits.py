@@ -27,6 +27,8 @@ class Limits:
     grant_rounds: int = 5
     #: Users of one job whose documents are locked, one by one, because they change in every round.
     locked_users: int = 20
+    #: How often the lock of one such user is tried for in one attempt.
+    lock_tries: int = 3
 
 
 LIMITS = Limits()

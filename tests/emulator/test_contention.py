@@ -13,7 +13,7 @@ import pytest
 from shared.store.users import UserStore
 from tests.support.faults import WireError
 from tests.support.invariants import assert_granted_once, assert_settled
-from tests.support.world import EVENING, World, population
+from tests.support.world import DAY, EVENING, MIDNIGHT, World, population
 
 WRITERS = 3
 HOUR = timedelta(hours=1)
@@ -94,7 +94,7 @@ def contended(monkeypatch):
 
 
 def test_contention_is_named_and_never_a_dead_letter(contended, monkeypatch):
-    """Attempt after attempt is left to one more; when it ends, the user is granted once."""
+    """After the last attempt the user is left to the next scan, which finds and grants them, once."""
     world, victim = contended
 
     with world.faulty(refusing_all_of(victim)):
@@ -103,12 +103,15 @@ def test_contention_is_named_and_never_a_dead_letter(contended, monkeypatch):
     assert sum(report.tally.refreshed for report in reports) == 4
     assert [report.failed for report in reports] == [0] * 4
     jobs = world.jobs().values()
-    assert {job["status"] for job in jobs} == {"completed", "pending"}
+    assert {job["status"] for job in jobs} == {"completed"}
     errors = {(error["userId"], error["code"]) for job in jobs for error in job["errors"]}
     assert errors == {(victim, "contention")}
+    last = [receipt for job in jobs for receipt in job["receipts"] if receipt["userId"] == victim]
+    assert [(receipt["outcome"], receipt["reason"]) for receipt in last] == [("skipped", "contended")]
 
     monkeypatch.undo()
-    world.work(EVENING)
+    world.build(MIDNIGHT + DAY, scan="all")
+    world.work(EVENING + DAY)
 
-    assert_granted_once(world, population(5), 10)
+    assert world.user(victim)["credits"] == 15
     assert_settled(world)
