@@ -1,8 +1,10 @@
 """Who may use the monitor: gives the claim `admin` to a user of Firebase Auth, takes it back, or lists who has it.
 
-python deploy/admin.py grant  PROJECT_ID EMAIL_OR_UID [--unverified]
+python deploy/admin.py grant  PROJECT_ID EMAIL_OR_UID [--unverified] [--support]
 python deploy/admin.py revoke PROJECT_ID EMAIL_OR_UID
 python deploy/admin.py list   PROJECT_ID
+
+`--support` gives the claim `support` instead: such a user may look and not act. A revoke takes both claims.
 
 Anybody can sign up with anybody's address. So a grant asks for an address that Firebase has verified. `--unverified`
 grants to an account without one, which has to be named by its uid. If that account has an address, the monitor lets it
@@ -30,7 +32,8 @@ from google.auth.exceptions import TransportError as GoogleOutOfReachError
 from google.oauth2.credentials import Credentials as PersonsCredentials
 
 CALL_SECONDS_MAX = 30
-CLAIM = "admin"
+ADMIN, SUPPORT = "admin", "support"  # the claims; support staff may look and not act
+ROLES = {ADMIN: "an admin", SUPPORT: "support staff"}
 SCOPES = ["https://www.googleapis.com/auth/cloud-platform", "https://www.googleapis.com/auth/identitytoolkit"]
 
 
@@ -65,6 +68,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
             command.add_argument("user", metavar="EMAIL_OR_UID")
         if name == "grant":
             command.add_argument("--unverified", action="store_true", help="to a uid without a verified address")
+            command.add_argument("--support", action="store_true", help="to look and not act")
     return parser.parse_args(arguments)
 
 
@@ -97,7 +101,7 @@ def _change(client: auth.Client, asked: argparse.Namespace) -> None:
         _revoke(client, user, claims)
     else:
         _check_identity(user, asked.user, unverified=asked.unverified)
-        _grant(client, user, claims)
+        _grant(client, user, claims, SUPPORT if asked.support else ADMIN)
 
 
 def _check_identity(user: Any, name: str, *, unverified: bool) -> None:
@@ -112,33 +116,42 @@ def _check_identity(user: Any, name: str, *, unverified: bool) -> None:
     raise AdminError(f"{told}: whoever signed up may be somebody else; {remedy}, or use {by_uid}")
 
 
-def _grant(client: auth.Client, user: Any, claims: dict[str, Any]) -> None:
+def _grant(client: auth.Client, user: Any, claims: dict[str, Any], claim: str) -> None:
     if user.disabled:
         raise AdminError(f"{_named(user)} is disabled; enable the account first")
     needs = " and the address is verified" if user.email and not user.email_verified else ""
-    if claims.get(CLAIM) is True:
-        _say(f"{_named(user)} is an admin already{', and gets in once the address is verified' if needs else ''}.")
+    if claims.get(claim) is True:
+        _say(
+            f"{_named(user)} is {ROLES[claim]} already{', and gets in once the address is verified' if needs else ''}."
+        )
         return
-    client.set_custom_user_claims(user.uid, {**claims, CLAIM: True})
-    _say(f"{_named(user)} is an admin, once signed in again{needs}.")
+    client.set_custom_user_claims(user.uid, {**claims, claim: True})
+    _say(f"{_named(user)} is {ROLES[claim]}, once signed in again{needs}.")
 
 
 def _revoke(client: auth.Client, user: Any, claims: dict[str, Any]) -> None:
     """The tokens go even where the claim is gone: one of before may still hold it."""
-    if CLAIM in claims:
-        client.set_custom_user_claims(user.uid, {key: value for key, value in claims.items() if key != CLAIM} or None)
+    if claims.keys() & ROLES.keys():
+        client.set_custom_user_claims(user.uid, {key: claims[key] for key in claims.keys() - ROLES.keys()} or None)
     client.revoke_refresh_tokens(user.uid)
     _say(f"{_named(user)} is no admin, and is signed out everywhere.")
 
 
 def _list(client: auth.Client) -> None:
     """Reads every user, a thousand a call: Firebase can't search claims."""
-    admins = [user for user in client.list_users().iterate_all() if (user.custom_claims or {}).get(CLAIM) is True]
-    for user in admins:
+    found = [(user, role) for user in client.list_users().iterate_all() if (role := _role_of(user)) is not None]
+    for user, role in found:
         unverified = "  unverified" if user.email and not user.email_verified else ""
-        _say(f"{user.uid}\t{user.email or ''}{unverified}{'  disabled' if user.disabled else ''}")
-    if not admins:
+        support = "  support" if role == SUPPORT else ""
+        _say(f"{user.uid}\t{user.email or ''}{support}{unverified}{'  disabled' if user.disabled else ''}")
+    if ADMIN not in {role for _, role in found}:
         _say("Nobody is an admin.")
+
+
+def _role_of(user: Any) -> str | None:
+    """The claim that counts: an admin who is support staff too is an admin."""
+    claims = user.custom_claims or {}
+    return next((claim for claim in (ADMIN, SUPPORT) if claims.get(claim) is True), None)
 
 
 def _user(client: auth.Client, name: str) -> Any:

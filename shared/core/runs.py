@@ -113,6 +113,8 @@ class SettledUsers:
 
     well: int = 0
     failed: int = 0
+    #: All of them, by the hour in which they were settled.
+    by_hour: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +241,7 @@ class Run:
             generation=self.generation + 1,
             counts=ScanCounts(queued=settled.well, jobs_created=self.counts.jobs_created),
             failed_before=settled.failed,
+            planned_by_hour=settled.by_hour,
             errors=(),
             errors_total=0,
             errors_by_code={},

@@ -144,7 +144,8 @@ def _restart(context: Context, run: Run, scan: Scan, reason: str, read_time_ns: 
     if reason == ADOPTION_FAILED:
         return replace(run.adopting_marked(reason, context.fingerprint), read_time_ns=read_time_ns)
     rollup = context.rollups().total(run.run_id, read_time_ns)
-    settled = SettledUsers(rollup["refreshedUsers"] + rollup["skippedUsers"], rollup["failedUsers"])
+    well = rollup["refreshedUsers"] + rollup["skippedUsers"]
+    settled = SettledUsers(well, rollup["failedUsers"], rollup.done_by_hour)
     return replace(run.restarted(scan, reason, context.fingerprint, settled), read_time_ns=read_time_ns)
 
 

@@ -49,6 +49,22 @@ def test_a_grant_lets_a_user_in_and_a_revoke_keeps_them_out(auth, script, emulat
     assert emulated.knock(auth.sign_in(user)).status_code == 403
 
 
+def test_support_staff_may_look(auth, script, emulated):
+    """The other claim; it is listed as such, and a revoke takes it too."""
+    user = auth.create_user()
+
+    granted = script("grant", auth.project, user.email, "--support")
+    door = emulated.knock(auth.sign_in(user))
+    listed = script("list", auth.project)
+    revoked = script("revoke", auth.project, user.email)
+
+    assert granted.stdout == f"{user.email} ({user.uid}) is support staff, once signed in again.\n"
+    assert door.status_code == 200
+    assert f"{user.uid}\t{user.email}  support" in listed.stdout.splitlines()
+    assert revoked.returncode == 0
+    assert emulated.knock(auth.sign_in(user)).status_code == 403
+
+
 def test_a_second_grant_changes_nothing(auth, script):
     """The script says that nothing changed."""
     user = auth.create_admin()

@@ -392,6 +392,7 @@ def test_a_rescan_while_jobs_wait_counts_each_user_once():
 
     assert [sum(step.values()) for step in (*steps, last["users"])] == [40, 40, 40, 40]
     assert last["users"] == {"refreshed": 40, "skipped": 0, "failed": 0, "pending": 0}
+    assert sum(hour["planned"] for hour in last["hours"]) == 40
     assert last["users"] == scanned(world, "2026-11-22")["users"]
 
 
