@@ -1,13 +1,8 @@
 # shellcheck shell=bash
-# How our fields are indexed now, into $STATE/fields.json.
+# The fields that have indexes or TTL of their own, into $STATE/fields.json and ttls.json.
 
 read_fields() {
-    local database group path number=0
-    plan indexes fields --state="$STATE" >"$STATE/fields"
-    while IFS=$'\t' read -r database group path; do
-        ask_into "field.$((number++))" gcloud firestore indexes fields describe "$path" --collection-group="$group" \
-            --database="$database" --project="$PROJECT" --format=json
-    done <"$STATE/fields"
+    ask_into fields.json gcloud firestore indexes fields list --database="$DATABASE" --project="$PROJECT" --format=json
+    ask_into ttls.json gcloud firestore fields ttls list --database="$DATABASE" --project="$PROJECT" --format=json
     answers
-    as_list "$STATE"/field.* >"$STATE/fields.json"
 }

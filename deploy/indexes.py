@@ -161,17 +161,15 @@ def _indexes(field: Mapping[str, Any]) -> frozenset[tuple[str, str]] | None:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("step", choices=["fields", "plan", "clear", "overrides"])
+    options.add_argument("step", choices=["plan", "clear", "overrides"])
     options.add_argument("--state", type=Path, required=True)
     options.add_argument("--ttl-only", action="store_true", help="of a database that has no other field configuration")
     chosen = options.parse_args()
     setup = load(chosen.state / "setup.json")
     database = setup.settings.database
     fields = read_fields(INDEX_FILE, setup.settings)
-    existing = read_items(chosen.state / "fields.json")
+    existing = read_items(chosen.state / "fields.json") + read_items(chosen.state / "ttls.json")
     match chosen.step:
-        case "fields":
-            print_commands([[database, field.group, field.path] for field in fields])
         case "overrides":
             lines = ",\n".join(f"  {json.dumps(each)}" for each in overrides(fields))
             sys.stdout.write(f'"fieldOverrides": [\n{lines}\n]\n')

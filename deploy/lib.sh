@@ -130,15 +130,3 @@ account() {
 read_functions() {
     ask gcloud functions list --v2 --regions="$REGION" --project="$PROJECT" --format=json >"$STATE/functions.json"
 }
-
-# Files of a JSON object each, or of nothing, as one list.
-as_list() {
-    local file
-    printf '[null'
-    for file in "$@"; do
-        if [[ -s $file ]]; then
-            printf ',' && cat "$file"
-        fi
-    done
-    printf ']'
-}

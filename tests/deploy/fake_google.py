@@ -70,12 +70,16 @@ class Failure:
     times: int = 1
     code: str = "INTERNAL"
     in_operation: bool = False
+    after: int = 0  # so many that match go well before
     done: bool = False  # what was asked is done all the same: only the answer says otherwise
 
     def takes(self, call: Call) -> bool:
         if not self.times or call.method != self.method:
             return False
         if not any(re.search(self.pattern, each) for each in (call.path, f"{call.path}?{urlencode(call.query)}")):
+            return False
+        if self.after:
+            self.after -= 1
             return False
         self.times -= 1
         return True
@@ -611,9 +615,17 @@ def _set_field(fake: FakeGoogle, name: str, mask: str, value: Resource | None) -
 
 
 @route("GET", r"/v1/(projects/[^/]+/databases/[^/]+)/collectionGroups/-/(fields|indexes)")
-def _fields(fake: FakeGoogle, _: Call, database: str, kind: str) -> Resource:
-    """Fields that have something of their own; composite indexes there are none."""
-    found = [each for name, each in fake.resources.items() if name.startswith(f"{database}/collectionGroups/")]
+def _fields(fake: FakeGoogle, call: Call, database: str, kind: str) -> Resource:
+    """Fields that have something of their own, of the kind that is asked for; composite indexes there are none."""
+    wanted = call.query.get("filter", "")
+    kinds = [
+        own for own, asked in (("indexConfig", "usesAncestorConfig"), ("ttlConfig", "ttlConfig")) if asked in wanted
+    ]
+    found = [
+        {"indexConfig": {"usesAncestorConfig": True}, **each}
+        for name, each in fake.resources.items()
+        if name.startswith(f"{database}/collectionGroups/") and any(own in each for own in kinds)
+    ]
     return {"fields": found} if found and kind == "fields" else {}
 
 
