@@ -39,7 +39,7 @@ UNQUOTED = "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~"  # in a CloudEvent's headers
 MESSAGE_BYTES_MAX = [("grpc.max_receive_message_length", -1)]
 
 ListenRequest, ListenResponse = firestore.ListenRequest.pb(), firestore.ListenResponse.pb()
-CURRENT = firestore.TargetChange.TargetChangeType.CURRENT.value
+ADD, CURRENT, RESET = (firestore.TargetChange.TargetChangeType[name].value for name in ("ADD", "CURRENT", "RESET"))
 Deliver = Callable[[Any, Any], None]
 
 
@@ -71,6 +71,7 @@ class UserWatch:
         self._deliver = deliver
         self._changes = changes
         self._known: dict[str, Any] = {}
+        self._listed: set[str] | None = None  # None: all has been listed, and what comes is news
         self.is_current = threading.Event()
 
     def take(self, response: Any) -> None:
@@ -79,11 +80,29 @@ class UserWatch:
         if kind == "document_change":
             self._see(response.document_change.document)
         elif kind in ("document_delete", "document_remove"):
-            self._known.pop(getattr(response, kind).document, None)
-        elif kind == "target_change" and response.target_change.target_change_type == CURRENT:
+            self._forget(getattr(response, kind).document)
+        elif kind == "target_change":
+            self._turn(response.target_change.target_change_type)
+
+    def _turn(self, change: int) -> None:
+        """All documents are listed after ADD and after RESET, until CURRENT. A known one that is not was deleted."""
+        if change in (ADD, RESET):
+            self._listed = set()
+        elif change == CURRENT:
+            for name in self._known.keys() - self._listed if self._listed is not None else ():
+                self._forget(name)
+            self._listed = None
             self.is_current.set()
 
+    def _forget(self, name: str) -> None:
+        """A deletion is a change, too."""
+        known = self._known.pop(name, None)
+        if known is not None and self._changes:
+            self._deliver(None, known)
+
     def _see(self, document: Any) -> None:
+        if self._listed is not None:
+            self._listed.add(document.name)
         known = self._known.get(document.name)
         kept = type(document)()
         kept.CopyFrom(document)
@@ -160,8 +179,8 @@ class EventSender:
     ended: threading.Event = field(default_factory=threading.Event)
 
     def send(self, new: Any, old: Any = None, as_of: datetime | None = None) -> None:
-        """Tell of a document as it is, and as it was. `as_of`: the time to handle it at; None: the real one."""
-        headers, data = self._headers(new.name, as_of), event_data(new, old)
+        """Send an event of a document as it is (None: it was deleted) and as it was, to be handled at that time."""
+        headers, data = self._headers((new or old).name, as_of), event_data(new, old)
         for attempt in range(DELIVERIES_MAX):
             status = self._post(data, headers)
             if 200 <= status < 300 or self.ended.wait(2**attempt):
@@ -194,11 +213,13 @@ class EventSender:
 
 
 def event_data(new: Any, old: Any) -> bytes:
-    """The payload: the document as it is; of a change also as it was, and the names of the fields that differ."""
+    """The payload: the document as it is and as it was, if it is and was, and the names of the fields that differ."""
     event = DocumentEventData.pb()()
-    event.value.MergeFromString(new.SerializeToString())
+    if new is not None:
+        event.value.MergeFromString(new.SerializeToString())
     if old is not None:
         event.old_value.MergeFromString(old.SerializeToString())
+    if new is not None and old is not None:
         event.update_mask.field_paths.extend(sorted({name for name, _ in _values(new) ^ _values(old)}))
     return bytes(event.SerializeToString())
 

@@ -26,12 +26,12 @@ def demo(**environ: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_days_follow_each_other_and_each_is_judged():
-    """The second one begins with what the first one left."""
+    """The second one begins with what the first one left. Three users sign up on each."""
     ended = demo(USERS="40", DAYS="2")
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "40 balances checked" in ended.stdout
-    assert "OK: 40 balances and stamps checked, all as they should be" in ended.stdout
+    assert "43 balances checked" in ended.stdout
+    assert "OK: 46 balances and stamps checked, all as they should be" in ended.stdout
     assert "make dev" in ended.stdout.rpartition("What to do next")[2]
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.app.local_credit_refresh import CHECKOUT, post, running_credit_refresh
+from tests.app.test_python_app import wait_for
 from tests.support.world import World
 
 USER = {"credits": 3, "plan": "free"}
@@ -60,6 +61,18 @@ def test_adopt_asks_at_the_start(world):
 
     assert (first, second) == (False, False)
     assert (adopted["credits"], list(adopted["creditRefresh"]["periods"])) == (3, ["free"])
+
+
+def test_changes_reach_the_trigger_if_asked_for():
+    """A plan that changes is granted at once, though the app does not ask for it."""
+    world = World()
+    with running_credit_refresh(GOOGLE_CLOUD_PROJECT=str(world.settings.project), CHANGES="1", TICK="0"):
+        world.users({"ann": {"credits": 0, "plan": "free"}})
+        first = wait_for(lambda: world.user("ann")["credits"] == 50)
+        world.update("users/ann", plan="pro")
+        second = wait_for(lambda: world.user("ann")["credits"] == 2000)
+
+    assert (first, second) == (True, True)
 
 
 def test_sample_users_come_to_an_empty_project_only(world):

@@ -15,7 +15,7 @@ GNU_ONLY = re.compile(r"sed -i|sed .*\\t|grep -[a-zA-Z]*[Ph]|readlink -f|\bfind 
 
 def recipes() -> list[str]:
     """As the shell gets them, but for the values of variables."""
-    text = (BUNDLE / "Makefile").read_text().replace("\\\n", "\\\n\t")
+    text = re.sub(r"\s*\\\n\s*", " ", (BUNDLE / "Makefile").read_text())
     found = re.findall(r"(?:^\t.*\n)+", text, re.MULTILINE)
     lines = ["\n".join(line.lstrip("\t@") for line in each.splitlines()) + "\n" for each in found]
     return [re.sub(r"\$([({][^)}]*[)}]|@)", "value", each).replace("$$", "$") for each in lines]

@@ -133,6 +133,19 @@ def test_changes_are_told_if_asked_for(receiver):
     assert not created.HasField("old_value")
 
 
+def test_a_deletion_is_a_change(receiver):
+    """The event has the document as it was, and no other."""
+    world = World()
+    world.users({"ann": {"credits": 3}})
+    with telling(world, receiver, changes=True):
+        world.delete("users/ann")
+        headers, event = receiver.next()
+
+    assert headers["ce-document"] == "users/ann"
+    assert get_fields(event.old_value.fields) == {"credits": 3}
+    assert not event.HasField("value")
+
+
 def test_users_of_a_tenant_are_told_of(receiver):
     """A collection inside of a document."""
     world = World(users_collection="tenants/acme/users")
