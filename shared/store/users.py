@@ -1,4 +1,4 @@
-"""Users: read in pages or by name, granted in batches under the precondition of what was read."""
+"""Users: read in pages or by id, and granted in batches, each write under a precondition."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from shared.store.values import (
 )
 from shared.store.wire import PASSING_CODES, FaultError, Wire
 
-WRITES_MAX = 500  # of one BatchWrite
-READS_MAX = 500  # of one BatchGetDocuments
+WRITES_MAX = 500  # writes in one BatchWrite
+READS_MAX = 500  # documents in one BatchGetDocuments
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -74,7 +74,7 @@ class UserFields:
 
     @lru_cache(maxsize=1024)  # noqa: B019 (a few settings, a few plans)
     def written(self, plan: str, *, anchored: bool, adopting: bool, selling: bool) -> tuple[str, ...]:
-        """The field paths one write changes: of the stamp leaf by leaf, so that other plans' periods stand."""
+        """The field paths that one write changes. It names single fields of the stamp, so other plans' periods stay."""
         names = [("plan",), ("periods", plan), ("dueOn",), ("nextAt",), (REQUESTED,)]
         if anchored:
             names.append(("anchor",))
@@ -97,7 +97,7 @@ class UserDocument:
 
 @dataclass(frozen=True, slots=True)
 class StampWrite:
-    """One guarded write: the grant, and what its stamp says. `adopting`: the period alone, no credits."""
+    """One guarded write: a grant and its stamp. `adopting`: it stamps the period and grants no credits."""
 
     user_id: str
     update_time_ns: int
@@ -132,7 +132,7 @@ class WriteResult:
     message: str = ""
 
 
-# By google.rpc.Code. A precondition on a document that is gone answers NOT_FOUND or FAILED_PRECONDITION.
+# By google.rpc.Code. For a deleted document a precondition answers NOT_FOUND or FAILED_PRECONDITION.
 _STATUSES = {
     0: WriteStatus.WRITTEN,
     5: WriteStatus.CHANGED,
@@ -221,7 +221,7 @@ class UserStore:
         return self._wire.run_query(self._parent, wanted, self._named)
 
     def read(self, user_ids: Sequence[str]) -> dict[str, UserDocument | StoreError]:
-        """Users by id; missing ones are left out, one whose read the database rejects has its error."""
+        """Users by id. Missing users are left out. A user whose read the database rejects gets the error."""
         found: dict[str, UserDocument | StoreError] = {}
         for chunk in _chunks(user_ids, READS_MAX):
             answers = _bisected(chunk, self._read_chunk)
@@ -277,16 +277,16 @@ class UserStore:
         return results
 
     def from_event(self, document: Any) -> UserDocument | None:
-        """A user as an event tells of it; None if the document is in another collection."""
+        """The user in an event; None if the document is in another collection."""
         collection, _, user_id = document.name.partition("/documents/")[2].rpartition("/")
         return self._user(document, user_id) if user_id and collection == self._fields.collection else None
 
     def stamp_due(self, user: UserDocument, day: date) -> None:
-        """Make a user due on that day, if it is as it was read. Raises ConflictError if it is not."""
+        """Make a user due on that day. Raises ConflictError if the document changed since it was read."""
         self._stamp(user, "dueOn", day.isoformat())
 
     def pause(self, user: UserDocument, *, paused: bool) -> None:
-        """Set the stamp's `paused`, if the user is as it was read. Raises ConflictError if it is not."""
+        """Set the stamp's `paused`. Raises ConflictError if the document changed since it was read."""
         self._stamp(user, "paused", paused)
 
     def _stamp(self, user: UserDocument, name: str, value: Any) -> None:
@@ -417,7 +417,7 @@ class UserStore:
 
 
 def _at(fields: Any, path: tuple[str, ...]) -> Any:
-    """The Value message at a path, its maps made on the way."""
+    """The Value message at a path. Maps on the way are created."""
     for name in path[:-1]:
         fields = fields[name].map_value.fields
     return fields[path[-1]]

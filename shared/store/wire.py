@@ -1,4 +1,4 @@
-"""The wire: the six RPCs the system makes, each counted, bounded in time, and retried in one place."""
+"""The wire: the RPCs that the system makes. Each is billed, bounded in time, and retried in one place."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from shared.store.values import nanoseconds, put_nanoseconds
 
 T = TypeVar("T")
 
-TRIES_MAX = 4  # one try, and again after up to 1, 2 and 4 s
+TRIES_MAX = 4  # one try, then three more after up to 1, 2 and 4 s
 WAIT_SECONDS_MAX = 4
-READ_SECONDS_MAX = 20.0  # deadline of one try
+READ_SECONDS_MAX = 20.0  # deadline of each try
 WRITE_SECONDS_MAX = 10.0
 LOCK_SECONDS_MAX = 5.0  # of each of the two calls of a transaction
 
@@ -45,7 +45,7 @@ CommitPb = firestore.CommitRequest.pb()
 RunQueryPb = firestore.RunQueryRequest.pb()
 BatchGetPb = firestore.BatchGetDocumentsRequest.pb()
 
-COUNTED_A_READ = 1000  # index entries that a count is billed one read for
+COUNTED_A_READ = 1000  # one read is billed for this many index entries of a count
 
 # A connection whose packets are dropped on the way says nothing. Instances idle between calls, so that is an ordinary
 # case. A ping without an answer ends such a connection, and the next try opens another. Pings go out only while a call
@@ -56,28 +56,28 @@ PING_TIMEOUT_MS = 5_000
 CHANNEL_OPTIONS = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
-    # Read streams in the calling thread: two to three times as many documents a second.
+    # Streams are read in the calling thread, which is two to three times faster.
     ("SingleThreadedUnaryStream", 1),
-    # After an outage connect again within seconds; left alone, the wait grows to two minutes.
+    # After an outage connect again within seconds. By default the wait grows to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2000),
     ("grpc.keepalive_time_ms", KEEPALIVE_MS),
     ("grpc.keepalive_timeout_ms", PING_TIMEOUT_MS),
-    ("grpc.http2.ping_timeout_ms", PING_TIMEOUT_MS),  # else a minute, whatever the line before says
+    ("grpc.http2.ping_timeout_ms", PING_TIMEOUT_MS),  # without this it is a minute, in spite of the line before
     ("grpc.keepalive_permit_without_calls", 0),
 ]
 
 
 class TransientError(SystemFailureError):
-    """The database did not do it this time."""
+    """The call failed for a passing reason."""
 
 
 class FaultError(TransientError):
-    """The database broke on this very request; a part of it may go through."""
+    """The database failed on this request. A part of the request may succeed."""
 
 
 class OverloadError(TransientError):
-    """The database refused most writes of a call one by one, each for a passing reason: that is its own state."""
+    """The database refused most writes of a call one by one for passing reasons: it is overloaded."""
 
 
 # google.rpc.Codes with which a write is refused for a passing reason.
@@ -86,10 +86,10 @@ PASSING_CODES = frozenset({1, 2, 4, 8, 10, 13, 14, 15})
 # What is said beside NOT_FOUND where there is no database.
 _NO_DATABASE = re.compile(r"\bdatabase\b.*\bdoes not exist\b", re.IGNORECASE)
 
-# What a Commit answers where a precondition does not hold, or its document is gone.
+# The answers to a Commit whose precondition does not hold, or whose document is gone.
 _CONFLICTS = (exceptions.FailedPrecondition, exceptions.AlreadyExists, exceptions.NotFound)
 
-# By the library's exception; the first that fits. Whatever is not named here is transient.
+# By the library's exception; the first that fits counts. All others are transient.
 _TRANSLATIONS: list[tuple[tuple[type[Exception], ...], Callable[[str], StoreError]]] = [
     ((exceptions.ServiceUnavailable, exceptions.GatewayTimeout, exceptions.TooManyRequests), TransientError),
     ((exceptions.InvalidArgument, exceptions.OutOfRange), RejectedError),
@@ -99,7 +99,7 @@ _TRANSLATIONS: list[tuple[tuple[type[Exception], ...], Callable[[str], StoreErro
         lambda message: SystemFailureError(f"{message}; check project, database and the service account's roles"),
     ),
     (
-        (exceptions.FailedPrecondition,),  # of a query: its index is missing, or still being built
+        (exceptions.FailedPrecondition,),  # a query's index is missing or still being built
         lambda message: MissingIndexError(f"{message}; deploy firestore.indexes.json, or wait until it is built"),
     ),
     ((GoogleAuthError,), lambda message: SystemFailureError(f"{message}; check the credentials")),
@@ -107,7 +107,7 @@ _TRANSLATIONS: list[tuple[tuple[type[Exception], ...], Callable[[str], StoreErro
 
 
 def translate(exc: Exception, rpc: str) -> StoreError:
-    """The domain error for what the client library raised."""
+    """Our error for an exception of the client library."""
     message = f"{rpc}: {getattr(exc, 'message', None) or exc.__class__.__name__}"[:300]
     if isinstance(exc, _CONFLICTS) and rpc == "Commit" and not _NO_DATABASE.search(message):
         return ConflictError(message)
@@ -136,7 +136,7 @@ def _secure_channel(host: str, **kwargs: Any) -> grpc.Channel:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """How one write of a BatchWrite ended, as a google.rpc.Code. `retried`: an earlier try may have landed."""
+    """How one write of a BatchWrite ended: a google.rpc.Code. `retried`: an earlier try may have landed."""
 
     code: int
     message: str
@@ -182,7 +182,7 @@ class Wire:
         return replace(self, cost=cost)
 
     def bypassing_breaker(self) -> Wire:
-        """For what was begun and has to be ended: settling a job, handing back a claim, releasing a lease."""
+        """A wire that works while the breaker is open, to settle a job, or release a claim or a lease."""
         return replace(self, bypasses_breaker=True)
 
     @property
@@ -190,7 +190,7 @@ class Wire:
         return self.connection.documents
 
     def back_off(self, tries: int, seconds_first: float = 1.0) -> None:
-        """Wait as between the tries of one call, for a part of an answer that has to be asked for again.
+        """Wait as between two tries of a call, when a part of an answer must be asked for again.
 
         `seconds_first` is the longest wait after the first try; each try doubles it.
         """
@@ -198,9 +198,9 @@ class Wire:
         time.sleep(min(seconds, self.budget.remaining_seconds))
 
     def run_query(self, parent: str, query: Any, taken: Callable[[Any], T], read_time_ns: int | None = None) -> list[T]:
-        """What is `taken` of each document that a StructuredQuery finds. Billed: one read each, at least one.
+        """The result of `taken` for each document that a StructuredQuery finds. Billed: a read for each, at least one.
 
-        It is taken as the documents arrive, because their messages hold several times the memory. `read_time_ns`: the
+        It is computed as documents arrive, because their messages take several times the memory. `read_time_ns`: the
         moment, by the database's clock, at which documents are read; None: now.
         """
         pb = RunQueryPb(parent=parent, structured_query=query)
@@ -244,9 +244,9 @@ class Wire:
         *,
         faults_retried: bool = True,
     ) -> dict[str, Any]:
-        """Documents by name, the given fields only (all, if none is given); missing ones are left out.
+        """Documents by name. Only the given fields are read (all, if none is given). Missing documents are left out.
 
-        Billed: one read a name, found or not. `read_time_ns`: as of run_query. `faults_retried`: False where the
+        Billed: a read for each name, found or not. `read_time_ns`: as of run_query. `faults_retried`: False where the
         caller makes smaller requests of one that the database breaks on.
         """
         return self.batch_get_timed(names, fields, read_time_ns, faults_retried=faults_retried)[0]
@@ -259,7 +259,7 @@ class Wire:
         *,
         faults_retried: bool = True,
     ) -> tuple[dict[str, Any], int]:
-        """The same, and the moment (ns, by the database's clock) at which they were read."""
+        """Like batch_get, with the moment (ns, by the database's clock) at which the documents were read."""
         pb = BatchGetPb(database=self.connection.database, documents=names)
         if fields:
             pb.mask.field_paths.extend(fields)
@@ -356,14 +356,14 @@ class Wire:
     def _call(
         self, rpc: str, method: Callable[..., T], request: Any, seconds_max: float, *, faults_retried: bool = True
     ) -> tuple[T, int]:
-        """Make one call with its retries: the answer, and how many tries it took. The breaker hears how it ended."""
+        """Make one call with its retries. Gives the answer and the number of tries, and tells the breaker."""
         breaker, retrying = self.connection.breaker, self._retrying(faults_retried=faults_retried)
         if not self.bypasses_breaker:
             breaker.before_call()
         try:
             answer = retrying(self._try_once, rpc, method, request, seconds_max)
         except (OutOfTimeError, FaultError):
-            breaker.abandoned()  # tells nothing of the database, or of this request alone
+            breaker.abandoned()  # inconclusive, or about this request alone
             raise
         except SystemFailureError as exc:
             if self.budget.remaining_seconds == 0 and retrying.statistics["attempt_number"] == 1:
@@ -373,7 +373,7 @@ class Wire:
             raise
         except ConflictError as exc:
             breaker.succeeded()
-            # After a lost reply the conflict may be with our own first try.
+            # If an earlier reply was lost, the conflict may be with our own first try.
             exc.may_be_our_own = retrying.statistics["attempt_number"] > 1
             raise
         except StoreError:
@@ -417,7 +417,7 @@ def _raising_conflicts(method: Callable[..., T]) -> Callable[..., T]:
 
 
 def _check_load(statuses: Sequence[Any], writes: int) -> None:
-    """Raises OverloadError if more than half of so many writes were refused for a passing reason."""
+    """Raise OverloadError if more than half of the writes were refused for a passing reason."""
     refused = [status for status in statuses if status.code in PASSING_CODES]
     if 2 * len(refused) > writes:
         message = f"{len(refused)} of {writes} writes were refused for a passing reason"
