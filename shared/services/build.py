@@ -60,7 +60,7 @@ def build(context: Context, requested: ScanRequest, process_seconds: float) -> B
     if stored is not None and step is not None and step.step is Step.DONE:
         return _report(stored.run, BuildStatus.COMPLETED)
     state = context.control().look(now)
-    if state.paused:
+    if state.paused and requested is not ScanRequest.ADOPT:  # an adoption grants nothing, so a pause does not hold it
         return _report(stored.run, BuildStatus.PAUSED) if stored else _nothing(run_id, BuildStatus.PAUSED)
     if stored is not None and stored.run.is_leased(now):
         return _report(stored.run, BuildStatus.IN_PROGRESS)
@@ -431,7 +431,7 @@ class Builder:
     def _flush(self) -> None:
         self._flusher.flush(self._cursor)
         if not self._dry:
-            self._paused = self._look().paused
+            self._paused = self._look().paused and self._requested is not ScanRequest.ADOPT
 
     def _keep_what_was_found(self) -> None:
         """Flush what was found, so that it is not read and billed again, and let the next builder begin at once."""

@@ -475,6 +475,20 @@ def test_an_adoption_unfinished_at_midnight_goes_on_and_then_the_due_are_found()
     assert queued(world) == Counter(f"user{n:05d}" for n in range(5))
 
 
+def test_an_adoption_works_while_the_system_is_paused():
+    """It grants nothing. What the schedule calls meanwhile is held."""
+    world = World(limits=Limits(page_users=5))
+    users = population(12)
+    world.users(users)
+    world.pause()
+
+    held = world.build(MIDNIGHT, "auto")
+    adopted = world.build(NOON, "adopt")
+
+    assert (held.status, adopted.status, adopted.counts.adopted) == ("paused", "completed", 12)
+    assert {world.user(user_id)["credits"] for user_id in users} == {5}
+
+
 def test_a_run_paused_in_the_middle_says_so(monkeypatch):
     """The pause switch is read at every flush. Users scanned by then are kept."""
     world = World(limits=Limits(page_users=20, flush=FlushLimits(flush_jobs=3)), job_size=5)
