@@ -25,6 +25,7 @@ from shared.core.runs import Billed, Run, RunStatus, Scan, ScanRequest, SettledU
 from shared.core.scan_choice import (
     ADOPTION_FAILED,
     NO_INDEX,
+    REQUESTED,
     ScanPolicy,
     Step,
     few_users,
@@ -61,14 +62,14 @@ def build(context: Context, requested: ScanRequest, process_seconds: float) -> B
         return _report(stored.run, BuildStatus.COMPLETED)
     state = context.control().look(now)
     if state.paused and requested is not ScanRequest.ADOPT:  # an adoption grants nothing, so a pause does not hold it
-        return _report(stored.run, BuildStatus.PAUSED) if stored else _nothing(run_id, BuildStatus.PAUSED)
+        return _report(stored.run, BuildStatus.PAUSED) if stored else _nothing(run_id, BuildStatus.PAUSED, requested)
     if stored is not None and stored.run.is_leased(now):
         return _report(stored.run, BuildStatus.IN_PROGRESS)
     try:
         leased = _lease(context, stored, requested, state.read_time_ns)
     except ConflictError:
         logs.info("build_beaten", "another builder leased the run first", runId=run_id)
-        return _nothing(run_id, BuildStatus.IN_PROGRESS)
+        return _nothing(run_id, BuildStatus.IN_PROGRESS, requested)
     return Builder(context, leased, requested, process_seconds).run()
 
 
@@ -91,9 +92,10 @@ def scan_policy(context: Context) -> ScanPolicy:
     return ScanPolicy(context.fingerprint, settings.full_scan_days, settings.full_scan_below, settings.proof_tolerance)
 
 
-def _nothing(run_id: str, status: BuildStatus) -> BuildReport:
-    """The report of a call that did not read the run."""
-    return BuildReport(run_id, status)
+def _nothing(run_id: str, status: BuildStatus, requested: ScanRequest) -> BuildReport:
+    """The report of a call that has not looked at the run: of the scan that was asked for, as far as that is known."""
+    scan = Scan.DUE if requested is ScanRequest.AUTO else Scan(requested.value)
+    return BuildReport(run_id, status, scan, REQUESTED)
 
 
 def _report(run: Run, status: BuildStatus) -> BuildReport:

@@ -74,7 +74,7 @@ class Worker:
         try:
             self._send_heartbeat()
             requests = RequestedUsers(self._context)
-            if not requests.is_empty() and not self._context.control().is_paused(self._context.clock()):
+            if not requests.is_empty() and not self._is_paused():
                 self._work_on(requests)
         except OutOfTimeError:
             self._unfinished = True
@@ -115,10 +115,16 @@ class Worker:
             self._report.has_more = self._queue.has_due()
             return False
         due_jobs = self._queue.find_due(min(self._limits.claimed_jobs - running, self._limits.claim_jobs, allowed))
-        if not due_jobs or self._context.control().is_paused(self._context.clock()):
+        if not due_jobs or self._is_paused():
             return False
         self._queue.claim(self._choose(due_jobs, running), self._begin)
         return True
+
+    def _is_paused(self) -> bool:
+        """True while the system is paused. What waits then is left for later calls, and the report says so."""
+        paused = self._context.control().is_paused(self._context.clock())
+        self._unfinished |= paused
+        return paused
 
     def _begin(self, claims: Sequence[Claim], known: Mapping[str, UserDocument] | None = None) -> None:
         """Give claimed jobs to the lanes at once, while the next jobs are being claimed.
