@@ -28,7 +28,7 @@ from dev.emulator import free_port
 NODE_SIDE = Path(__file__).resolve().parents[1] / "firebase"
 PROJECT = f"demo-auth-{uuid4().hex[:8]}"  # workers of a parallel run share the Firestore emulator, not its rules
 PASSWORD = "correct horse"
-START_SECONDS_MAX = 60
+START_SECONDS_MAX = 110
 STOP_SECONDS_MAX = 5
 
 _numbers = count(1)
