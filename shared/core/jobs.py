@@ -3,7 +3,7 @@
     pending ──claim──▶ processing ──settle──▶ completed | failed
        ▲                   │ └─ users to try again leave for a new pending job
        ├────release────────┘    (the attempt does not count; it does when the lease ends)
-       │                   └─ after HAND_BACKS_MAX failures of the database: two half jobs, each isolated
+       │                   └─ after DATABASE_FAILURES_MAX failures of the database: two half jobs, each isolated
        └────requeue──────── failed       (by an operator: only who failed, attempts from 0)
 
 A waiting or leased job has `visible_at`, a settled job has not. The claim counts the attempt, so even a job that kills
@@ -28,7 +28,7 @@ JOB_VERSION = 1
 RUN_ID_LENGTH = len("2026-11-22")
 REQUEUE_MARK = "-requeue"  # part of the ids of a chain that an operator has requeued
 SPREAD = 16**4  # ids of a day are spread by the four hexadecimal digits after the day
-HAND_BACKS_MAX = 3  # failures of the database under a job; with the last of them the job is isolated
+DATABASE_FAILURES_MAX = 3  # failures of the database under a job; with the last of them the job is isolated
 
 
 class JobStatus(StrEnum):
@@ -59,7 +59,7 @@ class AttemptMode(StrEnum):
 class FailureResponse(StrEnum):
     """What to do with a job whose attempt ended in a failure of the database."""
 
-    HAND_BACK = "hand_back"  # give it back; the attempt does not count
+    RELEASE = "release"  # the attempt does not count
     SPLIT = "split"  # into two half jobs, so that a user who breaks every request soon has a job of its own
     COUNT = "count"  # the failure is this user's own, so the attempt counts
 
@@ -122,8 +122,8 @@ class Job:
     snapshots: tuple[Snapshot | None, ...] = field(default=(), repr=False)
     due_at: datetime | None = None
     chain_id: str = ""
-    #: How often it was handed back because the database failed under it.
-    hand_backs: int = 0
+    #: How often it was released because the database failed under it.
+    database_failures: int = 0
     earlier: RequeueCarryover = RequeueCarryover()
     #: Of the run, when a builder made the job. Jobs of older generations are closed unread once a newer is complete.
     generation: int = 0
@@ -153,7 +153,7 @@ class Job:
 
     @property
     def is_isolated(self) -> bool:
-        return self.hand_backs >= HAND_BACKS_MAX
+        return self.database_failures >= DATABASE_FAILURES_MAX
 
     def response_to_failure(self, *, database_works: bool) -> FailureResponse:
         """What to do after a failure of the database. `database_works`: users were written in the same call.
@@ -161,11 +161,11 @@ class Job:
         An isolated user whose requests fail while others are written is at fault. If nobody is written, the fault is
         the database's: an outage must not turn jobs into dead letters.
         """
-        if self.hand_backs + 1 < HAND_BACKS_MAX:
-            return FailureResponse.HAND_BACK
+        if self.database_failures + 1 < DATABASE_FAILURES_MAX:
+            return FailureResponse.RELEASE
         if len(self.user_ids) > 1:
             return FailureResponse.SPLIT
-        return FailureResponse.COUNT if database_works else FailureResponse.HAND_BACK
+        return FailureResponse.COUNT if database_works else FailureResponse.RELEASE
 
     @property
     def is_last_attempt(self) -> bool:
@@ -298,7 +298,11 @@ def _half(job: Job, number: int, user_ids: tuple[str, ...], now: datetime, visib
     chain_id = f"{job.chain_id or job.root_id}-half{number}"
     retry = retry_job(job, user_ids, now, visible_at)
     return replace(
-        retry, job_id=chain_id, chain_id=chain_id, attempts=max(0, job.attempts - 1), hand_backs=HAND_BACKS_MAX
+        retry,
+        job_id=chain_id,
+        chain_id=chain_id,
+        attempts=max(0, job.attempts - 1),
+        database_failures=DATABASE_FAILURES_MAX,
     )
 
 

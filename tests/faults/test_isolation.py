@@ -236,7 +236,7 @@ def test_many_isolated_jobs_at_the_head_of_the_queue_hold_up_no_other():
     world.build()
     isolated = sorted(world.jobs())[: LIMITS.claim_jobs]
     for job_id in isolated:
-        world.update(f"credit_refresh_jobs/{job_id}", handBacks=3)
+        world.update(f"credit_refresh_jobs/{job_id}", databaseFailures=3)
     sound = {job["userIds"][0] for job_id, job in world.jobs().items() if job_id not in isolated}
 
     report = world.work(EARLY, jobs_max=6)
