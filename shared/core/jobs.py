@@ -2,12 +2,12 @@
 
     pending ──claim──▶ processing ──settle──▶ completed | failed
        ▲                   │ └─ users to try again leave for a new pending job
-       ├────hand back──────┘    (uncounted; or the lease ends, counted)
-       │                   └─ after HAND_BACKS_MAX failures of the database: two half jobs, each isolated
+       ├────release────────┘    (the attempt does not count; it does when the lease ends)
+       │                   └─ after DATABASE_FAILURES_MAX failures of the database: two half jobs, each isolated
        └────requeue──────── failed       (by an operator: only who failed, attempts from 0)
 
-A waiting or leased job has `visible_at`, a settled one has not. The claim counts the attempt, so a job that
-kills its worker dies after `max_attempts` all the same.
+A waiting or leased job has `visible_at`, a settled job has not. The claim counts the attempt, so even a job that kills
+its workers ends after `max_attempts`.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from shared.core.plans import Balance
 
 JOB_VERSION = 1
 RUN_ID_LENGTH = len("2026-11-22")
-REQUEUE_MARK = "-requeue"  # in the ids of a chain that an operator has sent back
-SPREAD = 16**4  # what spreads a day's ids: four digits after the day
-HAND_BACKS_MAX = 3  # failures of the database under a job; with the last of them the job is isolated
+REQUEUE_MARK = "-requeue"  # part of the ids of a chain that an operator has requeued
+SPREAD = 16**4  # ids of a day are spread by the four hexadecimal digits after the day
+DATABASE_FAILURES_MAX = 3  # failures of the database under a job; with the last of them the job is isolated
 
 
 class JobStatus(StrEnum):
@@ -52,16 +52,16 @@ class AttemptMode(StrEnum):
     """What an attempt at a job is for."""
 
     WORK = "work"
-    RECONCILE = "reconcile"  # attempts are used up: record what landed, fail the rest
-    ABANDON = "bury"  # even that killed its worker: fail it unseen
+    RECONCILE = "reconcile"  # attempts are used up: record the grants that landed, fail all other users
+    ABANDON = "bury"  # reconciling killed its worker too: fail all users without reading them
 
 
 class FailureResponse(StrEnum):
     """What to do with a job whose attempt ended in a failure of the database."""
 
-    HAND_BACK = "hand_back"  # as if it had not been claimed: the attempt does not count
+    RELEASE = "release"  # the attempt does not count
     SPLIT = "split"  # into two half jobs, so that a user who breaks every request soon has a job of its own
-    COUNT = "count"  # it is this user's own failure: the attempt counts
+    COUNT = "count"  # the failure is this user's own, so the attempt counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,12 @@ class Snapshot:
     #: The start of the last period granted on the plan, under any of its names.
     granted_on: date | None
     anchor: date | None
-    #: What is left of the bought credits (p); None where the user has no such field.
+    #: What is left of the bought credits (p); None if the user has no such field.
     purchased: Balance | None = None
-    #: The user's own allowance, where an override holds; then its own cap too, if there is one.
+    #: The user's own allowance and cap, if an override holds.
     own_allowance: int | None = None
     own_cap: int | None = None
-    #: What a plan change adds (d); None where the whole allowance is due.
+    #: What a plan change adds (d); None if the whole allowance is due.
     difference: int | None = None
     #: The day whose period the app gave at sign-up, of a user without a stamp.
     given_on: date | None = None
@@ -90,7 +90,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class RequeueCarryover:
-    """What a requeued job brings from its life before: the receipts of those who had not failed, and its figures."""
+    """What a requeued job keeps: the receipts of users who had not failed, and its figures."""
 
     receipts: tuple[Mapping[str, Any], ...] = ()
     figures: Mapping[str, int] = field(default_factory=dict)
@@ -99,11 +99,11 @@ class RequeueCarryover:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Users of one slot, with what was read of them.
+    """Users of one slot, with a snapshot of each.
 
-    `root_id` names the first job of a chain of retries, and is what grants are stamped with; `chain_id` is what the
-    ids of retries begin with, a new one after each requeue. `due_at`: since when the first of its users waits, or since
-    when an operator has sent the job back.
+    `root_id` is the first job of a chain of retries; grants are stamped with it. The ids of retry jobs begin with
+    `chain_id`, which is new after each requeue. `due_at` is since when the first of its users has waited; after a
+    requeue it is the moment of that.
     """
 
     job_id: str
@@ -122,8 +122,8 @@ class Job:
     snapshots: tuple[Snapshot | None, ...] = field(default=(), repr=False)
     due_at: datetime | None = None
     chain_id: str = ""
-    #: How often it was handed back because the database failed under it.
-    hand_backs: int = 0
+    #: How often it was released because the database failed under it.
+    database_failures: int = 0
     earlier: RequeueCarryover = RequeueCarryover()
     #: Of the run, when a builder made the job. Jobs of older generations are closed unread once a newer is complete.
     generation: int = 0
@@ -136,24 +136,24 @@ class Job:
 
     @property
     def is_requeued(self) -> bool:
-        """True for a dead letter that an operator has sent back, and for the jobs that go on with its users."""
+        """True for a dead letter that was requeued, and for the jobs that go on with its users."""
         return REQUEUE_MARK in self.chain_id
 
     @property
     def promised_at(self) -> datetime:
-        """When the first of its users was promised to be refreshed. Sending a job back does not move that."""
+        """When the first of its users should have been refreshed. A requeue does not move that."""
         return self.scheduled_for if self.is_requeued or self.due_at is None else self.due_at
 
     @property
     def mode(self) -> AttemptMode:
-        """Judged after the claim, which has counted this attempt."""
+        """What this attempt is for. `attempts` includes it already: the claim has counted it."""
         if self.attempts <= self.max_attempts:
             return AttemptMode.WORK
         return AttemptMode.RECONCILE if self.attempts == self.max_attempts + 1 else AttemptMode.ABANDON
 
     @property
     def is_isolated(self) -> bool:
-        return self.hand_backs >= HAND_BACKS_MAX
+        return self.database_failures >= DATABASE_FAILURES_MAX
 
     def response_to_failure(self, *, database_works: bool) -> FailureResponse:
         """What to do after a failure of the database. `database_works`: users were written in the same call.
@@ -161,11 +161,11 @@ class Job:
         An isolated user whose requests fail while others are written is at fault. If nobody is written, the fault is
         the database's: an outage must not turn jobs into dead letters.
         """
-        if self.hand_backs + 1 < HAND_BACKS_MAX:
-            return FailureResponse.HAND_BACK
+        if self.database_failures + 1 < DATABASE_FAILURES_MAX:
+            return FailureResponse.RELEASE
         if len(self.user_ids) > 1:
             return FailureResponse.SPLIT
-        return FailureResponse.COUNT if database_works else FailureResponse.HAND_BACK
+        return FailureResponse.COUNT if database_works else FailureResponse.RELEASE
 
     @property
     def is_last_attempt(self) -> bool:
@@ -176,9 +176,8 @@ class Job:
 class Settlement:
     """How a claimed job ends: all of it is written in one Commit.
 
-    `retry`: the job that goes on with those who left. A job that is split leaves its users to two: `retry` has the
-    first half of them, and `other_half` the second. `next_day`: a job of the day after, for those whom that day's scan
-    has passed by.
+    `retry` is the job that goes on with users who left. When a job is split, `retry` has the first half of its users
+    and `other_half` the second. `next_day` is a job of the next day, for users whom that day's scan passed by.
     """
 
     job: Job
@@ -190,7 +189,7 @@ class Settlement:
 
     @property
     def left_to(self) -> list[Job]:
-        """The jobs that go on with those who left."""
+        """The jobs that go on with users who left."""
         return [job for job in (self.retry, self.other_half) if job is not None]
 
     @property
@@ -203,7 +202,7 @@ class Settlement:
 
     @property
     def receipts(self) -> list[dict[str, Any]]:
-        """Of every user this job settled; those who left have theirs in the retry job."""
+        """The receipts of all users that this job settled. Users who left get theirs in the retry job."""
         settled = (outcome for outcome in self.outcomes if outcome.user_id and self._has_receipt(outcome))
         return [*map(dict, self.job.earlier.receipts), *(outcome.as_receipt() for outcome in settled)]
 
@@ -225,7 +224,7 @@ class Settlement:
 
     @property
     def failures(self) -> list[dict[str, Any]]:
-        """Who failed for good; `errors` also names those who left for the retry."""
+        """The errors of users who failed for good. `errors` also has those of users who left for the retry job."""
         return [outcome.as_error() for outcome in self.outcomes if outcome.kind is OutcomeKind.FAILED]
 
     @property
@@ -234,22 +233,22 @@ class Settlement:
 
 
 def new_job_id(run_id: str, within: str, token: str) -> str:
-    """The id of a run's job, by its number `within` the run and what tells builders apart.
+    """The id of a run's job. `within` is its number in the run, and `token` tells builders apart.
 
-    It begins with the day, by which a user's jobs are found, and goes on with a hash: ids in sequence would all be
-    written to one end of the collection and of its indexes.
+    It begins with the day, so that a user's jobs can be found by day. A hash follows, because ids in sequence would all
+    be written at one end of the collection and of its indexes.
     """
     digest = hashlib.blake2b(f"{run_id}-{within}".encode(), digest_size=2).hexdigest()
     return f"{run_id}-{digest}-{within}-{token}"
 
 
 def id_at_fraction(job_id: str, share: float) -> str:
-    """Where in the same day's ids the share from 0 to 1 of them lies before."""
+    """The id that this fraction (0 to 1) of the day's ids sort before."""
     return f"{job_id[:RUN_ID_LENGTH]}-{int(share * SPREAD):04x}"
 
 
 def settle(job: Job, outcomes: Sequence[Outcome], now: datetime, retry_after: timedelta) -> Settlement:
-    """End a claimed job. Whoever may be tried again leaves for a retry job, unless this was the last attempt.
+    """End a claimed job. Users who may be tried again leave for a retry job, unless this was the last attempt.
 
     A job with a user who failed for good is `failed`: a dead letter that waits for a person. A job that no scan made
     is `completed` all the same: whoever asked for it may ask again.
@@ -265,7 +264,7 @@ def settle(job: Job, outcomes: Sequence[Outcome], now: datetime, retry_after: ti
 
 
 def retry_job(job: Job, user_ids: tuple[str, ...], now: datetime, visible_at: datetime) -> Job:
-    """The job that goes on with those users. Its id follows from the attempt, so a replay can't make a second."""
+    """The job that goes on with these users. Its id follows from the attempt, so a replay can't create a second one."""
     return replace(
         job,
         job_id=f"{job.chain_id or job.root_id}-attempt{job.attempts + 1}",
@@ -299,7 +298,11 @@ def _half(job: Job, number: int, user_ids: tuple[str, ...], now: datetime, visib
     chain_id = f"{job.chain_id or job.root_id}-half{number}"
     retry = retry_job(job, user_ids, now, visible_at)
     return replace(
-        retry, job_id=chain_id, chain_id=chain_id, attempts=max(0, job.attempts - 1), hand_backs=HAND_BACKS_MAX
+        retry,
+        job_id=chain_id,
+        chain_id=chain_id,
+        attempts=max(0, job.attempts - 1),
+        database_failures=DATABASE_FAILURES_MAX,
     )
 
 

@@ -1,4 +1,4 @@
-"""What became of each user, and the tally of many."""
+"""Outcomes of users, and tallies of them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from shared.core.decision import SkipReason
 from shared.core.errors import UserErrorCode
 from shared.core.plans import Balance
 
-ERROR_CHARACTERS_MAX = 200  # an error may quote what a user's document holds, and hundreds are kept in one document
+ERROR_CHARACTERS_MAX = 200  # an error may quote a user's document, and one document keeps hundreds of errors
 
 
 class OutcomeKind(StrEnum):
-    """AttemptResult for good, or (`retry`) to be tried again by a later job."""
+    """How a user's attempt ended. `retry` is not final: a later job tries the user again."""
 
     REFRESHED = "refreshed"
     SKIPPED = "skipped"
@@ -25,7 +25,7 @@ class OutcomeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One user's. `before` and `after` of the refreshed, `reason` of the skipped, `code` and `error` of the rest."""
+    """One user's outcome. Refreshed: `before`, `after`. Skipped: `reason`. Failed or to be retried: `code`, `error`."""
 
     user_id: str
     kind: OutcomeKind
@@ -66,7 +66,7 @@ class Outcome:
         return replace(self, kind=OutcomeKind.SKIPPED, reason=SkipReason.CONTENDED)
 
     def as_final_failure(self) -> Outcome:
-        """The outcome where there is no later attempt: whoever was to be tried again has failed."""
+        """This outcome when there is no later attempt: a user to be tried again has failed."""
         return replace(self, kind=OutcomeKind.FAILED) if self.kind is OutcomeKind.RETRY else self
 
     def as_receipt(self) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many users were settled, and how."""
+    """Settled users, counted by outcome."""
 
     refreshed: int = 0
     skipped: int = 0

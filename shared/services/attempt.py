@@ -101,7 +101,7 @@ class Attempt:
         except UnreadableJobError:
             return None
         match job.response_to_failure(database_works=self.database_works):
-            case FailureResponse.HAND_BACK:
+            case FailureResponse.RELEASE:
                 return None
             case FailureResponse.SPLIT:
                 now = self._context.clock()

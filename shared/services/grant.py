@@ -1,7 +1,7 @@
-"""Granting: one optimistic loop for the worker, the direct refresh and the adoption.
+"""Granting: one optimistic loop for worker, direct refresh and adoption.
 
-Read phase, validation at commit: the first round writes on what the caller has read already, each write under the
-precondition of what was read. Whoever changed since is read and decided afresh in the next round. Whoever changed in
+The first round writes on the basis of what the caller has read, each write under the precondition that the document is
+unchanged. Users whose documents changed are read and decided again in the next round. Whoever changed in
 every round is decided in a transaction, which makes others wait: nobody puts off a refresh by writing all the time.
 """
 
@@ -24,12 +24,12 @@ from shared.store.users import StampFieldsWrite, StampWrite, UserDocument, UserS
 from shared.store.wire import Wire
 
 T = TypeVar("T")
-OutcomeInstead = Callable[[str], Outcome]  # what to make of a user who would be granted
+OutcomeInstead = Callable[[str], Outcome]  # the outcome of a user who would be granted
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A user to refresh, with what is known of its document; `user` None with an update time: it has no balance."""
+    """A user to refresh, with what is known of the document. Known update time and `user` None: it has no balance."""
 
     user_id: str
     update_time_ns: int | None = None
@@ -42,10 +42,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class GrantRequest:
-    """On whose behalf users are granted: the root job's id and the day.
+    """Why users are granted: the root job's id and the day.
 
-    `adopting`: stamp the period and grant nothing. `outcome_instead`: the outcome of users who would be granted. With
-    it nothing is written, and only grants that landed before are found. `scheduled_for`: when the job was due.
+    `adopting`: stamp the period and grant nothing. `outcome_instead`: the outcome of users who would be granted; then
+    nothing is written, and only grants that landed earlier are found. `scheduled_for`: when the job was due.
     """
 
     job_id: str
@@ -56,7 +56,7 @@ class GrantRequest:
 
 
 class Granter:
-    """Refreshes candidates to the end, whatever happens to their documents meanwhile."""
+    """Refreshes candidates until each has an outcome, even if their documents change meanwhile."""
 
     def __init__(self, context: Context, wire: Wire, request: GrantRequest) -> None:
         self._context = context
@@ -64,13 +64,13 @@ class Granter:
         self._users: UserStore = context.users(wire)
         self._request = request
         self._outcomes: dict[str, Outcome] = {}
-        self._reasons: dict[str, tuple[UserErrorCode, str]] = {}  # why a user has to be tried again: code and message
+        self._reasons: dict[str, tuple[UserErrorCode, str]] = {}  # code and message of users who must be tried again
         self._must_wait = False
         self._candidates = 0
         self.conflicts = 0
 
     def refresh(self, candidates: Sequence[Candidate]) -> list[Outcome]:
-        """One outcome a candidate. Raises SystemFailureError when the database can't be reached."""
+        """One outcome for each candidate. Raises SystemFailureError when the database can't be reached."""
         pending, self._candidates = list(candidates), len(candidates)
         for number in range(1, self._context.limits.grant_rounds + 1):
             known, now = self._read(pending), self._context.clock()
@@ -83,7 +83,7 @@ class Granter:
                 self._wire.back_off(number)
         self._refresh_contended(pending, now)
         left = [candidate for candidate in pending if candidate.user_id not in self._outcomes]
-        for candidate in self._read(left):  # the last write may have landed, its reply lost
+        for candidate in self._read(left):  # the last write may have landed although its reply was lost
             self._decided(candidate, now, self._left_to_a_retry)
         return [self._outcomes[candidate.user_id] for candidate in candidates]
 
@@ -120,7 +120,7 @@ class Granter:
             self._settle(self._written(write))
 
     def mend(self, mends: Sequence[Mend]) -> None:
-        """Write the corrections. Whoever changed since is read and judged again; what is left the next scan finds."""
+        """Write the corrections. Users who changed since are decided again; the next scan finds those that remain."""
         self._correct(
             [StampFieldsWrite(mend.user_id, mend.update_time_ns, mend.corrections) for mend in mends], self._mend
         )
@@ -153,7 +153,7 @@ class Granter:
             writes = [write for each in documents if isinstance(each, UserDocument) and (write := judge(each))]
 
     def _mend(self, document: UserDocument) -> StampFieldsWrite | None:
-        """The write that puts a stamp right by what the document says now; None if it is right."""
+        """The write that corrects a stamp, given the present document; None if the stamp is right."""
         corrections = corrections_of(document.raw, self._found(document), self._request.day)
         return StampFieldsWrite(document.user_id, document.update_time_ns, corrections) if corrections else None
 
@@ -177,7 +177,7 @@ class Granter:
             return exc
 
     def _read(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """The candidates with what their documents say now; those that are gone or can't be read are settled."""
+        """The candidates with their present documents. Users who are gone or can't be read get their outcome here."""
         unread = [candidate.user_id for candidate in candidates if candidate.must_be_read]
         if not unread:
             return list(candidates)
@@ -205,7 +205,7 @@ class Granter:
     def _decided(
         self, candidate: Candidate, now: datetime, outcome_instead: OutcomeInstead | None = None
     ) -> StampWrite | None:
-        """The write a candidate needs; None once it is settled without one."""
+        """The write that a candidate needs; None if the user has an outcome without a write."""
         outcome_instead = outcome_instead or self._request.outcome_instead
         match capture_user_error(candidate.user_id, lambda: self._decide(candidate)):
             case Grant() | Skip(stamp=Grant()) if outcome_instead is not None:
@@ -249,7 +249,7 @@ class Granter:
         return next_slot + put_off if timedelta() < put_off <= most else next_slot
 
     def _write(self, writes: Sequence[StampWrite]) -> list[Candidate]:
-        """Make the writes; whoever's is not made is returned, to be read and decided again."""
+        """Make the writes. Returns the users whose write failed, to be read and decided again."""
         again = []
         self._must_wait = False
         for write, result in zip(writes, self._users.write(writes, self._candidates), strict=True):
@@ -292,13 +292,13 @@ def _is_closed(outcome: Outcome) -> bool:
 
 
 def candidate_of(context: Context, document: UserDocument) -> Candidate | Outcome:
-    """A document as a candidate, or the outcome of one that can't be: a bad value fails this user alone."""
+    """The candidate for a document, or the outcome of a user with a bad value. Such a user fails alone."""
     user = capture_user_error(document.user_id, lambda: context.read_user(document.raw))
     return user if isinstance(user, Outcome) else Candidate(document.user_id, document.update_time_ns, user)
 
 
 def capture_user_error(user_id: str, step: Callable[[], T]) -> T | Outcome:
-    """Whatever a step raises for one user is that user's failure; only the database's own state is everybody's."""
+    """Run a step for one user. Any exception is this user's failure, except SystemFailureError, which concerns all."""
     try:
         return step()
     except UserError as exc:

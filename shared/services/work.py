@@ -198,7 +198,7 @@ class Worker:
             return AttemptResult(None)
 
     def _isolated(self, attempt: Attempt, failure: SystemFailureError) -> AttemptResult | None:
-        """The result of a job that is isolated after a failure of the database; None: it is to be handed back."""
+        """The result of a job that is isolated after a failure of the database; None: it must be released."""
         if not _is_of_job(attempt, failure):
             return None
         try:

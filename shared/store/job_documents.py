@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from shared.core.errors import UnreadableJobError
 from shared.core.figures import NAMES
 from shared.core.jobs import (
-    HAND_BACKS_MAX,
+    DATABASE_FAILURES_MAX,
     JOB_VERSION,
     RUN_ID_LENGTH,
     Job,
@@ -62,9 +62,9 @@ class DueJob:
         return self._count("attempts")
 
     @property
-    def hand_backs(self) -> int:
-        """How often it was handed back because the database failed; 0 where that can't be told."""
-        return self._count("handBacks")
+    def database_failures(self) -> int:
+        """How often it was released because the database failed; 0 where that can't be told."""
+        return self._count("databaseFailures")
 
     @property
     def was_claimed(self) -> bool:
@@ -78,7 +78,7 @@ class DueJob:
         Either the worker that began it has neither settled it nor handed it back, so the job may have ended that
         worker; or the database has failed under it again and again.
         """
-        return self.hand_backs >= HAND_BACKS_MAX or (self.was_claimed and self.attempts > 0)
+        return self.database_failures >= DATABASE_FAILURES_MAX or (self.was_claimed and self.attempts > 0)
 
     @property
     def is_newer_version(self) -> bool:
@@ -129,7 +129,7 @@ def parse_job(claim: Claim) -> Job:
         snapshots=_snapshots(_expected(fields, "snapshots", str, "[]"), len(user_ids)),
         due_at=_expected(fields, "dueAt", datetime, _expected(fields, "scheduledFor", datetime)),
         chain_id=_expected(fields, "chainId", str, ""),
-        hand_backs=claim.due_job.hand_backs,
+        database_failures=claim.due_job.database_failures,
         kind=kind,
         earlier=_earlier(fields),
         generation=_expected(fields, "generation", int, 0),
@@ -261,5 +261,5 @@ def encode_job(job: Job, snapshots: str, mends: str) -> dict[str, Any]:
         **({"mends": mends} if mends else {}),
         "dueAt": job.due_at or job.scheduled_for,
         **({"chainId": job.chain_id} if job.chain_id else {}),
-        **({"handBacks": job.hand_backs} if job.hand_backs else {}),
+        **({"databaseFailures": job.database_failures} if job.database_failures else {}),
     }

@@ -144,7 +144,7 @@ class JobStore:
         """
         fields = {"status": JobStatus.PENDING.value, "attempts": claim.attempts - 1, "visibleAt": visible_at}
         if database_failed:
-            fields["handBacks"] = claim.due_job.hand_backs + 1
+            fields["databaseFailures"] = claim.due_job.database_failures + 1
         self._commit_ours([self._update(claim.due_job.job_id, fields, claim.update_time_ns)], claim, settled=False)
 
     def requeue(self, dead: StoredJob, plan: RequeuePlan, run_id: str, now: datetime) -> None:
@@ -167,7 +167,7 @@ class JobStore:
             **({"remaining": list(plan.user_ids)} if plan.user_ids else {}),
         }
         write = self._update(
-            dead.job_id, fields, dead.update_time_ns, ("completedAt", "expireAt", "receipts", "handBacks")
+            dead.job_id, fields, dead.update_time_ns, ("completedAt", "expireAt", "receipts", "databaseFailures")
         )
         rollup = RollupStore(self._wire, self._prefix).write(run_id, dead.job_id, plan.taken_back)
         self._wire.commit([write, rollup])

@@ -1,4 +1,4 @@
-"""Nobody is forgotten: users to whom no hint points are found by the next day, and named while they fail."""
+"""Nobody is forgotten: users without a right `dueOn` are found by the next day, and failing users are named."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ TEN_MINUTES = timedelta(minutes=10)
 
 
 def build_all_day(world: World, midnight: datetime, calls: int = 4) -> None:
-    """The builder as the schedule calls it, ten minutes apart."""
+    """Call the builder every ten minutes, like the schedule."""
     for number in range(calls):
         world.build(midnight + number * TEN_MINUTES, "auto")
 
 
 def live(world: World, midnight: datetime) -> None:
-    """One whole day of builder and worker."""
+    """Run builder and worker for a whole day."""
     build_all_day(world, midnight)
     world.work(midnight + timedelta(hours=23, minutes=59))
 
 
 def started(users: dict[str, Any], **settings: Any) -> World:
-    """A deployment that has lived its first day."""
+    """A deployment after its first day."""
     world = World(**settings)
     world.users(users)
     live(world, MIDNIGHT)
@@ -50,11 +50,11 @@ def periods_of(world: World, user_id: str) -> list[str]:
     return list(world.user(user_id)["creditRefresh"]["periods"].values())
 
 
-# Found though no hint points there
+# Found without a right dueOn
 
 
 def test_the_proof_holds_on_an_ordinary_day():
-    """Then the scan by date is enough, and it is known to be."""
+    """The scan by date is then enough, and the proof shows it."""
     world = started(population(20))
 
     build_all_day(world, MIDNIGHT + DAY)
@@ -70,7 +70,7 @@ def test_the_proof_holds_on_an_ordinary_day():
     ids=["no stamp", "empty stamp", "no dueOn"],
 )
 def test_a_user_whose_stamp_the_app_wiped_is_granted_the_next_day(overwritten):
-    """The app wrote its document without merging: the proof fails three times, and everybody is read."""
+    """After the app's set() without merge the proof fails three times, and everybody is read."""
     world = started(population(20))
     world.put("users/user00003", {**overwritten, "plan": "adder"})
 
@@ -86,7 +86,7 @@ def test_a_user_whose_stamp_the_app_wiped_is_granted_the_next_day(overwritten):
 
 
 def test_a_user_who_signed_up_unnoticed_is_granted_the_next_day():
-    """No event, or one that came before the balance did."""
+    """There was no event, or it came before the balance."""
     world = started(population(5))
     world.users({"new": {"credits": 0, "plan": "adder"}})
 
@@ -96,7 +96,7 @@ def test_a_user_who_signed_up_unnoticed_is_granted_the_next_day():
 
 
 def test_a_sign_up_under_way_is_no_reason_to_read_everybody():
-    """By the second count its stamp is there."""
+    """At the second count the user has a stamp."""
     world = started(population(5))
     world.users({"new": {"credits": 0, "plan": "adder"}})
     world.build(MIDNIGHT + DAY, "auto")
@@ -109,7 +109,7 @@ def test_a_sign_up_under_way_is_no_reason_to_read_everybody():
 
 
 def test_some_users_may_be_missing_where_that_is_tolerated():
-    """Where sign-ups never cease, everybody would be read every day."""
+    """With constant sign-ups everybody would otherwise be read every day."""
     world = started(population(5), proof_tolerance=2)
     world.users({f"new{n}": {"credits": 0, "plan": "adder"} for n in range(2)})
 
@@ -136,7 +136,7 @@ def test_some_users_may_be_missing_where_that_is_tolerated():
     ids=str,
 )
 def test_a_due_on_that_can_not_be_right_is_found_and_corrected(due_on):
-    """Whatever its type: the ranges in which no right value lies are read every day."""
+    """Values of any type are found, because the ranges without right values are read every day."""
     world = started(population(8))
     user = world.user("user00003")
     world.put("users/user00003", {**user, "creditRefresh": {**user["creditRefresh"], "dueOn": due_on}})
@@ -150,7 +150,7 @@ def test_a_due_on_that_can_not_be_right_is_found_and_corrected(due_on):
 
 
 def test_odd_due_ons_are_read_in_pages_of_any_size():
-    """A cursor goes on among values of any type, and nobody is met twice."""
+    """A cursor works among values of any type, and no user is met twice."""
     users = {
         f"odd{n:02}": {"credits": 1, "plan": "adder", "creditRefresh": {"dueOn": value}}
         for n, value in enumerate([None, False, True, 1, 2.5, math.nan, b"x", ["a"], {"a": 1}, "far", "zoo"] * 3)
@@ -166,7 +166,7 @@ def test_odd_due_ons_are_read_in_pages_of_any_size():
 
 
 def test_users_are_found_after_the_system_was_paused_from_its_first_day_on():
-    """Nobody had been stamped: the jobs of the first day are too old, and no scan by date could find their users."""
+    """No user has a stamp, and the first day's jobs are too old. No scan by date could find these users."""
     world = World(plans='default_plan = "adder"\n[plans.adder]\nallowance = 10\nperiod = "day"\npolicy = "accumulate"')
     users = {f"user{n:02}": {"credits": 5} for n in range(20)}
     world.users(users)
@@ -185,7 +185,7 @@ def test_users_are_found_after_the_system_was_paused_from_its_first_day_on():
 
 @pytest.mark.parametrize("names", [{"balance_field": "tokens"}, {"plan_field": "tier"}, {"stamp_field": "refresh"}])
 def test_other_field_names_have_everybody_read_at_once(names):
-    """The users are the same, and what was known of them is of other fields."""
+    """The users are the same, but their stamps are about other fields."""
     world = started({"ann": {"credits": 5, "tokens": 7, "plan": "adder", "tier": "adder"}})
     world.settings = world.settings.model_copy(update=names)
 
@@ -195,7 +195,7 @@ def test_other_field_names_have_everybody_read_at_once(names):
 
 
 def test_another_collection_of_users_is_read_at_once():
-    """Its users were never seen."""
+    """Its users were never scanned."""
     world = started({"ann": {"credits": 5, "plan": "adder"}})
     world.put("teams/red", {"credits": 5, "plan": "adder"})
     world.settings = world.settings.model_copy(update={"users_collection": "teams"})
@@ -207,7 +207,7 @@ def test_another_collection_of_users_is_read_at_once():
 
 
 def test_corrected_plans_are_used_on_a_day_whose_scan_is_complete():
-    """Users who had failed for a plan that was not there are refreshed the same day."""
+    """Users who failed for an unknown plan are refreshed on the same day."""
     world = started({"ann": {"credits": 5, "plan": "gold"}})
     assert world.run()["errorsByCode"] == {"unknown_plan": 1}
     world.plans = World(
@@ -224,7 +224,7 @@ def test_corrected_plans_are_used_on_a_day_whose_scan_is_complete():
 
 
 def test_a_user_who_fails_is_named_every_day_and_refreshed_once_corrected():
-    """Not only on the days on which everybody is read."""
+    """This holds also on days on which not everybody is read."""
     world = started({**population(3), "text": {"credits": "50", "plan": "adder"}})
     named = []
     for day in (1, 2, 3):
@@ -252,7 +252,7 @@ def test_a_user_whose_balance_is_no_number_is_named_once_a_day(balance):
 
 
 def test_a_user_whose_stamp_is_no_map_is_read_by_name_every_day():
-    """What stands there is the app's, and stays; the user is in the proof by name."""
+    """The app's value stays, and the proof counts the user by name."""
     world = started({**population(3), "odd": {"credits": 5, "plan": "adder", "creditRefresh": "mine"}})
     for day in (1, 2):
         live(world, MIDNIGHT + day * DAY)
@@ -271,7 +271,7 @@ def test_a_user_whose_stamp_is_no_map_is_read_by_name_every_day():
 
 
 def test_since_when_a_user_fails_is_kept():
-    """In the follow-up list below the run: the day on which the user was first met."""
+    """The follow-up list keeps the day on which the user first failed."""
     world = started({"text": {"credits": "50"}, "odd": {"credits": 5, "creditRefresh": "mine"}})
     for day in (1, 2):
         live(world, MIDNIGHT + day * DAY)
@@ -286,7 +286,7 @@ def test_since_when_a_user_fails_is_kept():
 
 
 def test_a_paused_user_stays_where_the_scan_by_date_finds_them():
-    """So that a resumed user is granted the next day at the latest."""
+    """A resumed user is then granted the next day at the latest."""
     world = started({"ann": {"credits": 5, "plan": "adder", "creditRefresh": {"paused": True}}})
     for day in (1, 2):
         live(world, MIDNIGHT + day * DAY)
@@ -299,7 +299,7 @@ def test_a_paused_user_stays_where_the_scan_by_date_finds_them():
 
 
 def test_a_user_who_lost_the_balance_leaves_the_count_of_due_ons():
-    """Else they would hide somebody who is missing."""
+    """Otherwise they would hide a missing user."""
     world = started(population(3))
     user = world.user("user00001")
     world.put("users/user00001", {"plan": "adder", "creditRefresh": user["creditRefresh"]})
@@ -315,7 +315,7 @@ def test_a_user_who_lost_the_balance_leaves_the_count_of_due_ons():
 
 
 def test_who_could_not_be_adopted_is_adopted_once_in_order_and_never_granted():
-    """Corrected, then seen by the schedule: 250,000 credits stay what they are."""
+    """After the correction the schedule's scan adopts the user, whose 250,000 credits stay unchanged."""
     plans = (
         'default_plan = "pro"\n[plans.pro]\nallowance = 100000\nperiod = "month"\npolicy = "reset"\n'
         '[plans.basic]\nallowance = 5\nperiod = "month"\npolicy = "reset"'
@@ -346,7 +346,7 @@ def test_who_could_not_be_adopted_is_adopted_once_in_order_and_never_granted():
 
 
 def test_an_adoption_called_again_tries_those_it_could_not_stamp():
-    """And those alone."""
+    """It tries no other users."""
     world = World()
     world.users({**population(9), "text": {"credits": "5", "plan": "adder"}})
     world.build(MIDNIGHT, "adopt")
@@ -365,7 +365,7 @@ def test_an_adoption_called_again_tries_those_it_could_not_stamp():
 
 
 def test_nobody_is_met_twice_while_workers_move_them():
-    """Builder and worker begin at the same moment, with last evening's jobs waiting."""
+    """Builder and worker begin at the same moment, while last evening's jobs wait."""
     world = World(limits=Limits(page_users=10), job_size=5)
     users = population(60)
     world.users(users)
@@ -384,7 +384,7 @@ def test_nobody_is_met_twice_while_workers_move_them():
 
 
 def test_a_count_that_fails_is_no_proof_and_no_failure():
-    """The index may be exempt, or still be built: the day goes on by date, and says so."""
+    """If the index is exempt or still being built, the scan by date goes on, and the run says why."""
     world = started(population(5))
     world.users({"new": {"credits": 0, "plan": "adder"}})
     no_index = lambda _n, method, _request: (  # noqa: E731
@@ -403,7 +403,7 @@ def test_a_count_that_fails_is_no_proof_and_no_failure():
 
 @pytest.mark.parametrize(("users", "scan"), [(5, "all"), (6, "due")])
 def test_a_small_project_reads_everybody_every_day(users, scan):
-    """It depends on no hint at all."""
+    """Small projects don't depend on `dueOn`."""
     world = started(population(users), full_scan_below=5)
 
     report = world.build(MIDNIGHT + DAY, "auto")

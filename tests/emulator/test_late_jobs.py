@@ -28,7 +28,7 @@ def balances(world: World) -> set[int]:
 
 
 def test_users_settled_after_midnight_do_not_lose_the_new_day():
-    """First day: 200 users without a stamp, those of the last slots settled at 00:01, after the new day's scan."""
+    """On the first day 200 users have no stamp, and the last slots are settled at 00:01, after the new day's scan."""
     world = World(slot_seconds=3600)
     users = population(200)
     world.users(users)
@@ -67,7 +67,7 @@ def test_users_whom_the_new_day_s_scan_has_seen_get_no_second_job():
 
 @pytest.mark.parametrize("scan", ["all", None])
 def test_a_scan_of_everybody_or_of_later_needs_no_second_job(scan):
-    """The one has seen them without a stamp; the other will see the `dueOn` that the late grant wrote."""
+    """A scan of everybody has seen them without a stamp. A later scan will see the `dueOn` of the late grant."""
     world = World()
     world.users(population(10))
     world.build()
@@ -84,7 +84,7 @@ def test_a_scan_of_everybody_or_of_later_needs_no_second_job(scan):
 
 
 def test_a_late_grant_whose_worker_died_does_not_lose_the_new_day_either():
-    """The dead worker wrote `dueOn` after the scan: the next one cannot tell by it who was passed by."""
+    """The dead worker wrote `dueOn` after the scan, so `dueOn` does not tell the next worker who was passed by."""
     world = World(slot_seconds=86_400)
     world.users(population(5))
     world.build()
@@ -100,7 +100,7 @@ def test_a_late_grant_whose_worker_died_does_not_lose_the_new_day_either():
 
 
 def test_after_a_pause_jobs_are_worked_for_the_present_day():
-    """Day 1 is built, then nothing runs for two days: no later scan has found its users, so they are granted now."""
+    """After the first day's build nothing runs for two days. No later scan found the users, so they are granted now."""
     world = World()
     users = population(20)
     world.users(users)
@@ -117,7 +117,7 @@ def test_after_a_pause_jobs_are_worked_for_the_present_day():
 
 @pytest.mark.parametrize("scanned_days_ago", [0, 1])
 def test_an_old_job_is_closed_unread_once_a_later_scan_is_complete(scanned_days_ago):
-    """Yesterday's scan will do as well: its users are in yesterday's jobs."""
+    """Yesterday's scan is enough, because the users are in yesterday's jobs."""
     world = World()
     world.users(population(4))
     world.build()
@@ -133,7 +133,7 @@ def test_an_old_job_is_closed_unread_once_a_later_scan_is_complete(scanned_days_
 
 
 def test_a_grant_that_landed_long_ago_gets_its_receipt_and_nothing_more():
-    """Its worker died before it could settle the job; days later the job says what was granted then."""
+    """A worker died before it could settle the job. Days later the job gets the receipt of that grant."""
     world = World(slot_seconds=86_400)
     users = population(3)
     world.users(users)
@@ -148,7 +148,7 @@ def test_a_grant_that_landed_long_ago_gets_its_receipt_and_nothing_more():
 
 
 def test_a_dead_letter_of_last_week_is_worked_for_the_present_day():
-    """Whoever sends it back wants its users refreshed now, whatever was scanned since."""
+    """An operator who requeues it wants its users refreshed now, whatever was scanned since."""
     world = World()
     world.users({"ann": {"credits": "ten", "plan": "adder"}})
     world.users({"bob": {"credits": 5, "plan": "adder"}})
@@ -171,7 +171,7 @@ def test_a_dead_letter_of_last_week_is_worked_for_the_present_day():
 
 
 def test_jobs_of_an_older_scan_are_closed_once_the_newer_one_is_complete():
-    """The newer scan has queued everybody again; nobody is refreshed by both, and nobody is counted as failed."""
+    """The newer scan has queued all users again. No user is refreshed by both, and none counts as failed."""
     world = World(slot_seconds=86_400, job_size=5)
     world.users(population(10))
     world.build()
@@ -189,7 +189,7 @@ def test_jobs_of_an_older_scan_are_closed_once_the_newer_one_is_complete():
 
 
 def test_the_lag_is_measured_from_when_a_job_was_due():
-    """Neither a hand-back nor a retry moves it, and a settled job has none."""
+    """A release or a retry does not change the lag. A settled job has none."""
     world = World(slot_seconds=86_400)
     world.users(population(3))
     world.build()

@@ -1,4 +1,4 @@
-"""Receipts of grants without the queue: written with the grants, found by a user's history, outside of every run."""
+"""Receipts of grants without the queue: written with the grant, found by a user's history, in no run's figures."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def kinds(world: World) -> dict[str, dict]:
 
 
 def told(world: World) -> dict[str, str]:
-    """The outcome of every receipt, by user."""
+    """The outcomes of all receipts, by user."""
     return {receipt["userId"]: receipt["outcome"] for job in kinds(world).values() for receipt in job["receipts"]}
 
 
 def test_a_direct_grant_has_a_receipt():
-    """A settled document that expires, whose id begins with the day, and which the stamp names."""
+    """The receipt is a settled document that expires. Its id begins with the day, and the stamp names it."""
     world = World()
     world.users({"ann": {"credits": 3}, "bob": {"credits": 3, "creditRefresh": {"paused": True}}})
 
@@ -41,7 +41,7 @@ def test_a_direct_grant_has_a_receipt():
 
 
 def test_nothing_granted_leaves_no_document():
-    """Who is skipped has no receipt."""
+    """A skipped user has no receipt."""
     world = World()
     world.users({"ann": {"credits": 3, "creditRefresh": {"paused": True}}})
 
@@ -51,7 +51,7 @@ def test_nothing_granted_leaves_no_document():
 
 
 def test_who_fails_is_told_as_well():
-    """By name and code; the call is no dead letter."""
+    """The receipt has the user's id and code. It is not a dead letter."""
     world = World()
     world.users({"ann": {"credits": "ten"}, "bob": {"credits": 3}, "cid": {"credits": 1, "plan": "nowhere"}})
 
@@ -65,7 +65,7 @@ def test_who_fails_is_told_as_well():
 
 @pytest.mark.parametrize("users", [1, 20, 21, 250])
 def test_every_grant_of_a_call_has_one_receipt(users):
-    """However many there are; they never count in a run."""
+    """This holds for any number of users. The receipts never count in a run."""
     world = World(job_size=100)
     world.users(population(users))
 
@@ -79,7 +79,7 @@ def test_every_grant_of_a_call_has_one_receipt(users):
 
 @pytest.mark.parametrize("mode", [Mode.LOST, Mode.REFUSED])
 def test_a_lost_reply_leaves_one_grant_and_one_receipt(mode):
-    """Both are in one Commit, so what is found of the one is true of the other."""
+    """Both are in one Commit, so either both landed or neither."""
     world = World()
     world.users(population(3))
     with world.faulty(on("Commit", mode, times=2)):
@@ -92,7 +92,7 @@ def test_a_lost_reply_leaves_one_grant_and_one_receipt(mode):
 
 
 def test_a_call_that_fails_leaves_neither():
-    """The database refuses every try: no grant, no receipt, and the caller is told."""
+    """If the database refuses every try, there is no grant and no receipt, and the call fails."""
     world = World()
     world.users(population(3))
     with world.faulty(on("Commit", Mode.REFUSED, times=9)), pytest.raises(SystemFailureError):
@@ -103,7 +103,7 @@ def test_a_call_that_fails_leaves_neither():
 
 
 def test_one_user_who_can_t_be_written_does_not_hold_up_the_others():
-    """The Commit is refused as a whole; then each is written for itself."""
+    """The Commit is refused as a whole, and then each user is written separately."""
     world = World()
     world.users(population(4) | {"huge": {"credits": 5, "plan": "adder", "blob": "x" * (1_048_576 - 200)}})
 
@@ -114,7 +114,7 @@ def test_one_user_who_can_t_be_written_does_not_hold_up_the_others():
 
 
 def test_a_user_who_spends_meanwhile_loses_nothing():
-    """The Commit does not hold where one of its users has changed; all are read again."""
+    """The Commit fails if one of its users changed. Then all are read again."""
     world = World()
     world.users(population(3))
     spent = []
@@ -133,7 +133,7 @@ def test_a_user_who_spends_meanwhile_loses_nothing():
 
 
 def test_receipts_change_no_figure_of_the_day():
-    """The day's figures are those of the jobs that its scan made."""
+    """The day's figures count only the jobs that its scan made."""
     world = World()
     world.users(population(10))
     world.refresh("user00003")
@@ -146,7 +146,7 @@ def test_receipts_change_no_figure_of_the_day():
 
 
 def test_many_users_of_whom_some_fail_for_now():
-    """Above twenty users each is written for itself; who fails for now has failed, and is told."""
+    """With more than twenty users each is written separately. A passing failure is reported as failed."""
     world = World()
     world.users(population(30))
     with world.faulty(on_user("user00007", WireError(grpc.StatusCode.INTERNAL))):

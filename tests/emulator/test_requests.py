@@ -21,7 +21,7 @@ def requesting(user: dict, **stamp) -> dict:
 
 
 def request(world: World, user_id: str, **fields) -> None:
-    """The app changes some fields of a user and asks for a refresh, in one write."""
+    """Change some fields of a user and request a refresh, in one write like the app."""
     stamp = world.user(user_id).get("creditRefresh", {})
     world.update(f"users/{user_id}", **fields, creditRefresh={**stamp, "refreshRequested": True})
 
@@ -31,7 +31,7 @@ def asks(world: World, user_id: str) -> bool:
 
 
 def receipts(world: World) -> dict[str, list[str]]:
-    """Outcomes of receipts that no scan brought about, by user."""
+    """Outcomes of receipts of jobs that no scan made, by user."""
     found: dict[str, list[str]] = {}
     for job in world.jobs().values():
         for receipt in job.get("receipts", ()) if "kind" in job else ():
@@ -40,7 +40,7 @@ def receipts(world: World) -> dict[str, list[str]]:
 
 
 def test_a_request_is_granted_by_the_next_worker_call():
-    """No job waits; the user has the allowance, the flag is gone, and there is a receipt."""
+    """The user has the allowance, the flag is gone, there is a receipt, and no job waits."""
     world = World()
     world.users({"ann": requesting({"credits": 3, "plan": "free"}), "bob": {"credits": 3}})
 
@@ -60,7 +60,7 @@ def test_a_request_is_granted_by_the_next_worker_call():
 
 
 def test_a_changed_plan_is_granted_at_once():
-    """The one rule for apps: whoever changes the plan asks for a refresh in the same write."""
+    """The rule for apps: a write that changes the plan also requests a refresh."""
     world = World()
     world.users({"ann": {"credits": 0, "plan": "free"}})
     world.day()
@@ -80,7 +80,7 @@ def test_a_changed_plan_is_granted_at_once():
     ],
 )
 def test_a_request_that_comes_to_nothing_is_taken_away(user, outcome):
-    """It is handled, no credit moves, the stamp is put right, and no document tells of it."""
+    """The request is handled: no credit changes, the stamp is corrected, and no receipt is written."""
     world = World()
     world.users({"ann": requesting(user, **user.get("creditRefresh", {}))})
 
@@ -93,7 +93,7 @@ def test_a_request_that_comes_to_nothing_is_taken_away(user, outcome):
 
 
 def test_a_user_who_fails_by_its_own_data_is_named_and_due_today():
-    """The flag must not come back with every call; the scan by date names the user until it is in order."""
+    """The flag is removed so that calls don't meet it again. The scan by date names the user until it is in order."""
     world = World()
     world.users({"ann": requesting({"credits": "ten"}), "bob": requesting({"credits": 1, "plan": "nowhere"})})
 
@@ -113,7 +113,7 @@ def test_a_user_who_fails_by_its_own_data_is_named_and_due_today():
 
 @pytest.mark.parametrize("value", [False, "true", 1, None])
 def test_only_true_is_a_request(value):
-    """A slip of the app's must not refresh anybody."""
+    """A wrong value in the field refreshes nobody."""
     world = World()
     world.users({"ann": {"credits": 3, "creditRefresh": {"refreshRequested": value}}})
 
@@ -122,7 +122,7 @@ def test_only_true_is_a_request(value):
 
 
 def test_a_passing_failure_leaves_the_request_and_a_retry():
-    """The flag stays until the user is served, and the user is granted once."""
+    """The flag stays until the user is granted, and that happens once."""
     world = World()
     world.users({user_id: requesting(user) for user_id, user in population(4).items()})
     with world.faulty(on_user("user00002", WireError(grpc.StatusCode.INTERNAL))):
@@ -138,7 +138,7 @@ def test_a_passing_failure_leaves_the_request_and_a_retry():
 
 
 def test_a_thousand_at_once_are_served_in_bounded_batches():
-    """Half the jobs of a call at most, everybody once, a read and a write each."""
+    """They take at most half of a call's jobs. Each user is granted once, for a read and a write."""
     world = World(job_size=100)
     users = population(1000)
     world.users({user_id: requesting(user) for user_id, user in users.items()})
@@ -155,7 +155,7 @@ def test_a_thousand_at_once_are_served_in_bounded_batches():
 
 
 def test_requests_and_jobs_share_a_call():
-    """Jobs are not held up by requests."""
+    """Requests don't hold up jobs."""
     world = World()
     world.users(population(20))
     world.build()
@@ -168,7 +168,7 @@ def test_requests_and_jobs_share_a_call():
 
 
 def test_a_scan_s_grant_takes_the_request_away():
-    """Both in one day grant once."""
+    """A scan and a request on the same day grant once."""
     world = World(slot_seconds=86_400)
     world.users(population(1))
     world.build()
@@ -182,7 +182,7 @@ def test_a_scan_s_grant_takes_the_request_away():
 
 
 def test_the_pause_holds_requests():
-    """Paused, nothing is read but that somebody asks; resumed, it is done."""
+    """During a pause only the existence of requests is read. After the resume they are served."""
     world = World()
     world.users({user_id: requesting(user) for user_id, user in population(30).items()})
     world.pause()
@@ -196,7 +196,7 @@ def test_the_pause_holds_requests():
 
 
 def test_nobody_who_asks_costs_one_read():
-    """An idle call looks once for requests and once for jobs."""
+    """An idle call reads once for requests and once for jobs."""
     world = World()
     world.users(population(3))
     context = world.context(NOON)
@@ -206,7 +206,7 @@ def test_nobody_who_asks_costs_one_read():
 
 
 def test_a_worker_that_dies_leaves_a_job_that_another_finds():
-    """What it granted is found by the stamp, and told once."""
+    """Its grants are found by the stamp and get one receipt."""
     world = World()
     world.users({user_id: requesting(user) for user_id, user in population(5).items()})
     with world.faulty(nth("Commit", 3, Mode.ENDED)), pytest.raises(ProcessEnded):
@@ -219,7 +219,7 @@ def test_a_worker_that_dies_leaves_a_job_that_another_finds():
 
 
 def test_workers_side_by_side_make_one_job_of_the_same_users():
-    """The id follows from the users; whoever comes second leaves them to the first."""
+    """The job's id follows from the users, so the second worker leaves them to the first."""
     world = World()
     world.users({user_id: requesting(user) for user_id, user in population(40).items()})
     reports = []
@@ -235,7 +235,7 @@ def test_workers_side_by_side_make_one_job_of_the_same_users():
 
 
 def test_a_request_retried_after_midnight_is_for_the_new_day():
-    """Whoever asked wants the credits of now."""
+    """A request is for the present period."""
     world = World()
     world.users({"ann": requesting({"credits": 5, "plan": "adder"})})
     with world.faulty(on_user("ann", WireError(grpc.StatusCode.INTERNAL))):
@@ -249,7 +249,7 @@ def test_a_request_retried_after_midnight_is_for_the_new_day():
 
 
 def test_a_field_elsewhere_is_found_as_well():
-    """The stamp's name is a setting, and may be a path."""
+    """The stamp's name is a setting and may be a dotted path."""
     world = World(stamp_field="billing.refresh")
     world.users({"ann": {"credits": 3, "billing": {"card": "x", "refresh": {"refreshRequested": True}}}})
 

@@ -36,7 +36,7 @@ def head(method="POST", path="/", **headers) -> bytes:
 
 
 def silent(_connection, stop):
-    """Connects and says nothing."""
+    """Connect and send nothing."""
     stop.wait()
 
 
@@ -74,7 +74,7 @@ def dripping_chunks(connection, stop):
 
 
 def dripping_huge_body(connection, stop):
-    """Announces more than is taken, and goes on sending after it was refused."""
+    """Announce more than is accepted, and go on sending after the refusal."""
     connection.sendall(head(Content_Length=32 * MEGABYTE))
     while not stop.wait(0.3):
         connection.sendall(b" " * 1000)
@@ -95,7 +95,7 @@ def takes_no_answer(connection, stop):
 
 @contextlib.contextmanager
 def attacked(monitor, attack):
-    """Many such clients at once, each coming back when it is cut off."""
+    """Many such clients at once. Each comes back when it is cut off."""
     stop = threading.Event()
 
     def client():
@@ -132,7 +132,7 @@ def attacked(monitor, attack):
     ],
 )
 def test_the_page_and_health_come_meanwhile(monitor, attack):
-    """Within five seconds each, also long after the first of those clients was cut off."""
+    """Each answers within five seconds, also long after the first client was cut off."""
     with attacked(monitor, attack):
         seconds = []
         for _ in range(4):
@@ -157,7 +157,7 @@ def answer_of(connection) -> tuple[int, dict]:
 
 
 def test_a_body_announced_too_large_is_refused_before_it_is_sent(monitor):
-    """Its headers are enough."""
+    """The headers are enough to refuse it."""
     with connect(monitor) as connection:
         connection.sendall(head(Content_Length=32 * MEGABYTE))
 
@@ -168,7 +168,7 @@ def test_a_body_announced_too_large_is_refused_before_it_is_sent(monitor):
 
 @pytest.mark.parametrize("sent", [b"", b"{", b'{"action": "pa'])
 def test_a_body_that_does_not_come_is_told_so(monitor, sent):
-    """408; nobody waits for it longer than some seconds."""
+    """The answer is 408 after some seconds."""
     started = time.monotonic()
     with connect(monitor) as connection:
         connection.sendall(head(Content_Length=900) + sent)
@@ -180,14 +180,14 @@ def test_a_body_that_does_not_come_is_told_so(monitor, sent):
 
 
 def test_a_client_that_sends_all_of_a_large_body_reads_why_it_was_refused(monitor):
-    """Its connection is not reset under it."""
+    """The connection is not reset before the client has read the answer."""
     reply = monitor.request("POST", b" " * 30 * MEGABYTE)
 
     assert (reply.status, reply.json["error"]["code"]) == (400, "body_too_large")
 
 
 def test_one_connection_serves_many_requests(monitor):
-    """A body refused, a body ignored and a body taken leave the connection where the next request begins."""
+    """After a refused, an ignored and an accepted body the next request on the connection is read correctly."""
     with connect(monitor) as connection:
         answers = []
         for data in (
@@ -206,7 +206,7 @@ def test_one_connection_serves_many_requests(monitor):
 
 @pytest.mark.parametrize("path", ["/favicon.ico", "/robots.txt"])
 def test_what_the_framework_answers_itself_has_our_headers_too(monitor, path):
-    """It serves these two paths alone."""
+    """The framework itself answers only these two paths."""
     reply = monitor.request("GET", path=path)
 
     assert reply.status == 404

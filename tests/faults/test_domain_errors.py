@@ -1,4 +1,4 @@
-"""What the database says becomes an error of ours: with a remedy, and never in the database's own words to a caller."""
+"""The database's errors become our own, with a remedy. A caller never gets the database's own message."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECRET = "Commit: projects/p/databases/(default)/documents/users/ann has an odd 
 
 @pytest.mark.parametrize("message", [MISSING, "Requested entity was not found"])
 def test_not_found_on_the_heartbeat_says_what_to_check(message):
-    """A write without a guard can't conflict: what was not found is the database."""
+    """A write without a precondition can't conflict, so NOT_FOUND means that the database is missing."""
     world = World()
     with (
         world.faulty(on("Commit", WireError(grpc.StatusCode.NOT_FOUND, message), times=9)),
@@ -27,7 +27,7 @@ def test_not_found_on_the_heartbeat_says_what_to_check(message):
 
 
 def test_a_missing_database_is_no_lost_race():
-    """Nor is it taken for one where a write has a guard: the builder must not say that another one was first."""
+    """This holds for guarded writes too: the builder must not report that another builder was first."""
     world = World()
     world.users(population(3))
     with (
@@ -47,7 +47,7 @@ def test_a_missing_database_is_no_lost_race():
     ],
 )
 def test_a_caller_is_not_told_the_database_s_words(error, status, told):
-    """They may hold paths and addresses, and go to the log alone."""
+    """They may hold paths and addresses, so only the log has them."""
 
     @error_boundary
     def fail(_request):

@@ -1,4 +1,4 @@
-"""A failure of the database under a job: whose fault it is, whom it holds up, and where it ends."""
+"""Failures of the database during a job: which user causes them, whom they delay, and how they end."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def granted(world: World) -> set[str]:
     + [pytest.param(refusing(code, CULPRIT), id=f"write-{code}") for code in PER_WRITE],
 )
 def test_one_user_who_breaks_every_request_holds_up_nobody(fault):
-    """Its nine neighbours are granted within a few calls, and it is left alone in a job of its own."""
+    """The nine other users are granted within a few calls, and this user is left alone in a job."""
     world, users = one_slot()
 
     for number in range(CALLS_MAX):
@@ -80,7 +80,7 @@ def test_one_user_who_breaks_every_request_holds_up_nobody(fault):
     + [pytest.param(lambda user_id, code=code: refusing(code, user_id), id=f"write-{code}") for code in PER_WRITE],
 )
 def test_a_user_who_breaks_every_request_is_a_dead_letter_while_others_are_written(fault):
-    """Through a day with others due in each slot: it is named before the day ends, and everybody else is granted."""
+    """On a day with users due in each slot, this user is named before the day ends, and all others are granted."""
     world, users = World(slot_seconds=7200), population(60)
     world.users(users)
     world.build()
@@ -98,7 +98,7 @@ def test_a_user_who_breaks_every_request_is_a_dead_letter_while_others_are_writt
 
 
 def test_six_of_three_hundred_do_not_eat_the_lease(slept):
-    """The database breaks on the writes of six users: the others are granted at once, and nearly no time is waited."""
+    """When the database fails on the writes of six users, the others are granted at once, with almost no waiting."""
     world, users = one_slot(300)
     culprits = {f"user{number:05d}" for number in (3, 77, 78, 150, 222, 299)}
 
@@ -116,7 +116,7 @@ def test_six_of_three_hundred_do_not_eat_the_lease(slept):
 
 @pytest.fixture
 def slept(monkeypatch):
-    """How long each wait between tries would be at the longest, in seconds, without waiting."""
+    """The longest possible wait between tries, in seconds, recorded without waiting."""
     waits: list[float] = []
     monkeypatch.setattr(Wire, "back_off", lambda _wire, tries, seconds_first=1.0: waits.append(tries * seconds_first))
     monkeypatch.setattr(time, "sleep", lambda _seconds: waits.append(4.0))
@@ -141,7 +141,7 @@ OUTAGES = {f"write-{code}": refusing(code) for code in (4, 8, 10, 13, 14)} | {
     [(name, size) for name in OUTAGES for size in (1, 4, 300) if (name, size) != ("call-INTERNAL", 1)],
 )
 def test_an_outage_of_the_users_makes_no_dead_letters(outage, job_size):
-    """Whether it is told call by call or write by write, twenty minutes of it cost nobody an attempt."""
+    """Twenty minutes of outage cost no user an attempt, whether calls fail as a whole or write by write."""
     world, users = one_slot(8, job_size=job_size)
 
     answers = [call(world, OUTAGES[outage], number) for number in range(0, 20, 2)]
@@ -159,7 +159,7 @@ def _nothing(_number, _method, _request):
 
 
 def test_writes_refused_one_by_one_count_for_the_breaker(monkeypatch):
-    """An overload that is told write by write is a failed call like any other."""
+    """A call whose writes are refused one by one, for overload, counts as a failed call."""
     world, _ = one_slot()
     failed = []
     monkeypatch.setattr(Breaker, "failed", lambda _breaker: failed.append("failed"))
@@ -171,7 +171,7 @@ def test_writes_refused_one_by_one_count_for_the_breaker(monkeypatch):
 
 
 def test_a_job_that_is_split_leaves_all_its_users_to_two():
-    """The halves have ids that follow from the job's, hold everybody once, and have not lost an attempt."""
+    """The halves' ids follow from the job's. They hold each user once, and no attempt was counted."""
     world, users = one_slot(5)
     (job_id,) = world.jobs()
     for number in range(3):
@@ -207,7 +207,7 @@ def test_a_grant_that_landed_before_its_job_was_split_is_found():
 
 
 def test_a_job_that_never_ends_in_time_is_split(monkeypatch):
-    """Attempts that use up the time of a lease are failures of the job, and it gets smaller until it fits."""
+    """An attempt that uses up the lease's time counts as a failure of the job, which is split until it fits."""
     world, users = one_slot(4)
     monkeypatch.setattr(Attempt, "took_long", property(lambda _self: True))
 
@@ -230,13 +230,13 @@ def test_a_job_that_never_ends_in_time_is_split(monkeypatch):
 
 
 def test_many_isolated_jobs_at_the_head_of_the_queue_hold_up_no_other():
-    """Each is worked on alone, which takes long; the sound jobs behind them come first."""
+    """Isolated jobs are worked on one at a time, which takes long, so the sound jobs behind them come first."""
     world = World(slot_seconds=86_400, job_size=1)
     world.users(population(LIMITS.claim_jobs + 6))
     world.build()
     isolated = sorted(world.jobs())[: LIMITS.claim_jobs]
     for job_id in isolated:
-        world.update(f"credit_refresh_jobs/{job_id}", handBacks=3)
+        world.update(f"credit_refresh_jobs/{job_id}", databaseFailures=3)
     sound = {job["userIds"][0] for job_id, job in world.jobs().items() if job_id not in isolated}
 
     report = world.work(EARLY, jobs_max=6)

@@ -1,4 +1,4 @@
-"""A connection that is dead and does not say so: packets are dropped on the way, and nothing is closed."""
+"""A silent connection: packets are dropped, but the connection is not closed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WITHOUT_KEEPALIVE = [
 
 
 def reads(world: World) -> bool:
-    """True if a call gets an answer. It has one try."""
+    """True if a call, which has one try, gets an answer."""
     with patch.object(wire, "TRIES_MAX", 1), patch.object(wire, "READ_SECONDS_MAX", 8.0):
         try:
             found = world.context(NOON).users().read(["ann"])
@@ -43,7 +43,7 @@ def test_a_silent_connection_is_given_up(options, recovers):
 
 
 def test_the_tries_of_one_call_outlast_the_keepalive():
-    """So that the very call that meets a silent connection goes through."""
+    """The call that meets a silent connection then succeeds."""
     seconds = (wire.KEEPALIVE_MS + wire.PING_TIMEOUT_MS) / 1000
 
     assert seconds < wire.TRIES_MAX * wire.WRITE_SECONDS_MAX

@@ -1,4 +1,4 @@
-"""Amounts: what a grant makes of a balance, by policy, bought credits, own allowance, carry and plan change."""
+"""Amounts: the balance after a grant, by policy, bought credits, own allowance, carry and plan change."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def after(terms: Terms, balance: Balance, purchased: Balance | None = None) -> B
 
 @st.composite
 def terms(draw):
-    """Terms as a plan, an override and a plan change may make them."""
+    """Any terms that a plan, an override and a plan change can give."""
     policy = draw(st.sampled_from(Policy))
     return Terms(
         policy,
@@ -69,7 +69,7 @@ def terms(draw):
     ],
 )
 def test_a_grant_makes_of_a_balance(plan, before, expected):
-    """Top up raises, reset sets, accumulate adds up to the cap; whole balances stay whole."""
+    """`top_up` raises, `reset` sets, `accumulate` adds up to the cap. Whole balances stay whole."""
     assert (expected, type(expected)) == (after(plan, before), type(after(plan, before)))
 
 
@@ -106,7 +106,7 @@ W = Terms(ACCUMULATE, 400, cap=1200)
     ],
 )
 def test_bought_credits_are_kept_and_a_carry_on_top(plan, before, purchased, expected, left):
-    """The plan's credits are spent first: what is left of the bought ones comes on top of every grant."""
+    """The plan's credits are spent first. What is left of the bought credits is added to every grant."""
     assert (expected, left) == (after(plan, before, purchased), bought_left(purchased, before))
 
 
@@ -176,7 +176,7 @@ def test_a_plan_change_adds_the_difference(plan, before, purchased, expected):
     ("plan", "before", "purchased"),
     [
         (Terms(ACCUMULATE, 50), INT64_MAX - 49, 0),
-        (Terms(TOP_UP, 50), INT64_MIN, 0),  # what is granted would not fit
+        (Terms(TOP_UP, 50), INT64_MIN, 0),  # the amount granted would not fit
         (Terms(ACCUMULATE, INT64_MAX), 1.5, 0),
         (Terms(TOP_UP, 50), 2.0**63, 0),
         (Terms(TOP_UP, 50), 1e300, 0),
@@ -189,7 +189,7 @@ def test_a_plan_change_adds_the_difference(plan, before, purchased, expected):
     ],
 )
 def test_a_result_outside_64_bits_is_that_users_error(plan, before, purchased):
-    """What the database could not hold is refused before it is written."""
+    """A number that Firestore can't hold is refused before it is written."""
     with pytest.raises(UserError) as raised:
         after(plan, before, purchased)
 
@@ -198,7 +198,7 @@ def test_a_result_outside_64_bits_is_that_users_error(plan, before, purchased):
 
 @given(terms(), balances, bought)
 def test_only_reset_lowers_a_balance_and_never_below_what_was_bought(plan, before, purchased):
-    """Whatever the terms, the balance and what was bought."""
+    """This holds for any terms, balance and bought credits."""
     try:
         result = after(plan, before, purchased)
     except UserError as exc:
@@ -221,7 +221,7 @@ def test_a_grant_gives_the_allowance_at_most(plan, before, purchased):
 
 @given(allowances, st.integers(0, 10_000), st.none() | allowances, balances, bought)
 def test_a_cap_is_never_exceeded_by_a_grant(allowance, cap, difference, before, purchased):
-    """A grant raises to the cap at most, bought credits aside; a balance above it stays as it is."""
+    """A grant raises to at most the cap plus bought credits. A balance above that stays unchanged."""
     plan = Terms(ACCUMULATE, allowance, cap, difference=difference)
     assume(before + allowance <= INT64_MAX)
 
@@ -230,7 +230,7 @@ def test_a_cap_is_never_exceeded_by_a_grant(allowance, cap, difference, before, 
 
 @given(terms(), st.integers(-100, 5000), bought)
 def test_topping_up_and_resetting_twice_is_once(plan, before, purchased):
-    """Without a carry or a plan change, all but `accumulate` could be applied again without harm."""
+    """Without carry and plan change, applying `top_up` or `reset` a second time changes nothing."""
     assume(plan.policy is not ACCUMULATE and not plan.carry and plan.difference is None)
     once, left = after(plan, before, purchased), bought_left(purchased, before)
 

@@ -177,23 +177,23 @@ def test_the_course_of_an_attempt(attempts, max_attempts, mode, last):
 
 
 @pytest.mark.parametrize(
-    ("hand_backs", "user_ids", "database_works", "response"),
+    ("database_failures", "user_ids", "database_works", "response"),
     [
-        (0, IDS, False, FailureResponse.HAND_BACK),
-        (1, IDS, True, FailureResponse.HAND_BACK),
-        (1, ("ann",), True, FailureResponse.HAND_BACK),
+        (0, IDS, False, FailureResponse.RELEASE),
+        (1, IDS, True, FailureResponse.RELEASE),
+        (1, ("ann",), True, FailureResponse.RELEASE),
         (2, IDS, False, FailureResponse.SPLIT),
         (2, IDS, True, FailureResponse.SPLIT),
         (3, ("ann", "bob"), False, FailureResponse.SPLIT),
-        (2, ("ann",), False, FailureResponse.HAND_BACK),
+        (2, ("ann",), False, FailureResponse.RELEASE),
         (2, ("ann",), True, FailureResponse.COUNT),
-        (9, ("ann",), False, FailureResponse.HAND_BACK),
+        (9, ("ann",), False, FailureResponse.RELEASE),
         (9, ("ann",), True, FailureResponse.COUNT),
     ],
 )
-def test_what_becomes_of_a_job_under_which_the_database_failed(hand_backs, user_ids, database_works, response):
+def test_what_becomes_of_a_job_under_which_the_database_failed(database_failures, user_ids, database_works, response):
     """Handed back twice; then split down to one user, whose attempts count where others are written."""
-    failed = replace(job(user_ids=user_ids), hand_backs=hand_backs)
+    failed = replace(job(user_ids=user_ids), database_failures=database_failures)
 
     assert response == failed.response_to_failure(database_works=database_works)
 

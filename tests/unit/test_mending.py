@@ -1,4 +1,4 @@
-"""Mending the stamp: what is written for a user who gets nothing, and what is left as it is."""
+"""Mending the stamp: what is written for a user who gets nothing, and what stays unchanged."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def user(stamp=ABSENT, balance=5) -> RawUser:
     ],
 )
 def test_only_what_is_wrong_is_written(stamp, found, corrections):
-    """Nothing of the app's is touched, and a stamp that is no map is the app's."""
+    """The app's fields stay unchanged, and so does a stamp that is no map."""
     assert corrections_of(user(stamp), found, SUNDAY) == corrections
 
 
@@ -63,7 +63,7 @@ def test_only_what_is_wrong_is_written(stamp, found, corrections):
     [(ABSENT, {}), ({"dueOn": "2026-11-22"}, {"dueOn": None}), ({"dueOn": "2026-11-30"}, {"dueOn": None}), ("x", {})],
 )
 def test_a_balance_that_can_not_be_there_has_no_due_on(stamp, corrections):
-    """No index of balances has it, so the proof would count one `dueOn` too many. It is kept by name."""
+    """Such a user is in no index of balances, so a `dueOn` would be one too many in the proof. It is kept by name."""
     broken = user(stamp, BadParent("wallet", "none"))
 
     assert corrections_of(broken, FAILED, SUNDAY) == corrections

@@ -44,7 +44,7 @@ def user(balance, plan, periods: Mapping[str, str] | None = None, **more) -> Use
 
 
 def after(who: User, decision: Decision, job_id: str = "job") -> User:
-    """The user as the write of a decision leaves it."""
+    """The user after the write of a decision."""
     match decision:
         case Grant():
             return replace(
@@ -66,7 +66,7 @@ def _stamped(who: User, by: Grant, due_on: str) -> User:
 
 
 def balances(plans: PlanTable, who: User, *steps: tuple[str, str | None]) -> list:
-    """The balance after each step: a day, and the plan the user changes to then."""
+    """The balances after each step. A step is a day and the plan that the user changes to then."""
     found = []
     for number, (day, plan) in enumerate(steps):
         who = replace(who, plan=plan or who.plan)
@@ -94,14 +94,14 @@ def balances(plans: PlanTable, who: User, *steps: tuple[str, str | None]) -> lis
     ],
 )
 def test_a_grant_says_what_is_left_of_the_bought_credits(plan, before, purchased, expected, left):
-    """To be written back, and only where the user has such a field."""
+    """The rest is written back, but only if the user has such a field."""
     decision = decide(user(before, plan, purchased=purchased), GRANTING, TODAY, "job")
 
     assert (decision.after, decision.purchased) == (expected, left)
 
 
 def test_a_lost_reply_is_told_from_the_stamp_whatever_was_spent_and_sold_since():
-    """The retry finds its own grant, and the next period counts what is left of all that was bought."""
+    """The retry finds its own grant. The next period counts what is left of all bought credits."""
     who = user(700, "P", purchased=500)
     granted = after(who, decide(who, GRANTING, TODAY, "job"))
     assert (granted.balance, granted.purchased) == (2500, 500)
@@ -134,7 +134,7 @@ def test_a_lost_reply_is_told_from_the_stamp_whatever_was_spent_and_sold_since()
     ],
 )
 def test_an_override_holds_on_its_plan_until_its_end(override, steps, expected):
-    """For periods that start by then; one of another plan is left aside."""
+    """It holds for periods that start by then. An override for another plan is ignored."""
     assert expected == balances(GRANTING, user(10, "S", override=override), *steps)
 
 
@@ -153,7 +153,7 @@ def test_an_override_changes_nothing_of_a_period_that_was_granted():
     [(100, None, 1700), (-50, None, 1550), (3000, None, 4600), (600, 500, 2200)],
 )
 def test_a_better_plan_adds_the_difference(before, purchased, expected):
-    """And keeps what was bought."""
+    """Bought credits are kept."""
     who = user(before, "P", {"S": "11-01"}, purchased=purchased)
 
     decision = decide(who, DIFFERENCE, TODAY, "job")
@@ -183,7 +183,7 @@ def test_plans_changed_back_and_forth_give_the_better_allowance_once():
 
 
 def test_a_downgrade_is_stamped_with_nothing():
-    """So that it is not met again in the same period."""
+    """The stamp prevents that the user is met again in the same period."""
     decision = decide(user(2000, "S", {"P": "11-01"}), DIFFERENCE, on("11-28"), "job")
 
     assert isinstance(decision, Grant)
@@ -196,7 +196,7 @@ def test_a_downgrade_is_stamped_with_nothing():
         (user(10, "P", {"F": "11-26"}), 2000),  # other periods
         (user(10, "P", {"S": "10-01"}), 2000),  # another month
         (user(10, "P", {"A": "11-01"}), 2000),  # another anchor
-        (user(10, "P", {"gone": "11-01"}), 2000),  # a plan that is no more
+        (user(10, "P", {"gone": "11-01"}), 2000),  # a plan that was removed
         (user(10, "P", {"starter": "11-01"}), 1610),  # a former name
         (user(10, "P", {"S": "11-01", "C": "11-01"}), 10),  # the largest counts
         (user(10, "P", {"S": "11-01"}, override=Override("S", 1500)), 510),
@@ -205,12 +205,12 @@ def test_a_downgrade_is_stamped_with_nothing():
     ],
 )
 def test_only_a_grant_of_the_same_period_is_taken_off(who, expected):
-    """Own allowances count on both sides."""
+    """Own allowances count for both plans."""
     assert expected == decide(who, DIFFERENCE, TODAY, "job").after
 
 
 def test_by_default_each_plan_grants_once_a_period():
-    """Whatever the others gave."""
+    """What other plans granted does not matter."""
     who = user(10, "S")
 
     assert balances(GRANTING, who, ("11-26", None), ("11-26", "P"), ("11-27", "S")) == [400, 2000, 2000]
@@ -219,7 +219,7 @@ def test_by_default_each_plan_grants_once_a_period():
 @pytest.mark.parametrize("name", ["S", "starter"])
 @pytest.mark.parametrize("stamp", ["S", "starter"])
 def test_a_renamed_plan_is_granted_once(name, stamp):
-    """Whether the user or the stamp have the former name; the next grant is stamped with the present one."""
+    """The user or the stamp may have the former name. The next grant is stamped with the present one."""
     who = user(360, name, {stamp: "11-01"})
 
     assert decide(who, GRANTING, TODAY, "job") == Skip(SkipReason.ALREADY_GRANTED, "2026-12-01")
@@ -245,7 +245,7 @@ def test_a_renamed_plan_is_granted_once(name, stamp):
     ],
 )
 def test_a_moved_anchor_begins_a_new_period(anchor, stamp, day, expected):
-    """Which is granted; a stamp in the same write says that it was already."""
+    """The new period is granted, unless the same write stamps it as granted."""
     who = user(10, "A", {"A": stamp}, anchor=on(anchor))
 
     decision = decide(who, GRANTING, on(day), "job")
@@ -258,7 +258,7 @@ def test_a_moved_anchor_begins_a_new_period(anchor, stamp, day, expected):
 
 
 def test_only_plans_that_count_from_signup_need_createdat():
-    """Anybody else is refreshed, whatever the app wrote there."""
+    """Users of other plans are refreshed, whatever is in createdAt."""
     who = user(10, "A", anchor=None, anchor_problem="createdAt is a text that names no one moment; write a timestamp")
 
     with pytest.raises(UserError, match="names no one moment") as raised:
@@ -287,7 +287,7 @@ def test_only_plans_that_count_from_signup_need_createdat():
     ],
 )
 def test_the_period_the_app_gave_counts_as_granted(plan, day, stamped):
-    """Wherever the user is met first; it is stamped then, and the balance stays."""
+    """The first look at the user stamps that period and leaves the balance."""
     who = user(700, plan, given_on=TODAY, anchor=TODAY)
 
     decision = decide(who, GRANTING, on(day), "job")
@@ -349,7 +349,7 @@ def test_an_upgrade_after_a_stamped_sign_up_is_a_plan_change():
     ],
 )
 def test_who_has_the_allowance_is_left_alone(who, expected):
-    """On a plan that skips full users: what is granted, or why nothing is, and what `dueOn` has to say."""
+    """On a plan that skips full users: what is granted, or why nothing is, and the right `dueOn`."""
     decision = decide(who, GRANTING, TODAY, "job")
 
     told = decision.after if isinstance(decision, Grant) else decision.reason.value
@@ -374,7 +374,7 @@ def test_who_has_the_allowance_is_left_alone(who, expected):
     ],
 )
 def test_an_adoption_stamps_the_period_and_grants_nothing(who, expected):
-    """Full users and paused ones too; who was granted is left as it is."""
+    """This includes full and paused users. A user who was granted already stays unchanged."""
     decision = decide_adoption(who, GRANTING, TODAY)
 
     stamp = decision.stamp
@@ -387,7 +387,7 @@ def test_an_adoption_stamps_the_period_and_grants_nothing(who, expected):
     [({}, "11-01"), ({"P": "10-01"}, "11-01"), ({"P": "11-01"}, "11-01"), ({"P": "12-01"}, "12-01")],
 )
 def test_who_failed_in_an_adoption_is_adopted_and_never_granted(periods, start):
-    """By whatever meets the user first; the mark goes with that write."""
+    """Whatever meets the user first adopts it, and the same write removes the mark."""
     who = user(700, "P", periods, adopt=True)
 
     decision = decide(who, GRANTING, TODAY, "job")
@@ -423,7 +423,7 @@ def tables_of_one_period(draw):
     st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3000)), max_size=12),
 )
 def test_any_order_of_plan_changes_grants_the_largest_allowance_at_most(plans, balance, purchased, steps):
-    """Within one period, whatever is spent between, for balances that are not below zero."""
+    """This holds within one period, with any spending in between, for balances of at least zero."""
     who = user(balance, "a", purchased=purchased)
     granted: Balance = 0
     for number, (plan, spent) in enumerate(steps):
@@ -455,7 +455,7 @@ some_user = st.builds(
 
 @given(some_user, plan_tables(skipping=True), days)
 def test_a_snapshot_is_decided_on_like_its_user(who, plans, day):
-    """Packed and unpacked, on its day; whatever the user has, and whatever is to be done."""
+    """After packing and unpacking, on its day, a snapshot of any user gives the same decision."""
     if told(who, plans, day) == "out_of_range":
         return  # who fails is in no job
 
@@ -468,7 +468,7 @@ def test_a_snapshot_is_decided_on_like_its_user(who, plans, day):
 
 @given(some_user, plan_tables(skipping=True), days, st.integers(-10, 5000))
 def test_deciding_twice_is_deciding_once(who, plans, day, left):
-    """Once the write is made there is nothing to grant and nothing to write, whatever was spent since."""
+    """After the write there is nothing to grant and nothing to write, whatever was spent since."""
     first = told(who, plans, day)
     if isinstance(first, str):
         return
@@ -483,7 +483,7 @@ def test_deciding_twice_is_deciding_once(who, plans, day, left):
 
 @given(some_user, plan_tables(skipping=True), days)
 def test_what_a_decision_says_of_dueon_is_a_day_to_come_or_when_low(who, plans, day):
-    """Or this very day, of a paused user who is due."""
+    """It may also be this day, for a paused user who is due."""
     decision = told(who, plans, day)
     if isinstance(decision, str) or decision.due_on in (None, WHEN_LOW):
         return

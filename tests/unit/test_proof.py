@@ -24,12 +24,12 @@ NOW = datetime(2026, 11, 22, tzinfo=UTC)
         ((3, 2, 0), 0, True, False),
         ((3, 2, 1), 0, False, True),
         ((3, 2, 1), 1, True, False),
-        ((-1, -1, -1), 0, False, True),  # a user without a balance has a dueOn, and may hide one who is missing
+        ((-1, -1, -1), 0, False, True),  # a user without a balance has a dueOn, and may hide a missing user
         ((-1, -1, -1), 1, True, False),
     ],
 )
 def test_the_smallest_difference_counts(differences, tolerance, holds, failed):
-    """One try without a difference proves; three with one refute."""
+    """One count without a difference proves. Three counts with a difference disprove."""
     proof = Proof(differences)
 
     assert proof.holds(tolerance) is holds
@@ -38,7 +38,7 @@ def test_the_smallest_difference_counts(differences, tolerance, holds, failed):
 
 @given(st.lists(st.integers(-5, 5), max_size=TRIES_MAX), st.integers(0, 3))
 def test_a_proof_that_is_open_is_tried_again_and_no_other(differences, tolerance):
-    """Minutes apart: the first at once."""
+    """The first count is made at once, the others minutes later."""
     proof = Proof(tuple(differences), NOW if differences else None)
     is_open = not proof.holds(tolerance) and not proof.has_failed(tolerance)
 
@@ -47,7 +47,7 @@ def test_a_proof_that_is_open_is_tried_again_and_no_other(differences, tolerance
 
 
 def test_where_no_count_can_be_made_there_is_neither_proof_nor_failure():
-    """And it is not tried again that day."""
+    """There is no further count on that day."""
     proof = Proof((3,), NOW, unavailable="the index is being built")
 
     assert not proof.holds(0)
@@ -56,5 +56,5 @@ def test_where_no_count_can_be_made_there_is_neither_proof_nor_failure():
 
 
 def test_a_try_is_added():
-    """With the moment it was made."""
+    """A try keeps the time at which it was made."""
     assert Proof((1,), NOW).with_try(0, NOW + TRY_EVERY) == Proof((1, 0), NOW + TRY_EVERY)

@@ -40,8 +40,8 @@ COVERED = {
     (ALL, COMPLETED): {"all", "due", "auto"},
     (DUE, IN_PROGRESS): {"due", "auto"},
     (DUE, COMPLETED): {"due", "auto"},
-    (ADOPT, IN_PROGRESS): EVERY_REQUEST,  # finished first, or those not reached would be granted
-    (ADOPT, COMPLETED): {"adopt"},  # what is due since is still to be refreshed
+    (ADOPT, IN_PROGRESS): EVERY_REQUEST,  # finished first; else users it has not reached would be granted
+    (ADOPT, COMPLETED): {"adopt"},  # users who became due since must still be refreshed
 }
 
 
@@ -68,7 +68,7 @@ def run(scan: Scan = ALL, status: RunStatus = IN_PROGRESS, **more) -> Run:
     ],
 )
 def test_auto_reads_everybody_weekly_and_after_a_change(requested, last_full, scan, reason):
-    """`auto` is `due`, but `all` where nobody was read, something changed, or a week has passed."""
+    """`auto` is `due`, but `all` before the first full scan, after a change, or after a week."""
     choice = choose_scan(ScanRequest(requested), last_full, POLICY, SUNDAY)
 
     assert choice.scan is scan
@@ -77,7 +77,7 @@ def test_auto_reads_everybody_weekly_and_after_a_change(requested, last_full, sc
 
 @pytest.mark.parametrize(("days", "scan"), [(1, DUE), (2, DUE), (3, ALL), (4, ALL)])
 def test_how_often_everybody_is_read_can_be_set(days, scan):
-    """In days."""
+    """The setting is a number of days."""
     policy = replace(POLICY, full_scan_days=3)
 
     assert choose_scan(ScanRequest.AUTO, LastFull(SUNDAY - days * ONE_DAY, "f"), policy, SUNDAY).scan is scan
@@ -85,7 +85,7 @@ def test_how_often_everybody_is_read_can_be_set(days, scan):
 
 @pytest.mark.parametrize(("state", "requested"), list(product(COVERED, ScanRequest)))
 def test_a_run_covers_what_it_does_already(state, requested):
-    """What is covered goes on or is done; what is not restarts the run as what is asked for."""
+    """A covered request goes on with the run or finds it done. Any other request restarts it."""
     step = next_step(run(*state), requested, POLICY, NOW)
 
     if requested.value in COVERED[state]:
@@ -102,7 +102,7 @@ def test_a_run_covers_what_it_does_already(state, requested):
     ids=["never", "other plans", "a week ago"],
 )
 def test_a_due_scan_does_not_do_where_everybody_is_to_be_read(status, last_full, reason):
-    """Later the same day as well: else those waiting for it would wait until the next."""
+    """This also holds later the same day. Otherwise users who need the full scan would wait a day."""
     step = next_step(run(DUE, status, last_full=last_full), ScanRequest.AUTO, POLICY, NOW)
 
     assert (step.step, step.choice.scan) == ("restart", ALL)
@@ -115,7 +115,7 @@ def test_a_due_scan_does_not_do_where_everybody_is_to_be_read(status, last_full,
     [(ALL, "auto", ALL), (ALL, "all", ALL), (ALL, "due", ALL), (DUE, "due", DUE), (DUE, "auto", ALL)],
 )
 def test_changed_settings_restart_the_run_on_the_same_day(status, scan, requested, wanted):
-    """Also one that has read everybody: under other plans, somebody else may be due."""
+    """A run that has read everybody is restarted too, because under other plans other users may be due."""
     changed = run(scan, status, fingerprint="old", last_full=LastFull(SUNDAY, "old"))
 
     step = next_step(changed, ScanRequest(requested), POLICY, NOW)
@@ -146,14 +146,14 @@ def test_an_open_proof_is_tried_again_also_after_the_scan(proof, after, step):
 
 @pytest.mark.parametrize(("scan", "wanted"), [(ALL, ALL), (DUE, ALL), (ADOPT, ADOPT)])
 def test_an_operator_can_have_everybody_read_again(scan, wanted):
-    """Whatever the schedule asks for next; after an adoption nobody is granted by it."""
+    """The rescan comes first, whatever the schedule asks for. After an adoption it grants nobody."""
     step = next_step(run(scan, COMPLETED, rescan_requested=True), ScanRequest.DUE, POLICY, NOW)
 
     assert (step.step, step.choice.scan, step.choice.reason) == ("restart", wanted, RESCAN)
 
 
 def test_an_adoption_that_left_somebody_is_made_again():
-    """When it is called again; who is adopted already is left alone by it."""
+    """A second call adopts the users that the first could not. Users adopted already are left alone."""
     step = next_step(run(ADOPT, COMPLETED, counts=ScanCounts(failed=1)), ScanRequest.ADOPT, POLICY, NOW)
 
     assert (step.step, step.choice.scan, step.choice.reason) == ("restart", ADOPT, ADOPTION_FAILED)
@@ -181,7 +181,7 @@ def test_an_adoption_that_left_somebody_is_made_again():
     ],
 )
 def test_a_new_run_begins_where_the_last_one_stopped(requested, previous, scan, cursor):
-    """And wraps around to there, so that nobody starves; where the last one ended, at the first user."""
+    """It wraps around to that place, so nobody starves. If the last run was completed, it begins at the first user."""
     begun = new_run(SUNDAY + ONE_DAY, ScanRequest(requested), previous, POLICY, NOW)
 
     assert (begun.run_id, begun.scan, begun.fingerprint) == ("2026-11-23", scan, "f")
@@ -191,7 +191,7 @@ def test_a_new_run_begins_where_the_last_one_stopped(requested, previous, scan, 
 
 @pytest.mark.parametrize("requested", list(ScanRequest))
 def test_an_adoption_unfinished_at_midnight_is_finished_first(requested):
-    """It goes on behind those adopted already, without coming round to them: they are due for the new day."""
+    """It goes on after the users already adopted and does not return to them, because they are due on the new day."""
     begun = new_run(SUNDAY + ONE_DAY, requested, run(ADOPT, IN_PROGRESS, cursor=Cursor("mid")), POLICY, NOW)
 
     assert (begun.scan, begun.cursor, begun.wrap_until) == (ADOPT, Cursor("mid"), None)
