@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import grpc
 import pytest
 
 from shared.core.scan_choice import CHANGED
+from shared.services import prove
 from shared.services.limits import Limits
 from tests.support.faults import WireError
 from tests.support.plans import PLANS
@@ -396,6 +398,39 @@ def test_a_count_that_fails_is_no_proof_and_no_failure():
     run = world.run(TOMORROW)
     assert (run["scan"], run["status"], run["queuedUsers"]) == ("due", "completed", 5)
     assert run["proof"]["unavailable"]
+
+
+@pytest.mark.parametrize("full_scan_below", [0, 20_000])
+def test_a_day_is_completed_though_no_count_can_be_made(full_scan_below):
+    """Neither the count of a small project's users nor that of full users may hold it up."""
+    world = started(population(5), plans=PLANS + LITE)
+    world.settings = world.settings.model_copy(update={"full_scan_below": full_scan_below})
+    no_counts = lambda _n, method, _request: (  # noqa: E731
+        WireError(grpc.StatusCode.DEADLINE_EXCEEDED) if method == "RunAggregationQuery" else None
+    )
+    with world.faulty(no_counts):
+        build_all_day(world, MIDNIGHT + DAY)
+
+    run = world.run(TOMORROW)
+    assert (run["status"], run["queuedUsers"], run["whenLowUsers"]) == ("completed", 5, None)
+
+
+def test_a_count_that_hangs_leaves_time_for_the_scan(monkeypatch):
+    """It gets a share of the call's time, and no try after that."""
+    world = started(population(5))
+    monkeypatch.setattr(prove, "COUNT_SHARE", 0.01)
+
+    def hanging(_number, method, _request):
+        if method != "RunAggregationQuery":
+            return None
+        time.sleep(0.7)
+        return WireError(grpc.StatusCode.DEADLINE_EXCEEDED)
+
+    with world.faulty(hanging) as faults:
+        report = world.build(MIDNIGHT + DAY, "auto")
+
+    assert (report.status, report.counts.queued, faults.calls.count("RunAggregationQuery")) == ("completed", 5, 1)
+    assert world.run(TOMORROW)["proof"]["unavailable"]
 
 
 # Small projects
