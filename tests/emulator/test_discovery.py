@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import random
 import time
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -380,6 +382,28 @@ def test_nobody_is_met_twice_while_workers_move_them():
 
     queued = [user_id for job in world.jobs().values() if job["runId"] == TOMORROW for user_id in job["userIds"]]
     assert sorted(queued) == sorted(set(queued))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_scan_of_three_hundred_users_meets_each_of_them_once(seed):
+    """Workers settle last evening's jobs between the pages, as many as they like. No user is counted or named twice."""
+    drawn = random.Random(seed)
+    world = World(limits=Limits(page_users=40), job_size=20)
+    world.users(population(300))
+    live(world, MIDNIGHT)
+    world.build(MIDNIGHT + DAY, "auto")
+    midnight = MIDNIGHT + 2 * DAY
+    report = world.build_a_page(midnight, "auto")
+    while report.has_more:
+        world.work(midnight, jobs_max=drawn.randrange(1, 6))
+        report = world.build_a_page(midnight, "auto")
+    world.work(midnight + timedelta(hours=23, minutes=59))
+
+    run = world.run("2026-11-24")
+    assert (run["scan"], run["scannedUsers"]) == ("due", 300)
+    days = Counter((receipt["userId"], job_id[:10]) for job_id, receipt in world.receipts())
+    assert set(days.values()) == {1}
+    assert {user["credits"] for user in world.all("users").values()} <= {25, 35}
 
 
 # Counts that can't be made
