@@ -41,7 +41,7 @@ from shared.services.context import Context, until_reserve
 from shared.services.find import Page, UserFinder
 from shared.services.flush import DueUser, Flusher, follow_up_entry
 from shared.services.grant import capture_user_error
-from shared.services.prove import count_up_to, prove
+from shared.services.prove import count_when_low, has_few_users, prove
 from shared.services.reports import BuildReport, BuildStatus
 from shared.store.control import Look
 from shared.store.runs import StoredRun
@@ -253,7 +253,7 @@ class Builder:
             return
         below = self._policy.full_scan_below
         moment = self._look().read_time_ns if proof.differences else self._read_time_ns
-        if run.proof is None and below and count_up_to(self._context, below + 1, moment) <= below:
+        if run.proof is None and below and has_few_users(self._context, below, moment):
             self._read_everybody(few_users(below))
             return
         proof = prove(self._context, proof, named, moment)
@@ -304,8 +304,7 @@ class Builder:
     def _count_left_alone(self) -> None:
         """Record how many full users this scan left alone: all users found by balance, except those who were low."""
         if self._run.scan is Scan.DUE and self._context.plans.low_below is not None:
-            found = self._context.users().count_when_low(self._read_time_ns)
-            self._run = replace(self._run, when_low=found)
+            self._run = replace(self._run, when_low=count_when_low(self._context, self._read_time_ns))
 
     def _choose_ranges(self) -> Sequence[ScanRange]:
         if self._run.reads_everybody_by_id:

@@ -2,37 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from shared import logs
-from shared.core.errors import OutOfTimeError, RejectedError, SystemFailureError
+from shared.core.errors import RejectedError, SystemFailureError
 from shared.core.proof import Proof
 from shared.core.users import ABSENT, BadParent, stamp_of
 from shared.services.context import Context
-from shared.store.users import UserDocument
+from shared.store.budget import Budget
+from shared.store.users import UserDocument, UserStore
+
+COUNT_SHARE = 0.5  # of the time that a call has left: counts that hang must leave time for the scan
+
+T = TypeVar("T")
 
 
-def count_up_to(context: Context, users_max: int, read_time_ns: int) -> int:
-    """The number of documents in the users' collection. Counts no further than `users_max`."""
-    return context.users().count_all(users_max, read_time_ns)
+def has_few_users(context: Context, users_max: int, read_time_ns: int) -> bool:
+    """True if the users' collection holds at most `users_max` documents. False also if they can't be counted."""
+    found = _counted(context, lambda users: users.count_all(users_max + 1, read_time_ns))
+    return found is not None and found <= users_max
+
+
+def count_when_low(context: Context, read_time_ns: int) -> int | None:
+    """How many users are found by balance. None if they can't be counted."""
+    return _counted(context, lambda users: users.count_when_low(read_time_ns))
 
 
 def prove(context: Context, proof: Proof, named: Sequence[UserDocument], read_time_ns: int) -> Proof:
     """The proof after one more count. A count that can't be made neither proves nor disproves."""
-    users = context.users()
-    try:
-        balances = users.count_balances(read_time_ns)
-        due_ons = users.count_due_ons(read_time_ns)
-    except OutOfTimeError:
-        raise
-    except (RejectedError, SystemFailureError) as exc:
-        logs.warning("proof_unavailable", f"users can't be counted, so everybody is scanned by the calendar: {exc}")
+    counts = _counted(context, lambda users: (users.count_balances(read_time_ns), users.count_due_ons(read_time_ns)))
+    if counts is None:
         return replace(proof, unavailable="users could not be counted")
+    balances, due_ons = counts
     difference = balances - due_ons - sum(map(_is_counted_by_name, named))
     if difference:
         logs.warning("proof_open", f"users with a balance and users with a dueOn differ by {difference}")
     return proof.with_try(difference, context.clock())
+
+
+def _counted(context: Context, count: Callable[[UserStore], T]) -> T | None:
+    """What was counted within its share of the call's time. None, with a warning, if no count could be made."""
+    budget = Budget.of(context.wire.budget.remaining_seconds * COUNT_SHARE)
+    try:
+        return count(context.users(context.wire.within(budget)))
+    except (RejectedError, SystemFailureError) as exc:
+        logs.warning("count_unavailable", f"users can't be counted, so the scan goes on without that count: {exc}")
+        return None
 
 
 def _is_counted_by_name(user: UserDocument) -> bool:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import random
+import time
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +13,7 @@ import grpc
 import pytest
 
 from shared.core.scan_choice import CHANGED
+from shared.services import prove
 from shared.services.limits import Limits
 from tests.support.faults import WireError
 from tests.support.plans import PLANS
@@ -380,6 +384,28 @@ def test_nobody_is_met_twice_while_workers_move_them():
     assert sorted(queued) == sorted(set(queued))
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_scan_of_three_hundred_users_meets_each_of_them_once(seed):
+    """Workers settle last evening's jobs between the pages, as many as they like. No user is counted or named twice."""
+    drawn = random.Random(seed)
+    world = World(limits=Limits(page_users=40), job_size=20)
+    world.users(population(300))
+    live(world, MIDNIGHT)
+    world.build(MIDNIGHT + DAY, "auto")
+    midnight = MIDNIGHT + 2 * DAY
+    report = world.build_a_page(midnight, "auto")
+    while report.has_more:
+        world.work(midnight, jobs_max=drawn.randrange(1, 6))
+        report = world.build_a_page(midnight, "auto")
+    world.work(midnight + timedelta(hours=23, minutes=59))
+
+    run = world.run("2026-11-24")
+    assert (run["scan"], run["scannedUsers"]) == ("due", 300)
+    days = Counter((receipt["userId"], job_id[:10]) for job_id, receipt in world.receipts())
+    assert set(days.values()) == {1}
+    assert {user["credits"] for user in world.all("users").values()} <= {25, 35}
+
+
 # Counts that can't be made
 
 
@@ -396,6 +422,39 @@ def test_a_count_that_fails_is_no_proof_and_no_failure():
     run = world.run(TOMORROW)
     assert (run["scan"], run["status"], run["queuedUsers"]) == ("due", "completed", 5)
     assert run["proof"]["unavailable"]
+
+
+@pytest.mark.parametrize("full_scan_below", [0, 20_000])
+def test_a_day_is_completed_though_no_count_can_be_made(full_scan_below):
+    """Neither the count of a small project's users nor that of full users may hold it up."""
+    world = started(population(5), plans=PLANS + LITE)
+    world.settings = world.settings.model_copy(update={"full_scan_below": full_scan_below})
+    no_counts = lambda _n, method, _request: (  # noqa: E731
+        WireError(grpc.StatusCode.DEADLINE_EXCEEDED) if method == "RunAggregationQuery" else None
+    )
+    with world.faulty(no_counts):
+        build_all_day(world, MIDNIGHT + DAY)
+
+    run = world.run(TOMORROW)
+    assert (run["status"], run["queuedUsers"], run["whenLowUsers"]) == ("completed", 5, None)
+
+
+def test_a_count_that_hangs_leaves_time_for_the_scan(monkeypatch):
+    """It gets a share of the call's time, and no try after that."""
+    world = started(population(5))
+    monkeypatch.setattr(prove, "COUNT_SHARE", 0.01)
+
+    def hanging(_number, method, _request):
+        if method != "RunAggregationQuery":
+            return None
+        time.sleep(0.7)
+        return WireError(grpc.StatusCode.DEADLINE_EXCEEDED)
+
+    with world.faulty(hanging) as faults:
+        report = world.build(MIDNIGHT + DAY, "auto")
+
+    assert (report.status, report.counts.queued, faults.calls.count("RunAggregationQuery")) == ("completed", 5, 1)
+    assert world.run(TOMORROW)["proof"]["unavailable"]
 
 
 # Small projects

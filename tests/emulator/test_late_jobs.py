@@ -11,6 +11,7 @@ from shared.core.errors import SystemFailureError
 from shared.monitor.operator_actions import Operator, requeue_job
 from tests.support.faults import Mode, ProcessEnded, WireError, nth, on_user
 from tests.support.invariants import assert_granted_once, assert_settled
+from tests.support.monitor import view
 from tests.support.world import DAY, EVENING, MIDNIGHT, World, population
 
 MINUTE = timedelta(minutes=1)
@@ -211,3 +212,24 @@ def test_the_lag_is_measured_from_when_a_job_was_due():
 
     assert (during, retried, waiting_since(MIDNIGHT + 3 * HOUR)) == (MIDNIGHT, MIDNIGHT, None)
     assert not [job_id for job_id, job in world.jobs().items() if "dueAt" in job]
+
+
+def test_the_schedule_s_own_calls_lose_nobody_at_the_end_of_the_first_day():
+    """The proof fails for those who had no stamp yet, and everybody is read; meanwhile they are settled at 00:01."""
+    world = World(slot_seconds=3600)
+    users = population(200)
+    world.users(users)
+    world.build(scan="auto")
+    world.work(MIDNIGHT + 22 * HOUR)
+    assert 0 < sum(user["credits"] == 5 for user in world.all("users").values()) < 200
+
+    for number in range(4):
+        world.build(MIDNIGHT + DAY + number * 10 * MINUTE, scan="auto")
+        world.work(MIDNIGHT + DAY + (number * 10 + 1) * MINUTE)
+    world.work(EVENING + DAY)
+
+    assert balances(world) == {25}
+    assert_settled(world)
+    figures = view(world, EVENING + DAY)["users"]
+    assert figures["pending"] == figures["failed"] == 0
+    assert sum(figures.values()) == 200

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date, timedelta
 
 import grpc
 import pytest
 
-from shared.core.errors import NotFoundError, NotPossibleError
+from shared.core.errors import NotFoundError, NotPossibleError, SystemFailureError
 from shared.monitor import failures, operator_actions
 from shared.monitor.activity import read_activity
 from shared.monitor.days import days_answer, read_days
@@ -16,13 +17,14 @@ from shared.monitor.job_details import job_answer, read_job
 from shared.monitor.operator_actions import Operator
 from shared.monitor.overview import check_health
 from shared.monitor.previews import preview_requeue_job, preview_requeue_run, preview_rescan
-from tests.support.faults import WireError
+from tests.support.faults import Mode, WireError
 from tests.support.monitor import scanned, shown, story, view
 from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
 
 TODAY = date(2026, 11, 22)
 EVE = Operator("eve@example.com", "a test", "uid-eve")
 HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
 REJECTED = WireError(grpc.StatusCode.INVALID_ARGUMENT)
 
 
@@ -340,6 +342,65 @@ def test_a_pause_alone_is_healthy_and_told():
     assert told["health"]["status"] == "paused"
     assert told["pause"]["usersLate"] == 5
     assert [reason.code for reason in check_health(world.context(NOON + HOUR))] == ["paused", "no_worker_heartbeat"]
+
+
+def test_an_outage_of_writes_is_told_within_45_minutes():
+    """Each worker's call fails and hands its job back. The lag is counted from when the job was due."""
+    world = World(slot_seconds=86_400)
+    world.users(population(5))
+    world.build(MIDNIGHT, "auto")
+    refused = lambda _n, method, request: (  # noqa: E731
+        Mode.REFUSED if method == "BatchWrite" and "/users/" in str(request) else None
+    )
+    told = {}
+    with world.faulty(refused):
+        for minutes in range(1, 46, 4):
+            now = MIDNIGHT + timedelta(minutes=minutes)
+            with suppress(SystemFailureError):
+                world.work(now)
+            told[minutes] = [reason.code for reason in check_health(world.context(now))]
+
+    assert told[29] == []
+    assert told[33] == told[45] == ["queue_lag"]
+    answer = view(world, MIDNIGHT + 45 * MINUTE)
+    assert (answer["queueLagSeconds"], answer["health"]["status"]) == (45 * 60, "unhealthy")
+
+
+def test_a_pause_of_ten_days_is_paused_on_each_of_them():
+    """Builder and worker are called all the while, and the days after it are as any other."""
+    world = World(slot_seconds=86_400)
+    world.users(population(5))
+    world.build(MIDNIGHT, "auto")
+    operator_actions.pause(world.context(MIDNIGHT), EVE)
+    told = set()
+    for day in range(10):
+        noon = NOON + day * DAY
+        world.build(noon, "auto")
+        world.work(noon)
+        told.add(tuple((reason.code, reason.is_failure) for reason in check_health(world.context(noon))))
+    operator_actions.resume(world.context(NOON + 9 * DAY), EVE)
+
+    world.build(MIDNIGHT + 10 * DAY, "auto")
+    world.work(MIDNIGHT + 10 * DAY + HOUR)
+
+    assert told == {(("paused", False),)}
+    assert check_health(world.context(MIDNIGHT + 10 * DAY + HOUR)) == ()
+    assert {user["credits"] for user in world.all("users").values()} == {15}
+
+
+def test_a_broken_user_is_in_the_figures_of_each_day():
+    """Not only on days on which everybody is read. The scans that follow are by date."""
+    world = World(standing_failures_max=0)
+    world.users(population(3) | {"odd": {"credits": "x"}})
+    for day in range(4):
+        for number in range(3):
+            world.build(MIDNIGHT + day * DAY + number * 10 * MINUTE, "auto")
+        now = EVENING + day * DAY
+        world.work(now)
+        told = view(world, now)
+        assert (told["users"]["failed"], told["standingFailures"], told["errorsByCode"]) == (1, 1, {"bad_balance": 1})
+        assert [reason["code"] for reason in told["health"]["reasons"]] == ["standing_failures"]
+    assert world.run("2026-11-25")["scan"] == "due"
 
 
 # Rescans and set-up
