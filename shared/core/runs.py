@@ -185,7 +185,7 @@ class Run:
     when_low: int | None = None
     #: Of these, the users whom this generation met, as they were low.
     low: int = 0
-    #: An adoption of those alone whom an earlier one could not stamp.
+    #: It adopts only users that an earlier adoption could not stamp.
     adopts_marked: bool = False
     #: An operator wants everybody to be read again.
     rescan_requested: bool = False
@@ -214,7 +214,7 @@ class Run:
         return self.reads_everybody and not self.adopts_marked
 
     def has_found_everybody(self, tolerance: int) -> bool:
-        """True once its scan is complete and nobody can have been passed over: it read everybody, or it is proved."""
+        """True when the scan is complete and can have missed nobody: it read everybody, or the proof holds."""
         return self.is_completed and (self.reads_everybody or (self.proof or Proof()).holds(tolerance))
 
     @property

@@ -37,7 +37,7 @@ from shared.store.wire import Wire
 B = TypeVar("B", bound=Body)
 R = TypeVar("R", bound=werkzeug.Response)
 
-CONTENTION_SECONDS = 1  # until it makes sense to try again
+CONTENTION_SECONDS = 1  # until another try makes sense
 
 # The messages for callers. The database's own messages may hold addresses and paths, so they only go to the log.
 _CALLER_MESSAGES = {
@@ -99,7 +99,7 @@ def _answered(serve: Callable[[Request], Response], request: Request) -> Respons
 
 
 def with_safe_headers(answer: R) -> R:
-    """Nobody keeps an answer, and no browser guesses its type. The page's files say themselves how long they last."""
+    """Add headers: no answer is cached, and no browser guesses its type. Files of the page set their own lifetime."""
     answer.headers.setdefault("Cache-Control", "no-store")
     answer.headers.setdefault("X-Content-Type-Options", "nosniff")
     return answer
@@ -156,7 +156,7 @@ def _unavailable(code: str, message: str, retry_after_seconds: int) -> Response:
 
 
 def _message(exc: Exception) -> str:
-    """Ours as it is; of what the database or a library said nothing is told."""
+    """Our own message unchanged. Messages of the database or a library are not passed on."""
     if isinstance(exc, StoreError) and not isinstance(exc, UnreadableRunError):
         return "the database refused the request; the log says why"
     return str(exc) if isinstance(exc, CreditRefreshError) else "an unexpected error; see the log"

@@ -1,4 +1,4 @@
-"""What a request passes before functions-framework has it: its path, and the size and pace of its body.
+"""Checks before a request reaches functions-framework: its path, and the size and pace of its body.
 
 The framework reads the whole body before it answers, however large and slow that is, and each of its threads serves one
 request at a time. So the gateway reads the body itself, up to a size and for a few seconds, and refuses what is larger
@@ -18,7 +18,7 @@ from shared.edge.endpoint import refused, with_safe_headers
 from shared.edge.requests import BODY_BYTES_MAX, RequestError, body_cut_off, body_too_large, check_path
 from shared.edge.server import cut_off_after, serve_slow_clients
 
-EVENT_FUNCTION = "credit_refresh_user_created"  # called by Eventarc alone, and answers in a way of its own
+EVENT_FUNCTION = "credit_refresh_user_created"  # only Eventarc calls it, and its answers differ
 PUBLIC_FUNCTION = "credit_refresh_monitor"
 
 BODY_SECONDS_MAX = 5.0
@@ -53,7 +53,7 @@ class Gateway:
 
 
 def _with_safe_headers(start_response: Any) -> Any:
-    """For the answers that the framework gives itself, to /favicon.ico for example."""
+    """Add our headers to answers of the framework itself, for example to /favicon.ico."""
 
     def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
         answer = with_safe_headers(Response(headers=headers))
@@ -63,7 +63,7 @@ def _with_safe_headers(start_response: Any) -> Any:
 
 
 def _body(environ: dict[str, Any]) -> bytes:
-    """The whole body of a POST. Other methods have none here: what they announce is not waited for."""
+    """The whole body of a POST. Bodies of other methods are not read."""
     announced = _announced(environ)
     if environ["REQUEST_METHOD"] != "POST" or announced == 0:
         return b""
@@ -82,7 +82,7 @@ def _body(environ: dict[str, Any]) -> bytes:
 
 
 def _announced(environ: dict[str, Any]) -> int | None:
-    """How long the body says it is; None if it comes in chunks and says nothing."""
+    """The announced length of the body; None if it comes in chunks without a length."""
     length = environ.get("CONTENT_LENGTH") or ""
     if length.isascii() and length.isdigit():
         return int(length)
@@ -90,7 +90,7 @@ def _announced(environ: dict[str, Any]) -> int | None:
 
 
 def _read(stream: Any, size: int) -> bytes | None:
-    """None if the body ends early or is badly framed, which each server tells by exceptions of its own."""
+    """Read the body. None if it ends early or is badly framed; servers raise different exceptions for that."""
     try:
         return bytes(stream.read(size))
     except Exception:  # noqa: BLE001 (as said)

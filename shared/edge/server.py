@@ -1,4 +1,4 @@
-"""gunicorn, as functions-framework starts it, for clients that send slowly or not at all.
+"""The HTTP server (gunicorn, started by functions-framework) with limits for clients that send slowly or not at all.
 
 The framework has four threads a processor. A client that has sent half a request holds one of them until it goes away,
 so a handful of them stops the function. Here a client has some seconds for its headers, for its body and for taking its
@@ -18,11 +18,11 @@ from typing import Any
 from gunicorn.util import close_graceful
 from gunicorn.workers.gthread import ThreadWorker
 
-THREADS = 100  # more than the `concurrency` in deploy/functions.toml; one that waits costs next to nothing
+THREADS = 100  # more than the `concurrency` in deploy/functions.toml; a waiting thread costs almost nothing
 HEAD_SECONDS_MAX = 3.0
-ANSWER_SECONDS_MAX = 60.0  # from the last header to the last byte of the answer: the platform's time-out
+ANSWER_SECONDS_MAX = 60.0  # the platform's time-out, from the last header to the last byte of the answer
 
-# What is left of a refused body is read and thrown away, so that its sender gets to read the answer.
+# The rest of a refused body is read and thrown away, so that its sender can read the answer.
 DISCARD_SECONDS_MAX = 3.0
 DISCARD_BYTES_MAX = 32 * 2**20  # Cloud Run lets no larger body through
 DISCARD_PIECE = 2**18
@@ -39,7 +39,7 @@ def serve_slow_clients() -> None:
 def cut_off_after(
     connection: socket.socket | None, seconds: float, how: int = socket.SHUT_RD
 ) -> Iterator[Callable[[], bool]]:
-    """Shut a connection down if the block takes longer; whoever reads from it sees its end. Yields: was that done?"""
+    """Shut a connection down if the block takes longer. Readers of it then see its end. Yields: was that done?"""
     done = threading.Event()
     timer = threading.Timer(seconds, _shut_down, (connection, how, done))
     timer.daemon = True
@@ -57,14 +57,14 @@ def _shut_down(connection: socket.socket | None, how: int, done: threading.Event
     try:
         connection.shutdown(how)
     except OSError:
-        return  # it has gone away by itself
+        return  # the client has closed it already
 
 
 class BoundedWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """A worker no client can keep a thread of for long."""
+    """A worker whose threads no client can hold for long."""
 
     def handle(self, conn: Any) -> Any:
-        """Serve one request of a connection. Whether the connection stays open."""
+        """Serve one request of a connection. True if the connection stays open."""
         conn.head = threading.Timer(HEAD_SECONDS_MAX, _shut_down, (conn.sock, socket.SHUT_RD, threading.Event()))
         conn.head.daemon = True
         conn.head.start()
@@ -98,7 +98,7 @@ def _discard_body(parser: Any) -> bool:
 
 
 def _part(connection: socket.socket) -> None:
-    """End a connection here, in the request's own thread: the main one would wait for the peer and accept nobody."""
+    """Close a connection in the request's own thread. The main thread would wait for the client and accept no other."""
     duplicate = connection.dup()
     close_graceful(duplicate, timeout=LINGER_SECONDS_MAX)
     _shut_down(connection, socket.SHUT_RDWR, threading.Event())

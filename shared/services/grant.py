@@ -1,8 +1,8 @@
 """Granting: one optimistic loop for worker, direct refresh and adoption.
 
 The first round writes on the basis of what the caller has read, each write under the precondition that the document is
-unchanged. Users whose documents changed are read and decided again in the next round. Whoever changed in
-every round is decided in a transaction, which makes others wait: nobody puts off a refresh by writing all the time.
+unchanged. Users whose documents changed are read and decided again in the next round. A user who changed in every round
+is decided in a transaction, which makes other writers wait, so that constant writing can't prevent a refresh.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Granter:
         return [self._outcomes[candidate.user_id] for candidate in candidates]
 
     def _refresh_contended(self, candidates: Sequence[Candidate], now: datetime) -> None:
-        """Lock and refresh, one by one, those whose document changed before each write. The rest is left to a retry."""
+        """Lock and refresh, one by one, users who changed before each write. The rest are left to a retry."""
         contended = [
             candidate.user_id
             for candidate in candidates
@@ -101,7 +101,7 @@ class Granter:
                     break
 
     def _is_refreshed_locked(self, user_id: str, now: datetime) -> bool:
-        """False if somebody else keeps the document, or the database fails."""
+        """True if it was refreshed. False if another keeps the document locked, or the database fails."""
         try:
             self._refresh_locked(user_id, now)
         except StoreError as exc:
@@ -126,7 +126,7 @@ class Granter:
         )
 
     def put_right(self, known: Mapping[str, UserDocument]) -> None:
-        """Put the stamps right of those who were not granted, and take `refreshRequested` away from them.
+        """Correct the stamps of users who were not granted, and remove their `refreshRequested`.
 
         A grant has done both itself, and a passing failure leaves the request. `known`: documents read before.
         """
@@ -139,7 +139,7 @@ class Granter:
     def _correct(
         self, writes: list[StampFieldsWrite], judge: Callable[[UserDocument], StampFieldsWrite | None]
     ) -> None:
-        """Make the writes. Whoever changed since is read and judged again."""
+        """Make the writes. Users who changed since are read and decided again."""
         for _ in range(self._context.limits.grant_rounds):
             results = self._users.write_stamp_fields(writes)
             changed = [
@@ -158,7 +158,7 @@ class Granter:
         return StampFieldsWrite(document.user_id, document.update_time_ns, corrections) if corrections else None
 
     def _put_right(self, document: UserDocument) -> StampFieldsWrite | None:
-        """The write that puts a stamp right and ends a request; None if there is nothing to write.
+        """The write that corrects a stamp and ends a request; None if there is nothing to write.
 
         A request of a user who is to be granted is a new one, and stays.
         """
@@ -169,7 +169,7 @@ class Granter:
         return StampFieldsWrite(document.user_id, document.update_time_ns, corrections) if corrections else None
 
     def _found(self, document: UserDocument) -> User | Decision | UserError | None:
-        """What a document says now: a decision, None for no user of ours, or the user's own error."""
+        """The decision on a document as it is now; None if it is not a user, or the user's error."""
         try:
             user = self._context.read_user(document.raw)
             return None if user is None else decide(user, self._context.plans, self._request.day, None)
@@ -284,7 +284,7 @@ class Granter:
 
 
 def _is_closed(outcome: Outcome) -> bool:
-    """True for a user of whom nothing was written, and nobody will try again."""
+    """True for a user for whom nothing was written and who will not be tried again."""
     return outcome.kind in (OutcomeKind.SKIPPED, OutcomeKind.FAILED) and outcome.reason not in (
         SkipReason.ADOPTED,
         SkipReason.DELETED,

@@ -1,4 +1,4 @@
-"""What one call of the worker knows of the builder's scans. Each run is read once a call.
+"""What one call of the worker knows about the builder's scans. Each run is read once in a call.
 
 A job whose day is over is treated by these rules:
 
@@ -37,7 +37,7 @@ class Scans:
         self._runs: dict[date, Run | None] = {}
 
     def day_to_work_for(self, job: Job, today: date) -> date | None:
-        """The day whose period the job's users are granted; None: the job is to be closed unread."""
+        """The day whose period the job's users are granted. None: the job must be closed unread."""
         if job.is_requeued or job.kind is not None:
             return max(today, job.day)
         if is_outdated(job, self._run(job.day)):
@@ -48,7 +48,7 @@ class Scans:
         return None if is_scanned(self._run(today)) or is_scanned(self._run(yesterday)) else today
 
     def passed_by(self, job: Job, granted: Sequence[str], users: Mapping[str, User | None], today: date) -> list[str]:
-        """Whom of those that the job granted today's scan has passed by. To be asked after the grants.
+        """The users that the job granted and today's scan passed by. Ask only after the grants.
 
         A scan of everybody passes nobody by, and a scan that begins after the grants sees the `dueOn` they wrote.
         `users`: as they were before the grant.

@@ -1,4 +1,4 @@
-"""The worker: claims due jobs, works on several of them side by side, and reports what they came to.
+"""The worker: claims due jobs, works on several of them side by side, and reports the results.
 
 First it refreshes users who request it, in at most half of the call.
 
@@ -121,7 +121,7 @@ class Worker:
         return True
 
     def _is_paused(self) -> bool:
-        """True while the system is paused. What waits then is left for later calls, and the report says so."""
+        """True while the system is paused. Waiting jobs are then left for later calls, and the report says so."""
         paused = self._context.control().is_paused(self._context.clock())
         self._unfinished |= paused
         return paused
@@ -220,7 +220,7 @@ class Worker:
         return AttemptResult(None)
 
     def _remember(self, failure: SystemFailureError) -> None:
-        """The call fails with it, and no further job is begun. If time alone ran out, there is more to do."""
+        """Keep the failure: the call fails with it, and no further job begins. If only time ran out, jobs are left."""
         if isinstance(failure, OutOfTimeError):
             self._unfinished = True
         else:
@@ -228,7 +228,7 @@ class Worker:
 
 
 def _is_of_job(attempt: Attempt, failure: SystemFailureError) -> bool:
-    """True for a failure that may be due to the job. The breaker and a call that began late say nothing of it."""
+    """True for a failure that the job may have caused. An open breaker or a late start says nothing about the job."""
     if isinstance(failure, BreakerOpenError):
         return False
     return attempt.took_long or not isinstance(failure, OutOfTimeError)

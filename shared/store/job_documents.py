@@ -63,7 +63,7 @@ class DueJob:
 
     @property
     def database_failures(self) -> int:
-        """How often it was released because the database failed; 0 where that can't be told."""
+        """How often it was released because the database failed; 0 if the field can't be read."""
         return self._count("databaseFailures")
 
     @property
