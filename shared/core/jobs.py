@@ -86,6 +86,8 @@ class Snapshot:
     paused: bool = False
     #: To be adopted: see `User.adopt`.
     adopt: bool = False
+    #: The user's own time zone; None if it is the deployment's.
+    zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class RequeueCarryover:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Users of one slot, with what was read of them.
+    """Users of one slot and one local date, with what was read of them.
 
     `root_id` names the first job of a chain of retries, and is what grants are stamped with; `chain_id` is what the
     ids of retries begin with, a new one after each requeue. `due_at`: since when the first of its users waits, or since
@@ -133,6 +135,8 @@ class Job:
     kind: JobKind | None = None
     #: Corrections of users' stamps that go with the job.
     mends: tuple[Mend, ...] = field(default=(), repr=False)
+    #: The users' local date, if it is not the run's day.
+    local_date: date | None = None
 
     @property
     def is_requeued(self) -> bool:

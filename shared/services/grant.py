@@ -42,8 +42,9 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class GrantRequest:
-    """On whose behalf users are granted: the root job's id and the day.
+    """On whose behalf users are granted: the root job's id and the run's day.
 
+    `local_date`: for which local date of the users. None: for the one that each user has at this moment.
     `adopting`: stamp the period and grant nothing. `outcome_instead`: the outcome of users who would be granted. With
     it nothing is written, and only grants that landed before are found. `scheduled_for`: when the job was due.
     """
@@ -53,6 +54,7 @@ class GrantRequest:
     adopting: bool = False
     outcome_instead: OutcomeInstead | None = None
     scheduled_for: datetime | None = None
+    local_date: date | None = None
 
 
 class Granter:
@@ -164,7 +166,7 @@ class Granter:
         """What a document says now: a decision, None for no user of ours, or the user's own error."""
         try:
             user = self._context.read_user(document.raw)
-            return None if user is None else decide(user, self._context.plans, self._request.day, None)
+            return None if user is None else decide(user, self._context.plans, self._local_date(user), None)
         except UserError as exc:
             return exc
 
@@ -216,8 +218,17 @@ class Granter:
 
     def _decide(self, candidate: Candidate) -> Decision:
         if self._request.adopting:
-            return decide_adoption(candidate.user, self._context.plans, self._request.day)
-        return decide(candidate.user, self._context.plans, self._request.day, self._request.job_id)
+            return decide_adoption(candidate.user, self._context.plans, self._local_date(candidate.user))
+        return decide(candidate.user, self._context.plans, self._local_date(candidate.user), self._request.job_id)
+
+    def _local_date(self, user: User | None) -> date:
+        """For which local date to decide. Never one that has not begun for the user, whose zone may have changed."""
+        request = self._request
+        wanted = request.local_date
+        if (user is None or user.own_days is None) and wanted in (None, request.day):
+            return request.day
+        present = self._context.day_of(user)
+        return present if wanted is None else min(wanted, present)
 
     def _stamp_write(self, candidate: Candidate, grant: Grant, now: datetime, *, adopting: bool = False) -> StampWrite:
         return StampWrite(
@@ -226,17 +237,18 @@ class Granter:
             grant=grant,
             job_id=self._request.job_id,
             refreshed_at=now,
-            next_at=self._next_at(grant.period.end, candidate.user_id),
+            next_at=self._next_at(grant.period.end, candidate),
             adopting=adopting,
         )
 
-    def _next_at(self, day: date, user_id: str) -> datetime:
+    def _next_at(self, day: date, candidate: Candidate) -> datetime:
         """When the user's next job is due: at their slot, or as much later as this job was put off to be shared."""
         schedule, due_at = self._context.schedule, self._request.scheduled_for
-        next_slot = schedule.slot_start(day, user_id)
+        own_days = None if candidate.user is None else candidate.user.own_days
+        next_slot = schedule.slot_start(day, candidate.user_id, own_days)
         if due_at is None or not self._context.settings.merge_minutes:
             return next_slot
-        put_off = due_at - schedule.slot_start(self._request.day, user_id)
+        put_off = due_at - schedule.slot_start(self._local_date(candidate.user), candidate.user_id, own_days)
         most = timedelta(minutes=self._context.settings.merge_minutes)
         return next_slot + put_off if timedelta() < put_off <= most else next_slot
 
