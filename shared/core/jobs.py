@@ -311,6 +311,25 @@ def _half(job: Job, number: int, user_ids: tuple[str, ...], now: datetime, visib
     )
 
 
+def later_today_job(root_id: str, user_ids: tuple[str, ...], day: date, local_date: date, slot: datetime) -> Job:
+    """A job of the run of `day` for users whose next midnight lies in that day too. They were granted by `root_id`."""
+    run_id = day.isoformat()
+    digest = hashlib.blake2b(f"{root_id} {slot.isoformat()}".encode(), digest_size=4).hexdigest()
+    job_id = f"{run_id}-{digest[:4]}-later-{digest}-{root_id}"
+    return Job(
+        job_id=job_id,
+        root_id=job_id,
+        run_id=run_id,
+        day=day,
+        scheduled_for=slot,
+        visible_at=slot,
+        user_ids=user_ids,
+        max_attempts=1,
+        created_at=slot,
+        local_date=None if local_date == day else local_date,
+    )
+
+
 def next_day_job(job: Job, user_ids: tuple[str, ...], day: date, slot: datetime, now: datetime) -> Job:
     """A job of a later day for users of this job, at their slot. Its id follows from the job and the day."""
     run_id = day.isoformat()

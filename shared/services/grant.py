@@ -7,15 +7,17 @@ every round is decided in a transaction, which makes others wait: nobody puts of
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import TypeVar
 
 from shared import logs
 from shared.core.changes import REQUESTED
 from shared.core.decision import AlreadyApplied, Decision, Grant, Skip, SkipReason, decide, decide_adoption
-from shared.core.errors import StoreError, SystemFailureError, UserError, UserErrorCode
+from shared.core.errors import ConflictError, StoreError, SystemFailureError, UserError, UserErrorCode
+from shared.core.jobs import later_today_job
 from shared.core.mending import Mend, corrections_of
 from shared.core.outcomes import Outcome, OutcomeKind
 from shared.core.users import User, stamp_of
@@ -68,6 +70,7 @@ class Granter:
         self._outcomes: dict[str, Outcome] = {}
         self._reasons: dict[str, tuple[UserErrorCode, str]] = {}  # why a user has to be tried again: code and message
         self._must_wait = False
+        self._writes: dict[str, StampWrite] = {}  # the last one of each user whose days are their own
         self._candidates = 0
         self.conflicts = 0
 
@@ -87,7 +90,34 @@ class Granter:
         left = [candidate for candidate in pending if candidate.user_id not in self._outcomes]
         for candidate in self._read(left):  # the last write may have landed, its reply lost
             self._decided(candidate, now, self._left_to_a_retry)
+        self._queue_later_today(now)
         return [self._outcomes[candidate.user_id] for candidate in candidates]
+
+    def _queue_later_today(self, now: datetime) -> None:
+        """Queue users whose next midnight lies in the day of a run that may have scanned them already.
+
+        A scan queues all local dates of its run. A call, an event or a request may grant an earlier date, as to a user
+        who signs up in the evening of Los Angeles, when the run of the next date is under way.
+        """
+        day, turns = self._request.day, defaultdict[tuple[date, datetime], list[str]](list)
+        for user_id, write in self._writes.items():
+            is_granted = self._outcomes[user_id].kind is OutcomeKind.REFRESHED
+            if is_granted and write.grant.next_run == day and not write.grant.when_low:
+                turns[write.grant.period.end, write.next_at].append(user_id)
+        if not turns:
+            return
+        stored, jobs = self._context.runs(self._wire).get(day.isoformat()), self._context.jobs(self._wire)
+        for (local_date, slot), user_ids in turns.items():
+            job = replace(
+                later_today_job(self._request.job_id, tuple(user_ids), day, local_date, slot),
+                max_attempts=self._context.settings.max_attempts,
+                created_at=now,
+                generation=0 if stored is None else stored.run.generation,
+            )
+            try:
+                self._wire.commit([jobs.create_write(job)])
+            except ConflictError:
+                logs.info("job_exists", "an earlier delivery made it", runId=job.run_id)
 
     def _refresh_contended(self, candidates: Sequence[Candidate], now: datetime) -> None:
         """Lock and refresh, one by one, those whose document changed before each write. The rest is left to a retry."""
@@ -205,7 +235,10 @@ class Granter:
             case Grant() | Skip(stamp=Grant()) if outcome_instead is not None:
                 self._settle(outcome_instead(candidate.user_id))
             case Grant() as grant:
-                return self._stamp_write(candidate, grant, now)
+                write = self._stamp_write(candidate, grant, now)
+                if grant.next_run is not None and self._request.local_date is None:
+                    self._writes[candidate.user_id] = write
+                return write
             case Skip(stamp=Grant() as stamp):
                 return self._stamp_write(candidate, stamp, now, adopting=True)
             case Skip(reason):

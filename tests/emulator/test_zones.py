@@ -58,16 +58,16 @@ def test_each_user_is_granted_once_per_local_day(window_seconds):
     assert len(grants) == 12
     for user_id, times in grants.items():
         user = world.user(user_id)
-        zone = ZoneInfo(user["zone"])
+        own_zone = ZoneInfo(user["zone"])
         assert user["credits"] == 10 * len(times), user_id
         last = date.fromisoformat(user["creditRefresh"]["periods"]["adder"])
         dates = [last - number * DAY for number in reversed(range(len(times)))]
         for local_date, time in zip(dates, times, strict=True):
-            midnight = datetime(local_date.year, local_date.month, local_date.day, tzinfo=zone)
+            midnight = datetime(local_date.year, local_date.month, local_date.day, tzinfo=own_zone)
             assert midnight <= time <= midnight + timedelta(seconds=window_seconds) + HOUR, user_id
         next_at = user["creditRefresh"]["nextAt"]
         following = last + DAY
-        midnight = datetime(following.year, following.month, following.day, tzinfo=zone)
+        midnight = datetime(following.year, following.month, following.day, tzinfo=own_zone)
         assert midnight <= next_at < midnight + timedelta(seconds=window_seconds)
         assert len(times) >= 3, user_id
 
@@ -151,3 +151,18 @@ def test_who_hops_after_the_scan_is_not_granted_before_midnight():
     world.work(MIDNIGHT + 13 * HOUR)
 
     assert world.user("Pacific-Auckland-0")["creditRefresh"]["periods"] == {"adder": "2026-11-22"}
+
+
+def test_who_signs_up_in_the_evening_is_granted_at_the_next_midnight_too():
+    """In Los Angeles it is 21:00 of the 21st; the run of the 22nd has scanned, and holds the midnight to come."""
+    world = zoned_world(window_seconds=3600)
+    world.users(people("UTC", 1))
+    tick(world, MIDNIGHT)
+    world.users(people("America/Los_Angeles", 1))
+    world.refresh("America-Los_Angeles-0", now=MIDNIGHT + 5 * HOUR)
+
+    for hour in range(6, 34):
+        tick(world, MIDNIGHT + hour * HOUR)
+
+    user = world.user("America-Los_Angeles-0")
+    assert (user["credits"], user["creditRefresh"]["periods"]) == (30, {"adder": "2026-11-23"})
