@@ -26,7 +26,7 @@ UNPREFIXED = {
 EMULATOR_PROJECT = "demo-credit-refresh"
 
 _RESERVED = re.compile(r"__.*__")
-_USER_FIELDS = ("balance_field", "plan_field", "stamp_field", "created_at_field")
+_USER_FIELDS = ("balance_field", "plan_field", "stamp_field", "created_at_field", "purchased_field")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # They mean something in a trigger's path pattern, or to gcloud, where a deployment passes the name on.
 _NOT_IN_COLLECTIONS = re.compile(r"[\x00-\x1f\x7f,={}*\[\]()<>\"'`\\|;&$?#%]|^[\s-]|\s$")
@@ -116,6 +116,7 @@ class Settings(BaseModel):
     stamp_field: FieldPath = "creditRefresh"
     created_at_field: FieldPath = "createdAt"
     purchased_field: FieldPath | None = None
+    zone_field: FieldPath | None = None
     sign_up: Literal["grant", "stamp"] = "grant"
     collection_prefix: Annotated[str, AfterValidator(_collection_prefix)] = "credit_refresh"
     full_scan_days: Annotated[int, Field(ge=1, le=3650)] = 7
@@ -147,7 +148,7 @@ class Settings(BaseModel):
             raise ValueError("the stamp must be apart from the balance and the plan")
         return value
 
-    @field_validator("created_at_field", "purchased_field")
+    @field_validator("created_at_field", "purchased_field", "zone_field")
     @classmethod
     def _is_apart_from_the_rest(cls, value: str | None, info: ValidationInfo) -> str | None:
         ours = {name: info.data[name] for name in _USER_FIELDS if name in info.data and name != info.field_name}

@@ -16,7 +16,7 @@ class Change(StrEnum):
 
     CREATED = "created"
     FIRST_BALANCE = "first_balance"
-    #: A grant may be due: plan, override or anchor changed, or the app asks for a refresh.
+    #: A grant may be due: plan, override, anchor or time zone changed, or the app asks for a refresh.
     TERMS = "terms"
     #: The app's write took the stamp away, as set() without merge does.
     STAMP_LOST = "stamp_lost"
@@ -38,7 +38,8 @@ def change_of(old: RawUser | None, new: RawUser) -> Change:
     if old.balance is ABSENT and new.balance is not ABSENT:
         return Change.FIRST_BALANCE
     asks = after.get(REQUESTED) is True and before.get(REQUESTED) is not True
-    has_new_terms = old.plan != new.plan or any(before.get(name) != after.get(name) for name in ("override", "anchor"))
+    has_moved = old.plan != new.plan or old.zone != new.zone
+    has_new_terms = has_moved or any(before.get(name) != after.get(name) for name in ("override", "anchor"))
     return Change.TERMS if asks or has_new_terms else Change.NOTHING
 
 

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from shared.core.amounts import Terms, balance_after, bought_left
 from shared.core.errors import UserError, UserErrorCode
+from shared.core.own_days import OwnDays
 from shared.core.periods import Period, next_start, period_of
 from shared.core.plans import Balance, OnPlanChange, Plan, PlanTable, WhenFull
 from shared.core.ranges import WHEN_LOW
@@ -44,6 +45,8 @@ class Grant:
     purchased: Balance | None = None
     #: True for a user who is found by balance from now on.
     when_low: bool = False
+    #: The run that the next period belongs to, if the user has a zone of their own; None: the date it begins on.
+    next_run: date | None = None
 
     #: A period is stamped, so the user belongs in a job.
     changes_period: ClassVar[bool] = True
@@ -55,7 +58,7 @@ class Grant:
     @property
     def due_on(self) -> str:
         """The stamp's `dueOn` after the grant."""
-        return WHEN_LOW if self.when_low else self.period.end.isoformat()
+        return WHEN_LOW if self.when_low else (self.next_run or self.period.end).isoformat()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,16 @@ def reduce_user(user: User, plans: PlanTable, day: date) -> User:
     It keeps one stamped start, what is left of the bought credits, the allowance and cap that hold on that day, and the
     difference that a plan change adds.
     """
-    kept = User(user.balance, user.plan, {}, user.anchor, user.paused, given_on=user.given_on, adopt=user.adopt)
+    kept = User(
+        user.balance,
+        user.plan,
+        {},
+        user.anchor,
+        user.paused,
+        given_on=user.given_on,
+        adopt=user.adopt,
+        own_days=user.own_days,
+    )
     try:
         standing = _standing_of(user, plans, day)
     except UserError:  # a paused user may have an unknown plan, so nothing can be computed
@@ -148,6 +160,20 @@ def reduce_user(user: User, plans: PlanTable, day: date) -> User:
         purchased=None if user.purchased is None else standing.bought,
         override=Override(name, terms.allowance, terms.cap) if has_override else None,
         difference=terms.difference,
+    )
+
+
+def user_after(user: User, grant: Grant) -> User:
+    """The user as a grant leaves it, to be decided once more."""
+    return replace(
+        user,
+        balance=grant.after,
+        periods={**user.periods, grant.plan: grant.period.start},
+        anchor=grant.anchor or user.anchor,
+        purchased=grant.purchased,
+        given_on=None,
+        adopt=False,
+        due_on=grant.due_on,
     )
 
 
@@ -169,6 +195,7 @@ class _Standing:
     override: Override | None  # the one that holds for this period
     difference: int | None  # what a plan change adds; None: the whole allowance is due
     bought: Balance
+    own_days: OwnDays | None
 
     @property
     def terms(self) -> Terms:
@@ -190,7 +217,8 @@ class _Standing:
         """The right `dueOn` if nothing is due."""
         if self.when_low:
             return WHEN_LOW
-        return next_start(self.plan, self.day, self.anchor, self.granted_on).isoformat()
+        start = next_start(self.plan, self.day, self.anchor, self.granted_on)
+        return (start if self.own_days is None else self.own_days.run_day(start)).isoformat()
 
     def grant(self, user: User, after: Balance) -> Grant:
         assert self.period is not None, "before the anchor nothing is granted"
@@ -202,6 +230,7 @@ class _Standing:
             anchor=self.anchor if self.plan.counts_from_signup else None,
             purchased=None if user.purchased is None else self.bought,
             when_low=self.when_low,
+            next_run=None if self.own_days is None else self.own_days.run_day(self.period.end),
         )
 
 
@@ -215,7 +244,7 @@ def _standing_of(user: User, plans: PlanTable, day: date) -> _Standing:
         override = _override_on(user, plans, plan, period.start)
         difference = _difference(user, plans, plan, period.start)
     bought = 0 if user.purchased is None else bought_left(user.purchased, user.balance)
-    return _Standing(plan, day, period, granted_on, anchor, override, difference, bought)
+    return _Standing(plan, day, period, granted_on, anchor, override, difference, bought, user.own_days)
 
 
 def _anchor_of(user: User, plan: Plan) -> date | None:
@@ -287,7 +316,8 @@ def _due_on_while_paused(user: User, plans: PlanTable, day: date) -> str | None:
         return decision.due_on
     if isinstance(decision, Grant) and decision.when_low:
         return _unless_right(user, WHEN_LOW)
-    return None if is_due(user.due_on, day) else day.isoformat()
+    run_day = user.run_day(day)
+    return None if is_due(user.due_on, run_day) else run_day.isoformat()
 
 
 def _unless_right(user: User, due_on: str) -> str | None:

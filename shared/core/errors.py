@@ -33,6 +33,8 @@ class UserErrorCode(StrEnum):
     BAD_PURCHASED = "bad_purchased"
     #: `createdAt` names no one moment, and the plan counts from it; or a parent of it is no map.
     BAD_CREATED_AT = "bad_created_at"
+    #: The user's time zone is not an IANA name. The deployment's zone holds, and the user does not fail.
+    BAD_ZONE = "bad_zone"
     #: The plan is a text, but plans.toml has no plan of that name.
     UNKNOWN_PLAN = "unknown_plan"
     #: The new balance, or the amount granted, does not fit in 64 bits.

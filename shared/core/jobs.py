@@ -86,6 +86,8 @@ class Snapshot:
     paused: bool = False
     #: To be adopted: see `User.adopt`.
     adopt: bool = False
+    #: The user's own time zone; None if it is the deployment's.
+    zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class RequeueCarryover:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Users of one slot, with a snapshot of each.
+    """Users of one slot and one local date, with a snapshot of each.
 
     `root_id` is the first job of a chain of retries; grants are stamped with it. The ids of retry jobs begin with
     `chain_id`, which is new after each requeue. `due_at` is since when the first of its users has waited; after a
@@ -133,6 +135,8 @@ class Job:
     kind: JobKind | None = None
     #: Corrections of users' stamps that go with the job.
     mends: tuple[Mend, ...] = field(default=(), repr=False)
+    #: The users' local date, if it is not the run's day.
+    local_date: date | None = None
 
     @property
     def is_requeued(self) -> bool:
@@ -303,6 +307,25 @@ def _half(job: Job, number: int, user_ids: tuple[str, ...], now: datetime, visib
         chain_id=chain_id,
         attempts=max(0, job.attempts - 1),
         database_failures=DATABASE_FAILURES_MAX,
+    )
+
+
+def later_today_job(root_id: str, user_ids: tuple[str, ...], day: date, local_date: date, slot: datetime) -> Job:
+    """A job of the run of `day` for users whose next midnight lies in that day too. They were granted by `root_id`."""
+    run_id = day.isoformat()
+    digest = hashlib.blake2b(f"{root_id} {slot.isoformat()}".encode(), digest_size=4).hexdigest()
+    job_id = f"{run_id}-{digest[:4]}-later-{digest}-{root_id}"
+    return Job(
+        job_id=job_id,
+        root_id=job_id,
+        run_id=run_id,
+        day=day,
+        scheduled_for=slot,
+        visible_at=slot,
+        user_ids=user_ids,
+        max_attempts=1,
+        created_at=slot,
+        local_date=None if local_date == day else local_date,
     )
 
 

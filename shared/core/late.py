@@ -39,7 +39,8 @@ def was_passed_by(user: User | None, plans: PlanTable, job: Job, today: date) ->
     if user.due_on == WHEN_LOW or (is_due(user.due_on, today) and not written_by_us):
         return False
     try:
-        first, second = (decide(user, plans, day, None) for day in (job.day, today))
+        local_dates = job.local_date or job.day, user.days_in_run(today)[-1]
+        first, second = (decide(user, plans, day, None) for day in local_dates)
     except UserError:
         return False
     if not isinstance(second, Grant) or second.when_low:  # the scan by balance has seen low users

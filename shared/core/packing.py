@@ -1,4 +1,4 @@
-"""Packing due users into jobs, each of one slot. Limits count users, bytes and documents, not pages.
+"""Packing due users into jobs, each of one slot and one local date. Limits count users, bytes and documents, not pages.
 
 Users are held until a flush, so a job fills with users of its slot from anywhere in the scan. A flush may need several
 commits. Its users go into commits in order of slot and id, so a slot and an id say how far the flush has come.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -50,6 +50,7 @@ class JobDraft:
     user_ids: tuple[str, ...]
     snapshots: str
     mends: str = ""
+    local_date: date | None = None
 
 
 class SlotPosition(NamedTuple):
@@ -77,6 +78,7 @@ class PendingUser(NamedTuple):
     user_id: str
     snapshot: str
     due_at: datetime | None  # None: due at its slot
+    local_date: date | None  # None: the run's day
 
 
 class Packer:
@@ -99,6 +101,7 @@ class Packer:
         self._now = now
         self._bounds = bounds
         self._slots: defaultdict[datetime, list[PendingUser]] = defaultdict(list)
+        self._sizes: Counter[tuple[datetime, date | None]] = Counter()  # users by slot and local date
         self._users = self._jobs = self._bytes = 0
         self._mends: list[str] = []
 
@@ -117,16 +120,24 @@ class Packer:
         """Hold a correction of a stamp. The last commit of the flush puts it into a job that has only corrections."""
         self._mends.append(pack_mend(mend))
 
-    def add(self, position: SlotPosition, snapshot: Snapshot | None, due_at: datetime | None = None) -> None:
+    def add(
+        self,
+        position: SlotPosition,
+        snapshot: Snapshot | None,
+        due_at: datetime | None = None,
+        local_date: date | None = None,
+    ) -> None:
         """Hold a user. `snapshot` None: the worker has to read the document.
 
-        `due_at`: since when the user waits, if the slot has passed.
+        `due_at`: since when the user waits, if the slot has passed. `local_date`: the user's, if it is not the run's
+        day.
         """
         users, packed = self._slots[position.slot], pack_snapshot(snapshot)
-        self._jobs += len(users) % self._job_size == 0
+        self._jobs += self._sizes[position.slot, local_date] % self._job_size == 0
+        self._sizes[position.slot, local_date] += 1
         self._users += 1
         self._bytes += len(position.user_id.encode()) + len(packed)
-        users.append(PendingUser(position.user_id, packed, due_at))
+        users.append(PendingUser(position.user_id, packed, due_at, local_date))
 
     def take(self) -> CommitBatch:
         """Take out the jobs of the next commit, earliest slot first. Their users are no longer held."""
@@ -147,6 +158,7 @@ class Packer:
             commit.add_mends(self._mends, self._now)
         if self.is_empty:
             self._users = self._jobs = self._bytes = 0
+            self._sizes.clear()
             self._times = {}
         return CommitBatch(commit.drafts(), last)
 
@@ -169,8 +181,9 @@ def merge_slots(users: Mapping[datetime, int], job_size: int, put_off: timedelta
     return times | (dict.fromkeys(group, group[-1]) if group else {})
 
 
-# When a job is due, and whether its users are late already. Late users must not share a job with users on time.
-_Key = tuple[datetime, bool]
+# When a job is due, whether its users are late already, and their local date. Late users must not share a job with
+# users on time.
+_Key = tuple[datetime, bool, date | None]
 
 
 class _Bucket:
@@ -198,7 +211,7 @@ class _Commit:
     def add(self, user: PendingUser, slot: datetime, scheduled_for: datetime) -> bool:
         """Put a user into a job. False if that needs another job and the commit has no room for one."""
         due_at = user.due_at or slot
-        key = (scheduled_for, not is_on_time(due_at, scheduled_for))
+        key = (scheduled_for, not is_on_time(due_at, scheduled_for), user.local_date)
         id_bytes = len(user.user_id.encode())
         settled_bytes = 3 * id_bytes + max(USER_BYTES_SETTLED, len(user.snapshot))
         bucket = self._open.get(key)
@@ -241,7 +254,7 @@ class _Commit:
     def _close(self, key: _Key) -> None:
         bucket = self._open.pop(key)
         snapshots = f"[{','.join(bucket.snapshots)}]"
-        self._full.append(JobDraft(key[0], bucket.due_at, tuple(bucket.user_ids), snapshots))
+        self._full.append(JobDraft(key[0], bucket.due_at, tuple(bucket.user_ids), snapshots, local_date=key[2]))
 
 
 def pack_mend(mend: Mend) -> str:
@@ -304,6 +317,7 @@ def _rare(snapshot: Snapshot) -> dict[str, Any]:
         ("given", _text(snapshot.given_on)),
         ("paused", snapshot.paused or None),
         ("adopt", snapshot.adopt or None),
+        ("zone", snapshot.zone),
     )
     return {name: value for name, value in values if value is not None}
 
@@ -346,6 +360,7 @@ def _snapshot(packed: Any) -> Snapshot:
         given_on=_date(rare.get("given")),
         paused="paused" in rare,
         adopt="adopt" in rare,
+        zone=rare.get("zone"),
     )
 
 
@@ -369,6 +384,7 @@ _RARE: Mapping[str, Callable[[Any], bool]] = {
     "given": lambda value: isinstance(value, str),
     "paused": _is_true,
     "adopt": _is_true,
+    "zone": lambda value: isinstance(value, str),
 }
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from shared.core.own_days import OwnDays, day_at, midnight
 from shared.core.stagger import STAGGER_ALGORITHM, slot_seconds
 
 
@@ -26,18 +26,16 @@ class Schedule:
 
     def day_of(self, instant: datetime) -> date:
         """The day whose half-open interval [start, next start) contains the instant."""
-        day = instant.astimezone(self.zone).date()
-        following = day + timedelta(days=1)
-        # Clocks that are set back across midnight show the last date again. The day that has begun goes on.
-        return following if instant >= self.day_start(following) else day
+        return day_at(self.zone, instant)
 
     def day_start(self, day: date) -> datetime:
         """Local midnight in UTC. Where clocks skip midnight, the first instant after it."""
-        return _midnight(self.zone, day)
+        return midnight(self.zone, day)
 
-    def slot_start(self, day: date, user_id: str) -> datetime:
-        """The beginning of the user's slot on that day."""
-        return self.day_start(day) + timedelta(
+    def slot_start(self, day: date, user_id: str, own_days: OwnDays | None = None) -> datetime:
+        """The beginning of the user's slot on that local date. `own_days`: of a user with a zone of their own."""
+        zone = self.zone if own_days is None else own_days.zone
+        return midnight(zone, day) + timedelta(
             seconds=self.window_start_seconds + slot_seconds(user_id, self.window_seconds, self.slot_width_seconds)
         )
 
@@ -46,8 +44,3 @@ class Schedule:
         """A text that changes whenever users' slots change."""
         window = f"{self.window_start_seconds}+{self.window_seconds}"
         return f"{self.zone.key}/{window}/{self.slot_width_seconds}/{STAGGER_ALGORITHM}"
-
-
-@lru_cache(maxsize=4096)
-def _midnight(zone: ZoneInfo, day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import date
+from zoneinfo import ZoneInfo
 
 from shared.core.decision import reduce_user
 from shared.core.jobs import Snapshot
+from shared.core.own_days import OwnDays, find_zone
 from shared.core.plans import OnPlanChange, PlanTable
 from shared.core.users import Override, User
 
@@ -15,7 +17,8 @@ def snapshot_of(update_time_ns: int, user: User, plans: PlanTable, day: date) ->
     if _is_plain(user, plans):
         plan = plans.known(plans.default if user.plan is None else user.plan)
         granted_on = None if plan is None else plan.latest_start(user.periods)
-        return Snapshot(update_time_ns, user.balance, user.plan, granted_on, user.anchor, paused=user.paused)
+        zone = _own_zone(user)
+        return Snapshot(update_time_ns, user.balance, user.plan, granted_on, user.anchor, paused=user.paused, zone=zone)
     reduced = reduce_user(user, plans, day)
     override = reduced.override or Override("")
     return Snapshot(
@@ -31,7 +34,12 @@ def snapshot_of(update_time_ns: int, user: User, plans: PlanTable, day: date) ->
         given_on=reduced.given_on,
         paused=reduced.paused,
         adopt=reduced.adopt,
+        zone=_own_zone(reduced),
     )
+
+
+def _own_zone(user: User) -> str | None:
+    return None if user.own_days is None else user.own_days.zone.key
 
 
 def _is_plain(user: User, plans: PlanTable) -> bool:
@@ -40,8 +48,11 @@ def _is_plain(user: User, plans: PlanTable) -> bool:
     return not has_own and plans.on_plan_change is OnPlanChange.GRANT
 
 
-def user_of(snapshot: Snapshot, plans: PlanTable) -> User:
-    """The user in a snapshot. On the snapshot's day `decide` gives the same result as for the whole user."""
+def user_of(snapshot: Snapshot, plans: PlanTable, runs_zone: ZoneInfo) -> User:
+    """The user in a snapshot. On the snapshot's day `decide` gives the same result as for the whole user.
+
+    `runs_zone` is the deployment's. Raises KeyError if the snapshot's zone is not known here.
+    """
     plan = plans.default if snapshot.plan is None else snapshot.plan
     override = None
     if snapshot.own_allowance is not None:
@@ -57,4 +68,12 @@ def user_of(snapshot: Snapshot, plans: PlanTable) -> User:
         given_on=snapshot.given_on,
         adopt=snapshot.adopt,
         difference=snapshot.difference,
+        own_days=None if snapshot.zone is None else _own_days(snapshot.zone, runs_zone),
     )
+
+
+def _own_days(name: str, runs_zone: ZoneInfo) -> OwnDays:
+    zone = find_zone(name)
+    if zone is None:
+        raise KeyError(name)
+    return OwnDays(zone, runs_zone)

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from shared.core.created_at import parse_date, read_created_at
 from shared.core.errors import UserError, UserErrorCode
+from shared.core.own_days import OwnDays, find_zone
 from shared.core.plans import INT64_MAX, Balance, PlanTable
 
 __all__ = ["ABSENT", "BadParent", "LastGrant", "Override", "RawUser", "User", "parse_date", "read_user"]
@@ -46,6 +47,7 @@ class RawUser:
     stamp: Any
     create_time: datetime
     purchased: Any = ABSENT
+    zone: Any = ABSENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +95,24 @@ class User:
     difference: int | None = None
     #: Why `anchor` is None.
     anchor_problem: str = ""
+    #: None for a user whose days are the deployment's.
+    own_days: OwnDays | None = None
+    #: Why the user's zone can't be used, so that the deployment's holds.
+    zone_problem: str = ""
+
+    def run_day(self, day: date) -> date:
+        """The day of the run to which the user's local date belongs."""
+        return day if self.own_days is None else self.own_days.run_day(day)
+
+    def days_in_run(self, run_day: date) -> tuple[date, ...]:
+        """The user's local dates that a run has to grant, in order."""
+        return (run_day,) if self.own_days is None else self.own_days.days_in_run(run_day)
 
 
 def read_user(raw: RawUser, zone: ZoneInfo, *, given_at_sign_up: bool = False) -> User | None:
     """Check a user. None: without a balance the user is not part of the system. Raises UserError.
+
+    `zone` is the deployment's. It holds for a user without a zone, and for one whose zone can't be used.
 
     `given_at_sign_up`: the app itself gives the first period, so that of the document's create time counts as granted.
     """
@@ -104,7 +120,9 @@ def read_user(raw: RawUser, zone: ZoneInfo, *, given_at_sign_up: bool = False) -
         return None
     stamp = _stamp(raw.stamp)
     periods = _periods(stamp.get("periods"))
-    anchor, anchor_problem = _anchor(stamp.get("anchor"), raw, zone)
+    own_days, zone_problem = _own_days(raw.zone, zone)
+    own_zone = zone if own_days is None else own_days.zone
+    anchor, anchor_problem = _anchor(stamp.get("anchor"), raw, own_zone)
     return User(
         balance=_balance(raw.balance),
         plan=_plan(raw.plan),
@@ -115,9 +133,11 @@ def read_user(raw: RawUser, zone: ZoneInfo, *, given_at_sign_up: bool = False) -
         due_on=stamp.get("dueOn"),
         purchased=_purchased(raw.purchased),
         override=_override(stamp.get("override")),
-        given_on=_local_day(raw.create_time, zone) if given_at_sign_up and not periods else None,
+        given_on=_local_day(raw.create_time, own_zone) if given_at_sign_up and not periods else None,
         adopt=stamp.get("adopt") is True,
         anchor_problem=anchor_problem,
+        own_days=own_days,
+        zone_problem=zone_problem,
     )
 
 
@@ -202,6 +222,24 @@ def _anchor(value: object, raw: RawUser, zone: ZoneInfo) -> tuple[date | None, s
     if created is None:
         return None, f"createdAt is {_kind(raw.created_at)} that names no one moment; write a timestamp"
     return (_local_day(created, zone) if isinstance(created, datetime) else created), ""
+
+
+def _own_days(value: object, runs_zone: ZoneInfo) -> tuple[OwnDays | None, str]:
+    """The user's own days; None if they are the deployment's. If that is because the zone is bad, the reason too."""
+    if value is ABSENT or value is None or value == runs_zone.key:
+        return None, ""
+    if isinstance(value, BadParent):
+        return None, _bad_zone(f"it can't be there: {value.path} is {_kind(value.value)}, not a map", runs_zone)
+    if not isinstance(value, str):
+        return None, _bad_zone(f"it is {_kind(value)}, not a text", runs_zone)
+    zone = find_zone(value)
+    if zone is None:
+        return None, _bad_zone(f"{value[:40]!r} is not an IANA name such as Europe/Berlin", runs_zone)
+    return OwnDays(zone, runs_zone), ""
+
+
+def _bad_zone(problem: str, runs_zone: ZoneInfo) -> str:
+    return f"the time zone: {problem}; {runs_zone.key} is used until it is corrected"
 
 
 def _local_day(instant: datetime, zone: ZoneInfo) -> date:

@@ -98,9 +98,9 @@ def decide_now(context: Context, document: UserDocument | None) -> tuple[Decisio
     """What a refresh at this moment would decide, or why it can't."""
     if document is None or document.raw.balance is ABSENT:
         return None, None
-    today = context.schedule.day_of(context.clock())
     try:
-        return decide(context.read_user(document.raw), context.plans, today, None), None
+        user = context.read_user(document.raw)
+        return decide(user, context.plans, context.day_of(user), None), None
     except UserError as exc:
         return None, exc
 

@@ -10,13 +10,23 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from shared import logs
 from shared.core.decision import SkipReason
 from shared.core.errors import SystemFailureError, UnreadableJobError, UserErrorCode
 from shared.core.figures import Effort, figures_of, rolled_up
-from shared.core.jobs import AttemptMode, FailureResponse, Job, JobKind, Settlement, next_day_job, settle, split
+from shared.core.jobs import (
+    AttemptMode,
+    FailureResponse,
+    Job,
+    JobKind,
+    Settlement,
+    Snapshot,
+    next_day_job,
+    settle,
+    split,
+)
 from shared.core.outcomes import Outcome, OutcomeKind
 from shared.core.retries import retry_delay
 from shared.core.snapshots import user_of
@@ -161,7 +171,13 @@ class Attempt:
             return [_skip_superseded(user_id) for user_id in job.user_ids]
         instead = _skip_superseded if day is None else _fail_lost if job.mode is AttemptMode.RECONCILE else None
         self._day = day or job.day
-        request = GrantRequest(job.root_id, self._day, outcome_instead=instead, scheduled_for=job.scheduled_for)
+        request = GrantRequest(
+            job.root_id,
+            self._day,
+            outcome_instead=instead,
+            scheduled_for=job.scheduled_for,
+            local_date=(job.local_date or job.day) if job.kind is None and self._day == job.day else None,
+        )
         granter = Granter(self._context, self._wire, request)
         candidates = self._candidates(job) if instead is None and day == job.day else _unread(job.user_ids)
         self._users = {candidate.user_id: candidate.user for candidate in candidates}
@@ -186,13 +202,20 @@ class Attempt:
             return self._read(job.user_ids)
         if not job.snapshots or job.fingerprint != self._context.fingerprint:
             return _unread(job.user_ids)
-        plans = self._context.plans
         return [
-            Candidate(user_id)
-            if snapshot is None
-            else Candidate(user_id, snapshot.update_time_ns, user_of(snapshot, plans))
+            self._from_snapshot(user_id, snapshot)
             for user_id, snapshot in zip(job.user_ids, job.snapshots, strict=True)
         ]
+
+    def _from_snapshot(self, user_id: str, snapshot: Snapshot | None) -> Candidate:
+        """The user as the builder read it. One whose zone is not known here has to be read again."""
+        if snapshot is None:
+            return Candidate(user_id)
+        try:
+            user = user_of(snapshot, self._context.plans, self._context.schedule.zone)
+        except KeyError:
+            return Candidate(user_id)
+        return Candidate(user_id, snapshot.update_time_ns, user)
 
     def _read(self, user_ids: Sequence[str]) -> list[Candidate]:
         """Users as they are now. Users that could not be read are left to the granter, which reads them again."""
@@ -212,8 +235,22 @@ class Attempt:
         missed = self._scans.passed_by(job, granted, self._users, today)
         if not missed:
             return None
-        slot = max(self._context.schedule.slot_start(today, user_id) for user_id in missed)
-        return replace(next_day_job(job, tuple(missed), today, slot, now), generation=self._scans.generation(today))
+        local_date, slot = self._last_turn(missed, today)
+        return replace(
+            next_day_job(job, tuple(missed), today, slot, now),
+            generation=self._scans.generation(today),
+            local_date=None if local_date == today else local_date,
+        )
+
+    def _last_turn(self, user_ids: Sequence[str], today: date) -> tuple[date, datetime]:
+        """The local date and slot of today's run that come last among these users: then it is everybody's turn."""
+        turns = []
+        for user_id in user_ids:
+            user = self._users.get(user_id)
+            own_days = None if user is None else user.own_days
+            local_date = today if own_days is None else own_days.days_in_run(today)[-1]
+            turns.append((local_date, self._context.schedule.slot_start(local_date, user_id, own_days)))
+        return max(turn[0] for turn in turns), max(turn[1] for turn in turns)
 
     @property
     def _today(self) -> date:

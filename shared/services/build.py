@@ -13,8 +13,8 @@ from datetime import date, datetime
 from typing import Any
 
 from shared import logs
-from shared.core.decision import Grant, Skip, decide
-from shared.core.errors import ConflictError, MissingIndexError, OutOfTimeError, StoreError, UserError
+from shared.core.decision import Decision, Grant, Skip, decide, user_after
+from shared.core.errors import ConflictError, MissingIndexError, OutOfTimeError, StoreError, UserError, UserErrorCode
 from shared.core.mending import Mend, corrections_of, must_be_named
 from shared.core.outcomes import Outcome
 from shared.core.packing import SlotPosition
@@ -35,7 +35,7 @@ from shared.core.scan_choice import (
 )
 from shared.core.service_level import DayServed, remembered
 from shared.core.snapshots import snapshot_of
-from shared.core.users import stamp_of, waiting_since
+from shared.core.users import User, stamp_of, waiting_since
 from shared.services.adopt import adopt_users
 from shared.services.context import Context, until_reserve
 from shared.services.find import Page, UserFinder
@@ -351,11 +351,19 @@ class Builder:
         if isinstance(found, DueUser) and self._must_adopt(user.user_id):
             found = adopt_users(self._context, [user], self._day)[0]
         if isinstance(found, DueUser):
-            position = self._position_of(user.user_id)
-            if not any(checkpoint.has_queued(position) for checkpoint in checkpoints):
-                self._flusher.queue(position, found.snapshot, self._due_at(position, user))
+            self._queue(user, found, checkpoints)
         if not checkpoints:  # otherwise the flush that left the checkpoint has counted the user
             self._flusher.count(found, self._follow_up(user, found), is_low=is_low)
+
+    def _queue(self, user: UserDocument, due: DueUser, checkpoints: Sequence[Any]) -> None:
+        """Queue a user once for each local date, unless an interrupted flush has done so."""
+        snapshot = due.snapshot
+        for local_date in due.local_dates:
+            slot = self._context.schedule.slot_start(local_date, user.user_id, due.own_days)
+            position = SlotPosition(slot, user.user_id)
+            if not any(checkpoint.has_queued(position) for checkpoint in checkpoints):
+                self._flusher.queue(position, snapshot, self._due_at(position, user), local_date)
+            snapshot = None  # the first grant changes the document
 
     def _checkpoints_at(self, cursor: Cursor | None) -> list[Any]:
         spread = self._context.schedule.spread
@@ -376,15 +384,40 @@ class Builder:
         try:
             read = self._context.read_user(user.raw)
             if read is not None:
-                found = decide(read, self._context.plans, self._day, None)
+                self._warn_of_zone(user.user_id, read)
+                found = self._decide_dates(read)
         except UserError as exc:
             found = exc
-        if read is not None and isinstance(found, Grant | Skip) and found.changes_period:
-            return DueUser(snapshot_of(user.update_time_ns, read, self._context.plans, self._day))
+        if read is not None and isinstance(found, tuple):
+            snapshot = snapshot_of(user.update_time_ns, read, self._context.plans, found[0])
+            return DueUser(snapshot, found, read.own_days)
         self._mend(user, found)
         if isinstance(found, UserError):
             raise found
         return None
+
+    def _decide_dates(self, user: User) -> tuple[date, ...] | Decision:
+        """The local dates of this run for which a period is to be stamped; if there are none, the last decision.
+
+        A second date is decided on the user as the first grant will leave it. Raises UserError.
+        """
+        due: list[date] = []
+        for local_date in user.days_in_run(self._day):
+            try:
+                found = decide(user, self._context.plans, local_date, None)
+            except UserError:
+                if due:
+                    break  # the first grant has room for the credits, and the second has none
+                raise
+            stamped = found.stamp if isinstance(found, Skip) else found
+            if isinstance(stamped, Grant):
+                due.append(local_date)
+                user = user_after(user, stamped)
+        return tuple(due) or found
+
+    def _warn_of_zone(self, user_id: str, user: User) -> None:
+        if user.zone_problem:
+            self._flusher.warn(user_id, UserErrorCode.BAD_ZONE, user.zone_problem)
 
     def _mend(self, user: UserDocument, found: object) -> None:
         corrections = corrections_of(user.raw, found, self._day)
@@ -400,9 +433,6 @@ class Builder:
         since = earlier.get("since") or stamp.get("dueOn") or self._day.isoformat()
         adopt = earlier.get("adopt") is True or self._run.scan is Scan.ADOPT
         return follow_up_entry(found, str(since), named=must_be_named(user.raw), adopt=adopt)
-
-    def _position_of(self, user_id: str) -> SlotPosition:
-        return SlotPosition(self._context.schedule.slot_start(self._day, user_id), user_id)
 
     def _due_at(self, position: SlotPosition, user: UserDocument) -> datetime | None:
         """Since when a user has waited, if the slot has passed; else None."""

@@ -6,7 +6,7 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from shared.core.plans import PlanTable
@@ -68,6 +68,13 @@ class Context:
         """The user in a document; None if it is not part of the system. Raises UserError."""
         return read_user(raw, self.schedule.zone, given_at_sign_up=self.settings.sign_up == "stamp")
 
+    def day_of(self, user: User | None) -> date:
+        """The user's local date at this moment."""
+        now = self.clock()
+        if user is None or user.own_days is None:
+            return self.schedule.day_of(now)
+        return user.own_days.day_of(now)
+
     def users(self, wire: Wire | None = None) -> UserStore:
         return UserStore(wire or self.wire, user_fields(self.settings))
 
@@ -102,6 +109,7 @@ def user_fields(settings: Settings) -> UserFields:
         tuple(settings.stamp_field.split(".")),
         tuple(settings.created_at_field.split(".")),
         tuple(settings.purchased_field.split(".")) if settings.purchased_field else None,
+        tuple(settings.zone_field.split(".")) if settings.zone_field else None,
     )
 
 

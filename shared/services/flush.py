@@ -14,9 +14,11 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from shared import logs
+from shared.core.errors import UserErrorCode
 from shared.core.jobs import Job, Snapshot, new_job_id
 from shared.core.mending import Mend
 from shared.core.outcomes import Outcome
+from shared.core.own_days import OwnDays
 from shared.core.packing import CommitBatch, JobDraft, Packer, SlotPosition
 from shared.core.ranges import Cursor
 from shared.core.runs import Billed, FlushCheckpoint, Run, ScanCounts, ScanTally
@@ -32,9 +34,15 @@ FEW_JOBS = 64  # jobs of a run; this few settle into one shard of the roll-up
 
 @dataclass(frozen=True, slots=True)
 class DueUser:
-    """A user to be queued. `snapshot` None: the worker has to read the document."""
+    """A user to be queued. `snapshot` None: the worker has to read the document.
+
+    `local_dates`: a job for each; there are two if two of the user's midnights lie in the run's day. The snapshot is
+    good for the first.
+    """
 
     snapshot: Snapshot | None
+    local_dates: tuple[date, ...]
+    own_days: OwnDays | None = None
 
 
 class Flusher:
@@ -62,8 +70,10 @@ class Flusher:
         """True when a flush is needed before more is read, because of what is held or how long."""
         return self._packer.is_full or self._tally.is_full or self._flush_by.remaining_seconds == 0
 
-    def queue(self, position: SlotPosition, snapshot: Snapshot | None, due_at: datetime | None) -> None:
-        self._packer.add(position, snapshot, due_at)
+    def queue(
+        self, position: SlotPosition, snapshot: Snapshot | None, due_at: datetime | None, local_date: date
+    ) -> None:
+        self._packer.add(position, snapshot, due_at, None if local_date == self.stored.run.day else local_date)
 
     def mend(self, mend: Mend) -> None:
         self._packer.add_mend(mend)
@@ -77,6 +87,10 @@ class Flusher:
         """
         self._tally.count(found, follow_up)
         self._tally.low += is_low
+
+    def warn(self, user_id: str, code: UserErrorCode, message: str) -> None:
+        """Name a user whose data is bad, but who is refreshed all the same. The user is not counted as failed."""
+        self._tally.warn(Outcome.failed(user_id, code, message))
 
     def flush(self, cursor: Cursor | None, ended: Callable[[Run], Run] | None = None) -> None:
         """Create the jobs of everybody held, move the cursor, and extend the lease or end it."""
@@ -150,6 +164,7 @@ class Flusher:
             fingerprint=self._context.fingerprint,
             generation=run.generation,
             is_of_few=run.is_completed and run.counts.jobs_created <= FEW_JOBS,
+            local_date=draft.local_date,
         )
 
     def _half_a_lease(self) -> Budget:
@@ -187,6 +202,10 @@ class PendingTally:
             self.errors_by_code[found.code] += 1
         if follow_up is not None:
             self.follow_ups.append(follow_up)
+
+    def warn(self, outcome: Outcome) -> None:
+        self.errors.add([outcome.as_error()])
+        self.errors_by_code[str(outcome.code)] += 1
 
     def with_jobs(self, batch: CommitBatch, day_start: datetime, *, created: bool) -> PendingTally:
         """The tally with the users and jobs of one commit."""

@@ -7,15 +7,17 @@ is decided in a transaction, which makes other writers wait, so that constant wr
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import TypeVar
 
 from shared import logs
 from shared.core.changes import REQUESTED
 from shared.core.decision import AlreadyApplied, Decision, Grant, Skip, SkipReason, decide, decide_adoption
-from shared.core.errors import StoreError, SystemFailureError, UserError, UserErrorCode
+from shared.core.errors import ConflictError, StoreError, SystemFailureError, UserError, UserErrorCode
+from shared.core.jobs import later_today_job
 from shared.core.mending import Mend, corrections_of
 from shared.core.outcomes import Outcome, OutcomeKind
 from shared.core.users import User, stamp_of
@@ -42,8 +44,9 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class GrantRequest:
-    """Why users are granted: the root job's id and the day.
+    """Why users are granted: the root job's id and the run's day.
 
+    `local_date`: for which local date of the users. None: for the one that each user has at this moment.
     `adopting`: stamp the period and grant nothing. `outcome_instead`: the outcome of users who would be granted; then
     nothing is written, and only grants that landed earlier are found. `scheduled_for`: when the job was due.
     """
@@ -53,6 +56,7 @@ class GrantRequest:
     adopting: bool = False
     outcome_instead: OutcomeInstead | None = None
     scheduled_for: datetime | None = None
+    local_date: date | None = None
 
 
 class Granter:
@@ -66,6 +70,7 @@ class Granter:
         self._outcomes: dict[str, Outcome] = {}
         self._reasons: dict[str, tuple[UserErrorCode, str]] = {}  # code and message of users who must be tried again
         self._must_wait = False
+        self._writes: dict[str, StampWrite] = {}  # the last one of each user whose days are their own
         self._candidates = 0
         self.conflicts = 0
 
@@ -85,7 +90,34 @@ class Granter:
         left = [candidate for candidate in pending if candidate.user_id not in self._outcomes]
         for candidate in self._read(left):  # the last write may have landed although its reply was lost
             self._decided(candidate, now, self._left_to_a_retry)
+        self._queue_later_today(now)
         return [self._outcomes[candidate.user_id] for candidate in candidates]
+
+    def _queue_later_today(self, now: datetime) -> None:
+        """Queue users whose next midnight lies in the day of a run that may have scanned them already.
+
+        A scan queues all local dates of its run. A call, an event or a request may grant an earlier date, as to a user
+        who signs up in the evening of Los Angeles, when the run of the next date is under way.
+        """
+        day, turns = self._request.day, defaultdict[tuple[date, datetime], list[str]](list)
+        for user_id, write in self._writes.items():
+            is_granted = self._outcomes[user_id].kind is OutcomeKind.REFRESHED
+            if is_granted and write.grant.next_run == day and not write.grant.when_low:
+                turns[write.grant.period.end, write.next_at].append(user_id)
+        if not turns:
+            return
+        stored, jobs = self._context.runs(self._wire).get(day.isoformat()), self._context.jobs(self._wire)
+        for (local_date, slot), user_ids in turns.items():
+            job = replace(
+                later_today_job(self._request.job_id, tuple(user_ids), day, local_date, slot),
+                max_attempts=self._context.settings.max_attempts,
+                created_at=now,
+                generation=0 if stored is None else stored.run.generation,
+            )
+            try:
+                self._wire.commit([jobs.create_write(job)])
+            except ConflictError:
+                logs.info("job_exists", "an earlier delivery made it", runId=job.run_id)
 
     def _refresh_contended(self, candidates: Sequence[Candidate], now: datetime) -> None:
         """Lock and refresh, one by one, users who changed before each write. The rest are left to a retry."""
@@ -172,7 +204,7 @@ class Granter:
         """The decision on a document as it is now; None if it is not a user, or the user's error."""
         try:
             user = self._context.read_user(document.raw)
-            return None if user is None else decide(user, self._context.plans, self._request.day, None)
+            return None if user is None else decide(user, self._context.plans, self._local_date(user), None)
         except UserError as exc:
             return exc
 
@@ -211,7 +243,10 @@ class Granter:
             case Grant() | Skip(stamp=Grant()) if outcome_instead is not None:
                 self._settle(outcome_instead(candidate.user_id))
             case Grant() as grant:
-                return self._stamp_write(candidate, grant, now)
+                write = self._stamp_write(candidate, grant, now)
+                if grant.next_run is not None and self._request.local_date is None:
+                    self._writes[candidate.user_id] = write
+                return write
             case Skip(stamp=Grant() as stamp):
                 return self._stamp_write(candidate, stamp, now, adopting=True)
             case Skip(reason):
@@ -224,8 +259,17 @@ class Granter:
 
     def _decide(self, candidate: Candidate) -> Decision:
         if self._request.adopting:
-            return decide_adoption(candidate.user, self._context.plans, self._request.day)
-        return decide(candidate.user, self._context.plans, self._request.day, self._request.job_id)
+            return decide_adoption(candidate.user, self._context.plans, self._local_date(candidate.user))
+        return decide(candidate.user, self._context.plans, self._local_date(candidate.user), self._request.job_id)
+
+    def _local_date(self, user: User | None) -> date:
+        """For which local date to decide. Never one that has not begun for the user, whose zone may have changed."""
+        request = self._request
+        wanted = request.local_date
+        if (user is None or user.own_days is None) and wanted in (None, request.day):
+            return request.day
+        present = self._context.day_of(user)
+        return present if wanted is None else min(wanted, present)
 
     def _stamp_write(self, candidate: Candidate, grant: Grant, now: datetime, *, adopting: bool = False) -> StampWrite:
         return StampWrite(
@@ -234,17 +278,18 @@ class Granter:
             grant=grant,
             job_id=self._request.job_id,
             refreshed_at=now,
-            next_at=self._next_at(grant.period.end, candidate.user_id),
+            next_at=self._next_at(grant.period.end, candidate),
             adopting=adopting,
         )
 
-    def _next_at(self, day: date, user_id: str) -> datetime:
+    def _next_at(self, day: date, candidate: Candidate) -> datetime:
         """When the user's next job is due: at their slot, or as much later as this job was put off to be shared."""
         schedule, due_at = self._context.schedule, self._request.scheduled_for
-        next_slot = schedule.slot_start(day, user_id)
+        own_days = None if candidate.user is None else candidate.user.own_days
+        next_slot = schedule.slot_start(day, candidate.user_id, own_days)
         if due_at is None or not self._context.settings.merge_minutes:
             return next_slot
-        put_off = due_at - schedule.slot_start(self._request.day, user_id)
+        put_off = due_at - schedule.slot_start(self._local_date(candidate.user), candidate.user_id, own_days)
         most = timedelta(minutes=self._context.settings.merge_minutes)
         return next_slot + put_off if timedelta() < put_off <= most else next_slot
 

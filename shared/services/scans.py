@@ -42,10 +42,16 @@ class Scans:
             return max(today, job.day)
         if is_outdated(job, self._run(job.day)):
             return None
-        if today - job.day <= OWN_DAY_ENDS_AFTER:
+        if today - self._day_of_slot(job) <= OWN_DAY_ENDS_AFTER:
             return job.day
         yesterday = today - timedelta(days=1)
         return None if is_scanned(self._run(today)) or is_scanned(self._run(yesterday)) else today
+
+    def _day_of_slot(self, job: Job) -> date:
+        """The day in which the job was due. A slot may lie past the end of the job's day."""
+        schedule = self._context.schedule
+        due = min(job.scheduled_for, self._context.clock())
+        return job.day if due <= schedule.day_start(job.day) else schedule.day_of(due)
 
     def passed_by(self, job: Job, granted: Sequence[str], users: Mapping[str, User | None], today: date) -> list[str]:
         """The users that the job granted and today's scan passed by. Ask only after the grants.

@@ -135,7 +135,18 @@ def parse_job(claim: Claim) -> Job:
         generation=_expected(fields, "generation", int, 0),
         is_of_few=fields.get("ofFew") is True,
         mends=_mends(_expected(fields, "mends", str, "[]")),
+        local_date=_local_date(fields),
     )
+
+
+def _local_date(fields: Mapping[str, Any]) -> date | None:
+    if "localDate" not in fields:
+        return None
+    text = _expected(fields, "localDate", str)
+    day = parse_date(text)
+    if day is None:
+        raise UnreadableJobError(f"localDate: {text[:40]!r} is not a date like 2026-11-22")
+    return day
 
 
 def _kind(fields: Mapping[str, Any]) -> JobKind | None:
@@ -262,4 +273,5 @@ def encode_job(job: Job, snapshots: str, mends: str) -> dict[str, Any]:
         "dueAt": job.due_at or job.scheduled_for,
         **({"chainId": job.chain_id} if job.chain_id else {}),
         **({"databaseFailures": job.database_failures} if job.database_failures else {}),
+        **({} if job.local_date is None else {"localDate": job.local_date.isoformat()}),
     }

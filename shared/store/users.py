@@ -42,7 +42,10 @@ R_co = TypeVar("R_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class UserFields:
-    """Where the app keeps what we need; paths of nested names. `purchased`: None where no credits are sold."""
+    """Where the app keeps what we need; paths of nested names. `purchased`: None where no credits are sold.
+
+    `zone`: None where all users have the deployment's time zone.
+    """
 
     collection: str
     balance: tuple[str, ...]
@@ -50,11 +53,13 @@ class UserFields:
     stamp: tuple[str, ...]
     created_at: tuple[str, ...] = ("createdAt",)
     purchased: tuple[str, ...] | None = None
+    zone: tuple[str, ...] | None = None
 
     @property
     def fingerprint(self) -> str:
         """Changes with the collection and with every field's name."""
-        described = repr((self.collection, self.balance, self.plan, self.stamp, self.created_at, self.purchased))
+        own = (self.zone,) if self.zone else ()  # users of deployments without it need not be read again
+        described = repr((self.collection, self.balance, self.plan, self.stamp, self.created_at, self.purchased, *own))
         return hashlib.blake2b(described.encode(), digest_size=8).hexdigest()
 
     @property
@@ -69,7 +74,7 @@ class UserFields:
         Asked for a nested field, Firestore leaves out a parent that is no map: a text there would look like nothing,
         and a write would put a map in its place. So a nested field comes with all that stands beside it.
         """
-        paths = [self.balance, self.plan, self.created_at, self.stamp, self.purchased]
+        paths = [self.balance, self.plan, self.created_at, self.stamp, self.purchased, self.zone]
         return [field_path(path[:1]) for path in dict.fromkeys(path[:1] for path in paths if path is not None)]
 
     @lru_cache(maxsize=1024)  # noqa: B019 (a few settings, a few plans)
@@ -412,6 +417,7 @@ class UserStore:
             _value_at(fields, self._fields.stamp),
             get_time(document.create_time),
             ABSENT if self._fields.purchased is None else _value_at(fields, self._fields.purchased),
+            ABSENT if self._fields.zone is None else _value_at(fields, self._fields.zone),
         )
         return UserDocument(user_id, raw, nanoseconds(document.update_time))
 

@@ -15,8 +15,8 @@ STAMP: dict[str, Any] = {"plan": "free", "periods": {"free": "2026-11-22"}, "job
 LOST = {**STAMP, "refreshRequested": True}
 
 
-def raw(balance: Any = 5, plan: Any = "free", stamp: Any = STAMP) -> RawUser:
-    return RawUser(balance=balance, plan=plan, created_at=ABSENT, stamp=stamp, create_time=CREATED)
+def raw(balance: Any = 5, plan: Any = "free", stamp: Any = STAMP, zone: Any = ABSENT) -> RawUser:
+    return RawUser(balance=balance, plan=plan, created_at=ABSENT, stamp=stamp, create_time=CREATED, zone=zone)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,9 @@ def raw(balance: Any = 5, plan: Any = "free", stamp: Any = STAMP) -> RawUser:
         (raw(), raw(balance=ABSENT), Change.NOTHING),
         (raw(), raw(plan="pro"), Change.TERMS),
         (raw(), raw(plan=ABSENT), Change.TERMS),
+        (raw(), raw(zone="Asia/Tokyo"), Change.TERMS),
+        (raw(zone="Asia/Tokyo"), raw(zone="US/Samoa"), Change.TERMS),
+        (raw(zone="Asia/Tokyo"), raw(balance=4, zone="Asia/Tokyo"), Change.NOTHING),
         (raw(), raw(stamp={**STAMP, "anchor": "2026-11-01"}), Change.TERMS),
         (raw(), raw(stamp={**STAMP, "override": {"plan": "free"}}), Change.TERMS),
         (raw(), raw(stamp={**STAMP, "refreshRequested": True}), Change.TERMS),

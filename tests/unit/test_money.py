@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from shared.core.decision import AlreadyApplied, Decision, Grant, Skip, SkipReason, decide, decide_adoption
 from shared.core.errors import UserError
+from shared.core.own_days import OwnDays
 from shared.core.packing import pack_snapshot, unpack_snapshots
 from shared.core.plans import Anchor, Balance, OnPlanChange, PeriodKind, Plan, PlanTable, Policy, WhenFull
 from shared.core.ranges import WHEN_LOW
@@ -453,9 +455,13 @@ some_user = st.builds(
 )
 
 
-@given(some_user, plan_tables(skipping=True), days)
-def test_a_snapshot_is_decided_on_like_its_user(who, plans, day):
-    """After packing and unpacking, on its day, a snapshot of any user gives the same decision."""
+own_days = st.sampled_from([None, *(OwnDays(ZoneInfo(name), ZoneInfo("UTC")) for name in ("Asia/Tokyo", "US/Samoa"))])
+
+
+@given(some_user, own_days, plan_tables(skipping=True), days)
+def test_a_snapshot_is_decided_on_like_its_user(who, own_days, plans, day):
+    """Packed and unpacked, on its day; whatever the user has, and whatever is to be done."""
+    who = replace(who, own_days=own_days)
     if told(who, plans, day) == "out_of_range":
         return  # who fails is in no job
 
@@ -463,7 +469,7 @@ def test_a_snapshot_is_decided_on_like_its_user(who, plans, day):
     (snapshot,) = unpack_snapshots(f"[{packed}]")
 
     assert snapshot is not None
-    assert told(who, plans, day) == told(user_of(snapshot, plans), plans, day)
+    assert told(who, plans, day) == told(user_of(snapshot, plans, ZoneInfo("UTC")), plans, day)
 
 
 @given(some_user, plan_tables(skipping=True), days, st.integers(-10, 5000))

@@ -45,6 +45,7 @@ snapshots = st.builds(
     given_on=st.none() | days,
     paused=st.booleans(),
     adopt=st.booleans(),
+    zone=st.none() | st.sampled_from(["Asia/Tokyo", "Pacific/Auckland"]),
 )
 due_users = st.lists(
     st.tuples(st.sampled_from(SLOTS[:5]), st.text(min_size=1, max_size=40), snapshots), max_size=30
@@ -256,6 +257,21 @@ def test_snapshots_come_back_as_they_were(many):
 
     assert tuple(many) == back
     assert [type(snapshot.balance) for snapshot in many] == [type(snapshot.balance) for snapshot in back]
+
+
+def test_users_of_two_local_dates_share_no_job():
+    """Though their slots are the same moment."""
+    packer = Packer(10, MIDNIGHT)
+    today, tomorrow = None, date(2026, 11, 23)
+    for number in range(4):
+        packer.add(SlotPosition(SLOTS[5], f"user{number}"), SNAPSHOT, None, tomorrow if number % 2 else today)
+
+    drafts = packer.take().drafts
+
+    assert {(draft.local_date, draft.user_ids) for draft in drafts} == {
+        (None, ("user0", "user2")),
+        (tomorrow, ("user1", "user3")),
+    }
 
 
 @pytest.mark.parametrize("balance", [5, 5.0, -0.0, 0, 0.1, 1e22, 5e-324, 2**63 - 1, -(2**63)])

@@ -1,0 +1,168 @@
+"""Users with a time zone of their own: once per local day, from their midnight on, within their window."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tests.support.world import DAY, MIDNIGHT, NOON, World
+
+HOUR = timedelta(hours=1)
+ZONES = ("Pacific/Auckland", "America/Los_Angeles", "Asia/Kolkata", "UTC")
+EIGHT_HOURS = 8 * 3600
+
+
+def zoned_world(**settings: Any) -> World:
+    return World(**{"zone_field": "zone", "slot_seconds": 3600, **settings})
+
+
+def people(zone: str, number: int = 3) -> dict[str, dict[str, Any]]:
+    return {
+        f"{zone.replace('/', '-')}-{n}": {"credits": 0, "plan": "adder", "zone": zone, "createdAt": "2020-01-01"}
+        for n in range(number)
+    }
+
+
+def tick(world: World, now: datetime) -> None:
+    world.build(now, "auto")
+    world.work(now)
+
+
+def grants_of(world: World) -> dict[str, list[datetime]]:
+    """When each user was granted, in order."""
+    found: dict[str, list[datetime]] = {}
+    for job in world.jobs().values():
+        for receipt in job.get("receipts", ()):
+            if receipt["outcome"] == "refreshed":
+                found.setdefault(receipt["userId"], []).append(job["completedAt"])
+    return {user_id: sorted(times) for user_id, times in found.items()}
+
+
+@pytest.mark.parametrize("window_seconds", [EIGHT_HOURS, 24 * 3600])
+def test_each_user_is_granted_once_per_local_day(window_seconds):
+    """Four days with hourly ticks: never before the user's midnight, never later than the window, no date twice."""
+    world = zoned_world(window_seconds=window_seconds)
+    for zone in ZONES:
+        world.users(people(zone))
+    ends = MIDNIGHT + 4 * DAY
+
+    now = MIDNIGHT
+    while now <= ends:
+        tick(world, now)
+        now += HOUR
+
+    grants = grants_of(world)
+    assert len(grants) == 12
+    for user_id, times in grants.items():
+        user = world.user(user_id)
+        own_zone = ZoneInfo(user["zone"])
+        assert user["credits"] == 10 * len(times), user_id
+        last = date.fromisoformat(user["creditRefresh"]["periods"]["adder"])
+        dates = [last - number * DAY for number in reversed(range(len(times)))]
+        for local_date, time in zip(dates, times, strict=True):
+            midnight = datetime(local_date.year, local_date.month, local_date.day, tzinfo=own_zone)
+            assert midnight <= time <= midnight + timedelta(seconds=window_seconds) + HOUR, user_id
+        next_at = user["creditRefresh"]["nextAt"]
+        following = last + DAY
+        midnight = datetime(following.year, following.month, following.day, tzinfo=own_zone)
+        assert midnight <= next_at < midnight + timedelta(seconds=window_seconds)
+        assert len(times) >= 3, user_id
+
+
+def test_a_run_with_two_midnights_grants_both():
+    """London on the day the clocks go forward, in a run of UTC: two jobs, 23 hours apart."""
+    begin = datetime.fromisoformat("2026-03-28T00:00:00+00:00")
+    world = zoned_world(window_seconds=3600)
+    world.users(people("Europe/London"))
+
+    for hour in range(3 * 24):
+        tick(world, begin + hour * HOUR)
+
+    for times in grants_of(world).values():
+        assert [time.isoformat()[5:13] for time in times] == ["03-28T00", "03-29T00", "03-29T23", "03-30T23"]
+    assert {job.get("localDate") for job in world.jobs().values() if job["runId"] == "2026-03-29"} == {
+        None,
+        "2026-03-30",
+    }
+
+
+def test_a_run_without_a_midnight_grants_nothing():
+    """London on the day the clocks go back."""
+    begin = datetime.fromisoformat("2026-10-24T00:00:00+00:00")
+    world = zoned_world(window_seconds=3600)
+    world.users(people("Europe/London"))
+
+    for hour in range(3 * 24):
+        tick(world, begin + hour * HOUR)
+
+    for times in grants_of(world).values():
+        assert [time.isoformat()[5:13] for time in times] == ["10-24T23", "10-26T00"]
+
+
+def test_a_bad_zone_is_the_deployments_and_named_once():
+    """The user is refreshed and counts in no failures."""
+    world = zoned_world()
+    world.users({"lost": {"credits": 0, "plan": "adder", "zone": "Mars/Olympus"}, **people("UTC", 1)})
+
+    report = world.build()
+    world.build(MIDNIGHT + HOUR)
+    world.work()
+
+    (error,) = report.errors.shown
+    assert (error["userId"], error["code"]) == ("lost", "bad_zone")
+    assert [error["code"] for error in world.run()["errors"]] == ["bad_zone"]
+    assert (world.run()["failedUsers"], world.rollup().get("failedUsers", 0)) == (0, 0)
+    assert world.user("lost")["creditRefresh"]["dueOn"] == "2026-11-23"
+    assert world.user("lost")["credits"] == 10
+
+
+def test_without_the_setting_a_zone_is_not_read():
+    """The user has the deployment's days, and the job is as it always was."""
+    world = World(slot_seconds=3600)
+    world.users(people("Pacific/Auckland"))
+
+    world.day()
+
+    assert {user["creditRefresh"]["periods"]["adder"] for user in world.all("users").values()} == {"2026-11-22"}
+    assert all("localDate" not in job for job in world.jobs().values())
+
+
+def test_a_direct_call_grants_the_users_own_date():
+    """At noon in UTC it is tomorrow in Auckland, and the next midnight there is in tomorrow's run."""
+    world = zoned_world()
+    world.users(people("Pacific/Auckland", 1))
+
+    world.refresh("Pacific-Auckland-0", now=NOON)
+
+    stamp = world.user("Pacific-Auckland-0")["creditRefresh"]
+    assert (stamp["periods"], stamp["dueOn"]) == ({"adder": "2026-11-23"}, "2026-11-23")
+
+
+def test_who_hops_after_the_scan_is_not_granted_before_midnight():
+    """The job is of Auckland's 23 November; the user is in Los Angeles when it is worked."""
+    world = zoned_world(window_seconds=3600)
+    world.users(people("Pacific/Auckland", 1))
+    world.build()
+    world.update("users/Pacific-Auckland-0", zone="America/Los_Angeles")
+
+    world.work(MIDNIGHT + 13 * HOUR)
+
+    assert world.user("Pacific-Auckland-0")["creditRefresh"]["periods"] == {"adder": "2026-11-22"}
+
+
+def test_who_signs_up_in_the_evening_is_granted_at_the_next_midnight_too():
+    """In Los Angeles it is 21:00 of the 21st; the run of the 22nd has scanned, and holds the midnight to come."""
+    world = zoned_world(window_seconds=3600)
+    world.users(people("UTC", 1))
+    tick(world, MIDNIGHT)
+    world.users(people("America/Los_Angeles", 1))
+    world.refresh("America-Los_Angeles-0", now=MIDNIGHT + 5 * HOUR)
+
+    for hour in range(6, 34):
+        tick(world, MIDNIGHT + hour * HOUR)
+
+    user = world.user("America-Los_Angeles-0")
+    assert (user["credits"], user["creditRefresh"]["periods"]) == (30, {"adder": "2026-11-23"})
