@@ -173,7 +173,8 @@ def test_a_slot_past_the_end_of_the_run_may_be_late_as_well():
     world = zoned_world()
     world.users(people("Europe/Berlin", 24))
     for day in range(3):
-        world.build(MIDNIGHT + day * DAY, "due" if day else "all")
+        world.build(MIDNIGHT + day * DAY, "all")
+    assert world.run("2026-11-24")["completedGeneration"] == 0
 
     world.work(MIDNIGHT + 2 * DAY + HOUR / 2)
 
