@@ -166,3 +166,21 @@ def test_who_signs_up_in_the_evening_is_granted_at_the_next_midnight_too():
 
     user = world.user("America-Los_Angeles-0")
     assert (user["credits"], user["creditRefresh"]["periods"]) == (30, {"adder": "2026-11-23"})
+
+
+def test_a_slot_past_the_end_of_the_run_may_be_late_as_well():
+    """Berlin's 23rd begins in the run of the 22nd. Its slots on the 23rd are worked half an hour into the 24th."""
+    world = zoned_world()
+    world.users(people("Europe/Berlin", 24))
+    for day in range(3):
+        world.build(MIDNIGHT + day * DAY, "all")
+    assert world.run("2026-11-24")["completedGeneration"] == 0
+
+    world.work(MIDNIGHT + 2 * DAY + HOUR / 2)
+
+    jobs = [job for job in world.jobs().values() if job["runId"] == "2026-11-22"]
+    late = [job for job in jobs if job["scheduledFor"] > MIDNIGHT + DAY]
+    outcomes = [receipt["outcome"] for job in late for receipt in job["receipts"]]
+    assert {job["localDate"] for job in jobs} == {"2026-11-23"}
+    assert set(outcomes) == {"refreshed"}
+    assert len(outcomes) >= 12
