@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from bench.ground import DAY_SECONDS, Plot, user_ids, warm_up
 from bench.record import Record
 from bench.report import Columns, heading, table
+from bench.sign_ups import sign_ups_table
 from bench.steps import BATCH
 from bench.systems import PRICE_READ, PRICE_WRITE, PROJECT, run_once
 from dev.emulator import emulator
@@ -160,6 +161,7 @@ def measure_cpu(users: int, rounds: int) -> tuple[float, float]:
 
 def main(*, quick: bool = False) -> None:
     record = Record(()) if quick else Record()
+    record.show("sign-ups", sign_ups_table())
     builder, worker = measure_cpu(600, 1) if quick else measure_cpu(24_000, 3)
     measured = f"Measured: builder {builder * 1e6:.0f}, worker {worker * 1e6:.0f} µs of CPU a user; {heading()}."
     grades = Speed.grades(builder, worker)

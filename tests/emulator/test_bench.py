@@ -82,7 +82,9 @@ def test_a_year(capsys):
 def test_a_simulation(capsys):
     simulate.main(quick=True)
 
-    assert "1 million" in rows_of(capsys.readouterr().out)
+    rows = rows_of(capsys.readouterr().out)
+    assert "1 million" in rows
+    assert rows["0.1"] == ["10 s", "25.3%", "1.8%", "0.0%", "0.0%"]
 
 
 def test_figures_replace_those_a_page_shows(tmp_path):
