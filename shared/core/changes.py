@@ -9,6 +9,8 @@ from typing import Any
 from shared.core.users import ABSENT, RawUser, stamp_of
 
 REQUESTED = "refreshRequested"  # in the stamp: the app asks for a refresh
+#: What a stamp holds that is worth no write when it is lost: the next look at the user works it out.
+FOUND_AGAIN = {"dueOn", REQUESTED}
 
 
 class Change(StrEnum):
@@ -26,14 +28,15 @@ class Change(StrEnum):
 def change_of(old: RawUser | None, new: RawUser) -> Change:
     """What a write changed. `old`: None for a new document.
 
-    Our own grants change `jobId`, and nothing needs to be done after them. So our own writes cause no further write.
+    Our own grants set another `jobId`, and nothing needs to be done after them. So our own writes cause no further
+    write. An app that writes the stamp as a whole takes `jobId` away, and its write counts.
     """
     if old is None:
         return Change.CREATED
     before, after = stamp_of(old) or {}, stamp_of(new) or {}
-    if _has_no_stamp(new) and before.get("periods"):
+    if _has_no_stamp(new) and before.keys() - FOUND_AGAIN:
         return Change.STAMP_LOST
-    if after.get("jobId") != before.get("jobId"):
+    if after.get("jobId") not in (None, before.get("jobId")):
         return Change.NOTHING
     if old.balance is ABSENT and new.balance is not ABSENT:
         return Change.FIRST_BALANCE

@@ -333,7 +333,7 @@ class Builder:
 
     def _is_elsewhere(self, each: ScanRange, user: UserDocument) -> bool:
         """True for a user who is in another range of this scan. Counting such a user here would count twice."""
-        if each.name is RangeName.NAMED or self._run.scan is not Scan.DUE:
+        if each.name is RangeName.NAMED or self._run.reads_everybody_by_id:
             return False
         if user.user_id in self._names:
             return True
@@ -443,7 +443,11 @@ class Builder:
 
     def _adopt(self, page: Page) -> None:
         """Stamp the current period of each user of the page, grant nothing, and flush."""
-        users = {user.user_id: user for user in page.users if self._is_to_be_adopted(user)}
+        users = {
+            user.user_id: user
+            for user in page.users
+            if self._is_to_be_adopted(user) and not self._is_elsewhere(page.range, user)
+        }
         for outcome in adopt_users(self._context, list(users.values()), self._day):
             self._flusher.count(outcome, self._follow_up(users[outcome.user_id], outcome))
         if page.users:

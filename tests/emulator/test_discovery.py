@@ -365,6 +365,18 @@ def test_an_adoption_called_again_tries_those_it_could_not_stamp():
     assert world.run()["scannedUsers"] == 10
 
 
+def test_an_adoption_called_again_names_each_user_once():
+    """A user who fails is due by date, and may be found by balance as well."""
+    world = World(plans=PLANS + LITE)
+    world.users({"ann": {"credits": 3}, "typo": {"credits": 3, "plan": "prro"}, "text": {"credits": "3"}})
+    world.build(MIDNIGHT, "adopt")
+
+    again = world.build(NOON, "adopt")
+
+    assert (again.counts.scanned, again.counts.failed, again.errors.total) == (2, 2, 2)
+    assert sorted(error["userId"] for error in again.errors.shown) == ["text", "typo"]
+
+
 # A scan at one moment
 
 

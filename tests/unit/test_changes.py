@@ -45,6 +45,12 @@ def raw(balance: Any = 5, plan: Any = "free", stamp: Any = STAMP, zone: Any = AB
         (raw(), raw(stamp=None), Change.STAMP_LOST),
         (raw(), raw(plan="pro", stamp=ABSENT), Change.STAMP_LOST),
         (raw(stamp={"dueOn": "2026-11-22"}), raw(stamp=ABSENT), Change.NOTHING),
+        (raw(stamp={"paused": True}), raw(stamp=ABSENT), Change.STAMP_LOST),
+        (raw(stamp={"override": {"plan": "free"}, "dueOn": "2026-11-22"}), raw(stamp=ABSENT), Change.STAMP_LOST),
+        # The app's own write of the stamp as a whole, where a field path was meant.
+        (raw(), raw(plan="pro", stamp={"refreshRequested": True}), Change.TERMS),
+        (raw(), raw(stamp={"refreshRequested": True}), Change.TERMS),
+        (raw(), raw(plan="pro", stamp={}), Change.TERMS),
         (raw(stamp="odd"), raw(stamp=ABSENT), Change.NOTHING),
         (raw(), raw(stamp="odd"), Change.NOTHING),
         # Writes of our own: a grant, with the anchor it stamps, and a stamp put back.
