@@ -80,7 +80,7 @@ class Granter:
         for number in range(1, self._context.limits.grant_rounds + 1):
             known, now = self._read(pending), self._context.clock()
             pending = self._write(
-                [write for candidate in known if (write := self._decided(candidate, now)) is not None]
+                [write for candidate in known if (write := self._plan_write(candidate, now)) is not None]
             )
             if not pending:
                 break
@@ -89,7 +89,7 @@ class Granter:
         self._refresh_contended(pending, now)
         left = [candidate for candidate in pending if candidate.user_id not in self._outcomes]
         for candidate in self._read(left):  # the last write may have landed although its reply was lost
-            self._decided(candidate, now, self._left_to_a_retry)
+            self._plan_write(candidate, now, self._left_to_a_retry)
         self._queue_later_today(now)
         return [self._outcomes[candidate.user_id] for candidate in candidates]
 
@@ -145,8 +145,8 @@ class Granter:
         document, transaction = self._users.lock(user_id)
         if document is None:
             self._settle(Outcome.skipped(user_id, SkipReason.DELETED))
-        known = [] if document is None else self._checked(document)
-        write = self._decided(known[0], now) if known else None
+        known = [] if document is None else self._candidates_of(document)
+        write = self._plan_write(known[0], now) if known else None
         self._users.write_locked(write, transaction)
         if write is not None:
             self._settle(self._written(write))
@@ -224,17 +224,17 @@ class Granter:
             elif isinstance(document, StoreError):
                 self._settle(Outcome.failed(user_id, UserErrorCode.READ_REJECTED, str(document)))
             else:
-                known += self._checked(document)
+                known += self._candidates_of(document)
         return known
 
-    def _checked(self, document: UserDocument) -> list[Candidate]:
+    def _candidates_of(self, document: UserDocument) -> list[Candidate]:
         candidate = candidate_of(self._context, document)
         if isinstance(candidate, Candidate):
             return [candidate]
         self._settle(candidate)
         return []
 
-    def _decided(
+    def _plan_write(
         self, candidate: Candidate, now: datetime, outcome_instead: OutcomeInstead | None = None
     ) -> StampWrite | None:
         """The write that a candidate needs; None if the user has an outcome without a write."""
