@@ -86,7 +86,8 @@ class Context:
         return RunStore(wire or self.wire, self.settings.collection_prefix)
 
     def follow_up(self, wire: Wire | None = None) -> FollowUpStore:
-        return FollowUpStore(wire or self.wire, self.settings.collection_prefix)
+        retention = timedelta(days=self.settings.retention_days)
+        return FollowUpStore(wire or self.wire, self.settings.collection_prefix, retention)
 
     def job_views(self) -> JobViews:
         return JobViews(self.wire, self.settings.collection_prefix)

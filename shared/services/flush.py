@@ -131,7 +131,8 @@ class Flusher:
         ]
         if found.follow_ups:
             follow_up = self._context.follow_up(wire)
-            writes.append(follow_up.create_write(run.run_id, run.generation, run.flushes, found.follow_ups))
+            now = self._context.clock()
+            writes.append(follow_up.create_write(run.run_id, run.generation, run.flushes, found.follow_ups, now))
         return writes
 
     def _unrecorded_cost(self, writes: int) -> Billed:

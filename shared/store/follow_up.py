@@ -6,6 +6,7 @@ One document is written with each flush that found such users. It holds at most 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from shared.store.messages import DOCUMENT_ID, add_filters, add_order, guard, new_query, new_write
@@ -18,14 +19,21 @@ DOCUMENTS_MAX = 100  # of one run; a builder writes one for each thousand users 
 class FollowUpStore:
     """The follow-up lists below the runs, through one call's wire."""
 
-    def __init__(self, wire: Wire, prefix: str) -> None:
+    def __init__(self, wire: Wire, prefix: str, retention: timedelta) -> None:
         self._wire = wire
+        self._retention = retention
         self._runs = f"{wire.documents}/{prefix}_runs"
         self._collection_id = f"{prefix}_follow_ups"
 
-    def create_write(self, run_id: str, generation: int, number: int, entries: Sequence[Mapping[str, Any]]) -> Any:
+    def create_write(
+        self, run_id: str, generation: int, number: int, entries: Sequence[Mapping[str, Any]], now: datetime
+    ) -> Any:
         """The write that adds entries to the list: userId, code, error, since, and where they apply named and adopt."""
-        fields = {"generation": generation, "entries": [dict(entry) for entry in entries]}
+        fields = {
+            "generation": generation,
+            "entries": [dict(entry) for entry in entries],
+            "expireAt": now + self._retention,
+        }
         return guard(new_write(f"{self._runs}/{run_id}/{self._collection_id}/{number:05d}", fields), None)
 
     def read(self, run_id: str, generation: int) -> list[Mapping[str, Any]]:
