@@ -18,17 +18,26 @@ TRY_EVERY = timedelta(minutes=9)  # the builder is called every ten minutes, giv
 class Proof:
     """What the counts of one day showed so far.
 
-    `differences`: users with a balance and without a `dueOn`, one number a try. `unavailable`: why no count could be
-    made; then there is no proof and no failure.
+    `differences`: users with a balance and without a `dueOn`, one number a try. `missed`: tries in which no count could
+    be made for a passing reason. `unavailable`: why no count is tried any more; then there is no proof and no failure.
     """
 
     differences: tuple[int, ...] = ()
     tried_at: datetime | None = None
     unavailable: str | None = None
+    missed: int = 0
 
     def with_try(self, difference: int, now: datetime) -> Proof:
         """The proof after one more count."""
         return replace(self, differences=(*self.differences, difference), tried_at=now)
+
+    def without_count(self, now: datetime, *, is_passing: bool) -> Proof:
+        """The proof after a try in which no count could be made. It is given up after three of them, or if that is
+        not going to pass."""
+        missed = self.missed + 1
+        is_given_up = not is_passing or missed >= TRIES_MAX
+        unavailable = "users could not be counted" if is_given_up else None
+        return replace(self, tried_at=now, missed=missed, unavailable=unavailable)
 
     def holds(self, tolerance: int) -> bool:
         """True if no more than `tolerance` users can be missing."""

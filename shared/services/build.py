@@ -252,7 +252,7 @@ class Builder:
         if not is_wanted or not proof.is_due(self._now, tolerance):
             return
         below = self._policy.full_scan_below
-        moment = self._look().read_time_ns if proof.differences else self._read_time_ns
+        moment = self._look().read_time_ns if proof.tried_at else self._read_time_ns
         if run.proof is None and below and has_few_users(self._context, below, moment):
             self._read_everybody(few_users(below))
             return

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import TypeVar
 
 from shared import logs
-from shared.core.errors import RejectedError, SystemFailureError
+from shared.core.errors import MissingIndexError, RejectedError, StoreError, SystemFailureError
 from shared.core.proof import Proof
 from shared.core.users import ABSENT, BadParent, stamp_of
 from shared.services.context import Context
@@ -15,8 +13,6 @@ from shared.store.budget import Budget
 from shared.store.users import UserDocument, UserStore
 
 COUNT_SHARE = 0.5  # of the time that a call has left: counts that hang must leave time for the scan
-
-T = TypeVar("T")
 
 
 def has_few_users(context: Context, users_max: int, read_time_ns: int) -> bool:
@@ -32,24 +28,36 @@ def count_when_low(context: Context, read_time_ns: int) -> int | None:
 
 def prove(context: Context, proof: Proof, named: Sequence[UserDocument], read_time_ns: int) -> Proof:
     """The proof after one more count. A count that can't be made neither proves nor disproves."""
-    counts = _counted(context, lambda users: (users.count_balances(read_time_ns), users.count_due_ons(read_time_ns)))
-    if counts is None:
-        return replace(proof, unavailable="users could not be counted")
-    balances, due_ons = counts
+    try:
+        users = _counting(context)
+        balances, due_ons = users.count_balances(read_time_ns), users.count_due_ons(read_time_ns)
+    except (RejectedError, SystemFailureError) as exc:
+        _warn(exc)
+        is_passing = isinstance(exc, SystemFailureError) and not isinstance(exc, MissingIndexError)
+        return proof.without_count(context.clock(), is_passing=is_passing)
     difference = balances - due_ons - sum(map(_is_counted_by_name, named))
     if difference:
         logs.warning("proof_open", f"users with a balance and users with a dueOn differ by {difference}")
     return proof.with_try(difference, context.clock())
 
 
-def _counted(context: Context, count: Callable[[UserStore], T]) -> T | None:
-    """What was counted within its share of the call's time. None, with a warning, if no count could be made."""
-    budget = Budget.of(context.wire.budget.remaining_seconds * COUNT_SHARE)
+def _counted(context: Context, count: Callable[[UserStore], int]) -> int | None:
+    """What was counted. None, with a warning, if no count could be made."""
     try:
-        return count(context.users(context.wire.within(budget)))
+        return count(_counting(context))
     except (RejectedError, SystemFailureError) as exc:
-        logs.warning("count_unavailable", f"users can't be counted, so the scan goes on without that count: {exc}")
+        _warn(exc)
         return None
+
+
+def _counting(context: Context) -> UserStore:
+    """The users, for calls within the share of this call's time that counts get."""
+    budget = Budget.of(context.wire.budget.remaining_seconds * COUNT_SHARE)
+    return context.users(context.wire.within(budget))
+
+
+def _warn(exc: StoreError) -> None:
+    logs.warning("count_unavailable", f"users can't be counted, so the scan goes on without that count: {exc}")
 
 
 def _is_counted_by_name(user: UserDocument) -> bool:

@@ -138,13 +138,18 @@ def _encode(run: Run) -> dict[str, Any]:
 
 
 def _encode_proof(proof: Proof) -> dict[str, Any]:
-    return {"differences": proof.differences, "triedAt": proof.tried_at, "unavailable": proof.unavailable}
+    return {
+        "differences": proof.differences,
+        "triedAt": proof.tried_at,
+        "unavailable": proof.unavailable,
+        "missed": proof.missed,
+    }
 
 
 def _decode_proof(fields: Mapping[str, Any] | None) -> Proof | None:
     if fields is None:
         return None
-    return Proof(tuple(fields["differences"]), fields["triedAt"], fields["unavailable"])
+    return Proof(tuple(fields["differences"]), fields["triedAt"], fields["unavailable"], fields.get("missed", 0))
 
 
 def _decode_cursor(fields: Mapping[str, Any]) -> Cursor | None:

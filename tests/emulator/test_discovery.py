@@ -6,6 +6,7 @@ import math
 import random
 import time
 from collections import Counter
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -466,7 +467,24 @@ def test_a_count_that_hangs_leaves_time_for_the_scan(monkeypatch):
         report = world.build(MIDNIGHT + DAY, "auto")
 
     assert (report.status, report.counts.queued, faults.calls.count("RunAggregationQuery")) == ("completed", 5, 1)
-    assert world.run(TOMORROW)["proof"]["unavailable"]
+    assert world.run(TOMORROW)["proof"]["missed"] == 1
+
+
+@pytest.mark.parametrize(("refused", "scan", "unavailable"), [(1, "all", False), (99, "due", True)])
+def test_a_count_that_fails_for_a_passing_reason_is_made_by_a_later_call(refused, scan, unavailable):
+    """An outage at midnight must not cost the day its proof. After three tries in vain there is none."""
+    world = started(population(5))
+    world.users({"new": {"credits": 0, "plan": "adder"}})
+    overloaded = lambda _n, method, _request: (  # noqa: E731
+        WireError(grpc.StatusCode.RESOURCE_EXHAUSTED) if method == "RunAggregationQuery" else None
+    )
+    for call in range(6):
+        with world.faulty(overloaded) if call < refused else nullcontext():
+            world.build(MIDNIGHT + DAY + call * TEN_MINUTES, "auto")
+
+    run = world.run(TOMORROW)
+    assert (run["scan"], run["status"]) == (scan, "completed")
+    assert (run["proof"]["missed"], run["proof"]["unavailable"] is not None) == (min(refused, 3), unavailable)
 
 
 # Small projects

@@ -55,6 +55,17 @@ def test_where_no_count_can_be_made_there_is_neither_proof_nor_failure():
     assert not proof.is_due(NOW + timedelta(days=1), 0)
 
 
+def test_a_count_missed_for_a_passing_reason_is_tried_again():
+    """Three times in all. What is not going to pass is not tried again."""
+    once = Proof().without_count(NOW, is_passing=True)
+    thrice = once.without_count(NOW, is_passing=True).without_count(NOW, is_passing=True)
+
+    assert once.is_due(NOW + TRY_EVERY, 0)
+    assert not once.has_failed(0)
+    assert not thrice.is_due(NOW + TRY_EVERY, 0)
+    assert not Proof().without_count(NOW, is_passing=False).is_due(NOW + TRY_EVERY, 0)
+
+
 def test_a_try_is_added():
     """A try keeps the time at which it was made."""
     assert Proof((1,), NOW).with_try(0, NOW + TRY_EVERY) == Proof((1, 0), NOW + TRY_EVERY)
