@@ -144,6 +144,11 @@ def size_aims(sizes: Iterable[Size]) -> Iterator[Aim]:
             yield Aim(f"writes a user: {slots}", size.bill.writes, 1.03, "{:.4f}", at_most=True)
 
 
+def proof_aim(reads: float, users: int) -> Aim:
+    """What it costs to prove each day that nobody is missing."""
+    return Aim(f"reads a user of the daily proof, {users:,} users", reads, 0.003, "{:.4f}", at_most=True)
+
+
 def growth_aims(small: Size, large: Size) -> Iterator[Aim]:
     """What must not grow with the number of users."""
     yield from size_aims([large])

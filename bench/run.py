@@ -13,7 +13,7 @@ from bench.ground import Plot, slot_width, warm_up
 from bench.imports import import_times
 from bench.measure import prepare_node
 from bench.record import Record
-from bench.scale import USERS_A_SLOT, Crew, measure_crew, measure_scan, measure_size
+from bench.scale import USERS_A_SLOT, Crew, measure_crew, measure_proof, measure_scan, measure_size
 from bench.systems import (
     EVERY_SYSTEM,
     FEW_ACTIVE,
@@ -134,11 +134,13 @@ def grow(extent: Extent) -> Iterator[report.Aim]:
     with _warm_emulator(extent) as host:
         scans = [measure_scan(host, users) for users in extent.scans]
         sizes = [measure_size(host, *size) for size in extent.sizes]
+        proof = measure_proof(host, extent.users)
     crews = [_crew(workers, extent) for workers in extent.crews]
     extent.record.show("scans", report.table(report.SCANS, scans))
     extent.record.show("crews", report.table(report.CREWS, crews))
     extent.record.show("slots", report.table(report.SIZES, sizes))
     yield from report.size_aims(sizes)
+    yield report.proof_aim(proof, extent.users)
     yield from report.scale_aims(crews, scans)
 
 

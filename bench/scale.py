@@ -6,9 +6,11 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bench.ground import DAY_SECONDS, Ground, Plot, clear, slot_width
+from bench.ground import DAY_SECONDS, MIDNIGHT, Ground, Plot, clear, slot_width
 from bench.measure import Measured, measured, side_by_side, together
 from bench.systems import PROJECT, Bill, Round, count_bill
+from shared.core.proof import Proof
+from shared.services.prove import count_when_low, prove
 
 # The builder flushes at half its lease too, however little it has scanned. On the emulator, which takes minutes for
 # what takes Firestore seconds, operations would depend on the machine's pace.
@@ -40,6 +42,20 @@ class Size:
 def measure_size(host: str, users: int, users_a_slot: int) -> Size:
     plot = Plot(users, slot_width(users_a_slot, users), lease_seconds=LEASE_SECONDS)
     return Size(plot, *count_bill(host, PROJECT, plot))
+
+
+def measure_proof(host: str, users: int) -> float:
+    """Reads per user of one day's counts: the proof's two, and that of full users who are left alone."""
+    plot = Plot(users, DAY_SECONDS, skips_full=True)
+    ground = Ground.at(host, plot)
+    ground.seed()
+    context = ground.context(MIDNIGHT)
+    moment = context.control().look(MIDNIGHT).read_time_ns
+    before = context.wire.cost.reads
+    prove(context, Proof(), [], moment)
+    count_when_low(context, moment)
+    clear(host, plot)
+    return (context.wire.cost.reads - before) / users
 
 
 @dataclass(frozen=True, slots=True)

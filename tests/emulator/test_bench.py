@@ -62,6 +62,8 @@ def test_what_grows(capsys):
 
     assert {"100", "2"} <= rows_of(capsys.readouterr().out).keys()
     assert {"claims lost, 2 workers", "users one builder scans in an hour"} <= {aim.text for aim in aims}
+    (proof,) = [aim.value for aim in aims if "daily proof" in aim.text]
+    assert proof == 3 / 100  # three counts, each billed a read for up to 1,000 users
 
 
 def test_growth(capsys):
