@@ -10,10 +10,11 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 from shared import logs
-from shared.core.decision import Decision, Grant, Skip, decide, user_after
+from shared.core.decision import Decision, Grant, Skip, decide, decide_adoption, user_after
 from shared.core.errors import ConflictError, MissingIndexError, OutOfTimeError, StoreError, UserError, UserErrorCode
 from shared.core.mending import Mend, corrections_of, must_be_named
 from shared.core.outcomes import Outcome
@@ -321,8 +322,9 @@ class Builder:
         return self._paused or self._context.stopping.is_set() or self._scan_budget.remaining_seconds == 0
 
     def _take(self, page: Page) -> None:
-        if self._run.scan is Scan.ADOPT and not self._dry:
-            self._adopt(page)
+        if self._run.scan is Scan.ADOPT:
+            step = self._preview_adoption if self._dry else self._adopt
+            step(page)
             return
         for user in page.users:
             self._cursor = page.cursor_at(user)
@@ -453,6 +455,18 @@ class Builder:
         if page.users:
             self._cursor = page.cursor_at(page.users[-1])
         self._flush()
+
+    def _preview_adoption(self, page: Page) -> None:
+        """Count what an adoption of the page would do."""
+        for user in page.users:
+            self._flusher.count(capture_user_error(user.user_id, partial(self._adoption_of, user)))
+        self._flush()
+
+    def _adoption_of(self, user: UserDocument) -> Outcome:
+        """The outcome an adoption would have for a user. Raises UserError."""
+        read = self._context.read_user(user.raw)
+        local_date = self._day if read is None or read.own_days is None else self._context.day_of(read)
+        return Outcome.skipped(user.user_id, decide_adoption(read, self._context.plans, local_date).reason)
 
     def _is_to_be_adopted(self, user: UserDocument) -> bool:
         """True for each user; in a repeated adoption only for users whom the first one could not stamp."""

@@ -420,7 +420,7 @@ def test_an_unfinished_adoption_is_finished_before_anybody_is_granted():
     assert all("creditRefresh" in world.user(user_id) for user_id in users)
 
 
-@pytest.mark.parametrize("scan", ["all", "due", "auto", "adopt"])
+@pytest.mark.parametrize("scan", ["all", "due", "auto"])
 def test_a_preview_counts_and_writes_nothing(scan):
     """`createJobs: false` tells how many would be queued; no document is made or changed."""
     world = World()
@@ -432,6 +432,24 @@ def test_a_preview_counts_and_writes_nothing(scan):
     assert report.counts.jobs_created == 0
     assert world.jobs() == world.all("credit_refresh_runs") == {}
     assert world.all("users") == population(15)
+
+
+def test_a_preview_of_an_adoption_counts_whom_it_would_stamp():
+    """Paused users too. It would queue nobody, and the preview writes nothing."""
+    world = World()
+    users = {
+        **population(4),
+        "paused": {"credits": 5, "creditRefresh": {"paused": True}},
+        "typo": {"credits": 5, "plan": "prro"},
+        "other": {"name": "no user of ours"},
+    }
+    world.users(users)
+
+    counts = world.preview(scan="adopt").counts
+
+    assert (counts.scanned, counts.adopted, counts.failed, counts.queued) == (7, 5, 1, 0)
+    assert world.all("users") == users
+    assert world.all("credit_refresh_runs") == {}
 
 
 def test_a_paused_system_builds_nothing():
