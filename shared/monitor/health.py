@@ -8,7 +8,8 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from shared.core.pauses import Pause
-from shared.core.runs import Run
+from shared.core.runs import Run, Scan
+from shared.core.scan_choice import NO_INDEX
 from shared.core.service_level import ON_TIME_WITHIN
 
 HEARTBEATS_MISSED_MAX = 3
@@ -23,10 +24,16 @@ class ReasonCode(StrEnum):
     BUILDER_UNFINISHED = "builder_unfinished"
     DEAD_LETTERS = "dead_letters"
     STANDING_FAILURES = "standing_failures"
+    INDEX_MISSING = "index_missing"
+    PROOF_UNAVAILABLE = "proof_unavailable"
     PAUSED = "paused"
     BREAKER_OPEN = "breaker_open"
     DATABASE_UNREACHABLE = "database_unreachable"
     DOCUMENT_UNREADABLE = "document_unreadable"
+
+
+# Health stays 200 for these. Somebody wanted the pause; the others cost money or certainty, and no user a refresh.
+NOTICES = frozenset({ReasonCode.PAUSED, ReasonCode.INDEX_MISSING, ReasonCode.PROOF_UNAVAILABLE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +46,8 @@ class Reason:
 
     @property
     def is_failure(self) -> bool:
-        """False for a pause: somebody wanted it, and health stays 200."""
-        return self.code is not ReasonCode.PAUSED
+        """False for what is only to be known: health stays 200."""
+        return self.code not in NOTICES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +83,7 @@ def diagnose(vitals: Vitals) -> tuple[Reason, ...]:
         None if vitals.pause else _unfinished(vitals),
         _dead_letters(vitals),
         _standing_failures(vitals),
+        _unproved(vitals.run),
         Reason(ReasonCode.BREAKER_OPEN, "the circuit breaker is open") if vitals.breaker_is_open else None,
     )
     return tuple(reason for reason in found if reason is not None)
@@ -147,6 +155,19 @@ def _standing_failures(vitals: Vitals) -> Reason | None:
         "each day's scan finds them until they are corrected"
     )
     return Reason(ReasonCode.STANDING_FAILURES, message)
+
+
+def _unproved(run: Run | None) -> Reason | None:
+    """Why users could not be found by date and balance, or why nothing proves that all were found."""
+    if run is None:
+        return None
+    if run.scan_reason == NO_INDEX:
+        message = f"{NO_INDEX}, so every user is read each day; deploy firestore.indexes.json"
+        return Reason(ReasonCode.INDEX_MISSING, message)
+    if run.scan is Scan.DUE and run.proof is not None and run.proof.unavailable is not None:
+        message = f"{run.proof.unavailable}, so nothing proves that today's scan found everybody"
+        return Reason(ReasonCode.PROOF_UNAVAILABLE, message)
+    return None
 
 
 def _moment(instant: datetime) -> str:

@@ -11,7 +11,7 @@ from shared.core.figures import Rollup
 from shared.core.pauses import Pause
 from shared.core.runs import Run
 from shared.core.service_level import DAYS, OBJECTIVE, ON_TIME_WITHIN
-from shared.monitor.health import Reason
+from shared.monitor.health import Reason, ReasonCode
 from shared.monitor.json_values import iso
 from shared.monitor.overview import BUILDER, WORKER, Overview, next_run
 from shared.monitor.prices import PRICED_OPERATIONS, cost_answer
@@ -72,8 +72,9 @@ def overview_answer(context: Context, overview: Overview) -> dict[str, Any]:
 def health_answer(reasons: Sequence[Reason]) -> dict[str, Any]:
     """`status`: `unhealthy` if something is wrong, else `paused` or `ok`."""
     fails = any(reason.is_failure for reason in reasons)
+    is_paused = any(reason.code is ReasonCode.PAUSED for reason in reasons)
     return {
-        "status": "unhealthy" if fails else "paused" if reasons else "ok",
+        "status": "unhealthy" if fails else "paused" if is_paused else "ok",
         "reasons": [
             {"code": reason.code.value, "message": reason.message}
             | ({"runIds": [day.isoformat() for day in reason.days]} if reason.days else {})

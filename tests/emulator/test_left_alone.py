@@ -15,6 +15,7 @@ from shared.services.build import build
 from shared.services.limits import Limits
 from shared.services.work import work
 from tests.support.faults import WireError
+from tests.support.monitor import view
 from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World
 
 PLANS = """
@@ -104,7 +105,7 @@ def test_a_paused_user_who_is_low_waits():
 
 
 def test_where_no_index_serves_the_balance_everybody_is_read():
-    """The run says why."""
+    """The run says why, and so does health."""
     world = world_of(full(5))
     live(world, MIDNIGHT)
     world.update("users/user0001", credits=3)
@@ -118,6 +119,8 @@ def test_where_no_index_serves_the_balance_everybody_is_read():
     world.work(EVENING + DAY)
 
     assert (report.scan, report.scan_reason, report.status) == ("all", NO_INDEX, "completed")
+    told = view(world, EVENING + DAY)["health"]
+    assert (told["status"], [reason["code"] for reason in told["reasons"]]) == ("ok", ["index_missing"])
     assert world.user("user0001")["credits"] == 50
 
 

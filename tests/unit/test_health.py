@@ -7,8 +7,12 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from shared.core.pauses import Pause
+from shared.core.proof import Proof
 from shared.core.runs import Run, RunStatus, Scan
+from shared.core.scan_choice import NO_INDEX
 from shared.monitor.health import Vitals, diagnose
+from shared.monitor.overview_answer import health_answer
 
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
 NOON = MIDNIGHT + timedelta(hours=12)
@@ -51,6 +55,9 @@ def test_all_is_well():
             "jobs of 2026-11-22 have failed for good and wait to be requeued",
         ),
         ({"breaker_is_open": True}, "breaker_open", "breaker is open"),
+        ({"run": replace(DONE, scan_reason=NO_INDEX)}, "index_missing", "deploy firestore.indexes.json"),
+        ({"run": replace(DONE, scan=Scan.DUE, proof=Proof((1,)))}, None, None),
+        ({"run": replace(DONE, scan=Scan.DUE, proof=Proof(unavailable="no"))}, "proof_unavailable", "nothing proves"),
     ],
 )
 def test_each_ailment_has_a_threshold_and_a_word(change, code, told):
@@ -59,6 +66,22 @@ def test_each_ailment_has_a_threshold_and_a_word(change, code, told):
 
     assert [reason.code for reason in reasons] == ([] if code is None else [code])
     assert code is None or told in reasons[0].message
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"run": replace(DONE, scan_reason=NO_INDEX)}, "ok"),
+        ({"run": replace(DONE, scan_reason=NO_INDEX), "pause": Pause()}, "paused"),
+        ({"run": replace(DONE, scan_reason=NO_INDEX), "breaker_is_open": True}, "unhealthy"),
+    ],
+)
+def test_what_is_only_to_be_known_is_no_failure(change, status):
+    """It is told, and health stays what it is."""
+    answer = health_answer(diagnose(replace(WELL, **change)))
+
+    assert answer["status"] == status
+    assert "index_missing" in [reason["code"] for reason in answer["reasons"]]
 
 
 def test_all_that_is_wrong_is_told_at_once():
