@@ -271,7 +271,8 @@ class Wire:
         self.cost.add(reads=len(names))
         answers = list(map(firestore.BatchGetDocumentsResponse.pb, responses))
         found = {pb.found.name: pb.found for pb in answers if pb.HasField("found")}
-        return found, nanoseconds(answers[-1].read_time)
+        moment = nanoseconds(answers[-1].read_time)
+        return found, moment - moment % 1000  # Firestore reads at whole microseconds only
 
     def get(self, name: str) -> Any | None:
         """One whole document, or None. Billed: one read."""

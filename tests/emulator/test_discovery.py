@@ -519,3 +519,13 @@ def test_a_rescan_while_jobs_wait_counts_nobody_twice():
     run = world.run()
     assert (run["generation"], run["completedGeneration"]) == (1, 1)
     assert (run["queuedUsers"], run["scannedUsers"], run["skippedUsers"]) == (40, 40, settled)
+
+
+def test_the_moment_of_a_scan_is_in_whole_microseconds():
+    """Firestore refuses to read at any other moment."""
+    world = started(population(3))
+
+    looks = [world.context(NOON).control().look(NOON).read_time_ns for _ in range(5)]
+
+    assert [moment % 1000 for moment in looks] == [0] * 5
+    assert world.run()["readTimeNs"] % 1000 == 0
