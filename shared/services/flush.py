@@ -132,7 +132,7 @@ class Flusher:
         if found.follow_ups:
             follow_up = self._context.follow_up(wire)
             now = self._context.clock()
-            writes.append(follow_up.create_write(run.run_id, run.generation, run.flushes, found.follow_ups, now))
+            writes.append(follow_up.add_write(run.run_id, run.generation, run.flushes, found.follow_ups, now))
         return writes
 
     def _unrecorded_cost(self, writes: int) -> Billed:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.store.messages import DOCUMENT_ID, add_filters, add_order, guard, new_query, new_write
+from shared.store.messages import DOCUMENT_ID, add_filters, add_order, new_query, new_write
 from shared.store.values import get_fields
 from shared.store.wire import Wire
 
@@ -25,16 +25,19 @@ class FollowUpStore:
         self._runs = f"{wire.documents}/{prefix}_runs"
         self._collection_id = f"{prefix}_follow_ups"
 
-    def create_write(
+    def add_write(
         self, run_id: str, generation: int, number: int, entries: Sequence[Mapping[str, Any]], now: datetime
     ) -> Any:
-        """The write that adds entries to the list: userId, code, error, since, and where they apply named and adopt."""
+        """The write that adds entries to the list: userId, code, error, since, and where they apply named and adopt.
+
+        A document of that number may be left of a run document that somebody deleted. It is overwritten.
+        """
         fields = {
             "generation": generation,
             "entries": [dict(entry) for entry in entries],
             "expireAt": now + self._retention,
         }
-        return guard(new_write(f"{self._runs}/{run_id}/{self._collection_id}/{number:05d}", fields), None)
+        return new_write(f"{self._runs}/{run_id}/{self._collection_id}/{number:05d}", fields)
 
     def read(self, run_id: str, generation: int) -> list[Mapping[str, Any]]:
         """All entries of one generation's list, in the order of the scan. Costs a read for each document."""

@@ -68,8 +68,9 @@ def world(monitor):
     ):
         for document_id in found.all(collection):
             found.delete(f"{collection}/{document_id}")
-    for shard in found.all("rollups", "credit_refresh_runs/2026-11-22"):
-        found.delete(f"credit_refresh_runs/2026-11-22/rollups/{shard}")
+    for below in ("rollups", "credit_refresh_follow_ups"):
+        for document_id in found.all(below, "credit_refresh_runs/2026-11-22"):
+            found.delete(f"credit_refresh_runs/2026-11-22/{below}/{document_id}")
     return found
 
 

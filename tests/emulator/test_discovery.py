@@ -290,6 +290,16 @@ def test_since_when_a_user_fails_is_kept():
     assert {entry["userId"]: entry.get("named", False) for entry in entries} == {"text": False, "odd": True}
 
 
+def test_a_run_document_that_was_deleted_is_made_again_with_its_follow_up_list():
+    """Deleting it has the day scanned afresh. What its earlier life left below it stands in nobody's way."""
+    world = started({**population(3), "text": {"credits": "50"}})
+    world.delete(f"credit_refresh_runs/{TODAY}")
+
+    report = world.build(NOON, "auto")
+
+    assert (report.status, report.counts.scanned, report.counts.failed) == ("completed", 4, 1)
+
+
 def test_a_paused_user_stays_where_the_scan_by_date_finds_them():
     """A resumed user is then granted the next day at the latest."""
     world = started({"ann": {"credits": 5, "plan": "adder", "creditRefresh": {"paused": True}}})
