@@ -709,7 +709,8 @@ def _entries(fake: FakeGoogle, call: Call) -> Resource:
     found = [
         each
         for each in fake.log_entries
-        if each["resource"]["labels"]["service_name"] == services[0] and each["timestamp"] >= since[0]
+        if each["resource"]["labels"]["service_name"] == services[0]
+        and datetime.fromisoformat(each["timestamp"]) >= datetime.fromisoformat(since[0])
     ]
     return {"entries": found} if found else {}
 
