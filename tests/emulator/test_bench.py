@@ -114,6 +114,7 @@ def test_the_plot_is_drawn(tmp_path):
 
 def test_what_is_written_by_hand_for_node():
     """Each finds who is below the allowance, and pays a read and a write for them alone."""
+    # The benchmark does not require Node. The skip prints what the machine lacks.
     if (missing := prepare_node()) is not None:
         pytest.skip(missing)
     peers = tuple(system for system in PEERS if system not in without_node(PEERS))
