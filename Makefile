@@ -13,7 +13,7 @@ FURTHER := tests/app/test_node_app.py tests/app/test_node_snippets.py tests/auth
 
 .DEFAULT_GOAL := help
 .PHONY: help demo dev test test-all test-deploy firebase lint hooks lock soak screenshots emulator openapi audit
-.PHONY: bench bench-growth bench-year bench-simulate clean
+.PHONY: bench bench-growth bench-year bench-simulate bench-stagger clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ bench-year: $(READY) emulator ## a year of daily, weekly and monthly plans, ever
 
 bench-simulate: $(READY) emulator ## 1, 10 and 100 million users, simulated
 	@$(BIN)/python -m bench simulate
+
+bench-stagger: $(READY) ## who comes before the refill, by hash and in quiet hours, on recorded activity
+	@$(BIN)/python -m bench stagger
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) tests/firebase/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

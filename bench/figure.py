@@ -31,6 +31,23 @@ def draw(seen: Mapping[System, Seen], told: str, folder: Path = DOCS) -> None:
     figure.savefig(folder / "bench.svg", metadata={"Date": None})
 
 
+def draw_stagger(outcomes: Mapping[str, Sequence[Any]], folder: Path = DOCS) -> None:
+    """Share of days on which people came before the refill, for each way of spreading them and each population."""
+    mpl.rcParams["svg.hashsalt"] = "bench"
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    for axes, (name, each) in zip(figure.subplots(1, len(outcomes), sharey=True), outcomes.items(), strict=True):
+        shares = [100 * outcome.early_share for outcome in reversed(each)]
+        labels = [outcome.label for outcome in reversed(each)]
+        colours = [OURS if label == "quiet" else OTHERS for label in labels]
+        bars = axes.barh(labels, shares, color=colours)
+        axes.bar_label(bars, [f"{share:.1f}%" for share in shares], padding=3, fontsize=8)
+        axes.margins(x=0.18)
+        axes.set_title(name, fontsize=9)
+        axes.set_xlabel("% of active days, came before the refill", fontsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(folder / "stagger.svg", metadata={"Date": None})
+
+
 def _bars(axes: Any, systems: Sequence[Seen], values: Sequence[float], style: str) -> None:
     labels = [one.system.label.replace("`", "") for one in systems]
     colours = [OURS if one.system == PROJECT else OTHERS for one in systems]

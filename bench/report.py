@@ -54,6 +54,14 @@ SCANS: Columns = {
     "builder, CPU µs a user": lambda one: f"{one.cpu_us:,.0f}",
     "in an hour": lambda one: f"{one.users_an_hour / 1e6:,.0f} million",
 }
+STAGGER: Columns = {
+    "": lambda one: one.label,
+    "came before the refill": lambda one: f"{one.early_share:.1%}",
+    "waited then, hours": lambda one: f"{one.waited_hours:.1f}",
+    "by date (UTC)": lambda one: f"{one.early_by_date / one.dates:.1%}",
+    "read again": lambda one: f"{one.read_again / one.slots:.1%}",
+    "busiest hour : even": lambda one: f"{one.busiest:.1f}",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from shared.core.errors import ConfigurationError
 from shared.core.plans import PlanTable, parse_plans
 from shared.core.schedule import Schedule
+from shared.core.stagger import Stagger
 
 PREFIX = "CREDIT_REFRESH_"
 BUNDLE = Path(__file__).resolve().parent.parent
@@ -104,6 +105,7 @@ class Settings(BaseModel):
     window_seconds: Annotated[int, Field(ge=1, le=86_400)] = 86_400
     window_start_seconds: Annotated[int, Field(ge=0, le=86_399)] = 0
     slot_seconds: Annotated[int, Field(ge=1, le=86_400)] = 300
+    stagger: Literal["hash", "quiet"] = "hash"
     job_size: Annotated[int, Field(ge=1, le=500)] = 300
     lease_seconds: Annotated[int, Field(ge=10, le=3600)] = 120
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
@@ -183,7 +185,18 @@ class Settings(BaseModel):
 
     @cached_property
     def schedule(self) -> Schedule:
-        return Schedule(ZoneInfo(self.timezone), self.window_seconds, self.slot_seconds, self.window_start_seconds)
+        return Schedule(
+            ZoneInfo(self.timezone),
+            self.window_seconds,
+            self.slot_seconds,
+            self.window_start_seconds,
+            Stagger(self.stagger),
+        )
+
+    @property
+    def learns_activity(self) -> bool:
+        """True if grants write at which hours a user is active."""
+        return self.schedule.stagger is Stagger.QUIET
 
     @property
     def project_id(self) -> str | None:

@@ -88,6 +88,8 @@ class Snapshot:
     adopt: bool = False
     #: The user's own time zone; None if it is the deployment's.
     zone: str | None = None
+    #: What the grant writes as the stamp's `activity`; None if it writes none.
+    activity: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

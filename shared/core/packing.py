@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
+from shared.core.hour_limit import HourLimit, Window
 from shared.core.jobs import Snapshot
 from shared.core.mending import Mend
 from shared.core.plans import INT64_MAX
@@ -79,13 +80,15 @@ class PendingUser(NamedTuple):
     snapshot: str
     due_at: datetime | None  # None: due at its slot
     local_date: date | None  # None: the run's day
+    window: Window | None  # where the slot may be moved; None: it stays
 
 
 class Packer:
     """Holds users by slot until a flush is due. It holds a bounded number, for any population.
 
     Users whose slot has passed share jobs that are scheduled for `now`. `put_off`: how far users of a thinly
-    filled slot may be put off, so that they share a job with users of later slots.
+    filled slot may be put off, so that they share a job with users of later slots. `hour_limit`: how many users an hour
+    may hold; the others are moved to another hour when the flush begins.
     """
 
     def __init__(
@@ -94,9 +97,12 @@ class Packer:
         now: datetime,
         bounds: FlushLimits = FLUSH_LIMITS,
         put_off: timedelta = timedelta(),
+        hour_limit: HourLimit | None = None,
     ) -> None:
         self._job_size = job_size
         self._put_off = put_off
+        self._hour_limit = hour_limit
+        self._moved: dict[SlotPosition, datetime] = {}  # users of this flush whose slot is another one today
         self._times: dict[datetime, datetime] = {}  # of the slots of this flush: when their jobs are due
         self._now = now
         self._bounds = bounds
@@ -126,30 +132,32 @@ class Packer:
         snapshot: Snapshot | None,
         due_at: datetime | None = None,
         local_date: date | None = None,
+        window: Window | None = None,
     ) -> None:
         """Hold a user. `snapshot` None: the worker has to read the document.
 
         `due_at`: since when the user waits, if the slot has passed. `local_date`: the user's, if it is not the run's
-        day.
+        day. `window`: where the slot may be moved if its hour is full.
         """
         users, packed = self._slots[position.slot], pack_snapshot(snapshot)
         self._jobs += self._sizes[position.slot, local_date] % self._job_size == 0
         self._sizes[position.slot, local_date] += 1
         self._users += 1
         self._bytes += len(position.user_id.encode()) + len(packed)
-        users.append(PendingUser(position.user_id, packed, due_at, local_date))
+        users.append(PendingUser(position.user_id, packed, due_at, local_date, window))
 
-    def take(self) -> CommitBatch:
-        """Take out the jobs of the next commit, earliest slot first. Their users are no longer held."""
+    def take(self, planned_by_hour: Mapping[int, int] | None = None) -> CommitBatch:
+        """Take out the jobs of the next commit, earliest slot first. Their users are no longer held.
+
+        `planned_by_hour`: users of the run that are in jobs already, by hour of its day.
+        """
         commit, last = _Commit(self._job_size, self._bounds), None
-        slots = sorted(self._slots)
-        self._times = self._times or merge_slots(
-            {slot: len(self._slots[slot]) for slot in slots}, self._job_size, self._put_off
-        )
-        for slot in slots:
+        if not self._times:
+            self._plan_times(planned_by_hour or {})
+        for slot in sorted(self._slots):
             users = self._slots[slot]
             users.sort(reverse=True)
-            while users and commit.add(users[-1], self._times[slot], max(self._times[slot], self._now)):
+            while users and self._fits(commit, slot, users[-1]):
                 last = SlotPosition(slot, users.pop().user_id)
             if users:
                 break
@@ -159,8 +167,27 @@ class Packer:
         if self.is_empty:
             self._users = self._jobs = self._bytes = 0
             self._sizes.clear()
-            self._times = {}
+            self._times, self._moved = {}, {}
         return CommitBatch(commit.drafts(), last)
+
+    def _fits(self, commit: _Commit, slot: datetime, user: PendingUser) -> bool:
+        """Put a user into the commit, at the time that this flush has planned. False if the commit is full."""
+        due_slot = self._moved.get(SlotPosition(slot, user.user_id), slot) if self._moved else slot
+        due_at = self._times[due_slot]
+        return commit.add(user, due_at, max(due_at, self._now))
+
+    def _plan_times(self, planned_by_hour: Mapping[int, int]) -> None:
+        """Decide for all users of the flush when their jobs are due."""
+        sizes = Counter({slot: len(users) for slot, users in self._slots.items()})
+        if self._hour_limit is not None:
+            slots = {
+                slot: [(user.user_id, user.window) for user in sorted(users)] for slot, users in self._slots.items()
+            }
+            moved = self._hour_limit.move_overflow(slots, planned_by_hour, self._now)
+            self._moved = {SlotPosition(*position): slot for position, slot in moved.items()}
+            sizes.subtract(position.slot for position in self._moved)
+            sizes.update(self._moved.values())
+        self._times = merge_slots(dict(sorted((+sizes).items())), self._job_size, self._put_off)
 
 
 def merge_slots(users: Mapping[datetime, int], job_size: int, put_off: timedelta) -> dict[datetime, datetime]:
@@ -318,6 +345,7 @@ def _rare(snapshot: Snapshot) -> dict[str, Any]:
         ("paused", snapshot.paused or None),
         ("adopt", snapshot.adopt or None),
         ("zone", snapshot.zone),
+        ("activity", snapshot.activity),
     )
     return {name: value for name, value in values if value is not None}
 
@@ -361,6 +389,7 @@ def _snapshot(packed: Any) -> Snapshot:
         paused="paused" in rare,
         adopt="adopt" in rare,
         zone=rare.get("zone"),
+        activity=rare.get("activity"),
     )
 
 
@@ -385,6 +414,7 @@ _RARE: Mapping[str, Callable[[Any], bool]] = {
     "paused": _is_true,
     "adopt": _is_true,
     "zone": lambda value: isinstance(value, str),
+    "activity": lambda value: isinstance(value, str),
 }
 
 

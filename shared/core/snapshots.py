@@ -12,13 +12,25 @@ from shared.core.plans import OnPlanChange, PlanTable
 from shared.core.users import Override, User
 
 
-def snapshot_of(update_time_ns: int, user: User, plans: PlanTable, day: date) -> Snapshot:
-    """The snapshot of a user for a job of that day. It is not valid on another day; then the user is read again."""
+def snapshot_of(update_time_ns: int, user: User, plans: PlanTable, day: date, activity: str | None = None) -> Snapshot:
+    """The snapshot of a user for a job of that day. It is not valid on another day; then the user is read again.
+
+    `activity`: what the grant writes as the stamp's `activity`.
+    """
     if _is_plain(user, plans):
         plan = plans.known(plans.default if user.plan is None else user.plan)
         granted_on = None if plan is None else plan.latest_start(user.periods)
         zone = _own_zone(user)
-        return Snapshot(update_time_ns, user.balance, user.plan, granted_on, user.anchor, paused=user.paused, zone=zone)
+        return Snapshot(
+            update_time_ns,
+            user.balance,
+            user.plan,
+            granted_on,
+            user.anchor,
+            paused=user.paused,
+            zone=zone,
+            activity=activity,
+        )
     reduced = reduce_user(user, plans, day)
     override = reduced.override or Override("")
     return Snapshot(
@@ -35,6 +47,7 @@ def snapshot_of(update_time_ns: int, user: User, plans: PlanTable, day: date) ->
         paused=reduced.paused,
         adopt=reduced.adopt,
         zone=_own_zone(reduced),
+        activity=activity,
     )
 
 
@@ -69,6 +82,7 @@ def user_of(snapshot: Snapshot, plans: PlanTable, runs_zone: ZoneInfo) -> User:
         adopt=snapshot.adopt,
         difference=snapshot.difference,
         own_days=None if snapshot.zone is None else _own_days(snapshot.zone, runs_zone),
+        activity=snapshot.activity,
     )
 
 

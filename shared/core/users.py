@@ -99,6 +99,8 @@ class User:
     own_days: OwnDays | None = None
     #: Why the user's zone can't be used, so that the deployment's holds.
     zone_problem: str = ""
+    #: The stamp's `activity`, unchecked: the hours at which the user was seen active.
+    activity: Any = None
 
     def run_day(self, day: date) -> date:
         """The day of the run to which the user's local date belongs."""
@@ -138,6 +140,7 @@ def read_user(raw: RawUser, zone: ZoneInfo, *, given_at_sign_up: bool = False) -
         anchor_problem=anchor_problem,
         own_days=own_days,
         zone_problem=zone_problem,
+        activity=stamp.get("activity"),
     )
 
 

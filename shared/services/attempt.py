@@ -249,7 +249,8 @@ class Attempt:
             user = self._users.get(user_id)
             own_days = None if user is None else user.own_days
             local_date = today if own_days is None else own_days.days_in_run(today)[-1]
-            turns.append((local_date, self._context.schedule.slot_start(local_date, user_id, own_days)))
+            activity = None if user is None else user.activity
+            turns.append((local_date, self._context.schedule.slot_start(local_date, user_id, own_days, activity)))
         return max(turn[0] for turn in turns), max(turn[1] for turn in turns)
 
     @property

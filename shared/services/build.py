@@ -361,10 +361,11 @@ class Builder:
         """Queue a user once for each local date, unless an interrupted flush has done so."""
         snapshot = due.snapshot
         for local_date in due.local_dates:
-            slot = self._context.schedule.slot_start(local_date, user.user_id, due.own_days)
+            slot = self._context.schedule.slot_start(local_date, user.user_id, due.own_days, due.activity)
             position = SlotPosition(slot, user.user_id)
             if not any(checkpoint.has_queued(position) for checkpoint in checkpoints):
-                self._flusher.queue(position, snapshot, self._due_at(position, user), local_date)
+                window = self._context.schedule.window(local_date, due.own_days)
+                self._flusher.queue(position, snapshot, self._due_at(position, user), local_date, window)
             snapshot = None  # the first grant changes the document
 
     def _checkpoints_at(self, cursor: Cursor | None) -> list[Any]:
@@ -391,8 +392,9 @@ class Builder:
         except UserError as exc:
             found = exc
         if read is not None and isinstance(found, tuple):
-            snapshot = snapshot_of(user.update_time_ns, read, self._context.plans, found[0])
-            return DueUser(snapshot, found, read.own_days)
+            activity = self._context.activity_after(user, read)
+            snapshot = snapshot_of(user.update_time_ns, read, self._context.plans, found[0], activity)
+            return DueUser(snapshot, found, read.own_days, read.activity)
         self._mend(user, found)
         if isinstance(found, UserError):
             raise found

@@ -10,9 +10,10 @@ from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from shared.core.plans import PlanTable
+from shared.core.quiet_hours import activity_after
 from shared.core.retries import Draw
 from shared.core.schedule import Schedule
-from shared.core.users import RawUser, User, read_user
+from shared.core.users import RawUser, User, read_user, stamp_of
 from shared.services.limits import LIMITS, Limits
 from shared.settings import Settings
 from shared.store.activity import ActivityStore
@@ -23,7 +24,8 @@ from shared.store.job_views import JobViews
 from shared.store.jobs import JobStore
 from shared.store.rollups import RollupStore
 from shared.store.runs import RunStore
-from shared.store.users import UserFields, UserStore
+from shared.store.users import UserDocument, UserFields, UserStore
+from shared.store.values import get_instant
 from shared.store.wire import Wire
 
 # The part of a budget that is kept to end what was begun: the last flush, the settling of claimed jobs.
@@ -67,6 +69,13 @@ class Context:
     def read_user(self, raw: RawUser) -> User | None:
         """The user in a document; None if it is not part of the system. Raises UserError."""
         return read_user(raw, self.schedule.zone, given_at_sign_up=self.settings.sign_up == "stamp")
+
+    def activity_after(self, document: UserDocument, user: User) -> str | None:
+        """What the user's next grant writes as `activity`, given a look at the document; None if it writes none."""
+        if not self.settings.learns_activity:
+            return None
+        zone = self.schedule.zone if user.own_days is None else user.own_days.zone
+        return activity_after(stamp_of(document.raw) or {}, get_instant(document.update_time_ns), zone)
 
     def day_of(self, user: User | None) -> date:
         """The user's local date at this moment."""

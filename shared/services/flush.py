@@ -15,6 +15,7 @@ from typing import Any
 
 from shared import logs
 from shared.core.errors import UserErrorCode
+from shared.core.hour_limit import Window
 from shared.core.jobs import Job, Snapshot, new_job_id
 from shared.core.mending import Mend
 from shared.core.outcomes import Outcome
@@ -37,12 +38,13 @@ class DueUser:
     """A user to be queued. `snapshot` None: the worker has to read the document.
 
     `local_dates`: a job for each; there are two if two of the user's midnights lie in the run's day. The snapshot is
-    good for the first.
+    good for the first. `activity`: the hours learnt of the user up to the last grant, which the slot depends on.
     """
 
     snapshot: Snapshot | None
     local_dates: tuple[date, ...]
     own_days: OwnDays | None = None
+    activity: object = None
 
 
 class Flusher:
@@ -58,6 +60,7 @@ class Flusher:
             context.clock(),
             context.limits.flush,
             timedelta(minutes=context.settings.merge_minutes),
+            context.schedule.hour_limit(stored.run.day),
         )
         self._unsaved: CommitBatch | None = None  # taken from the packer, and not in a commit yet
         self._tally = PendingTally()
@@ -71,9 +74,16 @@ class Flusher:
         return self._packer.is_full or self._tally.is_full or self._flush_by.remaining_seconds == 0
 
     def queue(
-        self, position: SlotPosition, snapshot: Snapshot | None, due_at: datetime | None, local_date: date
+        self,
+        position: SlotPosition,
+        snapshot: Snapshot | None,
+        due_at: datetime | None,
+        local_date: date,
+        window: Window | None = None,
     ) -> None:
-        self._packer.add(position, snapshot, due_at, None if local_date == self.stored.run.day else local_date)
+        """Hold a user for a job. `window`: where the slot may be moved if its hour is full."""
+        own_date = None if local_date == self.stored.run.day else local_date
+        self._packer.add(position, snapshot, due_at, own_date, window)
 
     def mend(self, mend: Mend) -> None:
         self._packer.add_mend(mend)
@@ -95,7 +105,7 @@ class Flusher:
     def flush(self, cursor: Cursor | None, ended: Callable[[Run], Run] | None = None) -> None:
         """Create the jobs of everybody held, move the cursor, and extend the lease or end it."""
         while True:
-            batch = self._unsaved = self._unsaved or self._packer.take()
+            batch = self._unsaved = self._unsaved or self._packer.take(self.stored.run.planned_by_hour)
             found = self._tally.with_jobs(batch, self._day_start, created=not self._dry)
             if not self._dry:
                 self._save(batch, found, cursor, ended or self._extend_lease)

@@ -20,6 +20,7 @@ from shared.core.errors import ConflictError, StoreError, SystemFailureError, Us
 from shared.core.jobs import later_today_job
 from shared.core.mending import Mend, corrections_of
 from shared.core.outcomes import Outcome, OutcomeKind
+from shared.core.quiet_hours import read_activity
 from shared.core.users import User, stamp_of
 from shared.services.context import Context
 from shared.store.users import StampFieldsWrite, StampWrite, UserDocument, UserStore, WriteStatus
@@ -31,7 +32,10 @@ OutcomeInstead = Callable[[str], Outcome]  # the outcome of a user who would be 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A user to refresh, with what is known of the document. Known update time and `user` None: it has no balance."""
+    """A user to refresh, with what is known of the document. Known update time and `user` None: it has no balance.
+
+    Where activity is learnt, that of `user` is what the next grant writes.
+    """
 
     user_id: str
     update_time_ns: int | None = None
@@ -280,14 +284,22 @@ class Granter:
             refreshed_at=now,
             next_at=self._next_at(grant.period.end, candidate),
             adopting=adopting,
+            activity=self._activity(candidate),
         )
+
+    def _activity(self, candidate: Candidate) -> str | None:
+        """What the grant writes as `activity`; None if activity is not learnt."""
+        if candidate.user is None or not self._context.settings.learns_activity:
+            return None
+        return read_activity(candidate.user.activity)
 
     def _next_at(self, day: date, candidate: Candidate) -> datetime:
         """When the user's next job is due: at their slot, or as much later as this job was put off to be shared."""
         schedule, due_at = self._context.schedule, self._request.scheduled_for
         own_days = None if candidate.user is None else candidate.user.own_days
-        next_slot = schedule.slot_start(day, candidate.user_id, own_days)
-        if due_at is None or not self._context.settings.merge_minutes:
+        next_slot = schedule.slot_start(day, candidate.user_id, own_days, self._activity(candidate))
+        # A quiet slot may move from day to day, so today's says nothing about how long the next one will be put off.
+        if due_at is None or not self._context.settings.merge_minutes or self._context.settings.learns_activity:
             return next_slot
         put_off = due_at - schedule.slot_start(self._local_date(candidate.user), candidate.user_id, own_days)
         most = timedelta(minutes=self._context.settings.merge_minutes)
@@ -339,7 +351,11 @@ def _is_closed(outcome: Outcome) -> bool:
 def candidate_of(context: Context, document: UserDocument) -> Candidate | Outcome:
     """The candidate for a document, or the outcome of a user with a bad value. Such a user fails alone."""
     user = capture_user_error(document.user_id, lambda: context.read_user(document.raw))
-    return user if isinstance(user, Outcome) else Candidate(document.user_id, document.update_time_ns, user)
+    if isinstance(user, Outcome):
+        return user
+    if user is not None and context.settings.learns_activity:
+        user = replace(user, activity=context.activity_after(document, user))
+    return Candidate(document.user_id, document.update_time_ns, user)
 
 
 def capture_user_error(user_id: str, step: Callable[[], T]) -> T | Outcome:

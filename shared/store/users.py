@@ -78,11 +78,13 @@ class UserFields:
         return [field_path(path[:1]) for path in dict.fromkeys(path[:1] for path in paths if path is not None)]
 
     @lru_cache(maxsize=1024)  # noqa: B019 (a few settings, a few plans)
-    def written(self, plan: str, *, anchored: bool, adopting: bool, selling: bool) -> tuple[str, ...]:
+    def written(self, plan: str, *, anchored: bool, adopting: bool, selling: bool, learning: bool) -> tuple[str, ...]:
         """The field paths that one write changes. It names single fields of the stamp, so other plans' periods stay."""
         names = [("plan",), ("periods", plan), ("dueOn",), ("nextAt",), (REQUESTED,)]
         if anchored:
             names.append(("anchor",))
+        if learning:
+            names.append(("activity",))
         if adopting:
             return tuple(field_path((*self.stamp, *name)) for name in [*names, ("adopt",)])
         names += [("before",), ("granted",), ("refreshedAt",), ("jobId",)]
@@ -111,6 +113,8 @@ class StampWrite:
     refreshed_at: datetime
     next_at: datetime
     adopting: bool = False
+    #: The stamp's `activity`; None if it is not written.
+    activity: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,9 +340,11 @@ class UserStore:
         message.CopyFrom(self._template(write))
         message.update.name = self._prefix + write.user_id
         put_nanoseconds(message.current_document.update_time, write.update_time_ns)
+        fields = message.update.fields
+        stamp = _at(fields, self._fields.stamp).map_value.fields
+        if write.activity is not None:
+            stamp["activity"].string_value = write.activity
         if not write.adopting:
-            fields = message.update.fields
-            stamp = _at(fields, self._fields.stamp).map_value.fields
             put(stamp["before"], write.grant.before)
             put(stamp["granted"], write.grant.granted)
             put(_at(fields, self._fields.balance), write.grant.after)
@@ -347,7 +353,7 @@ class UserStore:
 
     def _template(self, write: StampWrite) -> Any:
         grant = write.grant
-        form = (grant.when_low, grant.purchased is None, write.adopting)
+        form = (grant.when_low, grant.purchased is None, write.adopting, write.activity is None)
         key = (grant.plan, grant.period, grant.anchor, write.job_id, write.refreshed_at, write.next_at, form)
         template = self._templates.get(key)
         if template is None:
@@ -367,8 +373,13 @@ class UserStore:
         if not write.adopting:
             put_time(stamp["refreshedAt"].timestamp_value, write.refreshed_at)
             stamp["jobId"].string_value = write.job_id
-        anchored, selling = grant.anchor is not None, grant.purchased is not None
-        mask = self._fields.written(grant.plan, anchored=anchored, adopting=write.adopting, selling=selling)
+        mask = self._fields.written(
+            grant.plan,
+            anchored=grant.anchor is not None,
+            adopting=write.adopting,
+            selling=grant.purchased is not None,
+            learning=write.activity is not None,
+        )
         message.update_mask.field_paths.extend(mask)
         return message
 

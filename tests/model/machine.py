@@ -678,7 +678,9 @@ class Days(RuleBasedStateMachine):
     def _landed(self, landing: Landing) -> None:
         """Book a write on a user that took effect, for the day that it was made for."""
         latest = self.books.day(self.now + SKEW)
-        if landing.job_id is None or any(f"-{kind}-" in landing.job_id for kind in JobKind):
+        if landing.job_id is None:  # a stamp without a grant: it may be of a job of the day before
+            days = [self.called_on + n * DAY for n in range(-1, (latest - self.called_on).days + 1)]
+        elif any(f"-{kind}-" in landing.job_id for kind in JobKind):
             days = [self.called_on + n * DAY for n in range((latest - self.called_on).days + 1)]
         else:
             days = self._days_of_job(landing.job_id, latest)

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.core.schedule import Schedule
-from shared.core.stagger import STAGGER_ALGORITHM, slot_seconds
+from shared.core.stagger import Stagger, slot_seconds
 from tests.unit.strategies import days, instants
 
 ONE_DAY = timedelta(days=1)
@@ -175,7 +175,7 @@ def test_the_spread_tells_all_that_moves_slots():
     ]
 
     assert len({schedule.spread for schedule in schedules}) == 4
-    assert STAGGER_ALGORITHM in schedules[0].spread
+    assert Stagger.HASH.algorithm in schedules[0].spread
 
 
 @pytest.mark.parametrize("start", [0, 3600, 7200, 86_399])

@@ -1,0 +1,221 @@
+"""`STAGGER=quiet`: grants write at which hours a user is active, and users are refreshed in their quiet hours."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from dev.billing import billing
+from shared.core.packing import FLUSH_LIMITS, FlushLimits
+from shared.core.quiet_hours import learn_hour, quiet_range
+from shared.services.limits import Limits
+from tests.support.faults import Mode, ProcessEnded, nth
+from tests.support.invariants import assert_settled
+from tests.support.world import DAY, MIDNIGHT, NOON, World, population
+
+HOUR = timedelta(hours=1)
+EVENINGS = learn_hour(learn_hour(None, 18), 18)  # somebody who was seen twice at six in the evening
+DAWN = range(5)  # the quiet hours of that person which lie in the day
+
+
+def quiet_world(**settings: Any) -> World:
+    return World(**{"stagger": "quiet", "slot_seconds": 300, **settings})
+
+
+def seen(number: int, activity: str = EVENINGS) -> dict[str, dict[str, Any]]:
+    """Users who are due, and of whom so much is known."""
+    return {
+        user_id: {**fields, "creditRefresh": {"activity": activity, "periods": {}}}
+        for user_id, fields in population(number).items()
+    }
+
+
+def slots_of(world: World, day: datetime = MIDNIGHT) -> dict[str, datetime]:
+    return {
+        user_id: job["scheduledFor"]
+        for job in world.jobs().values()
+        if job["runId"] == day.date().isoformat()
+        for user_id in job["userIds"]
+    }
+
+
+def updated_at(world: World, user_id: str) -> datetime:
+    """When the document last changed, by the emulator's clock."""
+    (document,) = world.context(NOON).users().read([user_id]).values()
+    return datetime.fromtimestamp(document.update_time_ns / 1e9, UTC)
+
+
+def test_a_grant_writes_what_a_look_has_shown():
+    """The app wrote the document just now. The grant of that day writes the hour, in the text and in nothing else."""
+    world = quiet_world()
+    world.users(population(1))
+    hour = updated_at(world, "user00000").hour
+
+    world.day()
+
+    stamp = world.user("user00000")["creditRefresh"]
+    assert stamp["activity"] == learn_hour(None, hour)
+
+
+def test_our_own_grant_is_no_activity():
+    """Nobody has touched the document since the grant of the day before, so the next grant leaves the text as it is."""
+    world = quiet_world()
+    world.users(population(1))
+    now = updated_at(world, "user00000")
+
+    world.refresh("user00000", now=now)  # the emulator's own time
+    first = world.user("user00000")["creditRefresh"]["activity"]
+    report = world.refresh("user00000", now=now + DAY)
+
+    assert report.tally.refreshed == 1
+    assert first == learn_hour(None, now.hour)
+    assert world.user("user00000")["creditRefresh"]["activity"] == first
+
+
+def test_a_document_that_changed_after_the_builder_is_looked_at_again():
+    """The worker reads it afresh, and that look counts."""
+    world = quiet_world()
+    world.users(seen(1, learn_hour(None, 3)))
+    world.build()
+    world.update("users/user00000", credits=1)
+    hour = updated_at(world, "user00000").hour
+
+    world.work()
+
+    stamp = world.user("user00000")["creditRefresh"]
+    assert stamp["activity"] == learn_hour(learn_hour(None, 3), hour)
+
+
+def test_a_direct_call_and_a_sign_up_learn_too():
+    world = quiet_world()
+    world.users(population(1))
+
+    world.refresh("user00000")
+
+    assert world.user("user00000")["creditRefresh"]["activity"].count("0") == 23
+
+
+def test_users_are_refreshed_in_their_quiet_hours():
+    """Of few users who were seen in the evening, each has a slot before dawn; who is not known keeps the hash's."""
+    world = quiet_world()
+    world.users({**seen(8), "stranger": {"credits": 5, "plan": "adder"}})
+
+    world.build()
+
+    slots = slots_of(world)
+    assert slots.pop("stranger") == world.settings.schedule.slot_start(MIDNIGHT.date(), "stranger")
+    assert Counter((slot - MIDNIGHT) // HOUR for slot in slots.values()).keys() <= {*range(9)}
+
+
+def test_no_hour_holds_more_than_three_times_its_share():
+    """240 users who want the same five hours: 30 an hour, and the overflow goes to the hours beside them."""
+    world = quiet_world()
+    world.users(seen(240))
+
+    world.build()
+
+    hours = Counter((slot - MIDNIGHT) // HOUR for slot in slots_of(world).values())
+    assert hours.total() == 240
+    assert max(hours.values()) == 30
+    assert hours.keys() == {*range(8)}
+    assert all(hours[hour] == 30 for hour in DAWN)
+    assert world.run()["plannedByHour"] == {f"h{hour:02d}": users for hour, users in hours.items()}
+
+
+def test_next_at_is_when_the_next_job_comes():
+    """What the app shows as the next refresh follows from the hours that the same write records."""
+    world = quiet_world()
+    world.users(seen(10))
+
+    world.day()
+    promised = {user_id: world.user(user_id)["creditRefresh"]["nextAt"] for user_id in population(10)}
+    world.build(MIDNIGHT + DAY)
+
+    schedule = world.settings.schedule
+    for user_id, slot in slots_of(world, MIDNIGHT + DAY).items():
+        stamp = world.user(user_id)["creditRefresh"]
+        assert promised[user_id] == schedule.slot_start(slot.date(), user_id, None, stamp["activity"])
+        assert abs(slot - promised[user_id]) <= 10 * HOUR  # 10 users, one an hour
+
+
+def test_lateness_counts_from_the_slot_of_the_day():
+    """A job worked at its slot is on time, wherever its users were moved."""
+    world = quiet_world()
+    world.users(seen(48))
+    world.build()
+
+    now = MIDNIGHT
+    while now < MIDNIGHT + DAY:
+        world.work(now)
+        now += timedelta(minutes=15)
+
+    assert world.rollup()["onTimeUsers"] == 48
+    assert world.rollup().get("lateUsers", 0) == 0
+    assert_settled(world)
+
+
+@pytest.mark.parametrize("commit", range(1, 5))
+def test_an_interrupted_flush_neither_loses_nor_doubles_anybody(commit):
+    """A flush of several commits whose users were moved, ended after any of them, and gone on with."""
+    bounds = FlushLimits(flush_jobs=FLUSH_LIMITS.flush_jobs, commit_jobs=3)
+    world = quiet_world(limits=Limits(flush=bounds))
+    world.users(seen(60))
+
+    with world.faulty(nth("Commit", commit, Mode.ENDED_AFTER)), pytest.raises(ProcessEnded):
+        world.build()
+    world.build(MIDNIGHT + timedelta(minutes=3))
+
+    queued = [user_id for job in world.jobs().values() for user_id in job["userIds"]]
+    assert sorted(queued) == sorted(population(60))
+    assert world.run()["queuedUsers"] == 60
+
+
+def test_an_odd_activity_is_as_none():
+    """It is our field. Whatever else is in it, the user is refreshed, and the next grant writes a right one."""
+    odd: list[Any] = [7, True, None, "", "x" * 24, {"a": 1}, ["0"], "Z" * 24]
+    world = quiet_world()
+    world.users(
+        {
+            f"odd{n}": {"credits": 5, "plan": "adder", "creditRefresh": {"activity": value}}
+            for n, value in enumerate(odd)
+        }
+    )
+
+    report = world.day()
+
+    assert report.tally.refreshed == len(odd)
+    for number in range(len(odd)):
+        assert len(world.user(f"odd{number}")["creditRefresh"]["activity"]) == 24
+
+
+def test_without_quiet_nothing_is_learnt_or_written():
+    world = World()
+    world.users({**population(2), "left": seen(1)["user00000"]})
+
+    world.day()
+
+    assert "activity" not in world.user("user00000")["creditRefresh"]
+    assert world.user("left")["creditRefresh"]["activity"] == EVENINGS  # of a deployment that learnt; it is not read
+    assert quiet_range(EVENINGS, 0, 86_400) is not None
+    assert "activity" not in str([job.get("snapshots") for job in world.jobs().values()])
+
+
+def test_quiet_costs_what_the_hash_costs():
+    """Three days of the same users, a third of whom spend each day: reads and writes within two in a hundred."""
+    costs, spenders = {}, list(population(200))
+    for stagger in ("hash", "quiet"):
+        with billing(str(World().settings.emulator_host)) as (host, bill):
+            world = World(host, stagger=stagger, slot_seconds=3600)
+            world.users(seen(600))
+            for day in range(3):
+                begin = MIDNIGHT + day * DAY
+                world.build(begin)
+                world.work(begin + DAY - timedelta(minutes=1))
+                world.put_all({f"users/{user_id}": {**world.user(user_id), "credits": 0} for user_id in spenders})
+            costs[stagger] = (bill.reads, bill.writes)
+
+    assert costs["quiet"][0] <= 1.02 * costs["hash"][0]
+    assert costs["quiet"][1] <= 1.02 * costs["hash"][1]
