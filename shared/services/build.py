@@ -147,7 +147,8 @@ def _restart(context: Context, run: Run, scan: Scan, reason: str, read_time_ns: 
     if reason == ADOPTION_FAILED:
         return replace(run.adopting_marked(reason, context.fingerprint), read_time_ns=read_time_ns)
     rollup = context.rollups().total(run.run_id, read_time_ns)
-    well = rollup["refreshedUsers"] + rollup["skippedUsers"]
+    replaced = sum(rollup.superseded_by_generation.values())  # they were found again by the scan before
+    well = rollup["refreshedUsers"] + rollup["skippedUsers"] - replaced
     settled = SettledUsers(well, rollup["failedUsers"], rollup.done_by_hour)
     return replace(run.restarted(scan, reason, context.fingerprint, settled), read_time_ns=read_time_ns)
 

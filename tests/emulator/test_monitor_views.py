@@ -457,6 +457,24 @@ def test_a_rescan_while_jobs_wait_counts_each_user_once():
     assert last["users"] == scanned(world, "2026-11-22")["users"]
 
 
+def test_rescans_one_after_another_count_each_user_once():
+    """The jobs that the first rescan replaced are closed unread; those users are not settled."""
+    world = World(job_size=5, slot_seconds=21_600)
+    world.users(population(40))
+    world.build()
+    world.work(MIDNIGHT + 7 * HOUR)
+    for hours in (8, 14):
+        operator_actions.rescan(world.context(MIDNIGHT + hours * HOUR), EVE, TODAY)
+        world.build(MIDNIGHT + hours * HOUR, "auto")
+        world.work(MIDNIGHT + (hours + 5) * HOUR)
+        figures = view(world, MIDNIGHT + (hours + 5) * HOUR)["users"]
+        assert figures == scanned(world, "2026-11-22")["users"]
+        assert sum(figures.values()) == 40
+    world.work(EVENING)
+
+    assert view(world, EVENING)["users"] == {"refreshed": 40, "skipped": 0, "failed": 0, "pending": 0}
+
+
 @pytest.mark.parametrize(("most", "codes"), [(2, ["standing_failures"]), (3, [])])
 def test_users_that_fail_day_after_day_are_told_above_a_number(most, codes):
     """Each is named with the day since when."""
