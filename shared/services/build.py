@@ -365,7 +365,7 @@ class Builder:
             slot = self._context.schedule.slot_start(local_date, user.user_id, due.own_days)
             position = SlotPosition(slot, user.user_id)
             if not any(checkpoint.has_queued(position) for checkpoint in checkpoints):
-                self._flusher.queue(position, snapshot, self._due_at(position, user), local_date)
+                self._flusher.queue(position, snapshot, self._due_at(position, user), local_date, due.plan)
             snapshot = None  # the first grant changes the document
 
     def _checkpoints_at(self, cursor: Cursor | None) -> list[Any]:
@@ -393,7 +393,7 @@ class Builder:
             found = exc
         if read is not None and isinstance(found, tuple):
             snapshot = snapshot_of(user.update_time_ns, read, self._context.plans, found[0])
-            return DueUser(snapshot, found, read.own_days)
+            return DueUser(snapshot, found, self._context.plans.find(read.plan).name, read.own_days)
         self._mend(user, found)
         if isinstance(found, UserError):
             raise found

@@ -37,11 +37,12 @@ class DueUser:
     """A user to be queued. `snapshot` None: the worker has to read the document.
 
     `local_dates`: a job for each; there are two if two of the user's midnights lie in the run's day. The snapshot is
-    good for the first.
+    good for the first. `plan`: its present name.
     """
 
     snapshot: Snapshot | None
     local_dates: tuple[date, ...]
+    plan: str
     own_days: OwnDays | None = None
 
 
@@ -59,6 +60,7 @@ class Flusher:
             context.limits.flush,
             timedelta(minutes=context.settings.merge_minutes),
         )
+        self._plans: dict[str, str] = {}  # of the users held, by id
         self._unsaved: CommitBatch | None = None  # taken from the packer, and not in a commit yet
         self._tally = PendingTally()
         self.flushed = PendingTally()  # all of this call
@@ -71,8 +73,9 @@ class Flusher:
         return self._packer.is_full or self._tally.is_full or self._flush_by.remaining_seconds == 0
 
     def queue(
-        self, position: SlotPosition, snapshot: Snapshot | None, due_at: datetime | None, local_date: date
+        self, position: SlotPosition, snapshot: Snapshot | None, due_at: datetime | None, local_date: date, plan: str
     ) -> None:
+        self._plans[position.user_id] = plan
         self._packer.add(position, snapshot, due_at, None if local_date == self.stored.run.day else local_date)
 
     def mend(self, mend: Mend) -> None:
@@ -96,12 +99,13 @@ class Flusher:
         """Create the jobs of everybody held, move the cursor, and extend the lease or end it."""
         while True:
             batch = self._unsaved = self._unsaved or self._packer.take()
-            found = self._tally.with_jobs(batch, self._day_start, created=not self._dry)
+            found = self._tally.with_jobs(batch, self._day_start, self._plans, created=not self._dry)
             if not self._dry:
                 self._save(batch, found, cursor, ended or self._extend_lease)
             self.flushed.add(found)
             self._tally, self._unsaved = PendingTally(), None
             if self._packer.is_empty:
+                self._plans.clear()
                 return
 
     def _save(
@@ -187,6 +191,7 @@ class PendingTally:
     planned_by_hour: Counter[int] = field(default_factory=Counter)
     follow_ups: list[Mapping[str, Any]] = field(default_factory=list)
     low: int = 0
+    users_by_plan: Counter[str] = field(default_factory=Counter)
 
     @property
     def is_full(self) -> bool:
@@ -208,13 +213,16 @@ class PendingTally:
         self.errors.add([outcome.as_error()])
         self.errors_by_code[str(outcome.code)] += 1
 
-    def with_jobs(self, batch: CommitBatch, day_start: datetime, *, created: bool) -> PendingTally:
-        """The tally with the users and jobs of one commit."""
+    def with_jobs(
+        self, batch: CommitBatch, day_start: datetime, plans: Mapping[str, str], *, created: bool
+    ) -> PendingTally:
+        """The tally with the users and jobs of one commit. `plans`: of the users, by id."""
         jobs = ScanCounts(queued=batch.users, jobs_created=len(batch.drafts) if created else 0)
         hours = Counter[int]()
         for draft in batch.drafts:
             hours[(draft.scheduled_for - day_start) // HOUR] += len(draft.user_ids)
-        return PendingTally(self.counts + jobs, self.errors, self.errors_by_code, +hours, self.follow_ups, self.low)
+        by_plan = Counter(plans[user_id] for draft in batch.drafts for user_id in draft.user_ids)
+        return replace(self, counts=self.counts + jobs, planned_by_hour=+hours, users_by_plan=by_plan)
 
     def add(self, other: PendingTally) -> None:
         self.counts += other.counts
@@ -222,7 +230,15 @@ class PendingTally:
 
     def as_scan_tally(self) -> ScanTally:
         named = sum(bool(entry.get("named")) for entry in self.follow_ups)
-        return ScanTally(self.counts, self.errors.shown, self.errors_by_code, self.planned_by_hour, named, self.low)
+        return ScanTally(
+            self.counts,
+            self.errors.shown,
+            self.errors_by_code,
+            self.planned_by_hour,
+            named,
+            self.low,
+            self.users_by_plan,
+        )
 
 
 def follow_up_entry(outcome: Outcome, since: str, *, named: bool, adopt: bool) -> dict[str, Any]:

@@ -245,6 +245,7 @@ def test_no_text_becomes_markup(page, stub):
             project=EVIL,
             environment=EVIL,
             recentJobs=[job],
+            plans=[{"plan": EVIL, "users": 5, "share": 1}],
             recentActivity=[
                 {"kind": "action", "time": EVIL, "action": EVIL, "actor": EVIL, "reason": EVIL, "detail": EVIL},
                 {"kind": "job", **job, "time": "2026-11-22T10:00:00Z"},
@@ -268,6 +269,40 @@ def test_no_text_becomes_markup(page, stub):
     assert page.evaluate("window.hacked") is None
     assert page.locator("main img").count() == 0
     assert page.locator("main :text('onerror')").count() > 5
+
+
+# The users by plan
+
+
+def test_the_users_of_the_day_are_shown_by_plan(page, stub):
+    """With their share of all, and with those who are not counted by plan."""
+    load(page, stub)
+    rows = page.get_by_role("table", name="Queued users by plan").get_by_role("row")
+
+    expect(rows).to_have_text(["PlanUsersShare", "free90080.9%", "pro20018%"])
+    expect(page.locator("#plans-note")).to_have_text(
+        "1,112 users queued by the day's scans; 12 of them are not counted by plan"
+    )
+
+
+def test_many_plans_are_folded(page, stub):
+    """The ten largest are seen at once."""
+    plans = [{"plan": f"plan{n}", "users": 30 - n, "share": 0.05} for n in range(14)]
+    stub.says(statistics(plans=plans, usersOfUncountedPlans=0))
+    load(page, stub)
+    expect(page.get_by_role("table", name="Queued users by plan").get_by_role("row")).to_have_count(11)
+    page.get_by_text("4 further plans").click()
+
+    expect(page.get_by_role("table", name="Further plans").get_by_role("row")).to_have_count(5)
+    expect(page.locator("#plans-note")).to_have_text("329 users queued by the day's scans")
+
+
+def test_where_nobody_was_queued_no_plans_are_shown(page, stub):
+    """A day without a run, or without anybody due."""
+    stub.says(statistics(plans=[]))
+    load(page, stub)
+
+    expect(page.locator("#plans-card")).to_be_hidden()
 
 
 # One user

@@ -11,12 +11,15 @@ import pytest
 
 from shared.core.errors import ConflictError, NotFoundError, NotPossibleError
 from shared.core.figures import DURATION_RATIO
+from shared.core.packing import FlushLimits
 from shared.monitor import operator_actions
 from shared.monitor.operator_actions import Operator
 from shared.monitor.overview import check_health
+from shared.services.limits import Limits
 from tests.support.faults import Mode, ProcessEnded, WireError, nth, on, on_user
 from tests.support.invariants import assert_granted_once, assert_settled
-from tests.support.monitor import scanned, shown, story, view
+from tests.support.monitor import plans_scanned, scanned, shown, story, view
+from tests.support.plans import ONLY_ADDER
 from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
 
 TODAY = "2026-11-22"
@@ -122,6 +125,87 @@ def test_users_are_planned_for_the_hours_of_their_slots():
     assert {hour["hour"]: hour["done"] for hour in hours if hour["done"]} == {
         2: sum(hour["planned"] for hour in hours[:3])
     }
+
+
+# Users by plan
+
+
+def on_three_plans(adders: int = 12) -> dict[str, dict]:
+    """Users who are due on several plans, one of them without a name for it, and two who are not queued."""
+    return {
+        **population(adders),
+        **{f"free{n}": {"credits": 5, "plan": "free"} for n in range(5)},
+        "nameless": {"credits": 5},
+        "pro": {"credits": 5, "plan": "pro", "createdAt": MIDNIGHT - 40 * DAY},
+        "odd": {"credits": "x", "plan": "free"},
+        "lost": {"credits": 1, "plan": "gone"},
+    }
+
+
+def by_plan(answer: dict) -> dict[str, int]:
+    return {each["plan"]: each["users"] for each in answer["plans"]}
+
+
+def test_users_by_plan_equal_a_scan():
+    """Flush by flush, each user once, under the plan that the scan found; who fails is on no plan."""
+    world = World(job_size=2, limits=Limits(page_users=4, flush=FlushLimits(flush_jobs=2, commit_jobs=1)))
+    world.users(on_three_plans())
+    world.build()
+
+    answer = view(world, NOON)
+
+    assert by_plan(answer) == plans_scanned(world, TODAY) == {"adder": 12, "free": 6, "pro": 1}
+    assert [each["plan"] for each in answer["plans"]] == ["adder", "free", "pro"]
+    assert sum(each["share"] for each in answer["plans"]) == pytest.approx(1)
+    assert sum(by_plan(answer).values()) == world.run()["queuedUsers"]
+    assert answer["usersOfUncountedPlans"] == 0
+
+
+@pytest.mark.parametrize("commits", range(2, 6))
+def test_users_by_plan_are_counted_once_when_a_flush_is_broken_off(commits):
+    """Users in the commits that landed were counted with them."""
+    world = World(job_size=2, limits=Limits(page_users=4, flush=FlushLimits(commit_jobs=1)))
+    world.users(on_three_plans())
+    with world.faulty(nth("Commit", commits, Mode.ENDED)), pytest.raises(ProcessEnded):
+        world.build()
+    world.build(MIDNIGHT + timedelta(minutes=5))
+
+    assert by_plan(view(world, NOON)) == plans_scanned(world, TODAY) == {"adder": 12, "free": 6, "pro": 1}
+
+
+def test_a_former_name_counts_as_the_plan_it_is_now():
+    """There is one line for each plan of the file."""
+    world = World(plans=ONLY_ADDER + 'was = ["starter"]\n')
+    world.users({"ann": {"credits": 5, "plan": "starter"}, "bob": {"credits": 5}})
+    world.build()
+
+    assert by_plan(view(world, NOON)) == {"adder": 2}
+
+
+@pytest.mark.parametrize(
+    ("worked_until", "counted", "uncounted"),
+    [
+        (MIDNIGHT - HOUR, {"adder": 30, "free": 10}, 0),
+        (EVENING, {"adder": 30, "free": 10}, 0),
+        (MIDNIGHT + 7 * HOUR, None, None),
+    ],
+)
+def test_after_a_rescan_the_plans_still_add_up(worked_until, counted, uncounted):
+    """Nobody is counted twice. Users settled before are counted together, unless they are all there are."""
+    world = World(job_size=5, slot_seconds=21_600)
+    world.users(population(30) | {f"free{n}": {"credits": 5, "plan": "free"} for n in range(10)})
+    world.build()
+    settled = world.work(worked_until).tally.refreshed
+    operator_actions.rescan(world.context(EVENING), EVE, date(2026, 11, 22))
+    world.build(EVENING, "auto")
+
+    answer = view(world, EVENING)
+
+    assert sum(by_plan(answer).values()) + answer["usersOfUncountedPlans"] == 40
+    if counted is None:
+        assert 0 < settled < 40
+        counted, uncounted = plans_scanned(world, TODAY), settled
+    assert (by_plan(answer), answer["usersOfUncountedPlans"]) == (counted, uncounted)
 
 
 def test_the_95th_percentile_is_within_a_quarter_of_the_truth():

@@ -237,6 +237,11 @@ _FIGURES: dict[str, Any] = {
         }
         for hour in range(24)
     ],
+    "plans": [
+        {"plan": "free", "users": 900, "share": 900 / 1112},
+        {"plan": "pro", "users": 200, "share": 200 / 1112},
+    ],
+    "usersOfUncountedPlans": 12,
     "errorsByCode": {"write_failed": 2},
     "errors": [
         {
