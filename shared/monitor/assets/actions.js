@@ -49,8 +49,15 @@ export function askRescan(runId) {
   });
 }
 
-function rescanPreview({ users, isAtLeast, cost }) {
-  return [`${isAtLeast ? "At least " : ""}${plural(users, "user")} will be read: ${costOf(cost)}.`];
+function rescanPreview({ users, isAtLeast, queuedUsersAtMost, cost }) {
+  const read = `${isAtLeast ? "At least " : ""}${plural(users, "user")} will be read: ${costOf(cost)}.`;
+  return [make("p", {}, read), make("p", {}, queuedWords(queuedUsersAtMost))];
+}
+
+function queuedWords(users) {
+  if (users === null) return "How many of them will be queued can't be counted.";
+  if (!users) return "Nobody will be queued, as far as stamps tell.";
+  return `At most ${plural(users, "user")} will be queued: those who are due and not refreshed yet.`;
 }
 
 function rescanTold(answer) {
