@@ -402,6 +402,78 @@ def test_a_story_of_an_odd_user_says_what_is_odd(document, told):
     assert told == {name: found[name] for name in told}
 
 
+OWN_TIME = {"zone", "localDate", "zoneProblem"}
+
+
+def test_a_story_is_told_in_the_user_s_own_time():
+    """What day it is there, when the last refresh was, and when the next one is due. Its days begin at 15:00 UTC."""
+    world = World(zone_field="zone", slot_seconds=86_400)
+    world.users({"ann": {"credits": 5, "plan": "adder", "zone": "Asia/Tokyo"}})
+    world.build()
+    world.work(MIDNIGHT + 15 * HOUR)
+
+    told = story(world, "ann", MIDNIGHT + 16 * HOUR)
+
+    assert (told["zone"], told["localDate"]) == ("Asia/Tokyo", "2026-11-23")
+    assert told["nextRefresh"] == "2026-11-23T15:00:00+00:00"
+    assert (
+        "On 2026-11-22 at 15:00 UTC (2026-11-23 at 00:00 in Asia/Tokyo) the plan adder granted 10"
+        in told["explanation"]
+    )
+    assert told["explanation"].endswith("it is 2026-11-23; the next refresh is due there on 2026-11-24 at 00:00.")
+
+
+@pytest.mark.parametrize(
+    ("field", "document"),
+    [
+        ("zone", {}),
+        ("zone", {"zone": "UTC"}),
+        ("zone", {"zone": None}),
+        (None, {"zone": "Asia/Tokyo"}),
+    ],
+)
+def test_without_a_zone_of_their_own_nothing_is_said_of_zones(field, document):
+    """The schedule's zone is the user's."""
+    world = World(zone_field=field)
+    world.users({"ann": {"credits": 5, "plan": "adder", **document}})
+    world.day()
+
+    told = story(world, "ann", EVENING)
+
+    assert OWN_TIME.isdisjoint(told)
+    assert "time zone" not in told["explanation"]
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        ({"zone": "Mars/Olympus"}, "'Mars/Olympus' is not an IANA name such as Europe/Berlin; UTC is used until"),
+        ({"zone": 5}, "the time zone: it is a whole number, not a text; UTC is used until"),
+        ({"zone": 5, "credits": "x"}, "the time zone: it is a whole number"),
+    ],
+)
+def test_a_story_says_why_a_zone_can_t_be_used(document, told):
+    """In words, also beside another problem of the document."""
+    world = World(zone_field="zone")
+    world.users({"ann": {"credits": 5, "plan": "adder", **document}})
+
+    found = story(world, "ann", NOON)
+
+    assert told in found["zoneProblem"]
+    assert "zone" not in found
+    assert (found["problem"] is None) == ("credits" not in document)
+
+
+def test_a_zone_is_told_although_another_field_is_bad():
+    """Whoever looks wants to know what time it is there."""
+    world = World(zone_field="zone")
+    world.users({"ann": {"credits": "x", "zone": "Asia/Tokyo"}})
+
+    told = story(world, "ann", MIDNIGHT + 16 * HOUR)
+
+    assert (told["zone"], told["localDate"], told["problem"]["code"]) == ("Asia/Tokyo", "2026-11-23", "bad_balance")
+
+
 def test_nobody_s_story_is_not_found():
     """Neither a document nor a receipt; and a deleted user's receipts are still there."""
     world = World()
