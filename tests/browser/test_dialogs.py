@@ -83,8 +83,8 @@ def test_a_rescan_says_how_many_users_it_reads(page, stub):
 @pytest.mark.parametrize(
     ("users", "words"),
     [
-        (290, "At most 290 users will be queued: those who are due and not refreshed yet."),
-        (1, "At most 1 user will be queued"),
+        (290, "At most 290 users will be queued."),
+        (1, "At most 1 user will be queued."),
         (0, "Nobody will be queued, as far as stamps tell."),
         (None, "How many of them will be queued can't be counted."),
     ],
