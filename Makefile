@@ -61,7 +61,7 @@ lock: $(READY) ## pin what the *.in files name in the requirements files (UPGRAD
 soak: $(READY) emulator ## the model: random histories with crashes, for an hour (SOAK_SECONDS=3600)
 	@$(BIN)/python -m tests.model.soak
 
-openapi: $(READY) ## docs/openapi.json, made anew from the models of requests and answers
+openapi: $(READY) ## docs/openapi.json and docs/monitor.d.ts, made anew from the models of requests and answers
 	@$(BIN)/python -m dev.openapi
 
 audit: $(READY) ## known vulnerabilities in what is pinned: asks PyPI and npm, and says so where it can't

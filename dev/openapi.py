@@ -1,4 +1,5 @@
-"""`make openapi`: docs/openapi.json, the HTTP interface of the functions, made from the models that check requests."""
+"""`make openapi`: docs/openapi.json, the HTTP interface of the functions, made from the models that check requests; and
+docs/monitor.d.ts, the monitor's answers as TypeScript."""
 
 from __future__ import annotations
 
@@ -10,32 +11,20 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from dev import typescript
 from dev.cloud_scheduler import path_of
 from dev.function_server import BUNDLE
+from dev.openapi_monitor import PARAMETERS, PARTS, RESULTS, VIEWS, action_forms
+from dev.openapi_schemas import COUNT, DATE, FLAG, REF, TEXT, TIMES, Schema, list_of, nullable, object_of, ref
 from shared.edge.bodies import Body, DirectBody, QueueBody, WorkerBody
 from shared.monitor.bodies import ActionBody, HealthQuery, MonitorQuery
 
 FILE = BUNDLE / "docs" / "openapi.json"
 
-Schema = dict[str, Any]
-
 BODIES: tuple[type[Body], ...] = (DirectBody, QueueBody, WorkerBody, ActionBody)
 QUERIES: tuple[type[Body], ...] = (MonitorQuery, HealthQuery)
-REF = "#/components/schemas/{model}"
-
-COUNT: Schema = {"type": "integer", "minimum": 0}
-TEXT: Schema = {"type": "string"}
-FLAG: Schema = {"type": "boolean"}
-TIME: Schema = {"type": "string", "format": "date-time"}
-DATE: Schema = {"type": "string", "format": "date"}
-
-TIMES = {"startTime": TIME, "endTime": TIME, "duration": COUNT, "reads": COUNT, "writes": COUNT}
-ERRORS = {"errors": {"type": "array", "items": {"$ref": REF.format(model="UserError")}}, "errorsTotal": COUNT}
+ERRORS = {"errors": list_of(ref("UserError")), "errorsTotal": COUNT}
 TALLY: dict[str, Schema] = dict.fromkeys(("processedUsers", "refreshedUsers", "skippedUsers", "failedUsers"), COUNT)
-
-
-def nullable(schema: Schema) -> Schema:
-    return {"anyOf": [schema, {"type": "null"}]}
 
 
 # The fields that an answer has in any case. More may be added at any time: ignore those you don't know.
@@ -76,18 +65,6 @@ ANSWERS: Mapping[str, Schema] = {
         "hasMore": FLAG,
         **ERRORS,
         **TIMES,
-    },
-    "MonitorAnswer": {**TIMES},
-    "HealthAnswer": {
-        "status": TEXT,
-        "reasons": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["code", "message"],
-                "properties": {"code": TEXT, "message": TEXT},
-            },
-        },
     },
     "UserError": {"userId": nullable(TEXT), "error": TEXT, "code": TEXT},
 }
@@ -148,41 +125,46 @@ def _schemas() -> dict[str, Schema]:
             field.pop("title", None)  # the name once more, in lower case
     direct = schemas["DirectBody"]
     direct["anyOf"] = [{"required": [name]} for name in ("userIds", "batchSize", "cursor")]
-    answers = {name: _object(fields) for name, fields in ANSWERS.items()}
-    return dict(sorted({**schemas, **answers, "Error": _error()}.items()))
-
-
-def _object(fields: Mapping[str, Schema]) -> Schema:
-    return {"type": "object", "required": list(fields), "properties": dict(fields)}
+    schemas["ActionBody"]["anyOf"] = action_forms()
+    answers = {name: object_of(fields) for name, fields in ANSWERS.items()}
+    return dict(sorted({**schemas, **answers, **PARTS, **VIEWS, **RESULTS, "Error": _error()}.items()))
 
 
 def _error() -> Schema:
     told = {"code": TEXT, "message": TEXT, "field": nullable(TEXT)}
-    return {"type": "object", "required": ["error"], "properties": {"error": _object(told)}}
+    return {"type": "object", "required": ["error"], "properties": {"error": object_of(told)}}
 
 
 def _post(summary: str, body: str, answer: str) -> Schema:
     required = body == "DirectBody"
-    content = {"application/json": {"schema": {"$ref": REF.format(model=body)}}}
+    content = {"application/json": {"schema": ref(body)}}
     return {
         "summary": summary,
         "requestBody": {"required": required, "content": content},
-        "responses": _responses(answer, {**REFUSALS, **PRIVATE, "404": "the path begins with two slashes"}),
+        "responses": _responses(ref(answer), {**REFUSALS, **PRIVATE, "404": "the path begins with two slashes"}),
         "security": [{"invoker": []}],
     }
 
 
 def _monitor() -> Schema:
-    act = _post("Act: pause, resume, requeue, rescan, refresh", "ActionBody", "MonitorAnswer")
-    responses = _responses("MonitorAnswer", {**REFUSALS, **SIGNED_IN})
-    look = {"summary": "A day, or one user's story", "parameters": _parameters(MonitorQuery), "responses": responses}
+    refusals = {**REFUSALS, **SIGNED_IN}
+    look = {
+        "summary": "A day, one user, one job, or a view",
+        "description": "`Accept: text/html` asks for the page, and `asset` for one of its files; these hold no data.",
+        "parameters": _parameters(MonitorQuery),
+        "responses": _responses({"anyOf": [ref(name) for name in VIEWS]}, refusals),
+    }
+    act = {
+        "summary": "Act: pause, resume, requeue, rescan, refresh",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": ref("ActionBody")}}},
+        "responses": _responses({"anyOf": [ref(name) for name in RESULTS]}, refusals),
+    }
     security: Schema = {"security": [{"admin": []}]}
-    act["requestBody"]["required"] = True
-    return {"get": {**look, **security}, "post": {**act, "responses": responses, **security}}
+    return {"get": {**look, **security}, "post": {**act, **security}}
 
 
 def _health() -> Schema:
-    responses = _responses("HealthAnswer", {name: REFUSALS[name] for name in ("400", "405")})
+    responses = _responses(ref("HealthAnswer"), {name: REFUSALS[name] for name in ("400", "405")})
     responses["503"] = {**responses["200"], "description": "something is wrong; the reasons say what"}
     return {
         "summary": "Is the refresh doing its work?",
@@ -206,17 +188,23 @@ def _event() -> Schema:
     }
 
 
-def _responses(answer: str, refusals: Mapping[str, str]) -> dict[str, Schema]:
-    content = {"application/json": {"schema": {"$ref": REF.format(model=answer)}}}
-    error = {"application/json": {"schema": {"$ref": REF.format(model="Error")}}}
+def _responses(answer: Schema, refusals: Mapping[str, str]) -> dict[str, Schema]:
+    content = {"application/json": {"schema": answer}}
+    error = {"application/json": {"schema": ref("Error")}}
     refused = {status: {"description": told, "content": error} for status, told in sorted(refusals.items())}
     return {"200": {"description": "done as far as it was possible", "content": content}, **refused}
 
 
 def _parameters(query: type[Body]) -> Sequence[Schema]:
-    schema = query.model_json_schema()
+    schema = query.model_json_schema(ref_template=REF)
     return [
-        {"name": name, "in": "query", "required": False, "schema": _without_null(field)}
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": PARAMETERS[name],
+            "schema": _without_null(field),
+        }
         for name, field in schema["properties"].items()
     ]
 
@@ -236,8 +224,15 @@ def rendered() -> str:
     return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
 
 
+def monitor_types() -> str:
+    """The monitor's answers as TypeScript."""
+    user_error = {"UserError": object_of(ANSWERS["UserError"])}
+    return typescript.rendered({**PARTS, **VIEWS, **RESULTS, **user_error, "ErrorAnswer": _error()})
+
+
 def main() -> int:
     FILE.write_text(rendered(), encoding="utf-8")
+    typescript.FILE.write_text(monitor_types(), encoding="utf-8")
     return 0
 
 

@@ -10,7 +10,7 @@ import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -52,6 +52,7 @@ class JobDraft:
     snapshots: str
     mends: str = ""
     local_date: date | None = None
+    users_by_plan: Mapping[str, int] = field(default_factory=dict)
 
 
 class SlotPosition(NamedTuple):
@@ -73,14 +74,24 @@ class CommitBatch:
         return sum(len(draft.user_ids) for draft in self.drafts)
 
 
+class JobTerms(NamedTuple):
+    """What a user's job has to respect, beside the slot."""
+
+    due_at: datetime | None = None  # since when the user waits, if the slot has passed; None: due at its slot
+    local_date: date | None = None  # the user's; None: the run's day
+    window: Window | None = None  # where the slot may be moved if its hour is full; None: it stays
+    plan: str = ""  # its present name
+
+
 class PendingUser(NamedTuple):
     """A user who is held until the flush. Sorts by id."""
 
     user_id: str
     snapshot: str
-    due_at: datetime | None  # None: due at its slot
-    local_date: date | None  # None: the run's day
-    window: Window | None  # where the slot may be moved; None: it stays
+    terms: JobTerms
+
+
+ANY_JOB = JobTerms()
 
 
 class Packer:
@@ -126,25 +137,14 @@ class Packer:
         """Hold a correction of a stamp. The last commit of the flush puts it into a job that has only corrections."""
         self._mends.append(pack_mend(mend))
 
-    def add(
-        self,
-        position: SlotPosition,
-        snapshot: Snapshot | None,
-        due_at: datetime | None = None,
-        local_date: date | None = None,
-        window: Window | None = None,
-    ) -> None:
-        """Hold a user. `snapshot` None: the worker has to read the document.
-
-        `due_at`: since when the user waits, if the slot has passed. `local_date`: the user's, if it is not the run's
-        day. `window`: where the slot may be moved if its hour is full.
-        """
+    def add(self, position: SlotPosition, snapshot: Snapshot | None, terms: JobTerms = ANY_JOB) -> None:
+        """Hold a user. `snapshot` None: the worker has to read the document."""
         users, packed = self._slots[position.slot], pack_snapshot(snapshot)
-        self._jobs += self._sizes[position.slot, local_date] % self._job_size == 0
-        self._sizes[position.slot, local_date] += 1
+        self._jobs += self._sizes[position.slot, terms.local_date] % self._job_size == 0
+        self._sizes[position.slot, terms.local_date] += 1
         self._users += 1
         self._bytes += len(position.user_id.encode()) + len(packed)
-        users.append(PendingUser(position.user_id, packed, due_at, local_date, window))
+        users.append(PendingUser(position.user_id, packed, terms))
 
     def take(self, planned_by_hour: Mapping[int, int] | None = None) -> CommitBatch:
         """Take out the jobs of the next commit, earliest slot first. Their users are no longer held.
@@ -181,7 +181,8 @@ class Packer:
         sizes = Counter({slot: len(users) for slot, users in self._slots.items()})
         if self._hour_limit is not None:
             slots = {
-                slot: [(user.user_id, user.window) for user in sorted(users)] for slot, users in self._slots.items()
+                slot: [(user.user_id, user.terms.window) for user in sorted(users)]
+                for slot, users in self._slots.items()
             }
             moved = self._hour_limit.move_overflow(slots, planned_by_hour, self._now)
             self._moved = {SlotPosition(*position): slot for position, slot in moved.items()}
@@ -216,12 +217,13 @@ _Key = tuple[datetime, bool, date | None]
 class _Bucket:
     """A job that is being filled."""
 
-    __slots__ = ("bytes", "due_at", "snapshots", "user_ids")
+    __slots__ = ("bytes", "due_at", "plans", "snapshots", "user_ids")
 
     def __init__(self, due_at: datetime) -> None:
         self.due_at = due_at
         self.user_ids: list[str] = []
         self.snapshots: list[str] = []
+        self.plans: list[str] = []
         self.bytes = 0
 
 
@@ -237,8 +239,8 @@ class _Commit:
 
     def add(self, user: PendingUser, slot: datetime, scheduled_for: datetime) -> bool:
         """Put a user into a job. False if that needs another job and the commit has no room for one."""
-        due_at = user.due_at or slot
-        key = (scheduled_for, not is_on_time(due_at, scheduled_for), user.local_date)
+        due_at = user.terms.due_at or slot
+        key = (scheduled_for, not is_on_time(due_at, scheduled_for), user.terms.local_date)
         id_bytes = len(user.user_id.encode())
         settled_bytes = 3 * id_bytes + max(USER_BYTES_SETTLED, len(user.snapshot))
         bucket = self._open.get(key)
@@ -252,6 +254,7 @@ class _Commit:
         bucket.due_at = min(bucket.due_at, due_at)
         bucket.user_ids.append(user.user_id)
         bucket.snapshots.append(user.snapshot)
+        bucket.plans.append(user.terms.plan)
         bucket.bytes += settled_bytes
         self._bytes += id_bytes + len(user.snapshot) + 8
         if len(bucket.user_ids) >= self._job_size:
@@ -281,7 +284,16 @@ class _Commit:
     def _close(self, key: _Key) -> None:
         bucket = self._open.pop(key)
         snapshots = f"[{','.join(bucket.snapshots)}]"
-        self._full.append(JobDraft(key[0], bucket.due_at, tuple(bucket.user_ids), snapshots, local_date=key[2]))
+        self._full.append(
+            JobDraft(
+                key[0],
+                bucket.due_at,
+                tuple(bucket.user_ids),
+                snapshots,
+                local_date=key[2],
+                users_by_plan=Counter(bucket.plans),
+            )
+        )
 
 
 def pack_mend(mend: Mend) -> str:

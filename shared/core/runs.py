@@ -15,6 +15,7 @@ from shared.core.ranges import Cursor
 from shared.core.service_level import DayServed
 
 ERRORS_KEPT_MAX = 100
+PLANS_COUNTED_MAX = 100  # by name; users of further plans are counted together
 CHECKPOINTS_MAX = 10  # each was left by a builder that ended in the middle of a flush
 
 
@@ -130,6 +131,8 @@ class ScanTally:
     named: int = 0
     #: Users met by balance, whose `dueOn` says that they are found by balance.
     low: int = 0
+    #: Users queued, by the name of their plan.
+    users_by_plan: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +168,8 @@ class Run:
     built_at: datetime | None = None
     #: Users queued, by hours since the day began.
     planned_by_hour: Mapping[int, int] = field(default_factory=dict)
+    #: Users queued, by the name of their plan, as far as that is known: see `users_of_uncounted_plans`.
+    users_by_plan: Mapping[str, int] = field(default_factory=dict)
     errors_by_code: Mapping[str, int] = field(default_factory=dict)
     billed: Billed = Billed()
     #: How the days before were served.
@@ -206,6 +211,12 @@ class Run:
         return None if self.when_low is None else max(0, self.when_low - self.low)
 
     @property
+    def users_of_uncounted_plans(self) -> int:
+        """Users queued who are not in `users_by_plan`: those of plans beyond the first PLANS_COUNTED_MAX, and those
+        settled before a restart of the scan."""
+        return max(0, self.counts.queued - sum(self.users_by_plan.values()))
+
+    @property
     def reads_everybody(self) -> bool:
         return self.scan is not Scan.DUE
 
@@ -231,7 +242,7 @@ class Run:
         """The same day's run from the first user on, as another generation.
 
         Users whose jobs are settled stay counted as queued; all others are found again. Users who failed in a job are
-        found again too.
+        found again too. Nobody knows which plans the settled users are on, unless they are all that were queued.
         """
         return replace(
             self,
@@ -242,6 +253,7 @@ class Run:
             counts=ScanCounts(queued=settled.well, jobs_created=self.counts.jobs_created),
             failed_before=settled.failed,
             planned_by_hour=settled.by_hour,
+            users_by_plan=self.users_by_plan if settled.well == self.counts.queued else {},
             errors=(),
             errors_total=0,
             errors_by_code={},
@@ -283,6 +295,7 @@ class Run:
             errors_total=self.errors_total + found.counts.failed,
             errors_by_code=Counter(self.errors_by_code) + Counter(found.errors_by_code),
             planned_by_hour=Counter(self.planned_by_hour) + Counter(found.planned_by_hour),
+            users_by_plan=_counted_plans(self.users_by_plan, found.users_by_plan),
             flushes=self.flushes + 1,
             named=self.named + found.named,
             low=self.low + found.low,
@@ -324,6 +337,12 @@ class Run:
 
     def superseded(self) -> Run:
         return replace(self, status=RunStatus.SUPERSEDED, lease_until=None, flushes=self.flushes + 1)
+
+
+def _counted_plans(known: Mapping[str, int], found: Mapping[str, int]) -> Mapping[str, int]:
+    """The sum by plan, of no more than PLANS_COUNTED_MAX plans: those that were met first."""
+    names = list(dict.fromkeys((*known, *found)))[:PLANS_COUNTED_MAX]
+    return {name: known.get(name, 0) + found.get(name, 0) for name in names}
 
 
 def _close_older(run: Run, tolerance: int) -> Run:

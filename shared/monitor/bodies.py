@@ -124,7 +124,7 @@ class Action(StrEnum):
 
 
 # What each action is about: exactly one of these fields; None: nothing at all.
-_OBJECTS: dict[Action, tuple[str | None, ...]] = {
+OBJECTS: dict[Action, tuple[str | None, ...]] = {
     Action.PAUSE: (None, "user_id"),
     Action.RESUME: (None, "user_id"),
     Action.REQUEUE: ("job_id", "run_id"),
@@ -152,7 +152,7 @@ class ActionBody(Body):
 
     @model_validator(mode="after")
     def _is_about_one_thing(self) -> Self:
-        wanted = _OBJECTS[self.action]
+        wanted = OBJECTS[self.action]
         given = [name for name in ("job_id", "run_id", "user_id", "user_ids") if getattr(self, name) is not None]
         if (given[0] if given else None) not in wanted or len(given) > 1:
             names = " or ".join("nothing" if name is None else to_camel(name) for name in wanted)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 from shared.core.decision import AlreadyApplied, Decision, Grant, Skip, SkipReason
 from shared.core.plans import Balance
@@ -27,13 +28,23 @@ class Past:
     refreshed_at: datetime | None
 
 
-def explain(balance: Balance | None, past: Past) -> str:
-    """Why the balance is what it is."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnTime:
+    """The time of a user who has a zone of their own: the local date, and when the next refresh is due, if known."""
+
+    zone: ZoneInfo
+    local_date: date
+    next_at: datetime | None
+
+
+def explain(balance: Balance | None, past: Past, zone: ZoneInfo | None = None) -> str:
+    """Why the balance is what it is. `zone`: the user's own, if there is one."""
     if balance is None:
         return "There is no usable balance."
     if past.granted is None or past.before is None or past.refreshed_at is None:
         return f"The balance is {balance}; no refresh has changed it yet."
-    after, when = past.before + past.granted, f"On {past.refreshed_at:%Y-%m-%d at %H:%M} UTC the plan {past.plan}"
+    after = past.before + past.granted
+    when = f"On {_moment(past.refreshed_at)} UTC{_own_moment(past.refreshed_at, zone)} the plan {past.plan}"
     if past.granted:
         sentence = f"{when} granted {past.granted}: the balance went from {past.before} to {after}."
     else:
@@ -47,6 +58,23 @@ def _since(balance: Balance, after: Balance) -> str:
     if balance < after:
         return f"Since then {after - balance} were spent, so it is {balance}."
     return f"Since then {balance - after} were added by the app, so it is {balance}."
+
+
+def tell_own_time(own: OwnTime) -> str:
+    """What day it is for the user, and when the next refresh is due there."""
+    today = f"In the user's own time zone, {own.zone.key}, it is {own.local_date}"
+    if own.next_at is None:
+        return f"{today}."
+    return f"{today}; the next refresh is due there on {_moment(own.next_at, own.zone)}."
+
+
+def _own_moment(instant: datetime, zone: ZoneInfo | None) -> str:
+    return "" if zone is None else f" ({_moment(instant, zone)} in {zone.key})"
+
+
+def _moment(instant: datetime, zone: ZoneInfo | None = None) -> str:
+    local = instant if zone is None else instant.astimezone(zone)
+    return f"{local:%Y-%m-%d at %H:%M}"
 
 
 def foretell(decision: Decision) -> str:

@@ -43,6 +43,7 @@ FILES: Mapping[str, str] = {
     "notice.js": "notice.js",
     "parts.js": "parts.js",
     "place.js": "place.js",
+    "plans.js": "plans.js",
     "polling.js": "polling.js",
     "receipts.js": "receipts.js",
     "setup.js": "setup.js",

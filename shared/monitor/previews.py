@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from shared.core.errors import NotFoundError
-from shared.core.runs import Billed
+from shared.core.errors import MissingIndexError, NotFoundError, RejectedError
+from shared.core.runs import Billed, Run, Scan
 from shared.monitor.failures import FailedUser, all_failures
 from shared.monitor.job_details import read_job
 from shared.monitor.prices import cost_answer
@@ -66,7 +66,10 @@ def _is_ready(context: Context, user_ids: Sequence[str]) -> list[bool]:
 
 
 def preview_rescan(context: Context, day: date) -> dict[str, Any]:
-    """What a rescan of today's run would cost. Takes a read for each thousand users, to count them."""
+    """What a rescan of today's run would cost, and how many users it would queue at most.
+
+    Takes up to six reads for each thousand users, to count them.
+    """
     stored = context.runs().get(day.isoformat())
     if stored is None:
         raise NotFoundError("run_not_found", "there is no run of that day", "runId")
@@ -74,5 +77,34 @@ def preview_rescan(context: Context, day: date) -> dict[str, Any]:
     return {
         "users": users,
         "isAtLeast": users >= COUNTED_USERS_MAX,
+        "queuedUsersAtMost": _queued_at_most(context, stored.run, users),
         "cost": cost_answer(Billed(reads=users), context.settings),
     }
+
+
+def _queued_at_most(context: Context, run: Run, users: int) -> int | None:
+    """How many users a rescan would queue at most; None if that can't be counted.
+
+    Their stamps tell who is due. A stamp can't tell of a plan that was changed without a request.
+    """
+    if run.scan is Scan.ADOPT:
+        return 0  # so is its rescan, and it grants nothing
+    if users >= COUNTED_USERS_MAX:
+        return None
+    if run.fingerprint != context.fingerprint:
+        return users  # under the plans and settings of now, anybody may be due
+    try:
+        return min(users, _count_waiting(context, run.day))
+    except (RejectedError, MissingIndexError):
+        return None
+
+
+def _count_waiting(context: Context, day: date) -> int:
+    """Users whose day has come, who were never granted anything, or who are found by balance and are low.
+
+    Among them are users who are paused, who would fail again, or who spent what they were granted today.
+    """
+    users, low_below = context.users(), context.plans.low_below
+    undated = max(0, users.count_balances() - users.count_due_ons())
+    low = 0 if low_below is None else min(users.count_when_low(), users.count_balances_below(low_below))
+    return users.count_due_until(day) + undated + low

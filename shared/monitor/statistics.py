@@ -88,6 +88,23 @@ def billed_of(run: Run | None, rollup: Rollup) -> Billed:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanUsers:
+    """The users of one plan whom the day's scans queued, and their share (0 to 1) of all whom they queued."""
+
+    plan: str
+    users: int
+    share: float
+
+
+def plans_of(run: Run | None) -> list[PlanUsers]:
+    """The users queued by plan, most users first. Users who are not counted by plan are part of the whole."""
+    if run is None or not run.counts.queued:
+        return []
+    by_plan = Counter(run.users_by_plan).most_common()
+    return [PlanUsers(plan, users, users / run.counts.queued) for plan, users in by_plan if users]
+
+
+@dataclass(frozen=True, slots=True)
 class Cause:
     """One error code of a run: users that failed with it, jobs that hold some of them, and how many of the users the
     builder found (they are in no job)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -11,8 +11,8 @@ from shared.core.decision import Decision, Grant, Skip, decide
 from shared.core.errors import NotFoundError, UserError
 from shared.core.jobs import RUN_ID_LENGTH
 from shared.core.plans import Balance
-from shared.core.users import ABSENT, RawUser, parse_date
-from shared.monitor.explanation import Past, explain, foretell
+from shared.core.users import ABSENT, RawUser, parse_date, stamp_of
+from shared.monitor.explanation import OwnTime, Past, explain, foretell, tell_own_time
 from shared.monitor.json_values import iso, number, plain
 from shared.services.context import Context
 from shared.store.job_views import JobViews
@@ -28,7 +28,8 @@ DAY = timedelta(days=1)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserHistory:
     """What is known of one user. `raw` is None for a deleted user. `problem`: why the document can't be refreshed.
-    `receipts` are those of [receipts_from, the end asked for), newest first; `has_more`: there may be older ones."""
+    `receipts` are those of [receipts_from, the end asked for), newest first; `has_more`: there may be older ones.
+    `own_time`: of a user with a zone of their own; `zone_problem`: why that zone can't be used."""
 
     user_id: str
     raw: RawUser | None
@@ -37,6 +38,8 @@ class UserHistory:
     receipts: Sequence[Mapping[str, Any]]
     receipts_from: date
     has_more: bool
+    own_time: OwnTime | None
+    zone_problem: str
 
 
 def read_user_history(context: Context, user_id: str, before: date | None = None) -> UserHistory:
@@ -51,6 +54,7 @@ def read_user_history(context: Context, user_id: str, before: date | None = None
     if document is None and not jobs and before is None:
         raise NotFoundError("user_not_found", "there is no such user, and no receipt of one; check the id", "userId")
     decision, problem = decide_now(context, document)
+    own_time, zone_problem = (None, "") if document is None else _own_time(context, document.raw)
     return UserHistory(
         user_id=user_id,
         raw=None if document is None else document.raw,
@@ -59,6 +63,8 @@ def read_user_history(context: Context, user_id: str, before: date | None = None
         receipts=[receipt for job in newest_first if (receipt := _receipt(job, user_id)) is not None],
         receipts_from=since,
         has_more=since > today - timedelta(days=context.settings.retention_days),
+        own_time=own_time,
+        zone_problem=zone_problem,
     )
 
 
@@ -105,6 +111,21 @@ def decide_now(context: Context, document: UserDocument | None) -> tuple[Decisio
         return None, exc
 
 
+def _own_time(context: Context, raw: RawUser) -> tuple[OwnTime | None, str]:
+    """The user's own time, also where other fields of the document are bad; None if it is the deployment's."""
+    user = context.read_user(replace(raw, balance=0, plan=None, created_at=None, stamp=None, purchased=None))
+    own_days = None if user is None else user.own_days
+    problem = "" if user is None else user.zone_problem
+    if own_days is None:
+        return None, problem
+    next_at = (stamp_of(raw) or {}).get("nextAt")
+    return OwnTime(
+        zone=own_days.zone,
+        local_date=own_days.day_of(context.clock()),
+        next_at=next_at if isinstance(next_at, datetime) else None,
+    ), problem
+
+
 def _receipt(job: StoredJob, user_id: str) -> Mapping[str, Any] | None:
     """What the job did to the user; None if it has not settled that user."""
     receipt = job.receipt_of(user_id)
@@ -135,7 +156,7 @@ def receipt_answer(receipt: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def user_answer(history: UserHistory) -> dict[str, Any]:
-    """The history as JSON."""
+    """The history as JSON. Only a user with a zone of their own has the fields of `_own_time_answer`."""
     raw = history.raw
     stamp = raw.stamp if raw is not None and isinstance(raw.stamp, dict) else None
     balance = None if raw is None else number(raw.balance)
@@ -146,6 +167,7 @@ def user_answer(history: UserHistory) -> dict[str, Any]:
         "balance": balance,
         "plan": raw.plan if raw is not None and isinstance(raw.plan, str) else None,
         "paused": bool(stamp and stamp.get("paused") is True),
+        **_own_time_answer(history),
         "stamp": None if stamp is None else plain(stamp),
         "lastRefresh": iso(past.refreshed_at),
         "lastGranted": past.granted,
@@ -162,8 +184,21 @@ def user_answer(history: UserHistory) -> dict[str, Any]:
 def _explanation(history: UserHistory, balance: Balance | None, past: Past) -> str:
     if history.raw is None:
         return "There is no such user any more."
-    said = explain(balance, past)
-    return said if history.decision is None else f"{said} {foretell(history.decision)}"
+    own = history.own_time
+    said = [
+        explain(balance, past, None if own is None else own.zone),
+        "" if history.decision is None else foretell(history.decision),
+        "" if own is None else tell_own_time(own),
+    ]
+    return " ".join(filter(None, said))
+
+
+def _own_time_answer(history: UserHistory) -> dict[str, Any]:
+    """The zone and what day it is there; or why the user's zone can't be used."""
+    own = history.own_time
+    if own is not None:
+        return {"zone": own.zone.key, "localDate": own.local_date.isoformat()}
+    return {"zoneProblem": history.zone_problem} if history.zone_problem else {}
 
 
 def _problem(problem: UserError | None) -> dict[str, Any] | None:

@@ -147,7 +147,8 @@ def _restart(context: Context, run: Run, scan: Scan, reason: str, read_time_ns: 
     if reason == ADOPTION_FAILED:
         return replace(run.adopting_marked(reason, context.fingerprint), read_time_ns=read_time_ns)
     rollup = context.rollups().total(run.run_id, read_time_ns)
-    well = rollup["refreshedUsers"] + rollup["skippedUsers"]
+    replaced = sum(rollup.superseded_by_generation.values())  # they were found again by the scan before
+    well = rollup["refreshedUsers"] + rollup["skippedUsers"] - replaced
     settled = SettledUsers(well, rollup["failedUsers"], rollup.done_by_hour)
     return replace(run.restarted(scan, reason, context.fingerprint, settled), read_time_ns=read_time_ns)
 
@@ -359,14 +360,12 @@ class Builder:
 
     def _queue(self, user: UserDocument, due: DueUser, checkpoints: Sequence[Any]) -> None:
         """Queue a user once for each local date, unless an interrupted flush has done so."""
-        snapshot = due.snapshot
         for local_date in due.local_dates:
             slot = self._context.schedule.slot_start(local_date, user.user_id, due.own_days, due.activity)
             position = SlotPosition(slot, user.user_id)
             if not any(checkpoint.has_queued(position) for checkpoint in checkpoints):
-                window = self._context.schedule.window(local_date, due.own_days)
-                self._flusher.queue(position, snapshot, self._due_at(position, user), local_date, window)
-            snapshot = None  # the first grant changes the document
+                self._flusher.queue(position, due, self._due_at(position, user), local_date)
+            due = replace(due, snapshot=None)  # the first grant changes the document
 
     def _checkpoints_at(self, cursor: Cursor | None) -> list[Any]:
         spread = self._context.schedule.spread
@@ -392,9 +391,15 @@ class Builder:
         except UserError as exc:
             found = exc
         if read is not None and isinstance(found, tuple):
-            activity = self._context.activity_after(user, read)
-            snapshot = snapshot_of(user.update_time_ns, read, self._context.plans, found[0], activity)
-            return DueUser(snapshot, found, read.own_days, read.activity)
+            snapshot = snapshot_of(
+                user.update_time_ns,
+                read,
+                self._context.plans,
+                found[0],
+                self._context.activity_after(user, read),
+            )
+            plan = self._context.plans.find(read.plan).name
+            return DueUser(snapshot, found, plan, read.own_days, read.activity)
         self._mend(user, found)
         if isinstance(found, UserError):
             raise found

@@ -15,12 +15,11 @@ from typing import Any
 
 from shared import logs
 from shared.core.errors import UserErrorCode
-from shared.core.hour_limit import Window
 from shared.core.jobs import Job, Snapshot, new_job_id
 from shared.core.mending import Mend
 from shared.core.outcomes import Outcome
 from shared.core.own_days import OwnDays
-from shared.core.packing import CommitBatch, JobDraft, Packer, SlotPosition
+from shared.core.packing import CommitBatch, JobDraft, JobTerms, Packer, SlotPosition
 from shared.core.ranges import Cursor
 from shared.core.runs import Billed, FlushCheckpoint, Run, ScanCounts, ScanTally
 from shared.services.context import GRACE_PERIOD_SECONDS, Context
@@ -38,11 +37,13 @@ class DueUser:
     """A user to be queued. `snapshot` None: the worker has to read the document.
 
     `local_dates`: a job for each; there are two if two of the user's midnights lie in the run's day. The snapshot is
-    good for the first. `activity`: the hours learnt of the user up to the last grant, which the slot depends on.
+    good for the first. `plan`: its present name. `activity`: the hours learnt of the user up to the last grant, which
+    the slot depends on.
     """
 
     snapshot: Snapshot | None
     local_dates: tuple[date, ...]
+    plan: str
     own_days: OwnDays | None = None
     activity: object = None
 
@@ -73,17 +74,11 @@ class Flusher:
         """True when a flush is needed before more is read, because of what is held or how long."""
         return self._packer.is_full or self._tally.is_full or self._flush_by.remaining_seconds == 0
 
-    def queue(
-        self,
-        position: SlotPosition,
-        snapshot: Snapshot | None,
-        due_at: datetime | None,
-        local_date: date,
-        window: Window | None = None,
-    ) -> None:
-        """Hold a user for a job. `window`: where the slot may be moved if its hour is full."""
+    def queue(self, position: SlotPosition, due: DueUser, due_at: datetime | None, local_date: date) -> None:
+        """Hold a user for a job of that local date. `due_at`: since when the user waits, if the slot has passed."""
+        window = self._context.schedule.window(local_date, due.own_days)
         own_date = None if local_date == self.stored.run.day else local_date
-        self._packer.add(position, snapshot, due_at, own_date, window)
+        self._packer.add(position, due.snapshot, JobTerms(due_at, own_date, window, due.plan))
 
     def mend(self, mend: Mend) -> None:
         self._packer.add_mend(mend)
@@ -197,6 +192,7 @@ class PendingTally:
     planned_by_hour: Counter[int] = field(default_factory=Counter)
     follow_ups: list[Mapping[str, Any]] = field(default_factory=list)
     low: int = 0
+    users_by_plan: Counter[str] = field(default_factory=Counter)
 
     @property
     def is_full(self) -> bool:
@@ -221,10 +217,11 @@ class PendingTally:
     def with_jobs(self, batch: CommitBatch, day_start: datetime, *, created: bool) -> PendingTally:
         """The tally with the users and jobs of one commit."""
         jobs = ScanCounts(queued=batch.users, jobs_created=len(batch.drafts) if created else 0)
-        hours = Counter[int]()
+        hours, by_plan = Counter[int](), Counter[str]()
         for draft in batch.drafts:
             hours[(draft.scheduled_for - day_start) // HOUR] += len(draft.user_ids)
-        return PendingTally(self.counts + jobs, self.errors, self.errors_by_code, +hours, self.follow_ups, self.low)
+            by_plan.update(draft.users_by_plan)
+        return replace(self, counts=self.counts + jobs, planned_by_hour=+hours, users_by_plan=by_plan)
 
     def add(self, other: PendingTally) -> None:
         self.counts += other.counts
@@ -232,7 +229,15 @@ class PendingTally:
 
     def as_scan_tally(self) -> ScanTally:
         named = sum(bool(entry.get("named")) for entry in self.follow_ups)
-        return ScanTally(self.counts, self.errors.shown, self.errors_by_code, self.planned_by_hour, named, self.low)
+        return ScanTally(
+            self.counts,
+            self.errors.shown,
+            self.errors_by_code,
+            self.planned_by_hour,
+            named,
+            self.low,
+            self.users_by_plan,
+        )
 
 
 def follow_up_entry(outcome: Outcome, since: str, *, named: bool, adopt: bool) -> dict[str, Any]:

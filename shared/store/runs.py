@@ -113,6 +113,7 @@ def _encode(run: Run) -> dict[str, Any]:
         "completedAt": run.completed_at,
         "builtAt": run.built_at,
         "plannedByHour": {f"h{hour:02d}": users for hour, users in run.planned_by_hour.items()},
+        "usersByPlan": dict(run.users_by_plan),
         "errorsByCode": dict(run.errors_by_code),
         "reads": run.billed.reads,
         "writes": run.billed.writes,
@@ -210,6 +211,7 @@ def _decode(fields: Mapping[str, Any]) -> Run:
         completed_at=fields["completedAt"],
         built_at=fields.get("builtAt"),
         planned_by_hour={int(hour[1:]): users for hour, users in fields.get("plannedByHour", {}).items()},
+        users_by_plan=fields.get("usersByPlan", {}),
         errors_by_code=fields.get("errorsByCode", {}),
         billed=Billed(fields.get("reads", 0), fields.get("writes", 0)),
         history=tuple(

@@ -191,21 +191,34 @@ class UserStore:
         """How many documents the collection holds, with a balance or without; no more than `up_to` are counted."""
         return self._wire.count(self._parent, new_query(self._collection_id), up_to, read_time_ns)
 
-    def count_balances(self, read_time_ns: int) -> int:
+    def count_balances(self, read_time_ns: int | None = None) -> int:
         """How many documents have a balance, of any type."""
         return self._count_ordered(OrderBy.BALANCE, read_time_ns)
 
-    def count_due_ons(self, read_time_ns: int) -> int:
+    def count_due_ons(self, read_time_ns: int | None = None) -> int:
         """How many documents have a stamp with a `dueOn`, of any type."""
         return self._count_ordered(OrderBy.DUE_ON, read_time_ns)
 
-    def count_when_low(self, read_time_ns: int) -> int:
+    def count_when_low(self, read_time_ns: int | None = None) -> int:
         """How many documents say that their user is found by balance."""
         wanted = new_query(self._collection_id)
         add_filters(wanted, [(self._fields.due_on, "==", WHEN_LOW)])
         return self._wire.count(self._parent, wanted, None, read_time_ns)
 
-    def _count_ordered(self, order_by: OrderBy, read_time_ns: int) -> int:
+    def count_due_until(self, day: date) -> int:
+        """How many documents have a `dueOn` of that day or before. A read for each thousand."""
+        return self._count_where(self._fields.due_on, "<=", day.isoformat())
+
+    def count_balances_below(self, balance: int) -> int:
+        """How many documents have a smaller balance than this. A read for each thousand."""
+        return self._count_where(field_path(self._fields.balance), "<", balance)
+
+    def _count_where(self, path: str, operator: str, value: Any) -> int:
+        wanted = new_query(self._collection_id)
+        add_filters(wanted, [(path, operator, value)])
+        return self._wire.count(self._parent, wanted, None)
+
+    def _count_ordered(self, order_by: OrderBy, read_time_ns: int | None) -> int:
         wanted = new_query(self._collection_id)
         add_order(wanted, self._order_path(order_by))
         return self._wire.count(self._parent, wanted, None, read_time_ns)

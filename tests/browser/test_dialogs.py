@@ -80,6 +80,23 @@ def test_a_rescan_says_how_many_users_it_reads(page, stub):
     expect(open_question(page, "Rescan")).to_contain_text("1,200 users will be read: about 1,200 reads")
 
 
+@pytest.mark.parametrize(
+    ("users", "words"),
+    [
+        (290, "At most 290 users will be queued."),
+        (1, "At most 1 user will be queued."),
+        (0, "Nobody will be queued, as far as stamps tell."),
+        (None, "How many of them will be queued can't be counted."),
+    ],
+)
+def test_a_rescan_says_how_many_users_it_queues_at_most(page, stub, users, words):
+    """Before anybody confirms it."""
+    stub.views["rescan-preview"]["queuedUsersAtMost"] = users
+    load(page, stub)
+
+    expect(open_question(page, "Rescan")).to_contain_text(words)
+
+
 def test_a_preview_that_fails_does_not_stop_the_action(troubled, stub):
     """It is said, and the button works."""
     page = troubled

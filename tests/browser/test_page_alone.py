@@ -245,6 +245,7 @@ def test_no_text_becomes_markup(page, stub):
             project=EVIL,
             environment=EVIL,
             recentJobs=[job],
+            plans=[{"plan": EVIL, "users": 5, "share": 1}],
             recentActivity=[
                 {"kind": "action", "time": EVIL, "action": EVIL, "actor": EVIL, "reason": EVIL, "detail": EVIL},
                 {"kind": "job", **job, "time": "2026-11-22T10:00:00Z"},
@@ -260,7 +261,7 @@ def test_no_text_becomes_markup(page, stub):
     error = {"jobId": EVIL, "userId": EVIL, "code": EVIL, "error": EVIL, "timestamp": "2026-11-22T10:00:00Z"}
     stub.views["failures"] = {"users": [error], "cursor": None, "unnamedUsers": 0}
     page.get_by_role("button", name="Show users").click()
-    evil = dict.fromkeys(("userId", "explanation", "plan", "balance"), EVIL)
+    evil = dict.fromkeys(("userId", "explanation", "plan", "balance", "zone", "localDate", "zoneProblem"), EVIL)
     stub.answer = answering({**STORY, **evil, "stamp": {EVIL: EVIL}})
     page.locator("#failed-users").get_by_role("button", name=EVIL, exact=True).first.click()
 
@@ -268,6 +269,40 @@ def test_no_text_becomes_markup(page, stub):
     assert page.evaluate("window.hacked") is None
     assert page.locator("main img").count() == 0
     assert page.locator("main :text('onerror')").count() > 5
+
+
+# The users by plan
+
+
+def test_the_users_of_the_day_are_shown_by_plan(page, stub):
+    """With their share of all, and with those who are not counted by plan."""
+    load(page, stub)
+    rows = page.get_by_role("table", name="Queued users by plan").get_by_role("row")
+
+    expect(rows).to_have_text(["PlanUsersShare", "free90080.9%", "pro20018%"])
+    expect(page.locator("#plans-note")).to_have_text(
+        "1,112 users queued by the day's scans; 12 of them are not counted by plan"
+    )
+
+
+def test_many_plans_are_folded(page, stub):
+    """The ten largest are seen at once."""
+    plans = [{"plan": f"plan{n}", "users": 30 - n, "share": 0.05} for n in range(14)]
+    stub.says(statistics(plans=plans, usersOfUncountedPlans=0))
+    load(page, stub)
+    expect(page.get_by_role("table", name="Queued users by plan").get_by_role("row")).to_have_count(11)
+    page.get_by_text("4 further plans").click()
+
+    expect(page.get_by_role("table", name="Further plans").get_by_role("row")).to_have_count(5)
+    expect(page.locator("#plans-note")).to_have_text("329 users queued by the day's scans")
+
+
+def test_where_nobody_was_queued_no_plans_are_shown(page, stub):
+    """A day without a run, or without anybody due."""
+    stub.says(statistics(plans=[]))
+    load(page, stub)
+
+    expect(page.locator("#plans-card")).to_be_hidden()
 
 
 # One user
@@ -322,6 +357,35 @@ def test_older_receipts_come_on_demand(page, stub):
     expect(page.locator("#story tbody tr")).to_have_count(2)
     expect(page.get_by_role("button", name="Older than")).to_have_count(0)
     assert stub.calls[-1].query == {"userId": "user00418", "before": "2026-10-23"}
+
+
+def test_moments_are_told_in_the_users_own_time_too(page, stub):
+    """Beside the schedule's; where the user has no zone of their own there is not a line more."""
+    own = {"zone": TOKYO, "localDate": "2026-11-23"}
+    stub.answer = lambda told: jsonify(
+        statistics() if "userId" not in told.query else STORY | own if told.query["userId"] == "ann" else STORY
+    )
+    load(page, stub, "?userId=ann")
+    facts = page.locator("#story .facts")
+    expect(facts).to_contain_text("Last refresh22 Nov, 10:00 (22 Nov, 19:00 in Asia/Tokyo)")
+    expect(facts).to_contain_text("Next refresh23 Nov, 10:00 (23 Nov, 19:00 in Asia/Tokyo)")
+    expect(facts).to_contain_text("The user's day2026-11-23 in Asia/Tokyo")
+    look_up(page, "bob")
+
+    expect(page.locator("#detail-title")).to_contain_text("bob")
+    expect(facts).to_contain_text("Last refresh22 Nov, 10:00Granted then")
+    expect(facts).not_to_contain_text("The user's day")
+
+
+def test_a_zone_that_can_t_be_used_is_told_as_a_problem(page, stub):
+    """In the function's words; and one that this browser does not know leaves the schedule's time alone."""
+    stub.answer = answering({**STORY, "zoneProblem": "the time zone: it is a whole number, not a text"})
+    load(page, stub, "?userId=ann")
+    expect(page.locator("#story .problem")).to_have_text("bad zone the time zone: it is a whole number, not a text")
+    stub.answer = answering({**STORY, "zone": "Mars/Olympus", "localDate": "2026-11-23"})
+    look_up(page, "bob")
+
+    expect(page.locator("#story .facts")).to_contain_text("Last refresh22 Nov, 10:00Granted then")
 
 
 def test_the_story_asked_for_last_is_the_one_shown(page, stub):

@@ -132,11 +132,11 @@ def test_a_builder_that_lost_its_lease_can_not_flush(monkeypatch):
     take = Packer.take
     overtaken: list[BuildReport | None] = []
 
-    def overtake(packer):
+    def overtake(packer, planned_by_hour):
         if not overtaken:
             overtaken.append(None)
             overtaken[0] = world.build(MIDNIGHT + timedelta(minutes=10))
-        return take(packer)
+        return take(packer, planned_by_hour)
 
     monkeypatch.setattr(Packer, "take", overtake)
     slow = world.build(MIDNIGHT)

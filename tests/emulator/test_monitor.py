@@ -11,12 +11,15 @@ import pytest
 
 from shared.core.errors import ConflictError, NotFoundError, NotPossibleError
 from shared.core.figures import DURATION_RATIO
+from shared.core.packing import FlushLimits
 from shared.monitor import operator_actions
 from shared.monitor.operator_actions import Operator
 from shared.monitor.overview import check_health
+from shared.services.limits import Limits
 from tests.support.faults import Mode, ProcessEnded, WireError, nth, on, on_user
 from tests.support.invariants import assert_granted_once, assert_settled
-from tests.support.monitor import scanned, shown, story, view
+from tests.support.monitor import plans_scanned, scanned, shown, story, view
+from tests.support.plans import ONLY_ADDER
 from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
 
 TODAY = "2026-11-22"
@@ -122,6 +125,87 @@ def test_users_are_planned_for_the_hours_of_their_slots():
     assert {hour["hour"]: hour["done"] for hour in hours if hour["done"]} == {
         2: sum(hour["planned"] for hour in hours[:3])
     }
+
+
+# Users by plan
+
+
+def on_three_plans(adders: int = 12) -> dict[str, dict]:
+    """Users who are due on several plans, one of them without a name for it, and two who are not queued."""
+    return {
+        **population(adders),
+        **{f"free{n}": {"credits": 5, "plan": "free"} for n in range(5)},
+        "nameless": {"credits": 5},
+        "pro": {"credits": 5, "plan": "pro", "createdAt": MIDNIGHT - 40 * DAY},
+        "odd": {"credits": "x", "plan": "free"},
+        "lost": {"credits": 1, "plan": "gone"},
+    }
+
+
+def by_plan(answer: dict) -> dict[str, int]:
+    return {each["plan"]: each["users"] for each in answer["plans"]}
+
+
+def test_users_by_plan_equal_a_scan():
+    """Flush by flush, each user once, under the plan that the scan found; who fails is on no plan."""
+    world = World(job_size=2, limits=Limits(page_users=4, flush=FlushLimits(flush_jobs=2, commit_jobs=1)))
+    world.users(on_three_plans())
+    world.build()
+
+    answer = view(world, NOON)
+
+    assert by_plan(answer) == plans_scanned(world, TODAY) == {"adder": 12, "free": 6, "pro": 1}
+    assert [each["plan"] for each in answer["plans"]] == ["adder", "free", "pro"]
+    assert sum(each["share"] for each in answer["plans"]) == pytest.approx(1)
+    assert sum(by_plan(answer).values()) == world.run()["queuedUsers"]
+    assert answer["usersOfUncountedPlans"] == 0
+
+
+@pytest.mark.parametrize("commits", range(2, 6))
+def test_users_by_plan_are_counted_once_when_a_flush_is_broken_off(commits):
+    """Users in the commits that landed were counted with them."""
+    world = World(job_size=2, limits=Limits(page_users=4, flush=FlushLimits(commit_jobs=1)))
+    world.users(on_three_plans())
+    with world.faulty(nth("Commit", commits, Mode.ENDED)), pytest.raises(ProcessEnded):
+        world.build()
+    world.build(MIDNIGHT + timedelta(minutes=5))
+
+    assert by_plan(view(world, NOON)) == plans_scanned(world, TODAY) == {"adder": 12, "free": 6, "pro": 1}
+
+
+def test_a_former_name_counts_as_the_plan_it_is_now():
+    """There is one line for each plan of the file."""
+    world = World(plans=ONLY_ADDER + 'was = ["starter"]\n')
+    world.users({"ann": {"credits": 5, "plan": "starter"}, "bob": {"credits": 5}})
+    world.build()
+
+    assert by_plan(view(world, NOON)) == {"adder": 2}
+
+
+@pytest.mark.parametrize(
+    ("worked_until", "counted", "uncounted"),
+    [
+        (MIDNIGHT - HOUR, {"adder": 30, "free": 10}, 0),
+        (EVENING, {"adder": 30, "free": 10}, 0),
+        (MIDNIGHT + 7 * HOUR, None, None),
+    ],
+)
+def test_after_a_rescan_the_plans_still_add_up(worked_until, counted, uncounted):
+    """Nobody is counted twice. Users settled before are counted together, unless they are all there are."""
+    world = World(job_size=5, slot_seconds=21_600)
+    world.users(population(30) | {f"free{n}": {"credits": 5, "plan": "free"} for n in range(10)})
+    world.build()
+    settled = world.work(worked_until).tally.refreshed
+    operator_actions.rescan(world.context(EVENING), EVE, date(2026, 11, 22))
+    world.build(EVENING, "auto")
+
+    answer = view(world, EVENING)
+
+    assert sum(by_plan(answer).values()) + answer["usersOfUncountedPlans"] == 40
+    if counted is None:
+        assert 0 < settled < 40
+        counted, uncounted = plans_scanned(world, TODAY), settled
+    assert (by_plan(answer), answer["usersOfUncountedPlans"]) == (counted, uncounted)
 
 
 def test_the_95th_percentile_is_within_a_quarter_of_the_truth():
@@ -316,6 +400,78 @@ def test_a_story_of_an_odd_user_says_what_is_odd(document, told):
 
     found["problem"] = found["problem"] and found["problem"]["code"]
     assert told == {name: found[name] for name in told}
+
+
+OWN_TIME = {"zone", "localDate", "zoneProblem"}
+
+
+def test_a_story_is_told_in_the_user_s_own_time():
+    """What day it is there, when the last refresh was, and when the next one is due. Its days begin at 15:00 UTC."""
+    world = World(zone_field="zone", slot_seconds=86_400)
+    world.users({"ann": {"credits": 5, "plan": "adder", "zone": "Asia/Tokyo"}})
+    world.build()
+    world.work(MIDNIGHT + 15 * HOUR)
+
+    told = story(world, "ann", MIDNIGHT + 16 * HOUR)
+
+    assert (told["zone"], told["localDate"]) == ("Asia/Tokyo", "2026-11-23")
+    assert told["nextRefresh"] == "2026-11-23T15:00:00+00:00"
+    assert (
+        "On 2026-11-22 at 15:00 UTC (2026-11-23 at 00:00 in Asia/Tokyo) the plan adder granted 10"
+        in told["explanation"]
+    )
+    assert told["explanation"].endswith("it is 2026-11-23; the next refresh is due there on 2026-11-24 at 00:00.")
+
+
+@pytest.mark.parametrize(
+    ("field", "document"),
+    [
+        ("zone", {}),
+        ("zone", {"zone": "UTC"}),
+        ("zone", {"zone": None}),
+        (None, {"zone": "Asia/Tokyo"}),
+    ],
+)
+def test_without_a_zone_of_their_own_nothing_is_said_of_zones(field, document):
+    """The schedule's zone is the user's."""
+    world = World(zone_field=field)
+    world.users({"ann": {"credits": 5, "plan": "adder", **document}})
+    world.day()
+
+    told = story(world, "ann", EVENING)
+
+    assert OWN_TIME.isdisjoint(told)
+    assert "time zone" not in told["explanation"]
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        ({"zone": "Mars/Olympus"}, "'Mars/Olympus' is not an IANA name such as Europe/Berlin; UTC is used until"),
+        ({"zone": 5}, "the time zone: it is a whole number, not a text; UTC is used until"),
+        ({"zone": 5, "credits": "x"}, "the time zone: it is a whole number"),
+    ],
+)
+def test_a_story_says_why_a_zone_can_t_be_used(document, told):
+    """In words, also beside another problem of the document."""
+    world = World(zone_field="zone")
+    world.users({"ann": {"credits": 5, "plan": "adder", **document}})
+
+    found = story(world, "ann", NOON)
+
+    assert told in found["zoneProblem"]
+    assert "zone" not in found
+    assert (found["problem"] is None) == ("credits" not in document)
+
+
+def test_a_zone_is_told_although_another_field_is_bad():
+    """Whoever looks wants to know what time it is there."""
+    world = World(zone_field="zone")
+    world.users({"ann": {"credits": "x", "zone": "Asia/Tokyo"}})
+
+    told = story(world, "ann", MIDNIGHT + 16 * HOUR)
+
+    assert (told["zone"], told["localDate"], told["problem"]["code"]) == ("Asia/Tokyo", "2026-11-23", "bad_balance")
 
 
 def test_nobody_s_story_is_not_found():

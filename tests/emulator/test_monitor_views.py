@@ -9,7 +9,8 @@ import grpc
 import pytest
 
 from shared.core.errors import NotFoundError, NotPossibleError, SystemFailureError
-from shared.monitor import failures, operator_actions
+from shared.core.plans import parse_plans
+from shared.monitor import failures, operator_actions, previews
 from shared.monitor.activity import read_activity
 from shared.monitor.days import days_answer, read_days
 from shared.monitor.failures import failures_answer, read_failures
@@ -19,6 +20,7 @@ from shared.monitor.overview import check_health
 from shared.monitor.previews import preview_requeue_job, preview_requeue_run, preview_rescan
 from tests.support.faults import Mode, WireError
 from tests.support.monitor import scanned, shown, story, view
+from tests.support.plans import PLANS, SKIPPING
 from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
 
 TODAY = date(2026, 11, 22)
@@ -173,7 +175,112 @@ def test_a_rescan_s_preview_counts_the_users():
     preview = preview_rescan(context, TODAY)
 
     assert (preview["users"], preview["isAtLeast"], preview["cost"]["reads"]) == (13, False, 13)
-    assert context.wire.cost.reads == 2
+    assert context.wire.cost.reads == 5
+
+
+def previewed_and_queued(world, now=NOON):
+    """What the preview of a rescan says, and how many users the builder then really queues."""
+    preview = preview_rescan(world.context(now), TODAY)["queuedUsersAtMost"]
+    operator_actions.rescan(world.context(now), EVE, TODAY)
+    report = world.build(now, "auto")
+    assert report.status == "completed"
+    return preview, report.counts.queued
+
+
+@pytest.mark.parametrize("worked_until", [MIDNIGHT - HOUR, MIDNIGHT + 7 * HOUR, EVENING])
+def test_a_rescan_s_preview_says_how_many_it_will_queue(worked_until):
+    """Who waits in a job, who came meanwhile and who was corrected; not who was refreshed, or is due another day."""
+    world = World(job_size=5)
+    world.users(population(40) | {f"weekly{n}": {"credits": 5, "plan": "weekly"} for n in range(5)})
+    world.users({"odd": {"credits": "x", "plan": "adder"}, "guest": {"name": "no balance"}})
+    world.build()
+    refreshed = world.work(worked_until).tally.refreshed
+    world.users({"late": {"credits": 5, "plan": "adder"}})
+    world.update("users/odd", credits=5)
+
+    preview, queued = previewed_and_queued(world, EVENING)
+
+    assert preview == queued == 45 - refreshed + 2
+
+
+@pytest.mark.parametrize(
+    ("odd", "more"),
+    [
+        ({"paused": {"credits": 5, "plan": "adder", "creditRefresh": {"paused": True}}}, 1),
+        ({"odd": {"credits": "x"}}, 1),
+        ({"lost": {"credits": 5, "plan": "gone"}}, 1),
+        ({"guest": {"name": "no balance"}}, 0),
+    ],
+)
+def test_a_rescan_s_preview_says_at_most(odd, more):
+    """Who is paused or would fail again is among them, as a look at each user would cost too much."""
+    world = World()
+    world.users(population(10) | odd)
+    world.build()
+
+    preview, queued = previewed_and_queued(world)
+
+    assert (preview, queued) == (10 + more, 10)
+
+
+def test_of_users_who_are_left_alone_those_who_are_low_are_counted():
+    """And among them whoever spent what was granted today."""
+    world = World(plans=SKIPPING)
+    world.users({f"user{n}": {"credits": 50} for n in range(20)})
+    for day in range(2):
+        world.build(MIDNIGHT - (1 - day) * DAY, "auto")
+        world.work(MIDNIGHT - (1 - day) * DAY + HOUR)
+    for n in range(3):
+        world.update(f"users/user{n}", credits=7)
+
+    preview, queued = previewed_and_queued(world)
+    world.work(EVENING)
+    world.update("users/user0", credits=7)
+    again = previewed_and_queued(world, EVENING)
+
+    assert (preview, queued) == (3, 3)
+    assert again == (1, 0)
+
+
+def test_under_other_plans_anybody_may_be_queued():
+    """Stamps tell when users are due under the plans of the last scan."""
+    world = World()
+    world.users(population(10))
+    world.build()
+    world.work(EVENING)
+    world.plans = parse_plans(PLANS.replace("allowance = 10", "allowance = 11"))
+
+    assert previewed_and_queued(world, EVENING) == (10, 0)
+
+
+def test_a_rescan_of_an_adoption_queues_nobody():
+    """It grants nothing."""
+    world = World()
+    world.users(population(10))
+    world.build(MIDNIGHT, "adopt")
+    world.users(population(12))
+
+    assert preview_rescan(world.context(NOON), TODAY)["queuedUsersAtMost"] == 0
+
+
+def test_where_users_can_t_be_counted_the_preview_says_so(monkeypatch):
+    """There is no index, or there are too many of them. What the rescan costs is said all the same."""
+    world = World()
+    world.users(population(10))
+    world.build()
+    without = lambda _n, method, request: (  # noqa: E731
+        WireError(grpc.StatusCode.FAILED_PRECONDITION)
+        if method == "RunAggregationQuery" and "dueOn" in str(request)
+        else None
+    )
+
+    with world.faulty(without):
+        preview = preview_rescan(world.context(NOON), TODAY)
+    monkeypatch.setattr(previews, "COUNTED_USERS_MAX", 10)
+    of_many = preview_rescan(world.context(NOON), TODAY)
+
+    assert (preview["users"], preview["queuedUsersAtMost"]) == (10, None)
+    assert (of_many["users"], of_many["isAtLeast"], of_many["queuedUsersAtMost"]) == (10, True, None)
 
 
 # A job
@@ -455,6 +562,24 @@ def test_a_rescan_while_jobs_wait_counts_each_user_once():
     assert last["users"] == {"refreshed": 40, "skipped": 0, "failed": 0, "pending": 0}
     assert sum(hour["planned"] for hour in last["hours"]) == 40
     assert last["users"] == scanned(world, "2026-11-22")["users"]
+
+
+def test_rescans_one_after_another_count_each_user_once():
+    """The jobs that the first rescan replaced are closed unread; those users are not settled."""
+    world = World(job_size=5, slot_seconds=21_600)
+    world.users(population(40))
+    world.build()
+    world.work(MIDNIGHT + 7 * HOUR)
+    for hours in (8, 14):
+        operator_actions.rescan(world.context(MIDNIGHT + hours * HOUR), EVE, TODAY)
+        world.build(MIDNIGHT + hours * HOUR, "auto")
+        world.work(MIDNIGHT + (hours + 5) * HOUR)
+        figures = view(world, MIDNIGHT + (hours + 5) * HOUR)["users"]
+        assert figures == scanned(world, "2026-11-22")["users"]
+        assert sum(figures.values()) == 40
+    world.work(EVENING)
+
+    assert view(world, EVENING)["users"] == {"refreshed": 40, "skipped": 0, "failed": 0, "pending": 0}
 
 
 @pytest.mark.parametrize(("most", "codes"), [(2, ["standing_failures"]), (3, [])])

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 import subprocess
 import sys
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
+import jsonschema_rs
 import pytest
 
+from dev import typescript
 from dev.cloud_scheduler import path_of
-from dev.openapi import ANSWERS, BODIES, document, rendered, written
+from dev.openapi import ANSWERS, BODIES, document, monitor_types, rendered, written
+from dev.openapi_monitor import RESULTS, VIEWS
+from shared.monitor.bodies import Action, MonitorQuery, ViewName
 from shared.settings import BUNDLE
 from tests.support.servers import server
-from tests.support.world import World, population
+from tests.support.world import MIDNIGHT, World, population
 
 ENTRY_POINTS = ["credit_refresh", "credit_refresh_queue", "credit_refresh_worker", "credit_refresh_monitor"]
+HOUR = timedelta(hours=1)
 EXAMPLES = 60  # of each operation and each kind
 SEED = 7
 SCHEMATHESIS = str(Path(sys.executable).with_name("schemathesis"))
@@ -24,8 +34,34 @@ CONFORMANCE = "status_code_conformance,content_type_conformance,response_schema_
 
 
 def test_the_document_is_the_code_s():
-    """`make openapi` writes it."""
+    """`make openapi` writes it, and the types of the monitor's answers."""
     assert written() == rendered(), "docs/openapi.json is not what the code says: run `make openapi`"
+    assert typescript.FILE.read_text("utf-8") == monitor_types(), "docs/monitor.d.ts: run `make openapi`"
+
+
+def test_whatever_it_refers_to_is_there():
+    """A tool that reads it finds each schema."""
+    told = document()
+
+    refs = set(re.findall(r'"\$ref": "([^"]*)"', json.dumps(told)))
+
+    assert refs <= {f"#/components/schemas/{name}" for name in told["components"]["schemas"]}
+    assert len(refs) > 20
+
+
+def test_each_parameter_view_and_action_is_told():
+    """Of the monitor: what a GET takes and answers, and what a POST takes and answers."""
+    told = document()["paths"][path_of("credit_refresh_monitor")]
+
+    parameters = {parameter["name"]: parameter["description"] for parameter in told["get"]["parameters"]}
+    assert set(parameters) == {str(field.alias) for field in MonitorQuery.model_fields.values()}
+    described = " ".join(schema["description"] for schema in VIEWS.values())
+    assert all(f"view={view}" in described for view in ViewName)
+    actions = itertools.chain(*(schema["properties"]["action"]["enum"] for schema in RESULTS.values()))
+    assert sorted(actions) == sorted(Action)
+    for method, answers in (("get", VIEWS), ("post", RESULTS)):
+        schema = told[method]["responses"]["200"]["content"]["application/json"]["schema"]
+        assert schema == {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in answers]}
 
 
 def test_every_entry_point_and_every_field_is_in_it():
@@ -95,6 +131,142 @@ def test_the_document_leaves_no_field_of_an_answer_out(servers, name, body, answ
     reply = servers[name].post(body)
 
     assert set(reply.json) == set(ANSWERS[answer]), "add the field to ANSWERS in dev/openapi.py, and run `make openapi`"
+
+
+# The monitor's answers, each held against its schema. They have no field that the schema does not name.
+
+
+@pytest.fixture(scope="module")
+def monitor(tmp_path_factory):
+    """The monitor, over a day with users of every fate: settled, pending, failed in a job and found by the builder."""
+    world = World(job_size=4, slot_seconds=21_600, zone_field="zone")
+    world.users(population(30) | {"bad": {"credits": "x"}})
+    world.users({name: {"credits": 5, "zone": zone} for name, zone in (("tokyo", "Asia/Tokyo"), ("mars", "Mars/X"))})
+    world.build()
+    for number in range(12):
+        world.update(f"users/user{number:05d}", credits="x")
+    world.work(MIDNIGHT + 13 * HOUR)
+    world.refresh("tokyo", now=MIDNIGHT + 13 * HOUR)
+    environ = {"GOOGLE_CLOUD_PROJECT": str(world.settings.project), "CREDIT_REFRESH_ZONE_FIELD": "zone"}
+    with server("credit_refresh_monitor", tmp_path_factory.mktemp("answers") / "log", **environ) as running:
+        yield Asked(world, running)
+
+
+class Asked:
+    """The monitor's function, asked at the evening of the day."""
+
+    def __init__(self, world, running):
+        self.world, self._running = world, running
+        self.failed, self.settled, self.pending = (
+            next(job_id for job_id, job in world.jobs().items() if job["status"] == status)
+            for status in ("failed", "completed", "pending")
+        )
+
+    def get(self, **query: str) -> Any:
+        at = query.pop("asOf", "2026-11-22T14:00:00Z")
+        return self._running.request("GET", path=f"/?{urlencode({**query, 'asOf': at})}")
+
+    def post(self, body: dict[str, Any]) -> Any:
+        return self._running.post({"asOf": "2026-11-22T14:00:00Z", **body})
+
+    def health(self) -> Any:
+        return self._running.request("GET", path="/health?asOf=2026-11-22T23:59:59Z")
+
+
+def problems(answer: Any, name: str) -> list[str]:
+    """How an answer differs from its schema, in which no object may have further fields."""
+    schemas = closed(document()["components"]["schemas"])
+    schema = {"$ref": f"#/components/schemas/{name}", "components": {"schemas": schemas}}
+    validator = jsonschema_rs.validator_for(schema, validate_formats=True)
+    return [f"{error.instance_path}: {error.message[:300]}" for error in validator.iter_errors(answer)]
+
+
+def closed(schema: Any) -> Any:
+    """The schema with `additionalProperties: false` in each object that names its properties."""
+    if isinstance(schema, list):
+        return [closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    inner = {name: closed(each) for name, each in schema.items()}
+    names_fields = isinstance(schema.get("properties"), dict) and schema.get("type") == "object"
+    return {**inner, "additionalProperties": False} if names_fields else inner
+
+
+@pytest.mark.parametrize(
+    ("query", "answer"),
+    [
+        ({}, "OverviewAnswer"),
+        ({"asOf": "2026-11-22T23:59:00Z"}, "OverviewAnswer"),
+        ({"runId": "2026-11-21"}, "OverviewAnswer"),
+        ({"asOf": "2026-11-25T00:00:00Z", "runId": "2026-11-22"}, "OverviewAnswer"),
+        ({"asOf": "2026-12-25T00:00:00Z"}, "OverviewAnswer"),
+        ({"userId": "user00001"}, "UserAnswer"),
+        ({"userId": "user00020"}, "UserAnswer"),
+        ({"userId": "bad"}, "UserAnswer"),
+        ({"userId": "tokyo"}, "UserAnswer"),
+        ({"userId": "mars"}, "UserAnswer"),
+        ({"userId": "tokyo", "before": "2026-11-01"}, "UserAnswer"),
+        ({"jobId": "failed"}, "JobAnswer"),
+        ({"jobId": "settled"}, "JobAnswer"),
+        ({"jobId": "pending"}, "JobAnswer"),
+        ({"view": "days"}, "DaysAnswer"),
+        ({"view": "failures"}, "FailuresAnswer"),
+        ({"view": "failures", "code": "bad_balance", "cursor": "2026-11-22"}, "FailuresAnswer"),
+        ({"view": "activity"}, "ActivityAnswer"),
+        ({"view": "requeue-preview"}, "RequeuePreviewAnswer"),
+        ({"view": "requeue-preview", "jobId": "failed"}, "RequeuePreviewAnswer"),
+        ({"view": "rescan-preview", "runId": "2026-11-22"}, "RescanPreviewAnswer"),
+    ],
+)
+def test_each_view_answers_as_the_document_says(monitor, query, answer):
+    """Every field in its type, and none that is not told."""
+    query = {name: getattr(monitor, value, value) if name == "jobId" else value for name, value in query.items()}
+
+    reply = monitor.get(**query)
+
+    assert reply.status == 200, reply.body
+    assert problems(reply.json, answer) == []
+
+
+def test_each_action_answers_as_the_document_says(monitor):
+    """And so does what is looked at afterwards: a pause, the log, a job that was requeued."""
+    actions = [
+        ({"action": "pause", "reason": "a test"}, "PauseAnswer"),
+        ({"action": "pause", "userId": "user00020"}, "PauseAnswer"),
+        ({"action": "requeue", "jobId": monitor.failed}, "RequeueAnswer"),
+        ({"action": "requeue", "runId": "2026-11-22", "code": "bad_balance"}, "RequeueAnswer"),
+        ({"action": "rescan", "runId": "2026-11-22"}, "RescanAnswer"),
+        ({"action": "refresh", "userIds": ["user00001", "user00021", "nobody"]}, "RefreshAnswer"),
+    ]
+    looks = [({}, "OverviewAnswer"), ({"view": "activity"}, "ActivityAnswer"), ({"jobId": monitor.failed}, "JobAnswer")]
+
+    found = [(reply.status, problems(reply.json, name)) for body, name in actions for reply in [monitor.post(body)]]
+    found += [(reply.status, problems(reply.json, name)) for query, name in looks for reply in [monitor.get(**query)]]
+    found.append((monitor.post({"action": "resume"}).status, []))
+
+    assert found == [(200, [])] * (len(actions) + len(looks) + 1)
+
+
+def test_health_and_refusals_are_as_the_document_says(monitor):
+    """503 with the reasons; 4xx with what is wrong."""
+    refused = [monitor.get(userId="nobody"), monitor.get(view="nonsense"), monitor.post({"action": "rescan"})]
+
+    assert problems(monitor.health().json, "HealthAnswer") == []
+    assert [problems(reply.json, "Error") for reply in refused] == [[], [], []]
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        ({"paused": True}, '"action" is a required property'),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_what_the_document_does_not_tell_is_found(answer, problem):
+    """The check can fail."""
+    found = problems(answer, "PauseAnswer")
+
+    assert any(problem in each for each in found), found
 
 
 def test_the_file_is_json():

@@ -73,6 +73,18 @@ def scanned(world: World, run_id: str) -> dict[str, Any]:
     }
 
 
+def plans_scanned(world: World, run_id: str) -> dict[str, int]:
+    """How many users the day's last scan queued on each plan: from its jobs, and from the users as they are now."""
+    generation = world.run(run_id)["generation"]
+    users = world.all("users")
+    found: Counter[str] = Counter()
+    for job_id, job in world.jobs().items():
+        is_builder_s = job.get("runId") == run_id and job["rootId"] == job_id and "kind" not in job
+        if is_builder_s and job.get("generation", 0) == generation:
+            found.update(str(users[user_id].get("plan", world.plans.default)) for user_id in job["userIds"])
+    return dict(found)
+
+
 def shown(answer: dict[str, Any]) -> dict[str, Any]:
     """The part of the monitor's answer that a scan can compute."""
     names = ("totalJobs", "pendingJobs", "processingJobs", "completedJobs", "failedJobs", "users", "errorsByCode")

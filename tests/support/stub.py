@@ -237,6 +237,11 @@ _FIGURES: dict[str, Any] = {
         }
         for hour in range(24)
     ],
+    "plans": [
+        {"plan": "free", "users": 900, "share": 900 / 1112},
+        {"plan": "pro", "users": 200, "share": 200 / 1112},
+    ],
+    "usersOfUncountedPlans": 12,
     "errorsByCode": {"write_failed": 2},
     "errors": [
         {
@@ -331,5 +336,10 @@ VIEWS: dict[str, Any] = {
         "failingUsers": 1,
         "cost": {"reads": 4, "writes": 6, "usd": 0.0000066},
     },
-    "rescan-preview": {"users": 1200, "isAtLeast": False, "cost": {"reads": 1200, "writes": 0, "usd": 0.00036}},
+    "rescan-preview": {
+        "users": 1200,
+        "isAtLeast": False,
+        "queuedUsersAtMost": 290,
+        "cost": {"reads": 1200, "writes": 0, "usd": 0.00036},
+    },
 }

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from shared.core.decision import AlreadyApplied, Grant, Skip, SkipReason
 from shared.core.periods import Period
-from shared.monitor.explanation import Past, explain, foretell
+from shared.monitor.explanation import OwnTime, Past, explain, foretell, tell_own_time
 
 AT = datetime(2026, 11, 22, 10, 5, tzinfo=UTC)
 GRANTED = Past(plan="free", before=12, granted=38, refreshed_at=AT)
+TOKYO = ZoneInfo("Asia/Tokyo")
 GRANT = Grant("free", Period(date(2026, 11, 22), date(2026, 11, 23)), 12, 50, None)
 
 
@@ -51,3 +53,27 @@ def test_why_the_balance_is_what_it_is(balance, past, told):
 def test_what_a_refresh_would_do(decision, told):
     """There is a sentence for every decision."""
     assert told in foretell(decision)
+
+
+def test_a_grant_is_told_in_the_users_own_time_too():
+    """Where the user has a zone of their own, whose date may be another."""
+    told = explain(50, GRANTED, TOKYO)
+
+    assert told.startswith("On 2026-11-22 at 10:05 UTC (2026-11-22 at 19:05 in Asia/Tokyo) the plan free granted 38")
+
+
+@pytest.mark.parametrize(
+    ("next_at", "told"),
+    [
+        (None, "."),
+        (
+            datetime(2026, 11, 23, 18, 30, tzinfo=UTC),
+            "; the next refresh is due there on 2026-11-24 at 03:30.",
+        ),
+    ],
+)
+def test_what_time_it_is_for_the_user(next_at, told):
+    """The date there, and when the next refresh is due there, if that is known."""
+    own = OwnTime(zone=TOKYO, local_date=date(2026, 11, 23), next_at=next_at)
+
+    assert tell_own_time(own) == f"In the user's own time zone, Asia/Tokyo, it is 2026-11-23{told}"

@@ -16,6 +16,7 @@ from shared.core.jobs import Snapshot
 from shared.core.packing import (
     CommitBatch,
     FlushLimits,
+    JobTerms,
     JobDraft,
     Packer,
     SlotPosition,
@@ -264,7 +265,9 @@ def test_users_of_two_local_dates_share_no_job():
     packer = Packer(10, MIDNIGHT)
     today, tomorrow = None, date(2026, 11, 23)
     for number in range(4):
-        packer.add(SlotPosition(SLOTS[5], f"user{number}"), SNAPSHOT, None, tomorrow if number % 2 else today)
+        packer.add(
+            SlotPosition(SLOTS[5], f"user{number}"), SNAPSHOT, JobTerms(local_date=tomorrow if number % 2 else today)
+        )
 
     drafts = packer.take().drafts
 
@@ -390,7 +393,7 @@ def test_users_late_already_have_jobs_of_their_own():
     now = SLOTS[200]
     packer = Packer(300, now)
     for number, minutes in enumerate([0, 29, 30, 31, 500]):
-        packer.add(SlotPosition(SLOTS[0], f"user-{number}"), SNAPSHOT, now - timedelta(minutes=minutes))
+        packer.add(SlotPosition(SLOTS[0], f"user-{number}"), SNAPSHOT, JobTerms(now - timedelta(minutes=minutes)))
 
     batches = sorted(packer.take().drafts, key=lambda draft: draft.due_at)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -16,6 +17,7 @@ from shared.core.ranges import Cursor, RangeName
 from shared.core.runs import (
     CHECKPOINTS_MAX,
     ERRORS_KEPT_MAX,
+    PLANS_COUNTED_MAX,
     FlushCheckpoint,
     LastFull,
     Run,
@@ -242,3 +244,39 @@ def test_a_run_keeps_the_first_hundred_errors(sizes):
 
     assert tuple(named[:ERRORS_KEPT_MAX]) == tuple(advancing.errors)
     assert len(named) == advancing.errors_total
+
+
+@given(st.lists(st.dictionaries(st.sampled_from("abc"), st.integers(1, 50)), max_size=5))
+def test_users_by_plan_add_up_to_those_queued(found):
+    """Flush by flush, as the users themselves do."""
+    advancing = run()
+    for plans in found:
+        queued = ScanCounts(queued=sum(plans.values()))
+        advancing = advancing.found(ScanTally(queued, users_by_plan=plans))
+
+    assert advancing.users_by_plan == sum(map(Counter, found), Counter())
+    assert advancing.users_of_uncounted_plans == 0
+
+
+def test_a_run_counts_the_users_of_a_hundred_plans():
+    """Those of further plans are counted together, so that the document stays small."""
+    names = [f"plan{number}" for number in range(PLANS_COUNTED_MAX + 5)]
+    first = run().found(ScanTally(ScanCounts(queued=len(names)), users_by_plan=dict.fromkeys(names, 1)))
+
+    second = first.found(ScanTally(ScanCounts(queued=3), users_by_plan={names[0]: 1, names[-1]: 2}))
+
+    assert second.users_by_plan == dict.fromkeys(names[:PLANS_COUNTED_MAX], 1) | {names[0]: 2}
+    assert second.users_of_uncounted_plans == 5 + 2
+
+
+@pytest.mark.parametrize(
+    ("well", "failed", "by_plan", "uncounted"),
+    [(0, 0, {}, 0), (3, 0, {}, 3), (3, 1, {}, 3), (4, 0, {"free": 3, "pro": 1}, 0)],
+)
+def test_a_restart_forgets_the_plans_of_users_it_may_find_again(well, failed, by_plan, uncounted):
+    """Who is settled stays counted, but nobody knows by which plan, unless all are settled."""
+    before = run(counts=ScanCounts(queued=4), users_by_plan={"free": 3, "pro": 1})
+
+    restarted = before.restarted(ALL, "why", "new", SettledUsers(well, failed))
+
+    assert (restarted.users_by_plan, restarted.users_of_uncounted_plans) == (by_plan, uncounted)

@@ -13,11 +13,13 @@ from shared.core.runs import Billed, Run, Scan, ScanCounts
 from shared.core.service_level import DayServed, Served
 from shared.monitor.prices import dollars
 from shared.monitor.statistics import (
+    PlanUsers,
     Users,
     billed_of,
     errors_by_code,
     hours_of,
     pending_jobs,
+    plans_of,
     served_lately,
     users_of,
 )
@@ -105,3 +107,17 @@ def test_the_bill():
     """The bill has builders and workers, at prices per 100,000 operations."""
     assert billed_of(RUN, ROLLUP) == Billed(150, 102)
     assert dollars(Billed(100_000, 200_000), Settings(price_read=0.03, price_write=0.09)) == pytest.approx(0.21)
+
+
+def test_plans_have_a_share_of_all_who_were_queued():
+    """Most users first; those who are not counted by plan are part of the whole."""
+    run = replace(RUN, users_by_plan={"pro": 20, "free": 60, "gone": 0})
+
+    assert plans_of(run) == [PlanUsers("free", 60, 0.6), PlanUsers("pro", 20, 0.2)]
+    assert run.users_of_uncounted_plans == 20
+
+
+@pytest.mark.parametrize("run", [None, replace(RUN, counts=ScanCounts(scanned=5))])
+def test_where_nobody_was_queued_there_are_no_plans(run):
+    """And no division by zero."""
+    assert plans_of(run) == []

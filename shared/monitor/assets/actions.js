@@ -41,7 +41,7 @@ function askResume() {
 export function askRescan(runId) {
   return ask({
     title: `Scan ${runId} again?`,
-    text: "The builder reads all users once more and queues those who are due and in no job. Nobody is granted twice.",
+    text: "The builder reads all users once more and queues those who are due and not refreshed yet, in place of the jobs that wait. Nobody is granted twice.",
     verb: "Rescan",
     preview: async () => rescanPreview(await getView("rescan-preview", { runId })),
     perform: ({ reason }) => act({ action: "rescan", runId, ...(reason && { reason }) }),
@@ -49,8 +49,15 @@ export function askRescan(runId) {
   });
 }
 
-function rescanPreview({ users, isAtLeast, cost }) {
-  return [`${isAtLeast ? "At least " : ""}${plural(users, "user")} will be read: ${costOf(cost)}.`];
+function rescanPreview({ users, isAtLeast, queuedUsersAtMost, cost }) {
+  const read = `${isAtLeast ? "At least " : ""}${plural(users, "user")} will be read: ${costOf(cost)}.`;
+  return [make("p", {}, read), make("p", {}, queuedWords(queuedUsersAtMost))];
+}
+
+function queuedWords(users) {
+  if (users === null) return "How many of them will be queued can't be counted.";
+  if (!users) return "Nobody will be queued, as far as stamps tell.";
+  return `At most ${plural(users, "user")} will be queued.`;
 }
 
 function rescanTold(answer) {

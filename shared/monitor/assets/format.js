@@ -102,6 +102,15 @@ export function when(value, day) {
     : moment(value, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 }
 
+/** "22 Nov, 14:05" in another zone; null for one that this browser doesn't know. */
+export function whenIn(timeZone, value) {
+  try {
+    return moment(value, { timeZone, day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  } catch {
+    return null;
+  }
+}
+
 /**
  * The moment of a date and time of day in the schedule's zone: "2026-11-22T15:00" → ISO 8601 in UTC.
  * @param {string} local  as a datetime-local field gives it

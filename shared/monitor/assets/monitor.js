@@ -18,6 +18,7 @@ const [
   dialog,
   failures,
   notice,
+  plans,
   setup,
   tiles,
   { jobsTable },
@@ -37,6 +38,7 @@ const [
     "dialog.js",
     "failures.js",
     "notice.js",
+    "plans.js",
     "setup.js",
     "tiles.js",
     "parts.js",
@@ -81,6 +83,7 @@ function draw(answer) {
   days.showNavigation(answer);
   tiles.showUsers(answer);
   tiles.showTiles(answer);
+  plans.showPlans(answer);
   showControls(answer);
   charts.showHours(answer);
   charts.showJobs(answer, jobsTable(answer));

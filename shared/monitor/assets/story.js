@@ -6,7 +6,7 @@ const beside = (name) => import(import.meta.url.replace(/asset=[^&]+/, `asset=${
 const { byId, make, table } = await beside("dom.js");
 const { askPauseUser, askRefresh } = await beside("actions.js");
 const { getUser } = await beside("api.js");
-const { plural, when, words } = await beside("format.js");
+const { plural, when, whenIn, words } = await beside("format.js");
 const { announce } = await beside("notice.js");
 const { jobLink } = await beside("parts.js");
 const { facts, outcomeWords } = await beside("receipts.js");
@@ -17,7 +17,7 @@ const SHOWN_FIRST = 25; // receipts; the others come by a button
 export function userParts(user) {
   return [
     make("p", { class: "explanation" }, user.explanation),
-    problemOf(user),
+    ...problemsOf(user),
     facts(factsOf(user)),
     buttonsOf(user),
     receiptsOf(user, SHOWN_FIRST),
@@ -25,21 +25,29 @@ export function userParts(user) {
   ];
 }
 
-function problemOf({ problem }) {
-  return problem
-    ? make("p", { class: "problem" }, make("b", { class: "code" }, words(problem.code)), ` ${problem.message}`)
-    : "";
+function problemsOf({ problem, zoneProblem }) {
+  const found = [problem, zoneProblem && { code: "bad_zone", message: zoneProblem }].filter(Boolean);
+  return found.map(({ code, message }) =>
+    make("p", { class: "problem" }, make("b", { class: "code" }, words(code)), ` ${message}`),
+  );
 }
 
 function factsOf(user) {
   return [
     ["Balance", user.balance],
     ["Plan", user.plan],
-    ["Last refresh", when(user.lastRefresh)],
+    ["Last refresh", moment(user, user.lastRefresh)],
     ["Granted then", user.lastGranted],
-    ["Next refresh", user.paused ? "paused" : when(user.nextRefresh)],
+    ["Next refresh", user.paused ? "paused" : moment(user, user.nextRefresh)],
     ["A refresh now would", decision(user.decision)],
+    ...(user.zone ? [["The user's day", `${user.localDate} in ${user.zone}`]] : []),
   ];
+}
+
+/** A moment in the schedule's zone, and beside it in the user's own, if there is one. */
+function moment({ zone }, value) {
+  const own = zone && value ? whenIn(zone, value) : null;
+  return own ? `${when(value)} (${own} in ${zone})` : when(value);
 }
 
 function decision(decided) {
