@@ -13,7 +13,7 @@ FURTHER := tests/app/test_node_app.py tests/app/test_node_snippets.py tests/auth
 
 .DEFAULT_GOAL := help
 .PHONY: help demo dev test test-all test-deploy firebase lint hooks lock soak screenshots emulator openapi audit
-.PHONY: bench bench-growth bench-year bench-simulate bench-stagger clean
+.PHONY: bench bench-growth bench-profile bench-year bench-simulate bench-stagger clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ bench: $(READY) emulator ## speed, cost and memory beside what people would use 
 
 bench-growth: $(READY) emulator ## cost and memory of 50,000 users beside 200,000
 	@$(BIN)/python -m bench growth
+
+bench-profile: $(READY) emulator ## where the time of builder and worker goes, by kind of call
+	@$(BIN)/python -m bench profile
 
 bench-year: $(READY) emulator ## a year of daily, weekly and monthly plans, every day of it
 	@$(BIN)/python -m bench year

@@ -1,4 +1,4 @@
-"""`make bench`, `-growth`, `-year`, `-simulate` and `-stagger`: README and docs/benchmarks.md show what these printed.
+"""`make bench` and the commands that begin like it. README and docs/benchmarks.md show what these printed.
 
 `QUICK=1` tries them out on few users; its figures mean nothing.
 """
@@ -8,14 +8,15 @@ from __future__ import annotations
 import os
 import sys
 
-from bench import run, simulate, stagger, year
+from bench import profile, run, simulate, stagger, year
 
 COMMANDS = {
     "all": run.main,
     "growth": run.growth,
-    "year": year.main,
+    "profile": profile.main,
     "simulate": simulate.main,
     "stagger": stagger.main,
+    "year": year.main,
 }
 
 COMMANDS[sys.argv[1] if len(sys.argv) > 1 else "all"](quick=bool(os.environ.get("QUICK")))

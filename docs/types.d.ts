@@ -34,6 +34,8 @@ export interface CreditRefreshStamp {
   before?: number;
   /** The job of the last grant. */
   jobId?: string;
+  /** With STAGGER=quiet: at which hours the user was seen active, 24 digits from 0 to z. */
+  activity?: string;
 
   // Written by the app, or by an operator.
 
@@ -43,8 +45,6 @@ export interface CreditRefreshStamp {
   refreshRequested?: boolean;
   /** This user's own allowance. */
   override?: CreditRefreshOverride;
-  /** When the user was active, for quiet hours. */
-  activity?: unknown;
   /** True: the next scan counts the present period as granted. */
   adopt?: boolean;
 }

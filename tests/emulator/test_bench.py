@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from bench import run, simulate, year
+from bench import profile, run, simulate, stagger, year
 from bench.figure import draw
 from bench.ground import Plot
 from bench.measure import Measured, prepare_node
+from bench.people import recorded_people
 from bench.record import Record
 from bench.systems import (
     BARE,
@@ -87,6 +88,33 @@ def test_a_simulation(capsys):
     rows = rows_of(capsys.readouterr().out)
     assert "1 million" in rows
     assert rows["0.1"] == ["10 s", "25.3%", "1.8%", "0.0%", "0.0%"]
+
+
+def test_the_stagger(capsys):
+    """Of few people too, those with quiet slots come before the refill on fewer days than those with the hash's."""
+    stagger.main(quick=True)
+
+    rows = rows_of(capsys.readouterr().out)  # of the people who were moved, whose table is the later
+    shares = {label: float(cells[0].rstrip("%")) for label, cells in rows.items() if len(cells) == 5}
+    assert shares["each person's best hour, known in hindsight"] <= shares["quiet"] < shares["hash over 24 hours"]
+
+
+def test_best_hour_is_the_best_of_all():
+    """No other fixed hour has fewer days on which the person comes before the refill."""
+    person = recorded_people()[0]
+
+    def early_days(hour: int) -> int:
+        return stagger.simulate(stagger.Spread("", lambda *_: hour * 3600), [person]).early
+
+    assert early_days(stagger.best_hour(person, None) // 3600) <= min(map(early_days, range(24))) + 1  # the first day
+
+
+def test_a_profile(capsys):
+    profile.main(quick=True)
+
+    printed = capsys.readouterr().out
+    assert printed.count("| worker |") == printed.count("| builder |") == 2
+    assert "RunAggregationQuery" in printed  # those who were left alone are counted
 
 
 def test_figures_replace_those_a_page_shows(tmp_path):

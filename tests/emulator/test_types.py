@@ -76,7 +76,7 @@ def fits(value: Any, kind: str) -> bool:
 @pytest.fixture(scope="module")
 def world():
     """Two days with every kind of user and end: granted, full, failed, paused, anchored, called directly."""
-    world = World(job_size=2, max_attempts=1)
+    world = World(job_size=2, max_attempts=1, stagger="quiet")
     world.users(
         {
             "ann": {"credits": 5, "plan": "free"},
@@ -103,7 +103,14 @@ def test_stamps_are_as_declared(world):
     found = [each for name, stamp in stamps.items() for each in problems(stamp, "CreditRefreshStamp", name)]
 
     assert found == []
-    assert {field for stamp in stamps.values() for field in stamp} >= {"periods", "anchor", "paused", "nextAt", "jobId"}
+    assert {field for stamp in stamps.values() for field in stamp} >= {
+        "periods",
+        "anchor",
+        "paused",
+        "nextAt",
+        "jobId",
+        "activity",
+    }
 
 
 def test_jobs_and_receipts_are_as_declared(world):

@@ -16,8 +16,8 @@ from shared.core.jobs import Snapshot
 from shared.core.packing import (
     CommitBatch,
     FlushLimits,
-    JobTerms,
     JobDraft,
+    JobTerms,
     Packer,
     SlotPosition,
     merge_slots,
