@@ -40,11 +40,11 @@ class Placement:
     #: Hours that are left free after the last activity.
     hours_free: int = 2
     #: Users are refreshed within so many hours after those, so most of them before the next activity.
-    hours_used_max: int = 8
+    hours_used_max: int = 10
     #: Where the window of the day cuts these hours in two, an earlier piece of so many hours is preferred.
     piece_hours_min: int = 2
     #: Users with the same quiet hours are spread over at most so many of them.
-    spread_hours_max: int = 6
+    spread_hours_max: int = 8
 
 
 PLACEMENT = Placement()
