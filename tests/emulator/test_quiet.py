@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -219,3 +220,41 @@ def test_quiet_costs_what_the_hash_costs():
 
     assert costs["quiet"][0] <= 1.02 * costs["hash"][0]
     assert costs["quiet"][1] <= 1.02 * costs["hash"][1]
+
+
+def test_with_zones_each_local_day_is_granted_once_in_the_users_own_window():
+    """Three days with hourly ticks: hours are those of the user's own clock, and nobody is granted before midnight."""
+    zones = ("Pacific/Auckland", "America/Los_Angeles", "Asia/Kolkata", "UTC")
+    world = quiet_world(zone_field="zone", slot_seconds=3600)
+    for zone in zones:
+        world.users(
+            {
+                f"{zone.replace('/', '-')}-{number}": {**user, "zone": zone, "createdAt": "2020-01-01"}
+                for number, user in enumerate(seen(6).values())
+            }
+        )
+
+    for hour in range(3 * 24 + 1):
+        world.build(MIDNIGHT + hour * HOUR, "auto")
+        world.work(MIDNIGHT + hour * HOUR)
+
+    for user_id, user in world.all("users").items():
+        stamp = user["creditRefresh"]
+        last = date.fromisoformat(stamp["periods"]["adder"])
+        midnight = datetime(last.year, last.month, last.day, tzinfo=ZoneInfo(user["zone"]))
+        assert midnight <= stamp["refreshedAt"] < midnight + DAY + HOUR, user_id
+        assert user["credits"] - 5 in (30, 40), user_id  # three local days, or four where a fourth has begun
+    assert_settled_of_the_past(world, MIDNIGHT + 3 * DAY)
+
+
+def assert_settled_of_the_past(world: World, now: datetime) -> None:
+    """No job whose slot has come is open, and no user has two grants of one local date."""
+    jobs = world.jobs().values()
+    assert [job for job in jobs if "visibleAt" in job and job["scheduledFor"] <= now - HOUR] == []
+    dates = Counter(
+        (receipt["userId"], job.get("localDate") or job["runId"])
+        for job in jobs
+        for receipt in job.get("receipts", ())
+        if receipt["outcome"] == "refreshed"
+    )
+    assert set(dates.values()) == {1}
