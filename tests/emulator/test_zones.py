@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from tests.support.faults import Mode, ProcessEnded, at
 from tests.support.world import DAY, MIDNIGHT, NOON, World
 
 HOUR = timedelta(hours=1)
@@ -166,6 +169,43 @@ def test_who_signs_up_in_the_evening_is_granted_at_the_next_midnight_too():
 
     user = world.user("America-Los_Angeles-0")
     assert (user["credits"], user["creditRefresh"]["periods"]) == (30, {"adder": "2026-11-23"})
+
+
+@pytest.mark.parametrize("mode", [Mode.ENDED, Mode.ENDED_AFTER])
+def test_a_call_that_dies_loses_no_midnight_to_come(mode):
+    """In Los Angeles it is 21:00 of the 21st, and the run of the 22nd is complete. Both dates are granted."""
+    user_id = "America-Los_Angeles-0"
+    for number in itertools.count(1):
+        world = zoned_world(window_seconds=3600)
+        tick(world, MIDNIGHT)
+        world.users(people("America/Los_Angeles", 1))
+        with world.faulty(at(number, mode)) as faults, suppress(ProcessEnded):
+            world.refresh(user_id, now=MIDNIGHT + 5 * HOUR)
+        if not faults.spoiled:
+            break
+        world.refresh(user_id, now=MIDNIGHT + 6 * HOUR)
+
+        world.work(MIDNIGHT + 9 * HOUR)
+
+        assert (world.user(user_id)["credits"], number) == (20, number)
+    assert number > 3
+
+
+def test_who_moves_east_and_asks_misses_no_midnight_to_come():
+    """Granted for the 22nd in Los Angeles at 8:00 UTC; in Auckland at 10:00 that date still lasts, for an hour."""
+    world = zoned_world(window_seconds=3600)
+    world.users(people("America/Los_Angeles", 1))
+    user_id = "America-Los_Angeles-0"
+    for hour in range(10):
+        tick(world, MIDNIGHT + hour * HOUR)
+    stamp = world.user(user_id)["creditRefresh"]
+    world.update(f"users/{user_id}", zone="Pacific/Auckland", creditRefresh={**stamp, "refreshRequested": True})
+
+    for hour in range(10, 36):
+        tick(world, MIDNIGHT + hour * HOUR)
+
+    user = world.user(user_id)
+    assert (user["credits"], user["creditRefresh"]["periods"]) == (30, {"adder": "2026-11-24"})
 
 
 def test_a_slot_past_the_end_of_the_run_may_be_late_as_well():
