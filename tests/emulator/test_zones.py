@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from contextlib import suppress
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,8 +14,10 @@ from tests.support.faults import Mode, ProcessEnded, at
 from tests.support.world import DAY, MIDNIGHT, NOON, World
 
 HOUR = timedelta(hours=1)
-ZONES = ("Pacific/Auckland", "America/Los_Angeles", "Asia/Kolkata", "UTC")
+ZONES = ("Pacific/Auckland", "America/Los_Angeles", "Asia/Kolkata", "Europe/London", "UTC")
 EIGHT_HOURS = 8 * 3600
+# Each the day before clocks are set forward or back: in America, in Europe, in New Zealand.
+FIRST_DAYS = ("2026-03-07", "2026-03-28", "2026-04-03", "2026-10-24", "2026-10-31")
 
 
 def zoned_world(**settings: Any) -> World:
@@ -27,6 +29,10 @@ def people(zone: str, number: int = 3) -> dict[str, dict[str, Any]]:
         f"{zone.replace('/', '-')}-{n}": {"credits": 0, "plan": "adder", "zone": zone, "createdAt": "2020-01-01"}
         for n in range(number)
     }
+
+
+def midnight(zone: ZoneInfo, local_date: str) -> datetime:
+    return datetime.fromisoformat(local_date).replace(tzinfo=zone).astimezone(UTC)
 
 
 def tick(world: World, now: datetime) -> None:
@@ -44,35 +50,40 @@ def grants_of(world: World) -> dict[str, list[datetime]]:
     return {user_id: sorted(times) for user_id, times in found.items()}
 
 
-@pytest.mark.parametrize("window_seconds", [EIGHT_HOURS, 24 * 3600])
-def test_each_user_is_granted_once_per_local_day(window_seconds):
+@pytest.mark.parametrize(
+    ("timezone", "begin", "window_seconds"),
+    [
+        ("UTC", "2026-11-22", EIGHT_HOURS),
+        *itertools.product(("UTC", "America/New_York"), FIRST_DAYS, [24 * 3600]),
+    ],
+)
+def test_each_user_is_granted_once_per_local_day(timezone, begin, window_seconds):
     """Four days with hourly ticks: never before the user's midnight, never later than the window, no date twice."""
-    world = zoned_world(window_seconds=window_seconds)
+    world = zoned_world(timezone=timezone, window_seconds=window_seconds)
     for zone in ZONES:
-        world.users(people(zone))
-    ends = MIDNIGHT + 4 * DAY
+        world.users(people(zone, 2))
+    start = datetime.fromisoformat(begin).replace(tzinfo=ZoneInfo(timezone)).astimezone(UTC)
+    window = timedelta(seconds=window_seconds)
+    granted: dict[str, dict[str, datetime]] = {}
 
-    now = MIDNIGHT
-    while now <= ends:
-        tick(world, now)
-        now += HOUR
+    for hour in range(4 * 24 + 1):
+        tick(world, start + hour * HOUR)
+        for user_id, user in world.all("users").items():
+            for local_date in user.get("creditRefresh", {}).get("periods", {}).values():
+                granted.setdefault(user_id, {}).setdefault(local_date, start + hour * HOUR)
 
-    grants = grants_of(world)
-    assert len(grants) == 12
-    for user_id, times in grants.items():
-        user = world.user(user_id)
-        own_zone = ZoneInfo(user["zone"])
+    for user_id, user in world.all("users").items():
+        zone, times = ZoneInfo(user["zone"]), granted[user_id]
         assert user["credits"] == 10 * len(times), user_id
-        last = date.fromisoformat(user["creditRefresh"]["periods"]["adder"])
-        dates = [last - number * DAY for number in reversed(range(len(times)))]
-        for local_date, time in zip(dates, times, strict=True):
-            midnight = datetime(local_date.year, local_date.month, local_date.day, tzinfo=own_zone)
-            assert midnight <= time <= midnight + timedelta(seconds=window_seconds) + HOUR, user_id
-        next_at = user["creditRefresh"]["nextAt"]
-        following = last + DAY
-        midnight = datetime(following.year, following.month, following.day, tzinfo=own_zone)
-        assert midnight <= next_at < midnight + timedelta(seconds=window_seconds)
-        assert len(times) >= 3, user_id
+        for local_date, time in times.items():
+            assert start <= midnight(zone, local_date) <= time <= midnight(zone, local_date) + window + HOUR, user_id
+        days = [(start.date() + number * DAY).isoformat() for number in range(-1, 5)]
+        begun = {day for day in days if start <= midnight(zone, day) <= start + 4 * DAY - window - HOUR}
+        assert begun <= times.keys(), user_id
+        following = date.fromisoformat(max(times)) + DAY
+        next_midnight = midnight(zone, following.isoformat())
+        assert next_midnight <= user["creditRefresh"]["nextAt"] < next_midnight + window
+    assert [world.run(run_id)["scan"] for run_id in sorted(world.all("credit_refresh_runs"))][2:4] == ["due", "due"]
 
 
 def test_a_run_with_two_midnights_grants_both():
