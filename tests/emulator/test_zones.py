@@ -73,15 +73,16 @@ def test_each_user_is_granted_once_per_local_day(timezone, begin, window_seconds
                 granted.setdefault(user_id, {}).setdefault(local_date, start + hour * HOUR)
 
     for user_id, user in world.all("users").items():
-        zone, times = ZoneInfo(user["zone"]), granted[user_id]
+        own_zone, times = ZoneInfo(user["zone"]), granted[user_id]
         assert user["credits"] == 10 * len(times), user_id
         for local_date, time in times.items():
-            assert start <= midnight(zone, local_date) <= time <= midnight(zone, local_date) + window + HOUR, user_id
+            begins = midnight(own_zone, local_date)
+            assert start <= begins <= time <= begins + window + HOUR, user_id
         days = [(start.date() + number * DAY).isoformat() for number in range(-1, 5)]
-        begun = {day for day in days if start <= midnight(zone, day) <= start + 4 * DAY - window - HOUR}
+        begun = {day for day in days if start <= midnight(own_zone, day) <= start + 4 * DAY - window - HOUR}
         assert begun <= times.keys(), user_id
         following = date.fromisoformat(max(times)) + DAY
-        next_midnight = midnight(zone, following.isoformat())
+        next_midnight = midnight(own_zone, following.isoformat())
         assert next_midnight <= user["creditRefresh"]["nextAt"] < next_midnight + window
     assert [world.run(run_id)["scan"] for run_id in sorted(world.all("credit_refresh_runs"))][2:4] == ["due", "due"]
 
