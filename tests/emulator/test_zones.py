@@ -203,6 +203,18 @@ def test_a_call_that_dies_loses_no_midnight_to_come(mode):
     assert number > 3
 
 
+def test_an_unreadable_run_stops_no_call():
+    """The job for the midnight to come is made all the same."""
+    world = zoned_world(window_seconds=3600)
+    world.users(people("America/Los_Angeles", 1))
+    world.put("credit_refresh_runs/2026-11-22", {"scan": 7})
+
+    world.refresh("America-Los_Angeles-0", now=MIDNIGHT + 5 * HOUR)
+    world.work(MIDNIGHT + 9 * HOUR)
+
+    assert world.user("America-Los_Angeles-0")["credits"] == 20
+
+
 def test_who_moves_east_and_asks_misses_no_midnight_to_come():
     """Granted for the 22nd in Los Angeles at 8:00 UTC; in Auckland at 10:00 that date still lasts, for an hour."""
     world = zoned_world(window_seconds=3600)

@@ -142,17 +142,24 @@ class Books:
     def landings(self) -> list[Landing]:
         return [landing for _, account in self.accounts() for landing in account.landings]
 
-    def period_due(self, account: Account, run_day: date) -> str | None:
-        """The start of the latest period that the run of that day has to grant, if there is one."""
+    def period_due(self, account: Account, local_date: date) -> str | None:
+        """The start of the period that the user must have on that local date, if there is one."""
         plan = self._plan(account)
         if account.paused or plan not in self.rules.plans:
             return None
-        local_date = latest_date_of(self.zone_of(account), self.zone, run_day)
         interval = period_of(self.rules.plans[plan], local_date, self._anchor(account))
         return None if interval is None else interval[0].isoformat()
 
     def is_owed(self, account: Account, run_day: date) -> bool:
-        due = self.period_due(account, run_day)
+        """True if the run of that day has to grant the user a period that is not granted."""
+        return self._is_owed_on(account, latest_date_of(self.zone_of(account), self.zone, run_day))
+
+    def is_owed_now(self, account: Account) -> bool:
+        """True if the period of the user's present date is not granted."""
+        return self._is_owed_on(account, self.clock().astimezone(self.zone_of(account)).date())
+
+    def _is_owed_on(self, account: Account, local_date: date) -> bool:
+        due = self.period_due(account, local_date)
         return due is not None and account.periods.get(self._plan(account), "") < due
 
     def mend(self, mending: Mending) -> None:

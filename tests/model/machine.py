@@ -411,6 +411,17 @@ class Days(RuleBasedStateMachine):
         self.seen["hops"] += 1
 
     @precondition(lambda self: self._users)
+    @rule(who=whom, zone=homes)
+    def hop_and_ask(self, who, zone):
+        """Who moves and requests a refresh has the present date of the new zone after the next worker call."""
+        self.world.pause(paused=False)
+        self.app.hop(self._user(who), zone, None, asks=True)
+        account = self.books.open[self._user(who)]
+        self._work()
+        assert not self.books.is_owed_now(account)
+        self.seen["hops with a request"] += 1
+
+    @precondition(lambda self: self._users)
     @rule(who=st.lists(whom, min_size=1, max_size=3), zone=homes, hours=st.sampled_from([1, 7, 12]))
     def hop_between_scan_and_slot(self, who, zone, hours):
         """Users move after the day's scan, and their jobs are worked some hours later."""
