@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -21,6 +22,15 @@ ANSWER_SECONDS_MAX = 5  # of the emulator that FIRESTORE_EMULATOR_HOST names
 STOP_SECONDS_MAX = 5
 LOOPBACK = "127.0.0.1"
 BY_HAND_PORT = 8686
+# Waits until its standard input ends, which is when the process at the other end is gone. Then it ends a process group.
+_WATCH = """
+import os, signal, sys, time
+sys.stdin.buffer.read()
+group = int(sys.argv[1])
+os.killpg(group, signal.SIGTERM)
+time.sleep(float(sys.argv[2]))
+os.killpg(group, signal.SIGKILL)
+"""
 
 __all__ = ["EmulatorError", "clear", "emulator", "free_port", "own_emulator", "start", "stop"]
 
@@ -49,10 +59,28 @@ def own_emulator(
     host = f"{LOOPBACK}:{port}"
     process = start(f"{address}:{port}", log, rules)
     try:
-        _wait_until_up(host, process, START_SECONDS_MAX)
-        yield host
+        with _ended_with_us(process):
+            _wait_until_up(host, process, START_SECONDS_MAX)
+            yield host
     finally:
         stop(process)
+
+
+@contextmanager
+def _ended_with_us(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Inside, the emulator ends if this process is killed: then nothing else would stop it."""
+    command = [sys.executable, "-I", "-S", "-c", _WATCH, str(process.pid), str(STOP_SECONDS_MAX)]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C does not end it
+    ) as watcher:
+        try:
+            yield
+        finally:
+            watcher.kill()  # before its standard input is closed
 
 
 def start(host: str, log: Path | None = None, rules: Path | None = None) -> subprocess.Popen[bytes]:

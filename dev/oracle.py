@@ -13,10 +13,12 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
 
 INT64 = range(-(2**63), 2**63)
 DAYS = {"day": 1, "week": 7}
@@ -157,6 +159,27 @@ def _calendar_origin(plan: Mapping[str, Any], day: date) -> date:
         weekday = plan.get("week_start", "monday")
         return next(date(1970, 1, n) for n in range(1, 8) if f"{date(1970, 1, n):%A}".lower() == weekday)
     return date(day.year if plan.get("every", 1) == 1 else 1970, 1, 1)
+
+
+def own_zone(value: object, runs_zone: ZoneInfo) -> ZoneInfo:
+    """The zone of a user's days: the one that the user's field names, or else the deployment's."""
+    return ZoneInfo(value) if isinstance(value, str) and value in _zone_names() else runs_zone
+
+
+@lru_cache(maxsize=1)
+def _zone_names() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def run_of(zone: ZoneInfo, runs_zone: ZoneInfo, day: date) -> date:
+    """The day of the run in which a user's local date begins."""
+    return datetime.combine(day, time(), zone).astimezone(runs_zone).date()
+
+
+def latest_date_of(zone: ZoneInfo, runs_zone: ZoneInfo, run_day: date) -> date:
+    """The latest local date of a user that a run has to grant: the one at the last moment of the run's day."""
+    end = datetime.combine(run_day + timedelta(days=1), time(), runs_zone).astimezone(UTC)
+    return (end - timedelta(microseconds=1)).astimezone(zone).date()
 
 
 def add_months(day: date, months: int) -> date:

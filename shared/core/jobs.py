@@ -313,9 +313,13 @@ def _half(job: Job, number: int, user_ids: tuple[str, ...], now: datetime, visib
 
 
 def later_today_job(root_id: str, user_ids: tuple[str, ...], day: date, local_date: date, slot: datetime) -> Job:
-    """A job of the run of `day` for users whose next midnight lies in that day too. They were granted by `root_id`."""
+    """A job of the run of `day` for users whose next midnight lies in that day too. `root_id` found them before.
+
+    Its id follows from the users as well, because each try at a request has users of its own.
+    """
     run_id = day.isoformat()
-    digest = hashlib.blake2b(f"{root_id} {slot.isoformat()}".encode(), digest_size=4).hexdigest()
+    named = f"{root_id} {slot.isoformat()} {' '.join(user_ids)}"
+    digest = hashlib.blake2b(named.encode(), digest_size=4).hexdigest()
     job_id = f"{run_id}-{digest[:4]}-later-{digest}-{root_id}"
     return Job(
         job_id=job_id,

@@ -113,7 +113,8 @@ def next_step(run: Run, requested: ScanRequest, policy: ScanPolicy, now: datetim
     if run.scan is Scan.ADOPT and not run.is_completed:
         return NextStep(Step.GO_ON)  # it is finished first, because users it has not reached would be granted
     if run.rescan_requested:
-        return _restart(ScanChoice(Scan.ADOPT if run.scan is Scan.ADOPT else Scan.ALL, RESCAN))
+        adopts = run.scan is Scan.ADOPT or requested is ScanRequest.ADOPT
+        return _restart(ScanChoice(Scan.ADOPT if adopts else Scan.ALL, RESCAN))
     wanted = _restart_for(run, requested, policy)
     if wanted is not None:
         return wanted

@@ -16,7 +16,14 @@ from typing import TypeVar
 from shared import logs
 from shared.core.changes import REQUESTED
 from shared.core.decision import AlreadyApplied, Decision, Grant, Skip, SkipReason, decide, decide_adoption
-from shared.core.errors import ConflictError, StoreError, SystemFailureError, UserError, UserErrorCode
+from shared.core.errors import (
+    ConflictError,
+    StoreError,
+    SystemFailureError,
+    UnreadableRunError,
+    UserError,
+    UserErrorCode,
+)
 from shared.core.jobs import later_today_job
 from shared.core.mending import Mend, corrections_of
 from shared.core.outcomes import Outcome, OutcomeKind
@@ -74,7 +81,7 @@ class Granter:
         self._outcomes: dict[str, Outcome] = {}
         self._reasons: dict[str, tuple[UserErrorCode, str]] = {}  # code and message of users who must be tried again
         self._must_wait = False
-        self._writes: dict[str, StampWrite] = {}  # the last one of each user whose days are their own
+        self._later = defaultdict[tuple[date, datetime], set[str]](set)  # users by local date and slot
         self._candidates = 0
         self.conflicts = 0
 
@@ -83,9 +90,9 @@ class Granter:
         pending, self._candidates = list(candidates), len(candidates)
         for number in range(1, self._context.limits.grant_rounds + 1):
             known, now = self._read(pending), self._context.clock()
-            pending = self._write(
-                [write for candidate in known if (write := self._plan_write(candidate, now)) is not None]
-            )
+            writes = [write for candidate in known if (write := self._plan_write(candidate, now)) is not None]
+            self._queue_later_today(now)
+            pending = self._write(writes)
             if not pending:
                 break
             if self._must_wait:
@@ -94,7 +101,6 @@ class Granter:
         left = [candidate for candidate in pending if candidate.user_id not in self._outcomes]
         for candidate in self._read(left):  # the last write may have landed although its reply was lost
             self._plan_write(candidate, now, self._left_to_a_retry)
-        self._queue_later_today(now)
         return [self._outcomes[candidate.user_id] for candidate in candidates]
 
     def _queue_later_today(self, now: datetime) -> None:
@@ -102,26 +108,37 @@ class Granter:
 
         A scan queues all local dates of its run. A call, an event or a request may grant an earlier date, as to a user
         who signs up in the evening of Los Angeles, when the run of the next date is under way.
+
+        It comes before the grants. After a crash in between, nobody would see that such a job is missing.
         """
-        day, turns = self._request.day, defaultdict[tuple[date, datetime], list[str]](list)
-        for user_id, write in self._writes.items():
-            is_granted = self._outcomes[user_id].kind is OutcomeKind.REFRESHED
-            if is_granted and write.grant.next_run == day and not write.grant.when_low:
-                turns[write.grant.period.end, write.next_at].append(user_id)
-        if not turns:
-            return
-        stored, jobs = self._context.runs(self._wire).get(day.isoformat()), self._context.jobs(self._wire)
+        day, turns = self._request.day, dict(self._later)
+        self._later.clear()
+        generation = self._generation(day) if turns else 0
         for (local_date, slot), user_ids in turns.items():
             job = replace(
-                later_today_job(self._request.job_id, tuple(user_ids), day, local_date, slot),
+                later_today_job(self._request.job_id, tuple(sorted(user_ids)), day, local_date, slot),
                 max_attempts=self._context.settings.max_attempts,
                 created_at=now,
-                generation=0 if stored is None else stored.run.generation,
+                generation=generation,
             )
             try:
-                self._wire.commit([jobs.create_write(job)])
+                self._wire.commit([self._context.jobs(self._wire).create_write(job)])
             except ConflictError:
                 logs.info("job_exists", "an earlier delivery made it", runId=job.run_id)
+
+    def _generation(self, day: date) -> int:
+        try:
+            stored = self._context.runs(self._wire).get(day.isoformat())
+        except UnreadableRunError as exc:
+            logs.error("run_unreadable", str(exc))
+            return 0
+        return 0 if stored is None else stored.run.generation
+
+    def _note_later_today(self, candidate: Candidate, dates: Sequence[date]) -> None:
+        """Note local dates of the run that begin later, to be queued. A job of a scan need not: the scan did."""
+        if self._request.local_date is None and not self._request.adopting:
+            for local_date in dates:
+                self._later[local_date, self._next_at(local_date, candidate)].add(candidate.user_id)
 
     def _refresh_contended(self, candidates: Sequence[Candidate], now: datetime) -> None:
         """Lock and refresh, one by one, users who changed before each write. The rest are left to a retry."""
@@ -151,6 +168,7 @@ class Granter:
             self._settle(Outcome.skipped(user_id, SkipReason.DELETED))
         known = [] if document is None else self._candidates_of(document)
         write = self._plan_write(known[0], now) if known else None
+        self._queue_later_today(now)
         self._users.write_locked(write, transaction)
         if write is not None:
             self._settle(self._written(write))
@@ -247,13 +265,14 @@ class Granter:
             case Grant() | Skip(stamp=Grant()) if outcome_instead is not None:
                 self._settle(outcome_instead(candidate.user_id))
             case Grant() as grant:
-                write = self._stamp_write(candidate, grant, now)
-                if grant.next_run is not None and self._request.local_date is None:
-                    self._writes[candidate.user_id] = write
-                return write
+                if grant.next_run == self._request.day and not grant.when_low:
+                    self._note_later_today(candidate, [grant.period.end])
+                return self._stamp_write(candidate, grant, now)
             case Skip(stamp=Grant() as stamp):
                 return self._stamp_write(candidate, stamp, now, adopting=True)
-            case Skip(reason):
+            case Skip(reason, due_on):
+                if due_on == self._request.day.isoformat() and reason is SkipReason.ALREADY_GRANTED:
+                    self._note_later_today(candidate, self._dates_to_come(candidate.user))
                 self._settle(Outcome.skipped(candidate.user_id, reason))
             case AlreadyApplied(before, after):
                 self._settle(Outcome.refreshed(candidate.user_id, before, after))
@@ -274,6 +293,13 @@ class Granter:
             return request.day
         present = self._context.day_of(user)
         return present if wanted is None else min(wanted, present)
+
+    def _dates_to_come(self, user: User | None) -> list[date]:
+        """The local dates of the run that have not begun for a user who has moved to another zone since the grant."""
+        if user is None or user.own_days is None:
+            return []
+        present = self._context.day_of(user)
+        return [local_date for local_date in user.days_in_run(self._request.day) if local_date > present]
 
     def _stamp_write(self, candidate: Candidate, grant: Grant, now: datetime, *, adopting: bool = False) -> StampWrite:
         return StampWrite(

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+import itertools
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from tests.support.faults import Mode, ProcessEnded, at
 from tests.support.world import DAY, MIDNIGHT, NOON, World
 
 HOUR = timedelta(hours=1)
-ZONES = ("Pacific/Auckland", "America/Los_Angeles", "Asia/Kolkata", "UTC")
+ZONES = ("Pacific/Auckland", "America/Los_Angeles", "Asia/Kolkata", "Europe/London", "UTC")
 EIGHT_HOURS = 8 * 3600
+# Each the day before clocks are set forward or back: in America, in Europe, in New Zealand.
+FIRST_DAYS = ("2026-03-07", "2026-03-28", "2026-04-03", "2026-10-24", "2026-10-31")
 
 
 def zoned_world(**settings: Any) -> World:
@@ -24,6 +29,10 @@ def people(zone: str, number: int = 3) -> dict[str, dict[str, Any]]:
         f"{zone.replace('/', '-')}-{n}": {"credits": 0, "plan": "adder", "zone": zone, "createdAt": "2020-01-01"}
         for n in range(number)
     }
+
+
+def midnight(zone: ZoneInfo, local_date: str) -> datetime:
+    return datetime.fromisoformat(local_date).replace(tzinfo=zone).astimezone(UTC)
 
 
 def tick(world: World, now: datetime) -> None:
@@ -41,35 +50,41 @@ def grants_of(world: World) -> dict[str, list[datetime]]:
     return {user_id: sorted(times) for user_id, times in found.items()}
 
 
-@pytest.mark.parametrize("window_seconds", [EIGHT_HOURS, 24 * 3600])
-def test_each_user_is_granted_once_per_local_day(window_seconds):
+@pytest.mark.parametrize(
+    ("timezone", "begin", "window_seconds"),
+    [
+        ("UTC", "2026-11-22", EIGHT_HOURS),
+        *itertools.product(("UTC", "America/New_York"), FIRST_DAYS, [24 * 3600]),
+    ],
+)
+def test_each_user_is_granted_once_per_local_day(timezone, begin, window_seconds):
     """Four days with hourly ticks: never before the user's midnight, never later than the window, no date twice."""
-    world = zoned_world(window_seconds=window_seconds)
+    world = zoned_world(timezone=timezone, window_seconds=window_seconds)
     for zone in ZONES:
-        world.users(people(zone))
-    ends = MIDNIGHT + 4 * DAY
+        world.users(people(zone, 2))
+    start = datetime.fromisoformat(begin).replace(tzinfo=ZoneInfo(timezone)).astimezone(UTC)
+    window = timedelta(seconds=window_seconds)
+    granted: dict[str, dict[str, datetime]] = {}
 
-    now = MIDNIGHT
-    while now <= ends:
-        tick(world, now)
-        now += HOUR
+    for hour in range(4 * 24 + 1):
+        tick(world, start + hour * HOUR)
+        for user_id, user in world.all("users").items():
+            for local_date in user.get("creditRefresh", {}).get("periods", {}).values():
+                granted.setdefault(user_id, {}).setdefault(local_date, start + hour * HOUR)
 
-    grants = grants_of(world)
-    assert len(grants) == 12
-    for user_id, times in grants.items():
-        user = world.user(user_id)
-        own_zone = ZoneInfo(user["zone"])
+    for user_id, user in world.all("users").items():
+        own_zone, times = ZoneInfo(user["zone"]), granted[user_id]
         assert user["credits"] == 10 * len(times), user_id
-        last = date.fromisoformat(user["creditRefresh"]["periods"]["adder"])
-        dates = [last - number * DAY for number in reversed(range(len(times)))]
-        for local_date, time in zip(dates, times, strict=True):
-            midnight = datetime(local_date.year, local_date.month, local_date.day, tzinfo=own_zone)
-            assert midnight <= time <= midnight + timedelta(seconds=window_seconds) + HOUR, user_id
-        next_at = user["creditRefresh"]["nextAt"]
-        following = last + DAY
-        midnight = datetime(following.year, following.month, following.day, tzinfo=own_zone)
-        assert midnight <= next_at < midnight + timedelta(seconds=window_seconds)
-        assert len(times) >= 3, user_id
+        for local_date, time in times.items():
+            begins = midnight(own_zone, local_date)
+            assert start <= begins <= time <= begins + window + HOUR, user_id
+        days = [(start.date() + number * DAY).isoformat() for number in range(-1, 5)]
+        begun = {day for day in days if start <= midnight(own_zone, day) <= start + 4 * DAY - window - HOUR}
+        assert begun <= times.keys(), user_id
+        following = date.fromisoformat(max(times)) + DAY
+        next_midnight = midnight(own_zone, following.isoformat())
+        assert next_midnight <= user["creditRefresh"]["nextAt"] < next_midnight + window
+    assert [world.run(run_id)["scan"] for run_id in sorted(world.all("credit_refresh_runs"))][2:4] == ["due", "due"]
 
 
 def test_a_run_with_two_midnights_grants_both():
@@ -166,6 +181,55 @@ def test_who_signs_up_in_the_evening_is_granted_at_the_next_midnight_too():
 
     user = world.user("America-Los_Angeles-0")
     assert (user["credits"], user["creditRefresh"]["periods"]) == (30, {"adder": "2026-11-23"})
+
+
+@pytest.mark.parametrize("mode", [Mode.ENDED, Mode.ENDED_AFTER])
+def test_a_call_that_dies_loses_no_midnight_to_come(mode):
+    """In Los Angeles it is 21:00 of the 21st, and the run of the 22nd is complete. Both dates are granted."""
+    user_id = "America-Los_Angeles-0"
+    for number in itertools.count(1):
+        world = zoned_world(window_seconds=3600)
+        tick(world, MIDNIGHT)
+        world.users(people("America/Los_Angeles", 1))
+        with world.faulty(at(number, mode)) as faults, suppress(ProcessEnded):
+            world.refresh(user_id, now=MIDNIGHT + 5 * HOUR)
+        if not faults.spoiled:
+            break
+        world.refresh(user_id, now=MIDNIGHT + 6 * HOUR)
+
+        world.work(MIDNIGHT + 9 * HOUR)
+
+        assert (world.user(user_id)["credits"], number) == (20, number)
+    assert number > 3
+
+
+def test_an_unreadable_run_stops_no_call():
+    """The job for the midnight to come is made all the same."""
+    world = zoned_world(window_seconds=3600)
+    world.users(people("America/Los_Angeles", 1))
+    world.put("credit_refresh_runs/2026-11-22", {"scan": 7})
+
+    world.refresh("America-Los_Angeles-0", now=MIDNIGHT + 5 * HOUR)
+    world.work(MIDNIGHT + 9 * HOUR)
+
+    assert world.user("America-Los_Angeles-0")["credits"] == 20
+
+
+def test_who_moves_east_and_asks_misses_no_midnight_to_come():
+    """Granted for the 22nd in Los Angeles at 8:00 UTC; in Auckland at 10:00 that date still lasts, for an hour."""
+    world = zoned_world(window_seconds=3600)
+    world.users(people("America/Los_Angeles", 1))
+    user_id = "America-Los_Angeles-0"
+    for hour in range(10):
+        tick(world, MIDNIGHT + hour * HOUR)
+    stamp = world.user(user_id)["creditRefresh"]
+    world.update(f"users/{user_id}", zone="Pacific/Auckland", creditRefresh={**stamp, "refreshRequested": True})
+
+    for hour in range(10, 36):
+        tick(world, MIDNIGHT + hour * HOUR)
+
+    user = world.user(user_id)
+    assert (user["credits"], user["creditRefresh"]["periods"]) == (30, {"adder": "2026-11-24"})
 
 
 def test_a_slot_past_the_end_of_the_run_may_be_late_as_well():

@@ -1,4 +1,4 @@
-"""The model's app: it signs users up, spends and changes plans. Each write is booked at once."""
+"""The model's app: it signs users up, spends, changes plans and zones. Each write is booked at once."""
 
 from __future__ import annotations
 
@@ -37,17 +37,36 @@ class App:
     def __init__(self, world: World, books: Books) -> None:
         self._world, self._books = world, books
 
-    def sign_up(self, user_id: str, plan: str | None, credits_held: Number, created_at: datetime | None) -> None:
+    def sign_up(
+        self,
+        user_id: str,
+        plan: str | None,
+        credits_held: Number,
+        created_at: datetime | None,
+        zone: Any = None,
+    ) -> None:
         """Create a user, or create one again. Without `createdAt` the sign-up is the document's create time."""
         fields: dict[str, Any] = {"credits": credits_held, "name": user_id}
         if plan is not None:
             fields["plan"] = plan
         if created_at is not None:
             fields["createdAt"] = created_at
+        if zone is not None:
+            fields["zone"] = zone
+        self._open(user_id, fields, created_at)
+
+    def _open(self, user_id: str, fields: Mapping[str, Any], created_at: datetime | None) -> None:
         with self._books.lock:
             self._world.put(f"users/{user_id}", fields)
             signed_up = created_at or get_time(self._document(user_id).create_time)
-            self._books.open[user_id] = Account(credits_held, plan, signed_up, self._books.next_moment())
+            self._books.open[user_id] = Account(
+                fields["credits"],
+                fields.get("plan"),
+                signed_up,
+                self._books.next_moment(),
+                self._books.clock(),
+                fields.get("zone"),
+            )
 
     def delete(self, user_id: str) -> None:
         with self._books.lock:
@@ -94,6 +113,20 @@ class App:
             account = self._touched(user_id)
             account.plan = plan
             account.changed_silently = due_on is None
+            account.moved_silently = account.moved_silently and due_on is None
+            account.due_on = account.due_on if due_on is None else due_on.isoformat()
+
+    def hop(self, user_id: str, zone: Any, due_on: date | None, *, asks: bool) -> None:
+        """Move to another zone. With `due_on` the next `due` scan finds the user; one who asks is refreshed at once."""
+        told = {} if due_on is None else {"dueOn": due_on.isoformat()}
+        stamp = {**told, **({"refreshRequested": True} if asks else {})}
+        mask = ["zone", *(f"creditRefresh.{name}" for name in stamp)]
+        fields = {} if zone is None else {"zone": zone}
+        with self._books.lock:
+            self._update(user_id, {**fields, **({"creditRefresh": stamp} if stamp else {})}, mask)
+            account = self._touched(user_id)
+            account.move_to(zone)
+            account.moved_silently = due_on is None
             account.due_on = account.due_on if due_on is None else due_on.isoformat()
 
     def overwrite(self, user_id: str, credits_held: Number) -> None:
@@ -103,10 +136,10 @@ class App:
             fields: dict[str, Any] = {"credits": credits_held, "name": user_id}
             if before.plan is not None:
                 fields["plan"] = before.plan
-            self._world.put(f"users/{user_id}", fields)
+            if before.zone is not None:
+                fields["zone"] = before.zone
             self._books.close(user_id)
-            signed_up = get_time(self._document(user_id).create_time)
-            self._books.open[user_id] = Account(credits_held, before.plan, signed_up, self._books.next_moment())
+            self._open(user_id, fields, None)
 
     def write_due_on(self, user_id: str, due_on: Any) -> None:
         """Write something that is no date into `dueOn`, or a date that no plan could have."""

@@ -2,18 +2,25 @@
 
 An account is one life of a user document: a user who is deleted and created again gets a new account. The app books
 what it spends. Each grant is booked when it reaches the database, and checked against the account.
+
+Where users have time zones of their own, each account has the days of its zone. It may move from zone to zone.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from dev.oracle import Number, Rules, granted, period_of
+from dev.oracle import Number, Rules, granted, latest_date_of, own_zone, period_of, run_of
+
+ONE_DAY = timedelta(days=1)
+SKEW = timedelta(minutes=10)  # clocks differ from the true time by at most this much
+# How long before an account began a date may be that a late job grants, which was made for an earlier user of that id.
+LATE_DAYS = 3
 
 
 @dataclass(frozen=True)
@@ -48,12 +55,17 @@ class Mending:
 
 @dataclass
 class Account:
-    """One life of a user document as it must be. `touched`: when the app last changed plan, pause or existence."""
+    """One life of a user document as it must be.
+
+    `touched`: when the app last changed plan, zone, pause or existence. `opened`: when it began.
+    """
 
     initial: Number
     plan: str | None
     signed_up: datetime
     touched: int
+    opened: datetime
+    zone: Any = None  # as the app wrote it
     credits: Number = 0
     moved: Number = 0  # what the app gave and took
     paused: bool | None = None
@@ -62,11 +74,19 @@ class Account:
     job_id: str | None = None
     #: The app changed the plan and did not say so: no scan by date can know.
     changed_silently: bool = False
+    #: The app changed the zone and did not say so: a scan by date knows when the date of the old zone comes.
+    moved_silently: bool = False
+    zones: list[Any] = field(default_factory=list)  # all that it ever had
     periods: dict[str, str] = field(default_factory=dict)
     landings: list[Landing] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.credits = self.initial
+        self.zones = [self.zone]
+
+    def move_to(self, zone: Any) -> None:
+        self.zone = zone
+        self.zones.append(zone)
 
     @property
     def granted(self) -> set[tuple[str, str]]:
@@ -75,11 +95,16 @@ class Account:
 
 
 class Books:
-    """All accounts by user, and the faults of grants that landed."""
+    """All accounts by user, and the faults of grants that landed.
 
-    def __init__(self, rules: Rules, zone: ZoneInfo) -> None:
+    `zone` is the deployment's. `zoned`: users may have zones of their own. `clock` gives the true time.
+    """
+
+    def __init__(self, rules: Rules, zone: ZoneInfo, clock: Callable[[], datetime], *, zoned: bool = False) -> None:
         self.rules = rules
         self.zone = zone
+        self.zoned = zoned
+        self.clock = clock
         self.lock = threading.RLock()  # held during each write on a user and its booking
         self.open: dict[str, Account] = {}
         self.closed: list[tuple[str, Account]] = []
@@ -91,7 +116,20 @@ class Books:
         return self.moment
 
     def day(self, instant: datetime) -> date:
+        """The day of the run at that moment."""
         return instant.astimezone(self.zone).date()
+
+    def zone_of(self, account: Account) -> ZoneInfo:
+        return self._zone(account.zone)
+
+    def _zone(self, value: Any) -> ZoneInfo:
+        return own_zone(value, self.zone) if self.zoned else self.zone
+
+    def dates_between(self, account: Account, begin: datetime, end: datetime) -> list[date]:
+        """The local dates that the user has at some moment from `begin` to `end`."""
+        zone = self.zone_of(account)
+        first, last = begin.astimezone(zone).date(), end.astimezone(zone).date()
+        return [first + number * ONE_DAY for number in range((last - first).days + 1)]
 
     def close(self, user_id: str) -> None:
         self.closed.append((user_id, self.open.pop(user_id)))
@@ -104,16 +142,24 @@ class Books:
     def landings(self) -> list[Landing]:
         return [landing for _, account in self.accounts() for landing in account.landings]
 
-    def period_due(self, account: Account, day: date) -> str | None:
-        """The start of the period that must be granted by the end of the day, if there is one."""
+    def period_due(self, account: Account, local_date: date) -> str | None:
+        """The start of the period that the user must have on that local date, if there is one."""
         plan = self._plan(account)
         if account.paused or plan not in self.rules.plans:
             return None
-        interval = period_of(self.rules.plans[plan], day, self._anchor(account))
+        interval = period_of(self.rules.plans[plan], local_date, self._anchor(account))
         return None if interval is None else interval[0].isoformat()
 
-    def is_owed(self, account: Account, day: date) -> bool:
-        due = self.period_due(account, day)
+    def is_owed(self, account: Account, run_day: date) -> bool:
+        """True if the run of that day has to grant the user a period that is not granted."""
+        return self._is_owed_on(account, latest_date_of(self.zone_of(account), self.zone, run_day))
+
+    def is_owed_now(self, account: Account) -> bool:
+        """True if the period of the user's present date is not granted."""
+        return self._is_owed_on(account, self.clock().astimezone(self.zone_of(account)).date())
+
+    def _is_owed_on(self, account: Account, local_date: date) -> bool:
+        due = self.period_due(account, local_date)
         return due is not None and account.periods.get(self._plan(account), "") < due
 
     def mend(self, mending: Mending) -> None:
@@ -122,14 +168,14 @@ class Books:
         if account is None:
             self.wrong.append(f"{mending} wrote a user who is gone")
             return
-        if unknown := set(mending.fields) - {"dueOn", "adopt"}:
+        if unknown := set(mending.fields) - {"dueOn", "adopt", "refreshRequested"}:
             self.wrong.append(f"{mending} changed {sorted(unknown)}")
         if "dueOn" in mending.fields:
             account.due_on = mending.fields["dueOn"]
-            account.changed_silently = False
+            account.changed_silently = account.moved_silently = False
 
     def land(self, landing: Landing, days: Sequence[date]) -> None:
-        """Book a grant that was made for one of these days."""
+        """Book a grant that was made for one of these days, which are the user's local dates."""
         account = self.open.get(landing.user_id)
         if account is None:
             self.wrong.append(f"{landing} wrote a user who is gone")
@@ -138,7 +184,7 @@ class Books:
         account.landings.append(landing)
         account.periods[landing.plan] = landing.period
         account.due_on = landing.due_on
-        account.changed_silently = False
+        account.changed_silently = account.moved_silently = False
         account.anchor = landing.anchor or account.anchor
         if landing.credits is not None:
             account.credits, account.job_id = landing.credits, landing.job_id
@@ -155,10 +201,14 @@ class Books:
             yield "granted twice"
         if landing.period < account.periods.get(name, ""):
             yield f"the stamp goes back from {account.periods[name]}"
+        zone = self.zone_of(account)
+        if landing.period > (self.clock() + SKEW).astimezone(zone).date().isoformat():
+            yield f"granted before it began in {zone.key}"
         plan, anchor = self.rules.plans[name], self._anchor(account)
         intervals = [interval for day in days if (interval := period_of(plan, day, anchor)) is not None]
-        if (landing.period, landing.due_on) not in [(start.isoformat(), end.isoformat()) for start, end in intervals]:
-            yield f"not a period of {sorted(map(str, days))}"
+        wanted = [(start.isoformat(), run_of(zone, self.zone, end).isoformat()) for start, end in intervals]
+        if (landing.period, landing.due_on) not in wanted:
+            yield f"not a period of {sorted(map(str, days))} in {zone.key}"
         if landing.anchor != (anchor.isoformat() if plan.get("anchor") == "signup" else None):
             yield f"the user's anchor is {anchor}"
         if landing.credits is not None and landing.before != account.credits:
@@ -170,7 +220,9 @@ class Books:
         return self.rules.default if account.plan is None else account.plan
 
     def _anchor(self, account: Account) -> date:
-        return self.day(account.signed_up) if account.anchor is None else date.fromisoformat(account.anchor)
+        if account.anchor is not None:
+            return date.fromisoformat(account.anchor)
+        return account.signed_up.astimezone(self.zone_of(account)).date()
 
     # What must hold at any time
 
@@ -181,6 +233,17 @@ class Books:
         assert found == {user_id: _booked(account) for user_id, account in self.open.items()}
         for user_id, account in self.accounts():
             self._assert_conserved(user_id, account)
+            self._assert_bounded(user_id, account)
+
+    def _assert_bounded(self, user_id: str, account: Account) -> None:
+        """Hopping gains no more than the dates by which the easternmost zone is ahead of the westernmost, ever."""
+        zones = [self._zone(value) for value in account.zones]
+        first = min(account.opened.astimezone(zone).date() for zone in zones) - LATE_DAYS * ONE_DAY
+        last = max((self.clock() + SKEW).astimezone(zone).date() for zone in zones)
+        for name, plan in self.rules.plans.items():
+            if plan["period"] == "day":
+                grants = sum(landing.plan == name for landing in account.landings)
+                assert grants <= (last - first).days + 1, f"{user_id} has {grants} grants from {first} to {last}"
 
     def _assert_conserved(self, user_id: str, account: Account) -> None:
         """On accumulating plans a balance is the first one, what the app moved, and one allowance for each period."""
@@ -197,6 +260,7 @@ def _booked(account: Account) -> dict[str, Any]:
     return {
         "credits": account.credits,
         "plan": account.plan,
+        "zone": account.zone,
         "paused": account.paused,
         "periods": account.periods,
         "anchor": account.anchor,
@@ -211,6 +275,7 @@ def _as_booked(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "credits": fields["credits"],
         "plan": fields.get("plan"),
+        "zone": fields.get("zone"),
         "periods": stamp.get("periods", {}),
         **{name: stamp.get(name) for name in names},
     }

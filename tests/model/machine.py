@@ -1,7 +1,8 @@
 """A model of months of production: builders, workers and an app in any order, with crashes and differing clocks.
 
 No user is granted twice for a period, no credit appears or is lost, and after some healthy days no user was forgotten.
-The services run on the real emulator. The books know what must be.
+The services run on the real emulator. The books know what must be. In half of the histories users have time zones of
+their own, and hop between them.
 """
 
 from __future__ import annotations
@@ -34,7 +35,6 @@ import shared.services.work
 from dev.emulator import clear
 from dev.oracle import Rules
 from shared.core.errors import NotFoundError, SystemFailureError
-from shared.core.jobs import JobKind
 from shared.core.packing import FLUSH_LIMITS, FlushLimits
 from shared.core.runs import ScanRequest
 from shared.monitor.operator_actions import Operator, requeue_run, rescan
@@ -50,7 +50,7 @@ from shared.store.budget import Budget
 from shared.store.cost import Cost
 from shared.store.wire import Wire
 from tests.model.app import App, Backup, Look
-from tests.model.books import Books, Landing, Mending
+from tests.model.books import SKEW, Account, Books, Landing, Mending
 from tests.model.watch import Aside, AtOnce, Moment, Rpc, Spoiled, Trouble, Watched
 from tests.support.faults import FaultPlan, Mode, ProcessEnded
 from tests.support.invariants import assert_settled
@@ -59,7 +59,6 @@ from tests.support.world import World
 
 OPERATOR = Operator("eve")
 UNKNOWN_PLAN = "discontinued"
-SKEW = timedelta(minutes=10)  # clocks differ from the true time by at most this much
 DAY = timedelta(days=1)
 LATER = timedelta(minutes=3)  # than the lease
 CALL_SECONDS = 60
@@ -67,13 +66,28 @@ CALLS_TO_REST_MAX = 5
 CALLS_OF_AUTO = 4  # of the builder in a healthy day, ten minutes apart: the proof takes three
 
 # Each before something that trips date arithmetic: the end of January and of a February that has 29 days, the clocks
-# set forward, the end of a year. All lie ahead of the emulator's own clock, whose create times are some sign-ups.
-BEGINNINGS = [datetime(2040, *day, 20, tzinfo=UTC) for day in ((1, 29), (2, 27), (3, 9), (12, 30))]
+# set forward in America and elsewhere, and set back there and here, the end of a year. All lie ahead of the emulator's
+# own clock, whose create times are some sign-ups.
+BEGINNINGS = [
+    datetime(2040, month, day, 20, tzinfo=UTC)
+    for month, day in ((1, 29), (2, 27), (3, 9), (3, 23), (10, 27), (11, 2), (12, 30))
+]
+# In Beirut the clocks skip midnight, or are set back to before it. The last is no zone.
+ZONES = [
+    "Pacific/Auckland",
+    "America/Los_Angeles",
+    "Asia/Kolkata",
+    "Pacific/Apia",
+    "Europe/London",
+    "Asia/Beirut",
+    "Mars/Olympus",
+]
 
 skews = st.sampled_from([timedelta(), -SKEW, SKEW, timedelta(seconds=30)])
 whom = st.integers(0, 7)  # the n-th user there is
 plans = st.sampled_from(["adder", "adder", "free", "capped", "steady", "weekly", "pro", UNKNOWN_PLAN])
 amounts = st.sampled_from([1, 7, 40, -25, 0.5])
+homes = st.one_of(st.none(), st.sampled_from(ZONES))
 odd_due_ons = st.sampled_from([True, 7, 2.5, b"2040", ["2040-01-01"], "9999-12-31", "soon", "zoo"])
 
 
@@ -82,6 +96,7 @@ class What(StrEnum):
 
     SPEND = "spend"
     CHANGE_PLAN = "change the plan"
+    HOP = "hop to another zone"
     PAUSE_USER = "pause the user"
     MAKE_AGAIN = "delete and make again"
     DELETE = "delete"
@@ -167,17 +182,32 @@ class Days(RuleBasedStateMachine):
         timezone=st.sampled_from(["UTC", "America/New_York", "Asia/Kolkata"]),
         job_size=st.sampled_from([1, 2, 300]),
         bounds=st.sampled_from([FlushLimits(flush_jobs=1), FlushLimits(flush_jobs=4, commit_jobs=1), FLUSH_LIMITS]),
-        users=st.lists(plans, min_size=2, max_size=7),
+        users=st.lists(st.tuples(plans, homes), min_size=2, max_size=7),
         rests_on_auto=st.booleans(),
+        zoned=st.booleans(),
+        stagger=st.sampled_from(["hash", "quiet"]),
     )
-    def deploy(self, *, began, timezone, job_size, bounds, users, rests_on_auto):
+    def deploy(self, *, began, timezone, job_size, bounds, users, rests_on_auto, zoned, stagger):
         """A project, an app with a few users, and our functions deployed beside it."""
         self.world = World(
-            plans=MODEL, timezone=timezone, job_size=job_size, max_attempts=2, limits=Limits(page_users=2, flush=bounds)
+            plans=MODEL,
+            timezone=timezone,
+            job_size=job_size,
+            max_attempts=2,
+            limits=Limits(page_users=2, flush=bounds),
+            zone_field="zone" if zoned else None,
+            stagger=stagger,
         )
         self.now = began
         rules = tomllib.loads(MODEL)
-        self.books = Books(Rules(rules["plans"], rules["default_plan"]), self.world.settings.schedule.zone)
+        self.books = Books(
+            Rules(rules["plans"], rules["default_plan"]),
+            self.world.settings.schedule.zone,
+            lambda: self.now,
+            zoned=zoned,
+        )
+        self.seen["histories with zones"] += zoned
+        self.seen["histories with quiet slots"] += stagger == "quiet"
         self.app = App(self.world, self.books)
         self.rests_on_auto = rests_on_auto
         self.looks: dict[str, Look] = {}
@@ -188,8 +218,8 @@ class Days(RuleBasedStateMachine):
         self._open_wires()
         self._patch()
         self.signed_up = self.rested = 0
-        for plan in users:
-            self._sign_up(plan, "b", created=False, credits_held=5)
+        for plan, zone in users:
+            self._sign_up(plan, "b", created=False, credits_held=5, zone=zone)
 
     def _open_wires(self) -> None:
         """Open a wire for the process that a rule is about, and one for processes that come in between."""
@@ -253,6 +283,15 @@ class Days(RuleBasedStateMachine):
         if healed:
             self._work()
         self.now += timedelta(minutes=30)
+
+    @rule(scan=st.sampled_from(["all", "auto", "auto"]), hours=st.sampled_from([3, 8]), calls=st.integers(2, 5))
+    def hours_go_by(self, scan, hours, calls):
+        """Builder and worker are called every few hours."""
+        self.world.pause(paused=False)
+        for _ in range(calls):
+            self._build(scan)
+            self._work()
+            self.now += timedelta(hours=hours)
 
     def _evening_comes(self) -> None:
         self.now = max(self.now, self._midnight(self._today + DAY) - timedelta(minutes=15))
@@ -341,10 +380,16 @@ class Days(RuleBasedStateMachine):
 
     # The app
 
-    @rule(plan=plans, initial=st.sampled_from("acz"), created=st.booleans(), credits_held=st.sampled_from([0, 5, 2.5]))
-    def sign_up(self, plan, initial, created, credits_held):
+    @rule(
+        plan=plans,
+        initial=st.sampled_from("acz"),
+        created=st.booleans(),
+        credits_held=st.sampled_from([0, 5, 2.5]),
+        zone=homes,
+    )
+    def sign_up(self, plan, initial, created, credits_held, zone):
         """A new user signs up, with an id before, among or after the existing ones."""
-        self._sign_up(plan, initial, created=created, credits_held=credits_held)
+        self._sign_up(plan, initial, created=created, credits_held=credits_held, zone=zone)
 
     @precondition(lambda self: self._users)
     @rule(who=whom, successor=st.one_of(st.none(), plans), created=st.booleans())
@@ -360,6 +405,35 @@ class Days(RuleBasedStateMachine):
     def change_plan(self, who, plan, told):
         """A user changes plan, and the app sets dueOn or does not."""
         self.app.change_plan(self._user(who), plan, self._today if told else None)
+
+    @precondition(lambda self: self._users)
+    @rule(who=whom, zone=homes, told=st.booleans(), asks=st.booleans())
+    def hop(self, who, zone, told, asks):
+        """A user moves to another time zone, and the app sets dueOn, requests a refresh, does both or neither."""
+        self.app.hop(self._user(who), zone, self._today if told else None, asks=asks)
+        self.seen["hops"] += 1
+
+    @precondition(lambda self: self._users)
+    @rule(who=whom, zone=homes)
+    def hop_and_ask(self, who, zone):
+        """Who moves and requests a refresh has the present date of the new zone after the next worker call."""
+        self.world.pause(paused=False)
+        self.app.hop(self._user(who), zone, None, asks=True)
+        account = self.books.open[self._user(who)]
+        self._work()
+        assert not self.books.is_owed_now(account)
+        self.seen["hops with a request"] += 1
+
+    @precondition(lambda self: self._users)
+    @rule(who=st.lists(whom, min_size=1, max_size=3), zone=homes, hours=st.sampled_from([1, 7, 12]))
+    def hop_between_scan_and_slot(self, who, zone, hours):
+        """Users move after the day's scan, and their jobs are worked some hours later."""
+        self._build()
+        for number in who:
+            self.app.hop(self._user(number), zone, None, asks=False)
+        self.seen["hops between scan and slot"] += 1
+        self.now += timedelta(hours=hours)
+        self._work()
 
     @precondition(lambda self: self._users)
     @rule(who=whom, credits_held=st.sampled_from([0, 5]))
@@ -429,9 +503,10 @@ class Days(RuleBasedStateMachine):
         """One healthy day: nothing is left open and nobody was forgotten."""
         self.world.pause(paused=False)
         self.now = self._midnight(self.books.day(self.now + SKEW) + DAY)
+        day = self._today
         self._healthy_day(scan)
         self.the_books_are_kept()
-        self._assert_nobody_is_forgotten(scan)
+        self._assert_nobody_is_forgotten(scan, day)
         assert_settled(self.world)
         self._assert_receipts()
         self._assert_runs()
@@ -446,7 +521,11 @@ class Days(RuleBasedStateMachine):
                 self.seen["histories"] += 1
 
     def _healthy_day(self, scan: str) -> None:
-        """The builder is called twice: one call may finish an adoption, and the next one queues."""
+        """The builder is called twice: one call may finish an adoption, and the next one queues.
+
+        Users in zones of their own have their slot within a day after the midnight that lies in this day. It may lie
+        in the next day, so the worker is called once more then.
+        """
         self.now = self._midnight(self._today) + timedelta(hours=1)
         statuses = []
         for _ in range(CALLS_OF_AUTO if scan == "auto" else 2):
@@ -455,21 +534,34 @@ class Days(RuleBasedStateMachine):
             self.now += timedelta(minutes=10)
         assert statuses == ["completed"] * len(statuses)
         self.now = self._midnight(self._today + DAY) - timedelta(minutes=1)
+        self._work_until_rest()
+        self.now += timedelta(minutes=1)
+        if self.books.zoned:
+            self.now += timedelta(hours=25)
+            self._work_until_rest()
+
+    def _work_until_rest(self) -> None:
         worked = [self._work()]
         while worked[-1].claimed and len(worked) < CALLS_TO_REST_MAX:
             worked.append(self._work())
         assert not worked[-1].claimed
-        self.now += timedelta(minutes=1)
 
-    def _assert_nobody_is_forgotten(self, scan: str) -> None:
-        """A changed plan of which the app says nothing is found by the scan of everybody alone."""
-        yesterday = self._today - DAY
+    def _assert_nobody_is_forgotten(self, scan: str, day: date) -> None:
+        """A changed plan of which the app says nothing is found by the scan of everybody alone.
+
+        A move to another zone of which the app says nothing is found by the scan of the next day at the latest.
+        """
         owed = {
             user_id: account
             for user_id, account in self.books.open.items()
-            if self.books.is_owed(account, yesterday) and not (scan == "auto" and account.changed_silently)
+            if self.books.is_owed(account, day) and not (scan == "auto" and self._is_found_later(account, day))
         }
-        assert owed == {}, f"not granted for {yesterday}"
+        assert owed == {}, f"not granted for {day}"
+
+    def _is_found_later(self, account: Account, day: date) -> bool:
+        due_on = account.due_on
+        is_next = isinstance(due_on, str) and day.isoformat() < due_on <= (day + DAY).isoformat()
+        return account.changed_silently or (account.moved_silently and is_next)
 
     def _assert_receipts(self) -> None:
         """Each user of a root job has one receipt in it or its retry jobs; `refreshed` ones equal what landed."""
@@ -492,17 +584,20 @@ class Days(RuleBasedStateMachine):
         assert refreshed <= landed, "a receipt for a grant that never was"
 
     def _assert_runs(self) -> None:
-        """One scan queues each user once, and a run that was scanned once counts what it queued."""
+        """One scan queues each user once for a date, and a run that was scanned once counts what it queued."""
         jobs = self._queue_jobs()
         for run_id, run in self.world.all("credit_refresh_runs").items():
             built = [
                 job
                 for job_id, job in jobs.items()
-                if job["runId"] == run_id and job["rootId"] == job_id and "-after-" not in job_id
+                if job["runId"] == run_id
+                and job["rootId"] == job_id
+                and "-after-" not in job_id
+                and "-later-" not in job_id
             ]
             for generation in range(run["generation"] + 1):
                 of_scan = [job for job in built if job.get("generation", 0) == generation]
-                users = [user_id for job in of_scan for user_id in job["userIds"]]
+                users = [(user_id, job.get("localDate")) for job in of_scan for user_id in job["userIds"]]
                 assert Counter(users) == Counter(set(users)), run_id
             if not run["generation"]:
                 queued = sum(len(job["userIds"]) for job in built)
@@ -544,12 +639,12 @@ class Days(RuleBasedStateMachine):
                 assert user_id in queued, f"{user_id} was left out of the run {run_id}"
 
     def _work(self, jobs_max=1000, skew=timedelta(), mishap=NOTHING, stop=None) -> WorkReport | None:
-        before, counts = self._settled(), self._counts()
+        before, counts, asked = self._settled(), self._counts(), self._has_open_requests()
         report = self._call(lambda context: work(context, jobs_max, CALL_SECONDS), skew, mishap, stop)
         settled = self._settled()
         self._assert_told(settled)
         ended = [job for job_id, job in settled.items() if job_id not in before]
-        if report is not None and mishap.meanwhile is None:
+        if report is not None and mishap.meanwhile is None and not (asked or report.requested):
             tally = {"refreshedUsers": report.tally.refreshed, "skippedUsers": report.tally.skipped}
             assert Counter(tally | {"failedUsers": report.tally.failed}) == self._counts() - counts
             assert report.completed + report.failed == len(ended) <= report.claimed <= jobs_max
@@ -571,6 +666,9 @@ class Days(RuleBasedStateMachine):
     def _settled(self) -> dict[str, Any]:
         return {job_id: job for job_id, job in self._queue_jobs().items() if "visibleAt" not in job}
 
+    def _has_open_requests(self) -> bool:
+        return any("kind" in job and "visibleAt" in job for job in self.world.jobs().values())
+
     def _counts(self) -> Counter[str]:
         """Users by outcome over all jobs. A requeued job keeps counting users it settled before."""
         counts: Counter[str] = Counter()
@@ -581,12 +679,16 @@ class Days(RuleBasedStateMachine):
     def _refresh(
         self, call: Callable[[Context], PageReport], skew: timedelta = timedelta(), mishap: Mishap = NOTHING
     ) -> PageReport | None:
-        before = len(self.books.landings())
+        before = self._grants()
         report = self._call(call, skew, mishap)
         if report is not None and mishap.meanwhile is None:
-            assert report.tally.refreshed == len(self.books.landings()) - before
+            assert report.tally.refreshed == self._grants() - before
             assert report.tally.processed == report.total
         return report
+
+    def _grants(self) -> int:
+        """How many grants have landed, without adoptions: those count as skipped."""
+        return sum(landing.credits is not None for landing in self.books.landings())
 
     def _call(self, call: Callable[[Context], Any], skew: timedelta, mishap: Mishap, stop: int | None = None) -> Any:
         """A process makes the call. Gives its answer, or None if the process ended or the database failed."""
@@ -611,7 +713,7 @@ class Days(RuleBasedStateMachine):
         connection = self.connections[id(watched)]
         connection = replace(connection, breaker=Breaker(self.world.settings.breaker_failures, 60))
         clock = lambda: self.now + skew  # noqa: E731
-        self.called_on = self.books.day(clock())
+        self.called_at = clock()
         context = Context(
             self.world.settings,
             self.world.plans,
@@ -658,6 +760,8 @@ class Days(RuleBasedStateMachine):
                 self.app.spend(user_id, 3, increment=True)
             case What.CHANGE_PLAN:
                 self.app.change_plan(user_id, "weekly", self._today)
+            case What.HOP:
+                self.app.hop(user_id, _zone_after(self.books.open[user_id].zone), None, asks=False)
             case What.PAUSE_USER:
                 self.app.pause(user_id, paused=True)
             case What.MAKE_AGAIN:
@@ -669,22 +773,16 @@ class Days(RuleBasedStateMachine):
                 self._beside(lambda context: refresh_named(context, [user_id]))
 
     def _beside(self, call: Callable[[Context], Any]) -> None:
-        called_on = self.called_on
+        called_at = self.called_at
         self._on(self.beside, call, timedelta())
-        self.called_on = min(called_on, self.called_on)
+        self.called_at = min(called_at, self.called_at)
 
     # Booking
 
     def _landed(self, landing: Landing) -> None:
         """Book a write on a user that took effect, for the day that it was made for."""
-        latest = self.books.day(self.now + SKEW)
-        if landing.job_id is None:  # a stamp without a grant: it may be of a job of the day before
-            days = [self.called_on + n * DAY for n in range(-1, (latest - self.called_on).days + 1)]
-        elif any(f"-{kind}-" in landing.job_id for kind in JobKind):
-            days = [self.called_on + n * DAY for n in range((latest - self.called_on).days + 1)]
-        else:
-            days = self._days_of_job(landing.job_id, latest)
-        self.books.land(landing, days)
+        account = self.books.open.get(landing.user_id)
+        self.books.land(landing, [] if account is None else self._days_of(landing, account))
         self.seen["grants" if landing.credits is not None else "adoptions"] += 1
 
     def _mended(self, mending: Mending) -> None:
@@ -694,14 +792,23 @@ class Days(RuleBasedStateMachine):
     def _failed(self, fault: str) -> None:
         self.seen[fault] += 1
 
-    def _days_of_job(self, job_id: str, latest: date) -> list[date]:
-        """The days that a grant of this job may be for: its own; of a requeued or an old job, the present one."""
-        job = self.world.get(f"credit_refresh_jobs/{job_id}")
-        assert job is not None, job_id
-        own = date.fromisoformat(job["runId"])
-        present = [self.called_on + n * DAY for n in range((latest - self.called_on).days + 1)]
-        is_requeued = any(other.get("requeues") for other in self._queue_jobs().values() if other["rootId"] == job_id)
-        return [own, *present] if is_requeued or own < self.called_on - DAY else [own]
+    def _days_of(self, landing: Landing, account: Account) -> list[date]:
+        """The user's dates that a grant may be for: the job's own; of a requeued or an old job, the present one.
+
+        Without a job of a scan it is the present one. It is never a date that has not begun for the user.
+        """
+        present = self.books.dates_between(account, self.called_at, self.now + SKEW)
+        job = None if landing.job_id is None else self.world.get(f"credit_refresh_jobs/{landing.job_id}")
+        if landing.job_id is None:  # a stamp without a grant: it may be of a job of an earlier date
+            earlier = 2 if self.books.zoned else 1
+            return [*(present[0] - number * DAY for number in range(earlier, 0, -1)), *present]
+        if job is None or "kind" in job:
+            return present
+        own, called_on = date.fromisoformat(job["runId"]), self.books.day(self.called_at)
+        wanted = date.fromisoformat(job.get("localDate") or job["runId"])
+        begun = [min(wanted, day) for day in present]
+        requeues = (other.get("requeues") for other in self._queue_jobs().values() if other["rootId"] == landing.job_id)
+        return [*begun, *present] if any(requeues) or own < called_on - DAY else begun
 
     # Who and when
 
@@ -712,9 +819,9 @@ class Days(RuleBasedStateMachine):
     def _user(self, number: int) -> str:
         return self._users[number % len(self._users)]
 
-    def _sign_up(self, plan: str, initial: str, *, created: bool, credits_held: float) -> None:
+    def _sign_up(self, plan: str, initial: str, *, created: bool, credits_held: float, zone: str | None) -> None:
         self.signed_up += 1
-        self.app.sign_up(f"{initial}{self.signed_up}", plan, credits_held, self.now if created else None)
+        self.app.sign_up(f"{initial}{self.signed_up}", plan, credits_held, self.now if created else None, zone)
 
     @property
     def _today(self) -> date:
@@ -722,6 +829,10 @@ class Days(RuleBasedStateMachine):
 
     def _midnight(self, day: date) -> datetime:
         return datetime.combine(day, time(), self.books.zone).astimezone(UTC)
+
+
+def _zone_after(zone: str | None) -> str:
+    return ZONES[0] if zone is None else ZONES[(ZONES.index(zone) + 1) % len(ZONES)]
 
 
 def run_histories(machine: type[Days], chosen: int, histories: int, steps: int) -> None:

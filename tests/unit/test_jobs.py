@@ -18,6 +18,7 @@ from shared.core.jobs import (
     JobStatus,
     Snapshot,
     id_at_fraction,
+    later_today_job,
     new_job_id,
     retry_job,
     settle,
@@ -258,6 +259,16 @@ def test_a_retry_is_a_pending_job_like_any_other():
         retry.visible_at,
         retry.started_at,
     ) == (JobStatus.PENDING, NOW + MINUTE, None)
+
+
+def test_each_try_queues_its_own_users_for_later_today():
+    """A retry job and a half have the root of the job before them, and other users. A replay has the same users."""
+    made = [
+        later_today_job("root", user_ids, SUNDAY, SUNDAY, NOW).job_id for user_ids in (("ann",), ("bob",), ("ann",))
+    ]
+
+    assert made[0] != made[1]
+    assert made[0] == made[2]
 
 
 def test_ids_of_a_day_begin_with_it_and_are_spread_evenly():

@@ -152,6 +152,13 @@ def test_an_operator_can_have_everybody_read_again(scan, wanted):
     assert (step.step, step.choice.scan, step.choice.reason) == ("restart", wanted, RESCAN)
 
 
+def test_an_adoption_comes_before_a_rescan():
+    """Whoever asks for an adoption must not be answered with a scan that grants."""
+    step = next_step(run(ALL, COMPLETED, rescan_requested=True), ScanRequest.ADOPT, POLICY, NOW)
+
+    assert (step.step, step.choice.scan) == ("restart", ADOPT)
+
+
 def test_an_adoption_that_left_somebody_is_made_again():
     """A second call adopts the users that the first could not. Users adopted already are left alone."""
     step = next_step(run(ADOPT, COMPLETED, counts=ScanCounts(failed=1)), ScanRequest.ADOPT, POLICY, NOW)
