@@ -473,6 +473,18 @@ class Days(RuleBasedStateMachine):
         self.app.spend(self._user(who), amount, increment=increment)
 
     @precondition(lambda self: self._users)
+    @rule(who=st.lists(whom, min_size=1, max_size=3))
+    def full_users_spend(self, who):
+        """Users of a plan that leaves full users alone are full at one day's scan, and spend before the next."""
+        for number in who:
+            self.app.change_plan(self._user(number), "spare", self._today)
+        self._come_to_rest("all")
+        for number in who:
+            self.app.spend(self._user(number), 12, increment=True)
+        self._come_to_rest("auto")
+        self.seen["full users spent"] += 1
+
+    @precondition(lambda self: self._users)
     @rule(who=whom)
     def begin_to_spend(self, who):
         """The app reads a balance, and takes its time."""
