@@ -85,7 +85,7 @@ ZONES = [
 
 skews = st.sampled_from([timedelta(), -SKEW, SKEW, timedelta(seconds=30)])
 whom = st.integers(0, 7)  # the n-th user there is
-plans = st.sampled_from(["adder", "adder", "free", "capped", "steady", "weekly", "pro", UNKNOWN_PLAN])
+plans = st.sampled_from(["adder", *tomllib.loads(MODEL)["plans"], UNKNOWN_PLAN])
 amounts = st.sampled_from([1, 7, 40, -25, 0.5])
 homes = st.one_of(st.none(), st.sampled_from(ZONES))
 odd_due_ons = st.sampled_from([True, 7, 2.5, b"2040", ["2040-01-01"], "9999-12-31", "soon", "zoo"])
