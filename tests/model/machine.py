@@ -34,7 +34,7 @@ import shared.services.find
 import shared.services.work
 from dev.emulator import clear
 from dev.oracle import Rules
-from shared.core.errors import NotFoundError, SystemFailureError
+from shared.core.errors import OperatorError, SystemFailureError
 from shared.core.packing import FLUSH_LIMITS, FlushLimits
 from shared.core.runs import ScanRequest
 from shared.monitor.operator_actions import Operator, requeue_run, rescan
@@ -369,7 +369,7 @@ class Days(RuleBasedStateMachine):
     def rescan(self, mishap):
         """An operator has today's run scan everybody again."""
         moment = self.books.next_moment()
-        with suppress(NotFoundError):  # no run yet
+        with suppress(OperatorError):  # no run yet
             self._call(lambda context: rescan(context, OPERATOR, self._today), timedelta(), mishap)
         self._note_scans(moment)
 
