@@ -98,6 +98,7 @@ class App:
             assert account.credits == look.credits, f"{user_id}: credits changed and the update time did not"
             account.credits += amount
             account.moved += amount
+            account.moved_at = self._books.next_moment()
             return True
 
     def spend(self, user_id: str, amount: Number, *, increment: bool) -> None:

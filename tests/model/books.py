@@ -15,7 +15,17 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from dev.oracle import Number, Rules, granted, latest_date_of, own_zone, period_of, run_of
+from dev.oracle import (
+    WHEN_LOW,
+    Number,
+    Rules,
+    granted,
+    is_found_by_balance,
+    latest_date_of,
+    own_zone,
+    period_of,
+    run_of,
+)
 
 ONE_DAY = timedelta(days=1)
 SKEW = timedelta(minutes=10)  # clocks differ from the true time by at most this much
@@ -68,6 +78,7 @@ class Account:
     zone: Any = None  # as the app wrote it
     credits: Number = 0
     moved: Number = 0  # what the app gave and took
+    moved_at: int = 0  # when it last did
     paused: bool | None = None
     anchor: str | None = None
     due_on: str | None = None
@@ -160,7 +171,20 @@ class Books:
 
     def _is_owed_on(self, account: Account, local_date: date) -> bool:
         due = self.period_due(account, local_date)
-        return due is not None and account.periods.get(self._plan(account), "") < due
+        if due is None or self.is_left_alone(account):
+            return False
+        return account.periods.get(self._plan(account), "") < due
+
+    def is_found_by_balance(self, account: Account) -> bool:
+        """True for a user whose plan leaves full users alone."""
+        return is_found_by_balance(self.rules.plans.get(self._plan(account), {}))
+
+    def is_left_alone(self, account: Account) -> bool:
+        """True for a user who has the allowance of a plan that leaves full users alone."""
+        return self.is_found_by_balance(account) and account.credits >= self._allowance(account)
+
+    def _allowance(self, account: Account) -> Number:
+        return self.rules.plans[self._plan(account)]["allowance"]
 
     def mend(self, mending: Mending) -> None:
         """Book a correction of the stamp. It must not touch what was granted."""
@@ -206,15 +230,26 @@ class Books:
             yield f"granted before it began in {zone.key}"
         plan, anchor = self.rules.plans[name], self._anchor(account)
         intervals = [interval for day in days if (interval := period_of(plan, day, anchor)) is not None]
-        wanted = [(start.isoformat(), run_of(zone, self.zone, end).isoformat()) for start, end in intervals]
+        wanted = [(start.isoformat(), self._due_on(account, zone, end)) for start, end in intervals]
         if (landing.period, landing.due_on) not in wanted:
             yield f"not a period of {sorted(map(str, days))} in {zone.key}"
         if landing.anchor != (anchor.isoformat() if plan.get("anchor") == "signup" else None):
             yield f"the user's anchor is {anchor}"
-        if landing.credits is not None and landing.before != account.credits:
+        if landing.credits is not None:
+            yield from self._faults_of_balance(account, landing)
+
+    def _faults_of_balance(self, account: Account, landing: Landing) -> Iterator[str]:
+        if self.is_left_alone(account):
+            yield "the user has the allowance, and is to be left alone"
+        if landing.before != account.credits:
             yield f"the user has {account.credits}"
-        if landing.credits is not None and landing.credits != granted(plan, account.credits):
-            yield f"the plan makes {granted(plan, account.credits)} of {account.credits}"
+        after = granted(self.rules.plans[self._plan(account)], account.credits)
+        if landing.credits != after:
+            yield f"the plan makes {after} of {account.credits}"
+
+    def _due_on(self, account: Account, zone: ZoneInfo, end: date) -> str:
+        """What `dueOn` says after a grant of a period that ends on that date."""
+        return WHEN_LOW if self.is_found_by_balance(account) else run_of(zone, self.zone, end).isoformat()
 
     def _plan(self, account: Account) -> str:
         return self.rules.default if account.plan is None else account.plan

@@ -33,7 +33,7 @@ from hypothesis.stateful import (
 import shared.services.find
 import shared.services.work
 from dev.emulator import clear
-from dev.oracle import Rules
+from dev.oracle import WHEN_LOW, Rules
 from shared.core.errors import OperatorError, SystemFailureError
 from shared.core.packing import FLUSH_LIMITS, FlushLimits
 from shared.core.runs import ScanRequest
@@ -85,7 +85,8 @@ ZONES = [
 
 skews = st.sampled_from([timedelta(), -SKEW, SKEW, timedelta(seconds=30)])
 whom = st.integers(0, 7)  # the n-th user there is
-plans = st.sampled_from(["adder", *tomllib.loads(MODEL)["plans"], UNKNOWN_PLAN])
+# Some come more often than the others.
+plans = st.sampled_from([*tomllib.loads(MODEL)["plans"], "adder", "spare", UNKNOWN_PLAN])
 amounts = st.sampled_from([1, 7, 40, -25, 0.5])
 homes = st.one_of(st.none(), st.sampled_from(ZONES))
 odd_due_ons = st.sampled_from([True, 7, 2.5, b"2040", ["2040-01-01"], "9999-12-31", "soon", "zoo"])
@@ -557,6 +558,7 @@ class Days(RuleBasedStateMachine):
             if self.books.is_owed(account, day) and not (scan == "auto" and self._is_found_later(account, day))
         }
         assert owed == {}, f"not granted for {day}"
+        self.seen["full users left alone"] += sum(map(self.books.is_left_alone, self.books.open.values()))
 
     def _is_found_later(self, account: Account, day: date) -> bool:
         due_on = account.due_on
@@ -633,10 +635,15 @@ class Days(RuleBasedStateMachine):
             user_id for job in self._queue_jobs().values() if job["runId"] == run_id for user_id in job["userIds"]
         }
         for user_id, account in self.books.open.items():
-            due_on = account.due_on
-            scanned = seen.scan == "all" or (seen.scan == "due" and isinstance(due_on, str) and due_on <= run_id)
-            if scanned and account.touched < seen.moment and self.books.is_owed(account, date.fromisoformat(run_id)):
+            scanned = seen.scan == "all" or (seen.scan == "due" and self._is_found(account, run_id))
+            changed = max(account.touched, account.moved_at if self.books.is_found_by_balance(account) else 0)
+            if scanned and changed < seen.moment and self.books.is_owed(account, date.fromisoformat(run_id)):
                 assert user_id in queued, f"{user_id} was left out of the run {run_id}"
+
+    def _is_found(self, account: Account, run_id: str) -> bool:
+        """True if a scan of the due meets the user: by date, or by a balance below the allowance."""
+        due_on = account.due_on
+        return due_on == WHEN_LOW or (isinstance(due_on, str) and due_on <= run_id)
 
     def _work(self, jobs_max=1000, skew=timedelta(), mishap=NOTHING, stop=None) -> WorkReport | None:
         before, counts, asked = self._settled(), self._counts(), self._has_open_requests()

@@ -49,6 +49,11 @@ policy = "reset"
 allowance = 7
 period = "week"
 policy = "accumulate"
+[plans.spare]
+allowance = 20
+period = "day"
+policy = "top_up"
+when_full = "skip"
 [plans.pro]
 allowance = 100
 period = "month"
