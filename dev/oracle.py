@@ -196,9 +196,11 @@ def granted(plan: Mapping[str, Any], balance: Number) -> Number:
         return allowance + max(0, min(balance, carry))
     if plan["policy"] == "top_up":
         return max(balance, allowance)
-    total = balance + allowance
-    capped = min(total, plan["cap"]) if "cap" in plan else total
-    return max(balance, capped)
+    if plan["policy"] == "accumulate":
+        total = balance + allowance
+        capped = min(total, plan["cap"]) if "cap" in plan else total
+        return max(balance, capped)
+    raise ValueError(f"the oracle has no rule for policy {plan['policy']!r}; write it down here")
 
 
 def faults(

@@ -1,4 +1,4 @@
-"""`credit_refresh`: refreshes one page of users, or the users named, at once and without the queue."""
+"""`credit_refresh`: refreshes one page of all users, or the users that the request names. It uses no queue."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shared.edge.requests import RequestError
 @functions_framework.http
 @endpoint(DirectBody)
 def credit_refresh(call: Call[DirectBody]) -> dict[str, Any]:
-    from shared.services.refresh import refresh_named, refresh_page  # noqa: PLC0415 (the others start faster without it)
+    from shared.services.refresh import refresh_named, refresh_page  # noqa: PLC0415 (other functions start faster without this import)
 
     if not call.body.says_whom:
         raise RequestError(400, "invalid_value", "name userIds, or batchSize for a page of all users, or a cursor")

@@ -1,4 +1,4 @@
-"""Every error that is raised on purpose. The message names the culprit and the remedy."""
+"""All errors that are raised on purpose. Each message names the culprit and the remedy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class CreditRefreshError(Exception):
 
 
 class ConfigurationError(CreditRefreshError):
-    """Settings or plans can't be used. All problems are named at once."""
+    """Settings or plans can't be used. `problems` names each thing that is wrong with them."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
@@ -31,9 +31,9 @@ class UserErrorCode(StrEnum):
     BAD_OVERRIDE = "bad_override"
     #: What was bought is not a finite number.
     BAD_PURCHASED = "bad_purchased"
-    #: `createdAt` names no one moment, and the plan counts from it; or a parent of it is no map.
+    #: The plan counts from `createdAt`, and that is neither a date nor an unambiguous time; or a parent is no map.
     BAD_CREATED_AT = "bad_created_at"
-    #: The user's time zone is not an IANA name. The deployment's zone holds, and the user does not fail.
+    #: The user's time zone is not an IANA name. The user does not fail: the schedule's zone is used instead.
     BAD_ZONE = "bad_zone"
     #: The plan is a text, but plans.toml has no plan of that name.
     UNKNOWN_PLAN = "unknown_plan"
@@ -45,9 +45,9 @@ class UserErrorCode(StrEnum):
     READ_REJECTED = "read_rejected"
     #: The document changed before each of our writes.
     CONTENTION = "contention"
-    #: The write failed for a passing reason, each time.
+    #: Each try at the write failed for a passing reason.
     WRITE_FAILED = "write_failed"
-    #: The read failed for a passing reason, each time.
+    #: Each try at the read failed for a passing reason.
     READ_FAILED = "read_failed"
     #: Every worker that tried the job ended before it could settle it.
     ATTEMPTS_USED_UP = "attempts_used_up"
@@ -58,7 +58,7 @@ class UserErrorCode(StrEnum):
 
 
 class UserError(CreditRefreshError):
-    """One user can't be refreshed. Fails that user alone; `code` is stable, the message is for people."""
+    """One user can't be refreshed. Other users are not concerned. `code` is stable; the message is for people."""
 
     def __init__(self, code: UserErrorCode, message: str) -> None:
         self.code = code
@@ -69,8 +69,8 @@ class UnreadableJobError(CreditRefreshError):
     """A job document can't be parsed. The job fails alone; other jobs go on."""
 
 
-class NotFoundError(CreditRefreshError):
-    """What an operator named does not exist. `code` is stable; `field` is the request's field that named it."""
+class OperatorError(CreditRefreshError):
+    """An operator's request can't be done. `code` is stable; `field` is the field of the request that is to blame."""
 
     def __init__(self, code: str, message: str, field: str) -> None:
         self.code = code
@@ -78,8 +78,12 @@ class NotFoundError(CreditRefreshError):
         super().__init__(message)
 
 
-class NotPossibleError(NotFoundError):
-    """What an operator asked for is not possible at the moment."""
+class NotFoundError(OperatorError):
+    """The job, run or user that an operator named does not exist."""
+
+
+class NotPossibleError(OperatorError):
+    """What an operator wants is not possible at the moment."""
 
 
 class StoreError(CreditRefreshError):
@@ -87,9 +91,9 @@ class StoreError(CreditRefreshError):
 
 
 class ConflictError(StoreError):
-    """A precondition did not hold: another wrote the document first, or our own try did and its reply was lost."""
+    """A precondition did not hold, because somebody wrote the document first."""
 
-    may_be_our_own = False
+    may_be_our_own = False  # True: that was perhaps our own first try, whose reply was lost
 
 
 class RejectedError(StoreError):
@@ -101,7 +105,7 @@ class UnreadableRunError(RejectedError):
 
 
 class SystemFailureError(StoreError):
-    """The database can't be reached, or refuses us. A retry makes sense after `retry_after_seconds`."""
+    """The database can't be reached, or refuses us. Another try may succeed after `retry_after_seconds`."""
 
     code = "unavailable"
 
@@ -111,7 +115,7 @@ class SystemFailureError(StoreError):
 
 
 class MissingIndexError(SystemFailureError):
-    """A query has no index: it is exempt, or still being built."""
+    """A query has no index. Either the index is still being built, or the field is exempt from indexes."""
 
     code = "index_missing"
 

@@ -19,7 +19,7 @@ from shared.core.errors import (
     ConflictError,
     CreditRefreshError,
     NotFoundError,
-    NotPossibleError,
+    OperatorError,
     StoreError,
     SystemFailureError,
     UnreadableRunError,
@@ -91,8 +91,8 @@ def _answered(serve: Callable[[Request], Response], request: Request) -> Respons
         return serve(request)
     except RequestError as exc:
         return refused(exc)
-    except NotFoundError as exc:
-        status = 409 if isinstance(exc, NotPossibleError) else 404
+    except OperatorError as exc:
+        status = 404 if isinstance(exc, NotFoundError) else 409
         return refused(RequestError(status, exc.code, str(exc), exc.field))
     except Exception as exc:  # noqa: BLE001 (the last line: nothing escapes as a traceback)
         return _failed(exc)

@@ -1,8 +1,8 @@
 """Checks before a request reaches functions-framework: its path, and the size and pace of its body.
 
-The framework reads the whole body before it answers, however large and slow that is, and each of its threads serves one
-request at a time. So the gateway reads the body itself, up to a size and for a few seconds, and refuses what is larger
-or slower. It knows the size before it reads, from the headers, where a client announces one.
+The framework reads the whole body before it answers, however large it is and however slowly it comes. Each of its
+threads serves one request at a time. So the gateway reads the body itself, and refuses one that is too large or takes
+more than a few seconds. If the headers announce the size, it refuses a large body before it reads any of it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from shared.edge.endpoint import refused, with_safe_headers
 from shared.edge.requests import BODY_BYTES_MAX, RequestError, body_cut_off, body_too_large, check_path
 from shared.edge.server import cut_off_after, serve_slow_clients
 
-EVENT_FUNCTION = "credit_refresh_user_created"  # only Eventarc calls it, and its answers differ
+EVENT_FUNCTION = "credit_refresh_user_created"  # only Eventarc calls it, and its answers have another form
 PUBLIC_FUNCTION = "credit_refresh_monitor"
 
 BODY_SECONDS_MAX = 5.0
@@ -27,7 +27,7 @@ WsgiApp = Callable[..., Iterable[bytes]]
 
 
 def protect(app: Flask) -> None:
-    """Put the gateway in front of a function's app, and more threads behind that of the public one."""
+    """Put the gateway in front of a function's app. The public function also gets threads enough for slow clients."""
     if app.name == EVENT_FUNCTION:
         return
     app.wsgi_app = Gateway(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
@@ -44,16 +44,16 @@ class Gateway:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         try:
             check_path(environ)
-            body = _body(environ)
+            body = _read_body(environ)
         except RequestError as exc:
             return with_safe_headers(refused(exc))(environ, start_response)
-        whole = {**environ, "wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-        whole.pop("HTTP_TRANSFER_ENCODING", None)
-        return self._app(whole, _with_safe_headers(start_response))
+        with_body = {**environ, "wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+        with_body.pop("HTTP_TRANSFER_ENCODING", None)  # the body is whole now, and has a length
+        return self._app(with_body, _with_safe_headers(start_response))
 
 
 def _with_safe_headers(start_response: Any) -> Any:
-    """Add our headers to answers of the framework itself, for example to /favicon.ico."""
+    """Add our headers to each answer, also to those that the framework itself gives, for example to /favicon.ico."""
 
     def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
         answer = with_safe_headers(Response(headers=headers))
@@ -62,9 +62,9 @@ def _with_safe_headers(start_response: Any) -> Any:
     return start
 
 
-def _body(environ: dict[str, Any]) -> bytes:
-    """The whole body of a POST. Bodies of other methods are not read."""
-    announced = _announced(environ)
+def _read_body(environ: dict[str, Any]) -> bytes:
+    """Read the whole body of a POST. Bodies of other methods are not read. Raises RequestError."""
+    announced = _announced_length(environ)
     if environ["REQUEST_METHOD"] != "POST" or announced == 0:
         return b""
     if announced is not None and announced > BODY_BYTES_MAX:
@@ -81,8 +81,8 @@ def _body(environ: dict[str, Any]) -> bytes:
     return data
 
 
-def _announced(environ: dict[str, Any]) -> int | None:
-    """The announced length of the body; None if it comes in chunks without a length."""
+def _announced_length(environ: dict[str, Any]) -> int | None:
+    """The length of the body by the headers: 0 if there is no body, None if it comes in chunks of unknown number."""
     length = environ.get("CONTENT_LENGTH") or ""
     if length.isascii() and length.isdigit():
         return int(length)
@@ -90,8 +90,8 @@ def _announced(environ: dict[str, Any]) -> int | None:
 
 
 def _read(stream: Any, size: int) -> bytes | None:
-    """Read the body. None if it ends early or is badly framed; servers raise different exceptions for that."""
+    """Read up to `size` bytes. None if the connection ends early, or if the chunks are malformed."""
     try:
         return bytes(stream.read(size))
-    except Exception:  # noqa: BLE001 (as said)
+    except Exception:  # noqa: BLE001 (each server raises exceptions of its own)
         return None

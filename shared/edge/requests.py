@@ -1,4 +1,4 @@
-"""Reading requests. A bad request is refused with the field and the reason before anything is done."""
+"""Reading requests. A bad request is refused before anything is done; the answer names the field and the reason."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BODY_BYTES_MAX = 2_000_000  # enough for a thousand of the longest user ids
 
 
 class RequestError(CreditRefreshError):
-    """A request that is refused: HTTP status, stable code, the wrong field, headers of the answer."""
+    """A request is refused. `code` is stable, `field` names what is wrong in it, `headers` are those of the answer."""
 
     def __init__(
         self, status: int, code: str, message: str, field: str | None = None, headers: Mapping[str, str] | None = None
@@ -33,33 +33,38 @@ class RequestError(CreditRefreshError):
 def check_path(environ: Mapping[str, str]) -> None:
     """Refuse a path that begins with two slashes: a browser takes `//host/path` for an address on another host.
 
-    It is looked for in the WSGI environment, as `request.path` has one slash in any case. Raises RequestError.
+    Only the WSGI environment has both slashes; `request.path` has one. Raises RequestError.
     """
     if environ.get("PATH_INFO", "").startswith("//"):
         raise RequestError(404, "not_found", "a path begins with one slash")
 
 
 def check_method(request: Request, methods: Sequence[str]) -> None:
+    """Refuse any other method. Raises RequestError."""
     if request.method not in methods:
         message = f"{request.method} is not possible here; use {' or '.join(methods)}"
         raise RequestError(405, "method_not_allowed", message, headers={"Allow": ", ".join(methods)})
 
 
 def read_body(request: Request, kind: type[B], *, emulated: bool) -> B:
-    """Read the request's body as this kind. An empty body counts as {}. Raises RequestError."""
+    """Read the request's body as this kind. An empty body counts as {}. Raises RequestError.
+
+    `emulated`: the database is an emulator, so the request may set the clock.
+    """
     data = _read_bytes(request)
     return _checked(lambda: kind.model_validate_json(data if data.strip() else b"{}"), emulated=emulated)
 
 
 def read_query(request: Request, kind: type[B], *, emulated: bool) -> B:
-    """Read the request's query as this kind. Of a repeated key the first counts. Raises RequestError."""
+    """Read the request's query as this kind. If a key is repeated, its first value counts. Raises RequestError."""
     asked = request.args.to_dict()
     if "asOf" in asked:
-        asked["asOf"] = asked["asOf"].replace(" ", "+")  # the + of +00:00, where it was not escaped
+        asked["asOf"] = asked["asOf"].replace(" ", "+")  # in a query a + that is not escaped, as in +00:00, is a space
     return _checked(lambda: kind.model_validate(asked), emulated=emulated)
 
 
 def _checked(read: Callable[[], B], *, emulated: bool) -> B:
+    """What `read` gives. Its errors, and a clock where none may be set, become a RequestError."""
     try:
         body = read()
     except ValidationError as exc:
@@ -107,7 +112,7 @@ _CODES = {
 
 
 def _request_error(exc: ValidationError) -> RequestError:
-    """The first problem. Its message never repeats the body."""
+    """The error for the first problem. Its message never repeats the body."""
     problem = exc.errors(include_url=False, include_context=False, include_input=False)[0]
     code = _CODES.get(problem["type"], "wrong_type")
     field = ".".join(str(part) for part in problem["loc"])[:100] or None

@@ -10,13 +10,13 @@ from typing import Generic, TypeVar
 
 V = TypeVar("V")
 
-KEPT_MAX = 32
+KEPT_MAX = 32  # values; one more, and all are dropped
 
 
 class AnswerCache(Generic[V]):
     """Values by key, each good for so many seconds.
 
-    A caller that asks while a value is made waits for it, whatever comes of it.
+    The first caller makes a value. Callers who ask for the same key meanwhile wait, and get that value or its error.
     """
 
     def __init__(self, seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -24,44 +24,46 @@ class AnswerCache(Generic[V]):
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._kept: dict[Hashable, tuple[float, V]] = {}
-        self._making: dict[Hashable, Future[V]] = {}
+        self._pending: dict[Hashable, Future[V]] = {}
 
     def get(self, key: Hashable, make: Callable[[], V]) -> tuple[V, bool]:
-        """The value, and whether somebody else had it made. What `make` raises is raised to all who wait for it, and
-        is not kept."""
+        """The value, and True if another caller made it. An error that `make` raises is not kept."""
         with self._lock:
             made_at, value = self._kept.get(key, (None, None))
             if made_at is not None and value is not None and self._monotonic() - made_at < self._seconds:
                 return value, True
-            under_way = self._making.get(key)
-            making = under_way or self._making.setdefault(key, Future())
-        return (self._make(key, make, making), False) if under_way is None else (making.result(), True)
+            others = self._pending.get(key)
+            if others is None:
+                own = self._pending[key] = Future()
+        if others is not None:
+            return others.result(), True
+        return self._make(key, make, own), False
 
-    def _make(self, key: Hashable, make: Callable[[], V], making: Future[V]) -> V:
+    def forget(self) -> None:
+        """Drop all values, because something was changed. Values that are being made now are not kept either."""
+        with self._lock:
+            self._kept.clear()
+            self._pending.clear()
+
+    def _make(self, key: Hashable, make: Callable[[], V], pending: Future[V]) -> V:
         try:
             value = make()
         except BaseException as exc:
             with self._lock:
-                self._end(key, making)
-            making.set_exception(exc)
+                self._take_off(key, pending)
+            pending.set_exception(exc)
             raise
         with self._lock:
-            if self._end(key, making):
+            if self._take_off(key, pending):
                 if len(self._kept) >= KEPT_MAX:
                     self._kept.clear()
                 self._kept[key] = (self._monotonic(), value)
-        making.set_result(value)
+        pending.set_result(value)
         return value
 
-    def _end(self, key: Hashable, making: Future[V]) -> bool:
-        """False if something was changed since the making began: the value may be of before."""
-        if self._making.get(key) is not making:
+    def _take_off(self, key: Hashable, pending: Future[V]) -> bool:
+        """Remove a value from those that are being made. False if `forget` did so before: the value may be outdated."""
+        if self._pending.get(key) is not pending:
             return False
-        del self._making[key]
+        del self._pending[key]
         return True
-
-    def forget(self) -> None:
-        """Drop all values, after something was changed."""
-        with self._lock:
-            self._kept.clear()
-            self._making.clear()

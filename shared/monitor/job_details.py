@@ -1,4 +1,7 @@
-"""One job: its attempts, its users with what became of them, and where to look in the log. Costs one read."""
+"""The monitor's answer about one job: its attempts, what became of its users, and a filter for the log.
+
+It costs one read.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from shared.store.stored_jobs import StoredJob, UserFailure
 
 
 def read_job(context: Context, job_id: str) -> StoredJob:
-    """The job. Raises NotFoundError."""
+    """Read the job. Raises NotFoundError."""
     job = context.job_views().get(job_id)
     if job is None:
         raise NotFoundError("job_not_found", "there is no such job; it may be past its retention", "jobId")
@@ -21,7 +24,7 @@ def read_job(context: Context, job_id: str) -> StoredJob:
 
 
 def job_answer(job: StoredJob) -> dict[str, Any]:
-    """The job as JSON. `users` holds everybody in it; an outcome of null is a user that is not settled yet."""
+    """The job as JSON. `users` holds every user of the job; as long as a user is not settled, `outcome` is null."""
     return {
         **job_summary(job),
         "users": [_user(job, user_id) for user_id in _users_of(job)],
@@ -41,10 +44,10 @@ def job_answer(job: StoredJob) -> dict[str, Any]:
 
 
 def _users_of(job: StoredJob) -> list[str]:
-    """All users the job names, failed ones first."""
+    """All users of the job, each once and failed ones first. `kept` are receipts from before a requeue."""
     failed = {failure.user_id for failure in job.failed_for_good}
-    named = dict.fromkeys([*job.user_ids, *(str(each.get("userId")) for each in (*job.receipts, *job.kept))])
-    return sorted(named, key=lambda user_id: user_id not in failed)
+    with_receipt = [str(receipt.get("userId")) for receipt in (*job.receipts, *job.kept)]
+    return sorted(dict.fromkeys([*job.user_ids, *with_receipt]), key=lambda user_id: user_id not in failed)
 
 
 def _user(job: StoredJob, user_id: str) -> dict[str, Any]:

@@ -140,7 +140,7 @@ def _requeue(context: Context, job: StoredJob) -> int | None:
 
 
 def rescan(context: Context, operator: Operator, day: date) -> tuple[bool, Run]:
-    """Ask the builder to scan everybody again. A run that is being scanned is left as it is. Raises NotFoundError."""
+    """Ask the builder to scan everybody again. A run that is being scanned is left as it is. Raises OperatorError."""
     now = context.clock()
     stored = context.runs().get(day.isoformat())
     if stored is None:

@@ -1,8 +1,8 @@
-"""Flush: write what a scan has found, and move the run's cursor behind it.
+"""Flush: write what a scan has found, and move the run's cursor past it.
 
 A flush is the checkpoint of a run. It takes one Commit or more, each guarded by the run document. After each Commit the
-run document says who is in a job: all users up to its cursor, and those that its checkpoints name. A crash loses the
-scan since the last flush and nothing else. If another builder has taken the run over, the next Commit fails.
+run document says who is in a job: all users up to its cursor, and those that its checkpoints name. A crash loses what
+was scanned since the last flush, and nothing else. If another builder has taken the run over, the next Commit fails.
 """
 
 from __future__ import annotations
@@ -29,16 +29,17 @@ from shared.store.runs import StoredRun
 from shared.store.wire import Wire
 
 HOUR = timedelta(hours=1)
-FEW_JOBS = 64  # jobs of a run; this few settle into one shard of the roll-up
+FEW_JOBS = 64  # a run with no more jobs than this needs only one shard of the roll-up
 
 
 @dataclass(frozen=True, slots=True)
 class DueUser:
-    """A user to be queued. `snapshot` None: the worker has to read the document.
+    """A user to be queued.
 
-    `local_dates`: a job for each; there are two if two of the user's midnights lie in the run's day. The snapshot is
-    good for the first. `plan`: its present name. `activity`: the hours learnt of the user up to the last grant, which
-    the slot depends on.
+    `snapshot` is of the first of `local_dates`. None: the worker has to read the document.
+    `local_dates`: the user gets a job for each. There are two if two of the user's midnights lie in the run's day.
+    `plan`: the present name of the user's plan.
+    `activity`: at which hours the user was seen active, by the stamp. The slot depends on it.
     """
 
     snapshot: Snapshot | None
@@ -49,7 +50,7 @@ class DueUser:
 
 
 class Flusher:
-    """Holds what one call of the builder found until it is flushed. `dry`: it counts and writes nothing."""
+    """Holds what one call of the builder finds, until it is flushed. `dry`: nothing is written, only counted."""
 
     def __init__(self, context: Context, stored: StoredRun, *, dry: bool) -> None:
         self._context = context
@@ -63,15 +64,15 @@ class Flusher:
             timedelta(minutes=context.settings.merge_minutes),
             context.schedule.hour_limit(stored.run.day),
         )
-        self._unsaved: CommitBatch | None = None  # taken from the packer, and not in a commit yet
-        self._tally = PendingTally()
-        self.flushed = PendingTally()  # all of this call
+        self._unsaved: CommitBatch | None = None  # taken from the packer, and its Commit has not succeeded yet
+        self._tally = FlushTally()  # since the last flush
+        self.flushed = FlushTally()  # all flushes of this call
         self._recorded_cost = Billed(context.wire.cost.reads, context.wire.cost.writes)  # what the run document knows
         self._flush_by = self._half_a_lease()
 
     @property
     def is_due(self) -> bool:
-        """True when a flush is needed before more is read, because of what is held or how long."""
+        """True if no more must be read before a flush: too much is held, or it has been held for too long."""
         return self._packer.is_full or self._tally.is_full or self._flush_by.remaining_seconds == 0
 
     def queue(self, position: SlotPosition, due: DueUser, due_at: datetime | None, local_date: date) -> None:
@@ -86,9 +87,9 @@ class Flusher:
     def count(
         self, found: DueUser | Outcome | None, follow_up: Mapping[str, Any] | None = None, *, is_low: bool = False
     ) -> None:
-        """Count a user as scanned, and as skipped, adopted or failed. Who is due is counted with their job.
+        """Count a user as scanned, and as skipped, adopted or failed. A user who is due is counted with the job.
 
-        `is_low`: the user was found by balance.
+        `found`: None for a user to whom nothing happens. `is_low`: the user was found by balance.
         """
         self._tally.count(found, follow_up)
         self._tally.low += is_low
@@ -98,21 +99,22 @@ class Flusher:
         self._tally.warn(Outcome.failed(user_id, code, message))
 
     def flush(self, cursor: Cursor | None, ended: Callable[[Run], Run] | None = None) -> None:
-        """Create the jobs of everybody held, move the cursor, and extend the lease or end it."""
+        """Create the jobs of all users held, move the cursor, and extend the lease.
+
+        `ended`: gives the run as it is after the call's last flush, in place of the run with a longer lease.
+        """
         while True:
             batch = self._unsaved = self._unsaved or self._packer.take(self.stored.run.planned_by_hour)
             found = self._tally.with_jobs(batch, self._day_start, created=not self._dry)
             if not self._dry:
                 self._save(batch, found, cursor, ended or self._extend_lease)
             self.flushed.add(found)
-            self._tally, self._unsaved = PendingTally(), None
+            self._tally, self._unsaved = FlushTally(), None
             if self._packer.is_empty:
                 return
 
-    def _save(
-        self, batch: CommitBatch, found: PendingTally, cursor: Cursor | None, ended: Callable[[Run], Run]
-    ) -> None:
-        """One Commit of a flush. The last one moves the cursor."""
+    def _save(self, batch: CommitBatch, found: FlushTally, cursor: Cursor | None, ended: Callable[[Run], Run]) -> None:
+        """Make one Commit of a flush. The flush's last Commit moves the cursor."""
         run = self.stored.run.found(found.as_scan_tally())
         if self._packer.is_empty:
             run = ended(run.advanced(cursor))
@@ -120,15 +122,16 @@ class Flusher:
             run = self._extend_lease(self._with_checkpoint(run, batch, cursor))
         wire = self._context.wire.bypassing_breaker()
         wire = wire.within(wire.budget.shifted_by(GRACE_PERIOD_SECONDS))
-        beside = self._writes(run, batch, found, wire)
-        billed = self._unrecorded_cost(1 + len(beside))
-        self.stored = self._context.runs(wire).save(self.stored, run.written(self._context.clock(), billed), beside)
+        other_writes = self._other_writes(run, batch, found, wire)
+        billed = self._unrecorded_cost(1 + len(other_writes))
+        written = run.written(self._context.clock(), billed)
+        self.stored = self._context.runs(wire).save(self.stored, written, other_writes)
         self._recorded_cost += billed
         self._flush_by = self._half_a_lease()
         logs.info("build_flushed", f"{len(batch.drafts)} jobs created", jobs=len(batch.drafts))
 
-    def _writes(self, run: Run, batch: CommitBatch, found: PendingTally, wire: Wire) -> list[Any]:
-        """The writes beside the run: jobs and follow-up entries."""
+    def _other_writes(self, run: Run, batch: CommitBatch, found: FlushTally, wire: Wire) -> list[Any]:
+        """The writes of the Commit that are not of the run document: jobs and follow-up entries."""
         jobs = self._context.jobs(wire)
         writes = [
             jobs.create_write(self._job(run, number, draft), draft.snapshots, draft.mends)
@@ -141,11 +144,12 @@ class Flusher:
         return writes
 
     def _unrecorded_cost(self, writes: int) -> Billed:
+        """What the run document does not know yet: the cost since the last Commit, and the writes of the next one."""
         cost = self._context.wire.cost
         return Billed(cost.reads - self._recorded_cost.reads, cost.writes - self._recorded_cost.writes + writes)
 
     def _with_checkpoint(self, run: Run, batch: CommitBatch, cursor: Cursor | None) -> Run:
-        """The run in the middle of a flush. A commit of mends without users leaves no checkpoint."""
+        """The run in the middle of a flush. If the Commit holds mends and no users, there is no checkpoint."""
         if cursor is None or batch.last is None:
             return run
         return run.with_checkpoint(FlushCheckpoint(cursor, batch.last, self._context.schedule.spread))
@@ -154,7 +158,7 @@ class Flusher:
         return replace(run, lease_until=self._context.clock() + self._context.lease)
 
     def _job(self, run: Run, number: int, draft: JobDraft) -> Job:
-        # The token makes it differ from a job of the same day's earlier run document, which somebody deleted.
+        # If somebody deletes the run document, the day's next run counts from 0 again. The token keeps their ids apart.
         job_id = new_job_id(run.run_id, f"{run.flushes:05d}-{number:03d}", run.token[:6])
         return Job(
             job_id=job_id,
@@ -183,8 +187,8 @@ FOLLOW_UPS_MAX = 1000  # entries of one flush, in one document
 
 
 @dataclass(slots=True)
-class PendingTally:
-    """Results of scanning some users, until they are flushed."""
+class FlushTally:
+    """What was found about users who were scanned."""
 
     counts: ScanCounts = field(default_factory=ScanCounts)
     errors: Errors = field(default_factory=Errors)
@@ -214,16 +218,17 @@ class PendingTally:
         self.errors.add([outcome.as_error()])
         self.errors_by_code[str(outcome.code)] += 1
 
-    def with_jobs(self, batch: CommitBatch, day_start: datetime, *, created: bool) -> PendingTally:
-        """The tally with the users and jobs of one commit."""
+    def with_jobs(self, batch: CommitBatch, day_start: datetime, *, created: bool) -> FlushTally:
+        """The tally with the users and jobs of one Commit. `created`: the jobs are really created."""
         jobs = ScanCounts(queued=batch.users, jobs_created=len(batch.drafts) if created else 0)
         hours, by_plan = Counter[int](), Counter[str]()
         for draft in batch.drafts:
             hours[(draft.scheduled_for - day_start) // HOUR] += len(draft.user_ids)
             by_plan.update(draft.users_by_plan)
-        return replace(self, counts=self.counts + jobs, planned_by_hour=+hours, users_by_plan=by_plan)
+        planned = +hours  # without hours of no users: a job may hold mends alone
+        return replace(self, counts=self.counts + jobs, planned_by_hour=planned, users_by_plan=by_plan)
 
-    def add(self, other: PendingTally) -> None:
+    def add(self, other: FlushTally) -> None:
         self.counts += other.counts
         self.errors.merge(other.errors)
 
@@ -241,7 +246,10 @@ class PendingTally:
 
 
 def follow_up_entry(outcome: Outcome, since: str, *, named: bool, adopt: bool) -> dict[str, Any]:
-    """An entry of the follow-up list: a user who fails by their own data, and since when."""
+    """An entry of the follow-up list: a user who fails by their own data, and since when.
+
+    `named`: the stamp is no map, so scans find the user by this list alone. `adopt`: an adoption met the user.
+    """
     return {
         **outcome.as_error(),
         "since": since,

@@ -1,4 +1,4 @@
-"""Prove that a scan of the due finds everybody: count users by their balance and by their `dueOn` at one moment."""
+"""The counts that prove that a `due` scan misses nobody: users with a balance, and users with a `dueOn`."""
 
 from __future__ import annotations
 
@@ -12,46 +12,49 @@ from shared.services.context import Context
 from shared.store.budget import Budget
 from shared.store.users import UserDocument, UserStore
 
-COUNT_SHARE = 0.5  # of the time that a call has left: counts that hang must leave time for the scan
+COUNT_SHARE = 0.5  # counts may take this share of the time that a call has left; the rest is for the scan
 
 
 def has_few_users(context: Context, users_max: int, read_time_ns: int) -> bool:
-    """True if the users' collection holds at most `users_max` documents. False also if they can't be counted."""
-    found = _counted(context, lambda users: users.count_all(users_max + 1, read_time_ns))
+    """True if the users' collection holds at most `users_max` documents. False if they can't be counted."""
+    found = _try_to_count(context, lambda users: users.count_all(users_max + 1, read_time_ns))
     return found is not None and found <= users_max
 
 
 def count_when_low(context: Context, read_time_ns: int) -> int | None:
     """How many users are found by balance. None if they can't be counted."""
-    return _counted(context, lambda users: users.count_when_low(read_time_ns))
+    return _try_to_count(context, lambda users: users.count_when_low(read_time_ns))
 
 
 def prove(context: Context, proof: Proof, named: Sequence[UserDocument], read_time_ns: int) -> Proof:
-    """The proof after one more count. A count that can't be made neither proves nor disproves."""
+    """Count once more, and return the proof with the result. A count that can't be made proves nothing.
+
+    `named`: the users whom the scan finds by the follow-up list. They need no `dueOn`.
+    """
     try:
-        users = _counting(context)
+        users = _users_for_counts(context)
         balances, due_ons = users.count_balances(read_time_ns), users.count_due_ons(read_time_ns)
     except (RejectedError, SystemFailureError) as exc:
         _warn(exc)
         is_passing = isinstance(exc, SystemFailureError) and not isinstance(exc, MissingIndexError)
         return proof.without_count(context.clock(), is_passing=is_passing)
-    difference = balances - due_ons - sum(map(_is_counted_by_name, named))
+    difference = balances - due_ons - sum(map(_has_balance_and_no_due_on, named))
     if difference:
         logs.warning("proof_open", f"users with a balance and users with a dueOn differ by {difference}")
     return proof.with_try(difference, context.clock())
 
 
-def _counted(context: Context, count: Callable[[UserStore], int]) -> int | None:
-    """What was counted. None, with a warning, if no count could be made."""
+def _try_to_count(context: Context, count: Callable[[UserStore], int]) -> int | None:
+    """The number that was counted; None, with a warning, if the count failed."""
     try:
-        return count(_counting(context))
+        return count(_users_for_counts(context))
     except (RejectedError, SystemFailureError) as exc:
         _warn(exc)
         return None
 
 
-def _counting(context: Context) -> UserStore:
-    """The users, for calls within the share of this call's time that counts get."""
+def _users_for_counts(context: Context) -> UserStore:
+    """The users' collection, with a budget for counts alone: counts that hang must leave time for the scan."""
     budget = Budget.of(context.wire.budget.remaining_seconds * COUNT_SHARE)
     return context.users(context.wire.within(budget))
 
@@ -60,8 +63,7 @@ def _warn(exc: StoreError) -> None:
     logs.warning("count_unavailable", f"users can't be counted, so the scan goes on without that count: {exc}")
 
 
-def _is_counted_by_name(user: UserDocument) -> bool:
-    """True for a user who is in the count of balances and can't be in the count of `dueOn`."""
+def _has_balance_and_no_due_on(user: UserDocument) -> bool:
     stamp = stamp_of(user.raw)
     has_balance = user.raw.balance is not ABSENT and not isinstance(user.raw.balance, BadParent)
     return has_balance and (stamp is None or "dueOn" not in stamp)

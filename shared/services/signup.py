@@ -15,7 +15,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from shared.core.changes import Change, change_of, restored
+from shared.core.changes import Change, change_of, fields_to_restore
 from shared.core.decision import SkipReason
 from shared.core.errors import StoreError, SystemFailureError
 from shared.core.jobs import JobKind, new_job_id
@@ -69,7 +69,7 @@ def _with_stamp(context: Context, old: UserDocument, new: UserDocument) -> UserD
     """Restore the stamp; gives the document afterwards, or None if it is gone."""
     document: UserDocument | None = new
     for number in range(1, ROUNDS_MAX + 1):
-        if document is None or not (fields := restored(old.raw, document.raw)):
+        if document is None or not (fields := fields_to_restore(old.raw, document.raw)):
             return document
         write = StampFieldsWrite(document.user_id, document.update_time_ns, fields)
         (result,) = context.users().write_stamp_fields([write])

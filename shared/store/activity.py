@@ -11,15 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from google.cloud.firestore_v1.types import query
-
-from shared.store.values import WritePb, get_fields, put_fields
+from shared.store.messages import DOCUMENT_ID, add_filters, add_order, new_query, new_write
+from shared.store.values import Reference, get_fields, put
 from shared.store.wire import Wire
-
-StructuredQueryPb = query.StructuredQuery.pb()
-ASCENDING = query.StructuredQuery.Direction.ASCENDING.value
-AND = query.StructuredQuery.CompositeFilter.Operator.AND.value
-EQUAL = query.StructuredQuery.FieldFilter.Operator.EQUAL.value
 
 KEPT = timedelta(days=90)
 MILLISECONDS_MAX = 10**14 - 1  # of an id's number, which has fourteen digits
@@ -42,27 +36,16 @@ class ActivityStore:
 
     def create_write(self, entry: Mapping[str, Any]) -> Any:
         """The write that adds an entry. `entry` holds an `id` of its own and the `time` of the action."""
-        message = WritePb()
-        message.update.name = self._name(entry_id(entry["time"], entry["id"]))
         fields = {name: value for name, value in entry.items() if name != "id" and value is not None}
-        put_fields(message.update.fields, {**fields, "expireAt": entry["time"] + KEPT})
-        return message
+        return new_write(self._name(entry_id(entry["time"], entry["id"])), {**fields, "expireAt": entry["time"] + KEPT})
 
     def page(self, limit: int, after: str | None, filters: Mapping[str, str]) -> list[ActivityEntry]:
         """Entries from the newest on, those after an id; only those whose fields equal all `filters`."""
-        wanted = StructuredQueryPb()
-        wanted.from_.add().collection_id = self._collection_id
-        for name, value in filters.items():
-            wanted.where.composite_filter.op = AND
-            condition = wanted.where.composite_filter.filters.add().field_filter
-            condition.field.field_path = name
-            condition.op = EQUAL
-            condition.value.string_value = value
-        order = wanted.order_by.add()
-        order.field.field_path, order.direction = "__name__", ASCENDING
+        wanted = new_query(self._collection_id, limit)
+        add_filters(wanted, [(name, "==", value) for name, value in filters.items()])
+        add_order(wanted, DOCUMENT_ID)
         if after is not None:
-            wanted.start_at.values.add().reference_value = self._name(after)
-        wanted.limit.value = limit
+            put(wanted.start_at.values.add(), Reference(self._name(after)))
         return self._wire.run_query(self._wire.documents, wanted, _entry)
 
     def _name(self, document_id: str) -> str:

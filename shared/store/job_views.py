@@ -1,24 +1,19 @@
-"""Jobs as an operator looks at them: counted, listed and looked up. Reads only."""
+"""Jobs for an operator: counted, listed and looked up. Nothing is written."""
 
 from __future__ import annotations
 
 from datetime import date, datetime
 from typing import Any
 
-from google.cloud.firestore_v1.types import query
-
 from shared.core.jobs import JobStatus
+from shared.store.messages import DOCUMENT_ID, add_filters, add_order, new_query
 from shared.store.stored_jobs import StoredJob, stored_job
-from shared.store.values import put_time
+from shared.store.values import Reference, put
 from shared.store.wire import Wire
 
-StructuredQueryPb = query.StructuredQuery.pb()
-ASCENDING = query.StructuredQuery.Direction.ASCENDING.value
-DESCENDING = query.StructuredQuery.Direction.DESCENDING.value
+INDEXED_BYTES_MAX = 1499  # Firestore's indexes hold no longer text, so a query can't ask for one
 
-INDEXED_BYTES_MAX = 1500  # queries can't ask for a text of this length or longer
-
-# The fields of each job that a list needs.
+# The fields that are read of each job in a list.
 SUMMARY = (
     "kind",
     "runId",
@@ -48,28 +43,22 @@ class JobViews:
 
     def waiting_since(self, now: datetime) -> datetime | None:
         """Since when the oldest due job has waited, also if a worker has it now; None if no job is due."""
-        wanted = self._query()
-        condition = wanted.where.field_filter
-        condition.field.field_path = "dueAt"
-        condition.op = query.StructuredQuery.FieldFilter.Operator.LESS_THAN_OR_EQUAL.value
-        put_time(condition.value.timestamp_value, now)
-        wanted.select.fields.add().field_path = "dueAt"
-        _order_by(wanted, "dueAt")
-        wanted.limit.value = 1
+        wanted = new_query(self._collection_id, 1, ["dueAt"])
+        add_filters(wanted, [("dueAt", "<=", now)])
+        add_order(wanted, "dueAt")
         found = self._documents(wanted)
         return found[0].due_at if found else None
 
     def failed(self, run_id: str, limit: int, after: str | None = None) -> list[StoredJob]:
-        """The run's dead letters in order of id, those after the given id."""
-        wanted = self._of_run(run_id, JobStatus.FAILED)
-        _order_by(wanted, "__name__")
+        """The run's dead letters in order of id. `after`: only those with a greater id."""
+        wanted = self._of_run(run_id, JobStatus.FAILED, limit)
+        add_order(wanted, DOCUMENT_ID)
         if after is not None:
-            wanted.start_at.values.add().reference_value = self._name(after)
-        wanted.limit.value = limit
+            put(wanted.start_at.values.add(), self._reference(after))
         return self._documents(wanted)
 
     def recent(self, limit: int) -> list[StoredJob]:
-        """The jobs of any run settled last, newest first, without what they hold of each user.
+        """The last settled jobs of all runs, newest first. Of each only the fields of `SUMMARY` are read.
 
         Receipts of grants outside of a run are left out, so there may be fewer than `limit`.
         """
@@ -80,71 +69,43 @@ class JobViews:
         return self._settled(limit, (since, before))
 
     def _settled(self, limit: int, between: tuple[datetime, datetime] | None) -> list[StoredJob]:
-        wanted = self._query()
-        for name in SUMMARY:
-            wanted.select.fields.add().field_path = name
-        order = wanted.order_by.add()
-        order.field.field_path = "completedAt"
-        order.direction = DESCENDING
+        wanted = new_query(self._collection_id, limit, SUMMARY)
+        add_order(wanted, "completedAt", descending=True)
         if between is not None:
             since, before = between
-            put_time(wanted.start_at.values.add().timestamp_value, before)
-            put_time(wanted.end_at.values.add().timestamp_value, since)
+            put(wanted.start_at.values.add(), before)
+            put(wanted.end_at.values.add(), since)
             wanted.start_at.before = False
             wanted.end_at.before = False
-        wanted.limit.value = limit
         return [job for job in self._documents(wanted) if job.kind is None]
 
     def about(self, user_id: str, from_day: date, before_day: date, limit: int) -> list[StoredJob]:
         """Jobs of runs in [from_day, before_day) that name the user, oldest first. Their ids begin with the day.
 
-        A user whose id has the greatest possible length is not found, because Firestore's indexes hold no such value.
+        A user whose id is longer than `INDEXED_BYTES_MAX` is in no index, and so has no jobs here.
         """
-        if len(user_id.encode()) >= INDEXED_BYTES_MAX:
+        if len(user_id.encode()) > INDEXED_BYTES_MAX:
             return []
-        wanted = self._query()
-        condition = wanted.where.field_filter
-        condition.field.field_path = "userIds"
-        condition.op = query.StructuredQuery.FieldFilter.Operator.ARRAY_CONTAINS.value
-        condition.value.string_value = user_id
-        for name in (*SUMMARY, "receipts", "kept", "errors"):
-            wanted.select.fields.add().field_path = name
-        _order_by(wanted, "__name__")
-        wanted.start_at.values.add().reference_value = self._name(from_day.isoformat())
+        wanted = new_query(self._collection_id, limit, (*SUMMARY, "receipts", "kept", "errors"))
+        add_filters(wanted, [("userIds", "contains", user_id)])
+        add_order(wanted, DOCUMENT_ID)
+        put(wanted.start_at.values.add(), self._reference(from_day.isoformat()))
         wanted.start_at.before = True
-        wanted.end_at.values.add().reference_value = self._name(before_day.isoformat())
+        put(wanted.end_at.values.add(), self._reference(before_day.isoformat()))
         wanted.end_at.before = True
-        wanted.limit.value = limit
         return self._documents(wanted)
 
     def get(self, job_id: str) -> StoredJob | None:
-        document = self._wire.get(self._name(job_id))
+        document = self._wire.get(self._reference(job_id))
         return None if document is None else stored_job(document)
 
-    def _of_run(self, run_id: str, status: JobStatus) -> Any:
-        wanted = self._query()
-        both = wanted.where.composite_filter
-        both.op = query.StructuredQuery.CompositeFilter.Operator.AND.value
-        for name, value in (("runId", run_id), ("status", status.value)):
-            condition = both.filters.add().field_filter
-            condition.field.field_path = name
-            condition.op = query.StructuredQuery.FieldFilter.Operator.EQUAL.value
-            condition.value.string_value = value
-        return wanted
-
-    def _query(self) -> Any:
-        wanted = StructuredQueryPb()
-        wanted.from_.add().collection_id = self._collection_id
+    def _of_run(self, run_id: str, status: JobStatus, limit: int | None = None) -> Any:
+        wanted = new_query(self._collection_id, limit)
+        add_filters(wanted, [("runId", "==", run_id), ("status", "==", status.value)])
         return wanted
 
     def _documents(self, wanted: Any) -> list[StoredJob]:
         return self._wire.run_query(self._wire.documents, wanted, stored_job)
 
-    def _name(self, job_id: str) -> str:
-        return f"{self._wire.documents}/{self._collection_id}/{job_id}"
-
-
-def _order_by(wanted: Any, path: str) -> None:
-    order = wanted.order_by.add()
-    order.field.field_path = path
-    order.direction = ASCENDING
+    def _reference(self, job_id: str) -> Reference:
+        return Reference(f"{self._wire.documents}/{self._collection_id}/{job_id}")

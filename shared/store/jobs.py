@@ -10,20 +10,24 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from google.cloud.firestore_v1.types import query
-
 from shared.core.errors import ConflictError
 from shared.core.figures import RequeuePlan, added
 from shared.core.jobs import REQUEUE_MARK, Job, JobStatus, Settlement
 from shared.store.job_documents import Claim, DueJob, QueueCursor, encode_job, has_too_many_users
-from shared.store.messages import new_write
+from shared.store.messages import DOCUMENT_ID, add_filters, add_order, new_query, new_write
 from shared.store.rollups import RollupStore
 from shared.store.stored_jobs import StoredJob
-from shared.store.values import WritePb, get_fields, get_time, nanoseconds, put_fields, put_nanoseconds, put_time
+from shared.store.values import (
+    Reference,
+    WritePb,
+    get_fields,
+    get_time,
+    nanoseconds,
+    put,
+    put_fields,
+    put_nanoseconds,
+)
 from shared.store.wire import Wire
-
-StructuredQueryPb = query.StructuredQuery.pb()
-ASCENDING = query.StructuredQuery.Direction.ASCENDING.value
 
 # What an open job has, and a settled one has not.
 OPEN_FIELDS = ("visibleAt", "dueAt", "snapshots", "mends", "remaining", "kept")
@@ -40,20 +44,13 @@ class JobStore:
 
     def due(self, now: datetime, limit: int, after: QueueCursor | None = None) -> list[DueJob]:
         """Jobs that are visible at `now`, longest visible first. `after`: only those behind this position."""
-        wanted = StructuredQueryPb()
-        wanted.from_.add().collection_id = self._collection_id
-        condition = wanted.where.field_filter
-        condition.field.field_path = "visibleAt"
-        condition.op = query.StructuredQuery.FieldFilter.Operator.LESS_THAN_OR_EQUAL.value
-        put_time(condition.value.timestamp_value, now)
-        for path in ("visibleAt", "__name__"):
-            order = wanted.order_by.add()
-            order.field.field_path = path
-            order.direction = ASCENDING
+        wanted = new_query(self._collection_id, limit)
+        add_filters(wanted, [("visibleAt", "<=", now)])
+        add_order(wanted, "visibleAt")
+        add_order(wanted, DOCUMENT_ID)
         if after is not None:
-            put_time(wanted.start_at.values.add().timestamp_value, after.visible_at)
-            wanted.start_at.values.add().reference_value = self._name(after.job_id)
-        wanted.limit.value = limit
+            put(wanted.start_at.values.add(), after.visible_at)
+            put(wanted.start_at.values.add(), Reference(self._name(after.job_id)))
         return self._wire.run_query(self._wire.documents, wanted, _due_job)
 
     def claim(self, due_jobs: Sequence[DueJob], token: str, now: datetime, lease: timedelta) -> list[Claim]:

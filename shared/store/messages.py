@@ -1,4 +1,4 @@
-"""Queries and guarded writes as protobuf messages. Only this module sets their fields."""
+"""The parts of queries and writes that several stores need, as protobuf messages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OPERATORS = {
 
 
 def new_query(collection_id: str, limit: int | None = None, fields: Iterable[str] = ()) -> Any:
-    """A query of one collection. `fields`: paths of what is read of each document; none: all of it."""
+    """A query of one collection. `fields`: the paths of the fields to read; if there is none, all fields are read."""
     wanted = StructuredQueryPb()
     wanted.from_.add().collection_id = collection_id
     for path in fields:
@@ -37,15 +37,17 @@ def new_query(collection_id: str, limit: int | None = None, fields: Iterable[str
 
 
 def add_filters(wanted: Any, filters: Iterable[tuple[str, str, Any]]) -> None:
-    """Keep documents for which every (field path, operator, value) holds."""
+    """Find only documents for which every (field path, operator, value) holds."""
     conditions = list(filters)
+    if not conditions:
+        return
     if len(conditions) == 1:
         _set_filter(wanted.where.field_filter, *conditions[0])
         return
-    both = wanted.where.composite_filter
-    both.op = _AND
+    all_of_them = wanted.where.composite_filter
+    all_of_them.op = _AND
     for condition in conditions:
-        _set_filter(both.filters.add().field_filter, *condition)
+        _set_filter(all_of_them.filters.add().field_filter, *condition)
 
 
 def _set_filter(message: Any, path: str, operator: str, value: Any) -> None:
@@ -61,8 +63,10 @@ def add_order(wanted: Any, path: str, *, descending: bool = False) -> None:
 
 
 def new_write(name: str, fields: Mapping[str, Any], mask: Iterable[str] | None = None) -> Any:
-    """A write of a document. `mask`: the field paths it changes, those that are not in `fields` taken away; None: the
-    whole document."""
+    """A write of a document. `mask`: the paths of the fields that it sets, or removes if they are not in `fields`.
+
+    Without a mask the write replaces the whole document.
+    """
     message = WritePb()
     message.update.name = name
     put_fields(message.update.fields, fields)
@@ -72,7 +76,7 @@ def new_write(name: str, fields: Mapping[str, Any], mask: Iterable[str] | None =
 
 
 def guard(message: Any, update_time_ns: int | None) -> Any:
-    """Add a precondition: the document has not changed since it was read (None: it does not exist yet)."""
+    """Add a precondition: the document still has this update time. None: it does not exist yet."""
     if update_time_ns is None:
         message.current_document.exists = False
     else:

@@ -11,13 +11,11 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from google.cloud.firestore_v1.types import query
-
 from shared.core.figures import Rollup
+from shared.store.messages import new_query
 from shared.store.values import WritePb, get_fields, put
 from shared.store.wire import Wire
 
-StructuredQueryPb = query.StructuredQuery.pb()
 SHARDS = 8  # a view reads all of them; a document takes one write a second, and more for a short time
 
 
@@ -30,9 +28,7 @@ class RollupStore:
 
     def total(self, run_id: str, read_time_ns: int | None = None) -> Rollup:
         """The sum of the run's shards, now or at a moment. Costs a read for each shard, at least one."""
-        wanted = StructuredQueryPb()
-        wanted.from_.add().collection_id = "rollups"
-        wanted.limit.value = SHARDS
+        wanted = new_query("rollups", SHARDS)
         found = self._wire.run_query(f"{self._runs}/{run_id}", wanted, _fields_of, read_time_ns)
         return Rollup.of(found)
 

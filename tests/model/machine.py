@@ -34,7 +34,7 @@ import shared.services.find
 import shared.services.work
 from dev.emulator import clear
 from dev.oracle import WHEN_LOW, Rules
-from shared.core.errors import NotFoundError, SystemFailureError
+from shared.core.errors import OperatorError, SystemFailureError
 from shared.core.packing import FLUSH_LIMITS, FlushLimits
 from shared.core.runs import ScanRequest
 from shared.monitor.operator_actions import Operator, requeue_run, rescan
@@ -85,7 +85,8 @@ ZONES = [
 
 skews = st.sampled_from([timedelta(), -SKEW, SKEW, timedelta(seconds=30)])
 whom = st.integers(0, 7)  # the n-th user there is
-plans = st.sampled_from(["adder", "adder", "free", "capped", "steady", "weekly", "pro", "spare", "spare", UNKNOWN_PLAN])
+# Some come more often than the others.
+plans = st.sampled_from([*tomllib.loads(MODEL)["plans"], "adder", "spare", UNKNOWN_PLAN])
 amounts = st.sampled_from([1, 7, 40, -25, 0.5])
 homes = st.one_of(st.none(), st.sampled_from(ZONES))
 odd_due_ons = st.sampled_from([True, 7, 2.5, b"2040", ["2040-01-01"], "9999-12-31", "soon", "zoo"])
@@ -369,7 +370,7 @@ class Days(RuleBasedStateMachine):
     def rescan(self, mishap):
         """An operator has today's run scan everybody again."""
         moment = self.books.next_moment()
-        with suppress(NotFoundError):  # no run yet
+        with suppress(OperatorError):  # no run yet
             self._call(lambda context: rescan(context, OPERATOR, self._today), timedelta(), mishap)
         self._note_scans(moment)
 

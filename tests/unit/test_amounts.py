@@ -6,6 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from dev import oracle
 from shared.core.amounts import Terms, balance_after, bought_left
 from shared.core.errors import UserError
 from shared.core.plans import INT64_MAX, INT64_MIN, Balance, Policy
@@ -147,6 +148,7 @@ def test_every_combination(row):
 
 def test_no_combination_is_left_out():
     """Every policy with and without an own allowance and a plan change; `reset` with and without a carry too."""
+    assert {policy for policy, *_ in COMBINATIONS} == set(Policy)
     assert len({row[:4] for row in COMBINATIONS}) == len(COMBINATIONS) == 2 * 2 * (2 + 1 + 1)
 
 
@@ -235,3 +237,13 @@ def test_topping_up_and_resetting_twice_is_once(plan, before, purchased):
     once, left = after(plan, before, purchased), bought_left(purchased, before)
 
     assert once == after(plan, once, left)
+
+
+@given(terms(), st.integers(-100, 5000))
+def test_another_way_of_computing_comes_to_the_same(plan, before):
+    """The demo's own one, which shares no code with this one. It knows no bought credits and no plan change."""
+    assume(plan.difference is None)
+    cap = {} if plan.cap is None else {"cap": plan.cap}
+    rules = {"policy": plan.policy, "allowance": plan.allowance, "carry": plan.carry, **cap}
+
+    assert oracle.granted(rules, before) == after(plan, before)

@@ -67,6 +67,14 @@ def test_each_danger_has_its_alert():
     }
 
 
+def test_the_page_of_costs_counts_the_conditions_of_all_alerts():
+    """Google asks for each of them."""
+    alerts = [json.loads(path.read_text()) for path in MONITORING.glob("alerts/*.json")]
+    conditions = sum(len(alert["conditions"]) for alert in alerts)
+
+    assert f"alerting conditions, of which there are {conditions}," in (BUNDLE / "docs/deploy.md").read_text("utf-8")
+
+
 @pytest.mark.parametrize("path", sorted(MONITORING.glob("[ao]*/*.json")), ids=lambda path: path.stem)
 def test_an_alert_says_what_to_do_and_where_the_monitor_is(path):
     """The address is filled in by the deployment."""

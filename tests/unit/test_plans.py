@@ -22,6 +22,7 @@ from shared.core.plans import (
     parse_plans,
 )
 from shared.settings import BUNDLE
+from tests.support.plans import MODEL
 from tests.unit.strategies import plan_tables
 
 FREE = '[plans.free]\nallowance = 50\nperiod = "day"\npolicy = "top_up"\n'
@@ -171,6 +172,11 @@ def test_the_bundles_own_file_is_valid():
 
     assert table.find(None) == Plan("free", 50, PeriodKind.DAY, Policy.TOP_UP)
     assert {"free", "starter", "pro"} == set(table.plans)
+
+
+def test_the_model_plays_with_every_policy():
+    """Random histories show what a table of balances can't: a grant too many, and one too few."""
+    assert {plan.policy for plan in parse_plans(MODEL).plans.values()} == set(Policy)
 
 
 @pytest.mark.parametrize(
