@@ -262,7 +262,7 @@ def test_tables_are_looked_at_before_anything_is_asked(live, broken):
         (["--region"], "--region needs a value"),
         (["--region", "here"], "'here' is not a region such as us-central1"),
         (["another"], f"one project at a time: {PROJECT}, then another"),
-        (["--fast"], "what is --fast?"),
+        (["--fast"], "unknown option --fast"),
         (["--from", "99-dance"], "the steps are 10-apis 20-accounts"),
         (["--env-file", "absent.env"], "there is no file absent.env"),
     ],

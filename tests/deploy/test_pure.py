@@ -77,4 +77,4 @@ def test_a_prefix_that_can_name_nothing_is_a_problem(prefix):
 )
 def test_an_alert_tells_whom_the_file_names_and_whom_an_operator_added(now, told):
     """A channel of ours that the file names no more is left out."""
-    assert Channels(["new"], {"old", "new"}).kept_by(now) == {"notificationChannels": told}
+    assert Channels(["new"], {"old", "new"}).fields_to_keep(now) == {"notificationChannels": told}
