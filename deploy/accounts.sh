@@ -20,7 +20,7 @@ found = [json.loads(text) for text in texts if text.strip()]
 print(json.dumps([each for some in found for each in (some if isinstance(some, list) else [some])]))
 END
     if [[ -n $DRY_RUN ]]; then
-        say "A dry run makes no POST, and to read who has which role is one. Of these commands only some are needed:"
+        say "A dry run makes no POST, so it can't read roles. It prints the commands for all of them:"
     else
         ask gcloud projects get-iam-policy "$PROJECT" --format=json >"$STATE/policy.json"
         created="$(sed -n 's/.*"createTime": "\([^"]*\)".*/\1/p' "$STATE/project.json")"

@@ -1,4 +1,4 @@
-"""`make openapi`: docs/openapi.json, the HTTP interface of the functions, made from the models that check requests."""
+"""`make openapi` writes docs/openapi.json, the HTTP interface of the functions. Its source are the request models."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def nullable(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-# The fields that an answer has in any case. More may be added at any time: ignore those you don't know.
+# The fields that every answer has. More may be added at any time: ignore those you don't know.
 ANSWERS: Mapping[str, Schema] = {
     "DirectAnswer": {
         "totalUsers": COUNT,
@@ -142,10 +142,10 @@ def _schemas() -> dict[str, Schema]:
     _, found = models_json_schema([(kind, "validation") for kind in (*BODIES, *QUERIES)], ref_template=REF)
     schemas: dict[str, Schema] = found["$defs"]
     for query in QUERIES:
-        del schemas[query.__name__]  # it is told field by field, as parameters
+        del schemas[query.__name__]  # its fields are listed as parameters instead
     for schema in schemas.values():
         for field in schema.get("properties", {}).values():
-            field.pop("title", None)  # the name once more, in lower case
+            field.pop("title", None)  # it only repeats the name
     direct = schemas["DirectBody"]
     direct["anyOf"] = [{"required": [name]} for name in ("userIds", "batchSize", "cursor")]
     answers = {name: _object(fields) for name, fields in ANSWERS.items()}
@@ -157,8 +157,8 @@ def _object(fields: Mapping[str, Schema]) -> Schema:
 
 
 def _error() -> Schema:
-    told = {"code": TEXT, "message": TEXT, "field": nullable(TEXT)}
-    return {"type": "object", "required": ["error"], "properties": {"error": _object(told)}}
+    fields = {"code": TEXT, "message": TEXT, "field": nullable(TEXT)}
+    return {"type": "object", "required": ["error"], "properties": {"error": _object(fields)}}
 
 
 def _post(summary: str, body: str, answer: str) -> Schema:
@@ -209,7 +209,7 @@ def _event() -> Schema:
 def _responses(answer: str, refusals: Mapping[str, str]) -> dict[str, Schema]:
     content = {"application/json": {"schema": {"$ref": REF.format(model=answer)}}}
     error = {"application/json": {"schema": {"$ref": REF.format(model="Error")}}}
-    refused = {status: {"description": told, "content": error} for status, told in sorted(refusals.items())}
+    refused = {status: {"description": text, "content": error} for status, text in sorted(refusals.items())}
     return {"200": {"description": "done as far as it was possible", "content": content}, **refused}
 
 
@@ -222,22 +222,23 @@ def _parameters(query: type[Body]) -> Sequence[Schema]:
 
 
 def _without_null(field: Schema) -> Schema:
-    """A query can't say null."""
+    """The schema without null, because a query string can't hold null."""
     (kind,) = [each for each in field["anyOf"] if each != {"type": "null"}]
     return dict(kind)
 
 
-def written(file: Path = FILE) -> str:
-    """The document as it stands in the file. Raises OSError."""
+def read_document(file: Path = FILE) -> str:
+    """The document as it is in the file. Raises OSError."""
     return file.read_text(encoding="utf-8")
 
 
-def rendered() -> str:
+def render_document() -> str:
+    """The document as the code describes it."""
     return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
 
 
 def main() -> int:
-    FILE.write_text(rendered(), encoding="utf-8")
+    FILE.write_text(render_document(), encoding="utf-8")
     return 0
 
 

@@ -9,7 +9,7 @@ import tomllib
 
 import pytest
 
-from dev.demo import with_full_users
+from dev.demo import add_skipping_plan
 from shared.settings import BUNDLE
 
 
@@ -51,6 +51,6 @@ def test_the_demo_s_plans_have_one_that_leaves_full_users_alone():
     """One of the app's own, if there is one."""
     own = '[plans.a]\nwhen_full = "skip"\n'
 
-    assert tomllib.loads(with_full_users("[plans.a]\nallowance = 1\n"))["plans"]["lite"]["when_full"] == "skip"
-    assert with_full_users(own) == own
-    assert with_full_users("[plans.lite]\n") == "[plans.lite]\n"
+    assert tomllib.loads(add_skipping_plan("[plans.a]\nallowance = 1\n"))["plans"]["lite"]["when_full"] == "skip"
+    assert add_skipping_plan(own) == own
+    assert add_skipping_plan("[plans.lite]\n") == "[plans.lite]\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from dev.browser import chromium, opened
+from dev.browser import chromium, open_page
 from tests.support.firebase import auth, auth_emulator
 from tests.support.stub import serving_stub
 
@@ -30,7 +30,7 @@ def options():
 @pytest.fixture
 def watched(browser, options):
     """A page, and what it complains of so far."""
-    with opened(browser, **options) as found:
+    with open_page(browser, **options) as found:
         yield found
 
 

@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import expect
 
-from dev.browser import opened
+from dev.browser import open_page
 from tests.app.local_credit_refresh import running_credit_refresh
 from tests.support.world import World
 
@@ -20,7 +20,7 @@ def test_a_day_goes_by_and_users_are_adopted(browser):
     project = str(world.settings.project)
     with (
         running_credit_refresh(GOOGLE_CLOUD_PROJECT=project, TICK="0") as found,
-        opened(browser) as (page, complaints),
+        open_page(browser) as (page, complaints),
     ):
         page.goto(found.dev)
         expect(page.locator("#now")).to_have_text(re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$"))

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from dev.oracle import Number, Rules, granted, period_of
+from dev.oracle import Number, Rules, after_grant, period_of
 
 
 @dataclass(frozen=True)
@@ -163,8 +163,8 @@ class Books:
             yield f"the user's anchor is {anchor}"
         if landing.credits is not None and landing.before != account.credits:
             yield f"the user has {account.credits}"
-        if landing.credits is not None and landing.credits != granted(plan, account.credits):
-            yield f"the plan makes {granted(plan, account.credits)} of {account.credits}"
+        if landing.credits is not None and landing.credits != after_grant(plan, account.credits):
+            yield f"the plan makes {after_grant(plan, account.credits)} of {account.credits}"
 
     def _plan(self, account: Account) -> str:
         return self.rules.default if account.plan is None else account.plan
