@@ -28,24 +28,24 @@ def options():
 
 
 @pytest.fixture
-def watched(browser, options):
+def page_and_complaints(browser, options):
     """A page, and what it complains of so far."""
     with open_page(browser, **options) as found:
         yield found
 
 
 @pytest.fixture
-def page(watched):
+def page(page_and_complaints):
     """A page that has nothing to complain of: no errors, no warnings, no breach of its own policy."""
-    page, complaints = watched
+    page, complaints = page_and_complaints
     yield page
     assert complaints == []
 
 
 @pytest.fixture
-def troubled(watched):
+def page_with_errors(page_and_complaints):
     """A page that is made to meet errors, of which the browser complains by itself; still, its policy holds."""
-    page, complaints = watched
+    page, complaints = page_and_complaints
     yield page
     assert [line for line in complaints if "Failed to load resource" not in line] == []
 

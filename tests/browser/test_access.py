@@ -39,7 +39,7 @@ def test_everything_can_be_done_by_keyboard(page, stub):
     expect(dialog).to_be_visible()
     expect(page.get_by_label("Reason")).to_be_focused()
     page.keyboard.type("plans are wrong")
-    stub.answer = lambda told: jsonify({"paused": True, "changed": True} if told.body else statistics(paused=True))
+    stub.answer = lambda call: jsonify({"paused": True, "changed": True} if call.body else statistics(paused=True))
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Cancel")).to_be_focused()
     page.keyboard.press("Tab")
@@ -71,7 +71,7 @@ def test_the_focus_goes_to_the_heading_when_its_row_is_gone(page, stub):
     page.keyboard.press("Enter")
     done = {"changed": True, "requeuedJobs": 1, "requeuedUsers": 2, "hasMore": False}
     without = statistics(deadLetters=[], failedJobs=0, errors=[], errorsTotal=0)
-    stub.answer = lambda told: jsonify(done if told.body else without)
+    stub.answer = lambda call: jsonify(done if call.body else without)
     page.get_by_role("dialog").get_by_role("button", name="Requeue").press("Enter")
 
     expect(page.get_by_role("dialog")).to_be_hidden()
@@ -136,7 +136,7 @@ def test_what_is_unchanged_is_not_read_aloud_again(page, stub):
     expect(page.locator("#age")).to_have_text(re.compile(r"Updated [345] s ago"))
     assert page.evaluate("window.changes") == 0
 
-    stub.says(statistics(paused=True))
+    stub.answer_with(statistics(paused=True))
     page.clock.run_for(10_000)
     expect(page.locator("#status")).to_contain_text("Paused")
     assert page.evaluate("window.changes") > 0
@@ -152,7 +152,7 @@ def test_every_text_stands_out_from_its_ground(page, stub, options, tone):
         "bad": {"health": {"status": "unhealthy", "reasons": reasons}},
         "paused": {"paused": True},
     }
-    stub.says(statistics(**changes[tone]))
+    stub.answer_with(statistics(**changes[tone]))
     load(page, stub)
     for summary in page.locator("summary").all():
         summary.click()

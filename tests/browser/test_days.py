@@ -7,13 +7,13 @@ import re
 from flask import jsonify
 from playwright.sync_api import expect
 
-from tests.support.stub import past, statistics
+from tests.support.stub import past_day, statistics
 
 
 def answer_days(stub):
-    def answer(told):
-        day = told.query.get("runId", "2026-11-22")
-        return jsonify(statistics() if day == "2026-11-22" else past(day))
+    def answer(call):
+        day = call.query.get("runId", "2026-11-22")
+        return jsonify(statistics() if day == "2026-11-22" else past_day(day))
 
     stub.answer = answer
 
@@ -86,27 +86,27 @@ def test_the_strip_is_one_tab_stop(page, stub):
     expect(page.locator("#status strong")).to_have_text("2026-11-21")
 
 
-def test_a_day_that_there_is_not_is_refused_once(troubled, stub):
+def test_a_day_that_there_is_not_is_refused_once(page_with_errors, stub):
     """And not asked for again and again; there is a way back."""
-    page = troubled
-    stub.refuses(400, "invalid_value", "runId: expected a date like 2026-11-22")
+    page = page_with_errors
+    stub.refuse_with(400, "invalid_value", "runId: expected a date like 2026-11-22")
     page.clock.install()
     page.goto(f"{stub.address}?runId=yesterday")
     expect(page.locator("#no-day-text")).to_have_text("runId: expected a date like 2026-11-22")
     page.clock.run_for(600_000)
     assert len(stub.calls) == 1
 
-    stub.says(statistics())
+    stub.answer_with(statistics())
     page.get_by_role("button", name="Show today").click()
     expect(page.locator("#status strong")).to_have_text("Healthy")
 
 
-def test_the_address_names_user_and_day(troubled, stub):
+def test_the_address_names_user_and_day(page_with_errors, stub):
     """A link for a support ticket."""
-    page = troubled
+    page = page_with_errors
     answer_days(stub)
     load(page, stub, "?runId=2026-11-20")
-    stub.refuses(404, "user_not_found", "no such user")
+    stub.refuse_with(404, "user_not_found", "no such user")
     page.get_by_label("User id or job id").fill("a & b")
     page.get_by_role("button", name="Look up").click()
     expect(page.locator("#story")).to_contain_text("There is no user a & b")

@@ -40,7 +40,7 @@ def test_a_question_stays_until_its_request_has_an_answer(page, stub):
     expect(dialog).to_be_visible()
     expect(dialog).to_contain_text("Pause the refresh?")
 
-    stub.answer = lambda told: jsonify({"paused": True, "changed": True} if told.body else statistics(paused=True))
+    stub.answer = lambda call: jsonify({"paused": True, "changed": True} if call.body else statistics(paused=True))
     held[0].continue_()
     expect(dialog).to_be_hidden()
     expect(page.locator("#notice")).to_have_text("Paused.")
@@ -49,7 +49,7 @@ def test_a_question_stays_until_its_request_has_an_answer(page, stub):
 
 def test_the_outcome_is_seen_from_where_the_button_is(page, stub):
     """However long the page is."""
-    stub.answer = lambda told: jsonify({"changed": True, "status": "in_progress"} if told.body else statistics())
+    stub.answer = lambda call: jsonify({"changed": True, "status": "in_progress"} if call.body else statistics())
     load(page, stub)
     button = page.get_by_role("button", name="Rescan")
     button.scroll_into_view_if_needed()
@@ -80,11 +80,11 @@ def test_a_rescan_says_how_many_users_it_reads(page, stub):
     expect(open_question(page, "Rescan")).to_contain_text("1,200 users will be read: about 1,200 reads")
 
 
-def test_a_preview_that_fails_does_not_stop_the_action(troubled, stub):
+def test_a_preview_that_fails_does_not_stop_the_action(page_with_errors, stub):
     """It is said, and the button works."""
-    page = troubled
+    page = page_with_errors
     del stub.views["rescan-preview"]
-    stub.answer = lambda told: jsonify({"changed": True, "status": "in_progress"} if told.body else statistics())
+    stub.answer = lambda call: jsonify({"changed": True, "status": "in_progress"} if call.body else statistics())
     load(page, stub)
     dialog = open_question(page, "Rescan")
     expect(dialog).to_contain_text("It could not be counted: no such view")
@@ -98,7 +98,7 @@ def test_ctrl_enter_confirms(page, stub):
     load(page, stub)
     open_question(page, "Pause")
     page.get_by_label("Reason").fill("plans are wrong")
-    stub.answer = lambda told: jsonify({"paused": True, "changed": True} if told.body else statistics(paused=True))
+    stub.answer = lambda call: jsonify({"paused": True, "changed": True} if call.body else statistics(paused=True))
     page.keyboard.press("Control+Enter")
 
     expect(page.get_by_role("dialog")).to_be_hidden()
@@ -108,12 +108,12 @@ def test_ctrl_enter_confirms(page, stub):
 @pytest.mark.parametrize("options", [{"timezone_id": "America/New_York"}])
 def test_a_pause_can_have_an_end_in_the_schedules_zone(page, stub, options):
     """Whatever the reader's own is: 15:00 in Berlin is 14:00 in UTC."""
-    stub.says(statistics(timezone="Europe/Berlin"))
+    stub.answer_with(statistics(timezone="Europe/Berlin"))
     load(page, stub)
     dialog = open_question(page, "Pause")
     expect(dialog).to_contain_text("in Europe/Berlin")
     dialog.get_by_label(re.compile("Until")).fill("2026-11-22T15:00")
-    stub.answer = lambda told: jsonify({"paused": True, "changed": True} if told.body else statistics(paused=True))
+    stub.answer = lambda call: jsonify({"paused": True, "changed": True} if call.body else statistics(paused=True))
     dialog.get_by_role("button", name="Pause").click()
 
     expect(dialog).to_be_hidden()
@@ -128,7 +128,7 @@ def test_a_refresh_that_failed_is_told_as_a_failure(page, stub):
         "failedUsers": 1,
         "errors": [{"code": "bad_balance", "error": "the balance is a text"}],
     }
-    stub.answer = lambda told: jsonify(failed if told.body else USER if "userId" in told.query else statistics())
+    stub.answer = lambda call: jsonify(failed if call.body else USER if "userId" in call.query else statistics())
     load(page, stub, "?userId=ann")
     open_question(page, "Refresh now").get_by_role("button", name="Refresh now").click()
 
@@ -157,9 +157,9 @@ USER = {
 
 def test_the_focus_never_falls_to_the_body(page, stub):
     """After an action whose button is gone it is on a heading or on what took the button's place."""
-    stub.answer = lambda told: jsonify({"paused": True, "changed": True} if told.body else statistics(paused=True))
+    stub.answer = lambda call: jsonify({"paused": True, "changed": True} if call.body else statistics(paused=True))
     load(page, stub)
-    stub.answer = lambda told: jsonify({"paused": False, "changed": True} if told.body else statistics(mayAct=False))
+    stub.answer = lambda call: jsonify({"paused": False, "changed": True} if call.body else statistics(mayAct=False))
     open_question(page, "Resume").get_by_role("button", name="Resume").click()
     expect(page.get_by_role("dialog")).to_be_hidden()
 
@@ -168,7 +168,7 @@ def test_the_focus_never_falls_to_the_body(page, stub):
 
 def test_who_may_only_look_has_no_buttons_to_act(page, stub):
     """And is told why."""
-    stub.answer = lambda told: jsonify(USER if "userId" in told.query else statistics(mayAct=False))
+    stub.answer = lambda call: jsonify(USER if "userId" in call.query else statistics(mayAct=False))
     load(page, stub, "?userId=ann")
     expect(page.locator("#detail")).to_contain_text("The balance is 5.")
 

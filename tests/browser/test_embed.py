@@ -62,9 +62,9 @@ def test_a_header_that_is_drawn_anew_keeps_its_button(page, stub):
         expect_button(page, stub, "header")
 
 
-def test_a_selector_that_is_none_is_warned_of_and_the_first_header_taken(watched, stub):
+def test_a_selector_that_is_none_is_warned_of_and_the_first_header_taken(page_and_complaints, stub):
     """Nothing is thrown in somebody else's page."""
-    page, complaints = watched
+    page, complaints = page_and_complaints
     with serving_html(admin_page(stub, "<header></header>", "data-into='#[bad'")) as address:
         page.goto(address)
         expect_button(page, stub, "header")

@@ -66,14 +66,14 @@ def failure(number):
 def answer_pages(stub):
     """210 users in three pages."""
 
-    def page_of(told):
-        start = int(told.query.get("cursor", "0"))
+    def page_of(call):
+        start = int(call.query.get("cursor", "0"))
         end = min(start + 100, 210)
         users = [failure(number) for number in range(start, end)]
         return {"users": users, "cursor": str(end) if end < 210 else None, "unnamedUsers": 0}
 
     stub.views["failures"] = page_of
-    stub.answer = lambda told: jsonify(JOB if "jobId" in told.query else statistics(failures=CAUSES, errorsTotal=214))
+    stub.answer = lambda call: jsonify(JOB if "jobId" in call.query else statistics(failures=CAUSES, errorsTotal=214))
 
 
 def load(page, stub, query=""):
@@ -159,7 +159,7 @@ def test_a_job_has_a_page_of_its_own(page, stub):
 def test_the_log_of_all_actions_is_filtered_and_paged(page, stub):
     """By actor and action; a failed one is told as such."""
 
-    def page_of(told):
+    def page_of(call):
         older: dict[str, Any] = {
             "kind": "action",
             "time": "2026-10-01T10:00:00Z",
@@ -169,7 +169,7 @@ def test_the_log_of_all_actions_is_filtered_and_paged(page, stub):
         }
         older |= {"reason": "prices", "detail": "", "result": None, "failed": False}
         newer = {**older, "action": "refresh", "detail": "user ann", "result": "1 failed", "failed": True}
-        return {"entries": [older], "cursor": None} if "cursor" in told.query else {"entries": [newer], "cursor": "c"}
+        return {"entries": [older], "cursor": None} if "cursor" in call.query else {"entries": [newer], "cursor": "c"}
 
     stub.views["activity"] = page_of
     load(page, stub)

@@ -8,7 +8,7 @@ import pytest
 from flask import jsonify
 from playwright.sync_api import expect
 
-from tests.support.stub import past, statistics
+from tests.support.stub import past_day, statistics
 
 UNREACHABLE = {
     "status": "unhealthy",
@@ -23,12 +23,12 @@ def load(page, stub, query=""):
     expect(page.locator("#status strong")).to_be_visible()
 
 
-def test_after_a_failed_look_the_headline_says_that_nothing_is_known(troubled, stub):
+def test_after_a_failed_look_the_headline_says_that_nothing_is_known(page_with_errors, stub):
     """Since when, what was known last, and what the public health check says; the tab's title says it too."""
-    page = troubled
+    page = page_with_errors
     load(page, stub)
     stub.health = UNREACHABLE
-    stub.refuses(503, "unavailable", "the database can't be reached")
+    stub.refuse_with(503, "unavailable", "the database can't be reached")
     page.clock.run_for(11_000)
 
     expect(page.locator("#status strong")).to_have_text("Unhealthy")
@@ -38,7 +38,7 @@ def test_after_a_failed_look_the_headline_says_that_nothing_is_known(troubled, s
     expect(page).to_have_title(re.compile("^Unhealthy"))
     expect(page.locator("body")).to_have_attribute("data-tone", "bad")
 
-    stub.says(statistics())
+    stub.answer_with(statistics())
     page.get_by_role("button", name="Try now").click()
     expect(page.locator("#status strong")).to_have_text("Healthy")
     expect(page).to_have_title(re.compile("^Healthy ·"))
@@ -51,11 +51,11 @@ def test_after_a_failed_look_the_headline_says_that_nothing_is_known(troubled, s
         ({"status": "ok", "reasons": []}, "the health check answers “ok”"),
     ],
 )
-def test_a_fresh_load_that_fails_says_so(troubled, stub, health, told):
+def test_a_fresh_load_that_fails_says_so(page_with_errors, stub, health, told):
     """Instead of “Loading …” for ever."""
-    page = troubled
+    page = page_with_errors
     stub.health = health
-    stub.refuses(503, "unavailable", "the database can't be reached")
+    stub.refuse_with(503, "unavailable", "the database can't be reached")
     page.goto(stub.address)
 
     expect(page.locator("#status strong")).to_have_text("Unknown")
@@ -81,7 +81,7 @@ def test_a_hidden_tab_tells_its_age(page, stub):
 
 def test_a_rescan_is_amber_and_not_red(page, stub):
     """The figures of the morning stand while the builder looks at everybody again."""
-    stub.says(statistics(rescanning=True, runStatus="in_progress"))
+    stub.answer_with(statistics(rescanning=True, runStatus="in_progress"))
     load(page, stub)
 
     expect(page.locator("#status strong")).to_have_text("Scanning again")
@@ -96,8 +96,8 @@ def test_dead_letters_of_yesterday_are_a_click_away(page, stub):
         "runIds": ["2026-11-21"],
     }
     today = statistics(health={"status": "unhealthy", "reasons": [reason]}, failedJobs=0, failures=[], deadLetters=[])
-    yesterday = past("2026-11-21")
-    stub.answer = lambda told: jsonify(yesterday if told.query.get("runId") == "2026-11-21" else today)
+    yesterday = past_day("2026-11-21")
+    stub.answer = lambda call: jsonify(yesterday if call.query.get("runId") == "2026-11-21" else today)
     load(page, stub)
     page.get_by_role("button", name="Open 2026-11-21").click()
 
@@ -110,7 +110,7 @@ def test_a_new_project_gets_a_checklist_instead_of_red(page, stub):
     """What has been seen, and what to do about the rest."""
     setup = {"scheduleSeen": True, "builderRan": True, "workerRan": False, "usersFound": False}
     reasons = [{"code": "no_worker_heartbeat", "message": "no worker has ever run"}]
-    stub.says(statistics(setup=setup, health={"status": "unhealthy", "reasons": reasons}, users=NOTHING))
+    stub.answer_with(statistics(setup=setup, health={"status": "unhealthy", "reasons": reasons}, users=NOTHING))
     load(page, stub)
 
     expect(page.locator("#status")).to_have_text("Setting up: 2 of 4 steps are done; this page follows by itself.")

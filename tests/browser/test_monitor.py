@@ -280,10 +280,10 @@ def test_a_users_receipts_are_listed(page, world, monitor):
     assert job_id in world.jobs()
 
 
-def test_an_unknown_user_is_told_so(troubled, world, monitor):
+def test_an_unknown_user_is_told_so(page_with_errors, world, monitor):
     """In words, where one looks."""
     half_a_day(world)
-    page = troubled
+    page = page_with_errors
     opened_at(page, monitor, userId="nobody")
 
     expect(page.locator("#story")).to_have_text("There is no user nobody, and no receipt of one.")

@@ -36,7 +36,7 @@ def figure(page, name):
 
 def answering(story, figures=None):
     """One story, whoever is looked up; else the figures."""
-    return lambda told: jsonify(story if "userId" in told.query else figures or statistics())
+    return lambda call: jsonify(story if "userId" in call.query else figures or statistics())
 
 
 # The line in words
@@ -88,7 +88,7 @@ def answering(story, figures=None):
 )
 def test_the_status_is_told_in_words(page, stub, changes, expected):
     """And the tab's title says the word too, for whoever has it in the background."""
-    stub.says(statistics(**changes))
+    stub.answer_with(statistics(**changes))
     load(page, stub)
 
     assert page.locator("#status").text_content() == expected
@@ -99,7 +99,7 @@ def test_a_pause_says_by_whom_since_when_until_when_and_why(page, stub):
     """It is kept with the switch, so no later action hides it; and it says who is late because of it."""
     pause = {"by": "ada", "since": at("13:30"), "until": at("15:00"), "reason": "bad plans", "usersLate": 40}
     later = [did("13:40", action="refresh", actor="bob", reason=None, detail=f"user u{n}") for n in range(20)]
-    stub.says(statistics(paused=True, pause=pause, recentActivity=later))
+    stub.answer_with(statistics(paused=True, pause=pause, recentActivity=later))
     load(page, stub)
 
     expect(page.locator("#status")).to_contain_text(
@@ -122,13 +122,13 @@ def did(clock, **action):
 
 def test_figures_are_asked_for_every_ten_seconds_and_their_age_is_told(page, stub):
     """The age counts on between two answers; what the answer was old already counts too."""
-    stub.says(statistics(cached=True, endTime="2026-11-22T14:00:03Z"))
+    stub.answer_with(statistics(cached=True, endTime="2026-11-22T14:00:03Z"))
     load(page, stub)
     pass_seconds(page, 5)
     expect(page.locator("#age")).to_have_text("Updated 8 s ago")
     assert len(stub.calls) == 1
 
-    stub.says(statistics(users={"refreshed": 900, "skipped": 10, "failed": 2, "pending": 200}))
+    stub.answer_with(statistics(users={"refreshed": 900, "skipped": 10, "failed": 2, "pending": 200}))
     pass_seconds(page, 6)
 
     expect(figure(page, "refreshed")).to_have_text("900")
@@ -161,11 +161,11 @@ def set_hidden(page, *, hidden):
     )
 
 
-def test_an_error_keeps_the_last_figures_and_says_what_failed(troubled, stub):
+def test_an_error_keeps_the_last_figures_and_says_what_failed(page_with_errors, stub):
     """It waits as long as the answer asks, and goes on when all is well again."""
-    page = troubled
+    page = page_with_errors
     load(page, stub)
-    stub.refuses(503, "unavailable", "the database can't be reached", Retry_After="45")
+    stub.refuse_with(503, "unavailable", "the database can't be reached", Retry_After="45")
     pass_seconds(page, 11)
     expect(page.locator("#trouble")).to_contain_text("Not up to date: the database can't be reached.")
     expect(page.locator("#trouble-next")).to_contain_text("Next try in 4")
@@ -176,17 +176,17 @@ def test_an_error_keeps_the_last_figures_and_says_what_failed(troubled, stub):
     expect(page.locator("#age")).to_have_attribute("data-old", "")
     assert len(stub.calls) == 2
 
-    stub.says(statistics())
+    stub.answer_with(statistics())
     pass_seconds(page, 10)
     expect(page.locator("#trouble")).to_be_hidden()
     assert len(stub.calls) >= 3
 
 
-def test_failures_in_a_row_are_tried_again_ever_later(troubled, stub):
+def test_failures_in_a_row_are_tried_again_ever_later(page_with_errors, stub):
     """10, 20, 40, 80, then every 120 seconds: a monitor does not add to an outage."""
-    page = troubled
+    page = page_with_errors
     load(page, stub)
-    stub.refuses(500, "internal", "an unexpected error")
+    stub.refuse_with(500, "internal", "an unexpected error")
     asked = []
     for second in range(0, 600, 5):
         before = len(stub.calls)
@@ -199,9 +199,9 @@ def test_failures_in_a_row_are_tried_again_ever_later(troubled, stub):
     assert len(gaps) >= 6
 
 
-def test_a_monitor_that_cannot_be_reached_is_told_and_tried_by_hand(troubled, stub):
+def test_a_monitor_that_cannot_be_reached_is_told_and_tried_by_hand(page_with_errors, stub):
     """Also when it was never reached; `Try now` does not wait."""
-    page = troubled
+    page = page_with_errors
     page.route(
         lambda url: url == stub.address, lambda route: route.abort() if is_data(route.request) else route.continue_()
     )
@@ -219,9 +219,9 @@ def is_data(request):
     return request.headers["accept"] == "application/json"
 
 
-def test_an_answer_that_is_no_json_is_an_error_like_any_other(troubled, stub):
+def test_an_answer_that_is_no_json_is_an_error_like_any_other(page_with_errors, stub):
     """A proxy's error page, say."""
-    page = troubled
+    page = page_with_errors
     load(page, stub)
     stub.answer = lambda _: jsonify(None)
     pass_seconds(page, 11)
@@ -236,7 +236,7 @@ def test_an_answer_that_is_no_json_is_an_error_like_any_other(troubled, stub):
 def test_no_text_becomes_markup(page, stub):
     """User ids are chosen by users; errors and reasons hold what others wrote."""
     job = {**statistics()["recentJobs"][0], "jobId": EVIL}
-    stub.says(
+    stub.answer_with(
         statistics(
             deadLetters=[{**statistics()["deadLetters"][0], "jobId": EVIL, "error": EVIL, "code": EVIL}],
             errors=[{"jobId": EVIL, "userId": EVIL, "code": EVIL, "error": EVIL, "timestamp": "2026-11-22T10:00:00Z"}],
@@ -306,10 +306,10 @@ STORY = {
 def test_older_receipts_come_on_demand(page, stub):
     """Each portion continues the table, until there is none."""
 
-    def answer(told):
-        if "userId" not in told.query:
+    def answer(call):
+        if "userId" not in call.query:
             return jsonify(statistics())
-        if "before" not in told.query:
+        if "before" not in call.query:
             return jsonify(STORY)
         older = {**STORY["receipts"][0], "runId": "2026-10-20", "after": 51}
         return jsonify({**STORY, "receipts": [older], "receiptsFrom": "2026-09-20", "hasMore": False})
@@ -333,7 +333,7 @@ def test_the_story_asked_for_last_is_the_one_shown(page, stub):
         held.append(route)
 
     page.route(lambda url: "userId=slow" in url, hold)
-    stub.answer = lambda told: jsonify({**STORY, **told.query} if "userId" in told.query else statistics())
+    stub.answer = lambda call: jsonify({**STORY, **call.query} if "userId" in call.query else statistics())
     look_up(page, "slow")
     look_up(page, "fast")
     expect(page.locator("#detail-title")).to_contain_text("fast")
@@ -351,11 +351,11 @@ def look_up(page, user_id):
 # Actions
 
 
-def test_a_refused_action_is_told_in_the_question_which_stays_open(troubled, stub):
+def test_a_refused_action_is_told_in_the_question_which_stays_open(page_with_errors, stub):
     """With what was written in it; cancelling changes nothing."""
-    page = troubled
+    page = page_with_errors
     load(page, stub)
-    stub.refuses(409, "conflict", "somebody else was first")
+    stub.refuse_with(409, "conflict", "somebody else was first")
     page.get_by_role("button", name="Pause", exact=True).click()
     page.get_by_label("Reason").fill("because")
     page.get_by_role("dialog").get_by_role("button", name="Pause").click()
@@ -373,8 +373,8 @@ def test_all_failed_jobs_are_requeued_however_many_calls_it_takes(page, stub):
     load(page, stub)
     left = iter([True, True, False])
 
-    def answer(told):
-        if told.method == "GET":
+    def answer(call):
+        if call.method == "GET":
             return jsonify(statistics())
         return jsonify(
             {"action": "requeue", "changed": True, "requeuedJobs": 50, "requeuedUsers": 70, "hasMore": next(left)}
@@ -410,7 +410,7 @@ def test_day_and_moment_in_the_pages_address_are_passed_on(page, stub):
 @pytest.mark.parametrize("options", [{"timezone_id": "America/New_York", "locale": "de-DE"}])
 def test_times_are_told_in_the_schedules_zone(page, stub, options):
     """Not in the reader's: an operator abroad speaks of the same midnight."""
-    stub.says(statistics(timezone=TOKYO, runId="2026-11-22"))
+    stub.answer_with(statistics(timezone=TOKYO, runId="2026-11-22"))
     load(page, stub)
 
     expect(page.locator("#status")).to_contain_text("next run 23:05")
@@ -483,7 +483,7 @@ def test_what_is_unfolded_or_has_the_focus_stays_so_when_figures_change(page, st
     page.evaluate("window.held = document.querySelector('#failures button')")
     hours = [{**hour, "done": hour["planned"]} for hour in statistics()["hours"]]
     letters = [{**statistics()["deadLetters"][0], "attempts": 4}]
-    stub.says(statistics(hours=hours, deadLetters=letters))
+    stub.answer_with(statistics(hours=hours, deadLetters=letters))
     pass_seconds(page, 11)
     expect(page.get_by_role("table", name="Failed jobs")).to_contain_text("4")
 

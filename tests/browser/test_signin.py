@@ -76,9 +76,9 @@ def test_who_has_signed_in_stays_so(page, address, auth):
     assert "token" not in page.url
 
 
-def test_a_wrong_password_is_told_without_telling_more(troubled, address, auth):
+def test_a_wrong_password_is_told_without_telling_more(page_with_errors, address, auth):
     """Nor whether there is such an account."""
-    page = troubled
+    page = page_with_errors
     page.goto(address)
     sign_in(page, auth.create_admin(), "wrong horse")
     expect(page.locator("#signin-problem")).to_have_text("E-mail or password is wrong.")
@@ -89,9 +89,9 @@ def test_a_wrong_password_is_told_without_telling_more(troubled, address, auth):
     expect(page.locator("#status")).to_be_hidden()
 
 
-def test_who_is_no_admin_is_told_so_and_let_in_once_one(troubled, address, auth):
+def test_who_is_no_admin_is_told_so_and_let_in_once_one(page_with_errors, address, auth):
     """Being signed in is not enough; the claim is seen without signing in anew."""
-    page = troubled
+    page = page_with_errors
     user = auth.create_user()
     page.goto(address)
     sign_in(page, user)
@@ -103,9 +103,9 @@ def test_who_is_no_admin_is_told_so_and_let_in_once_one(troubled, address, auth)
     expect_figures(page)
 
 
-def test_an_admin_whose_tokens_are_revoked_is_asked_to_sign_in_again(troubled, address, auth):
+def test_an_admin_whose_tokens_are_revoked_is_asked_to_sign_in_again(page_with_errors, address, auth):
     """At the next look; what was shown is taken away."""
-    page = troubled
+    page = page_with_errors
     admin = auth.create_admin()
     page.goto(address)
     sign_in(page, admin)
@@ -118,9 +118,9 @@ def test_an_admin_whose_tokens_are_revoked_is_asked_to_sign_in_again(troubled, a
     expect(page.locator("#status")).to_be_empty()
 
 
-def test_a_session_that_ends_with_a_question_open_loses_nothing(troubled, address, auth):
+def test_a_session_that_ends_with_a_question_open_loses_nothing(page_with_errors, address, auth):
     """The question is put away for the sign-in, and comes back with what was written; for somebody else it does not."""
-    page = troubled
+    page = page_with_errors
     admin = auth.create_admin()
     page.goto(address)
     sign_in(page, admin)
@@ -147,9 +147,9 @@ def test_a_session_that_ends_with_a_question_open_loses_nothing(troubled, addres
     expect(page.get_by_role("dialog")).to_be_hidden()
 
 
-def test_support_staff_may_look_and_not_act(troubled, address, auth):
+def test_support_staff_may_look_and_not_act(page_with_errors, address, auth):
     """With the claim `support`."""
-    page = troubled
+    page = page_with_errors
     helper = auth.create_user()
     auth.set_claims(helper, {"support": True})
     page.goto(address)
@@ -163,9 +163,9 @@ def test_support_staff_may_look_and_not_act(troubled, address, auth):
     assert (answer.status, answer.json()["error"]["code"]) == (403, "read_only")
 
 
-def test_an_account_that_is_deleted_is_out_at_the_next_look(troubled, address, auth):
+def test_an_account_that_is_deleted_is_out_at_the_next_look(page_with_errors, address, auth):
     """However long its token would have been good."""
-    page = troubled
+    page = page_with_errors
     admin = auth.create_admin()
     page.goto(address)
     sign_in(page, admin)
