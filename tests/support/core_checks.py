@@ -110,7 +110,7 @@ class Day:
     # Actions
 
     def attempt(self, service: str, call: Callable[[], R], plan: FaultPlan) -> list[R]:
-        """Make one service call over a faulty wire. Returns a list with its report, or an empty one if the call died."""
+        """Make one service call over a faulty wire. Returns a list with its report; it is empty if the call died."""
         with self.world.faulty(plan) as faults:
             try:
                 return [call()]
