@@ -1,4 +1,4 @@
-"""One browser for the run; a profile of its own for every test, which must have nothing to complain of in the end."""
+"""One browser for the test run. Every test has a new profile. At its end the browser must have reported no errors."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ def browser():
 
 @pytest.fixture
 def options():
-    """What the profile is like; a test that wants another one parametrizes it."""
+    """The options of the profile. A test that needs others parametrizes them."""
     return {}
 
 
 @pytest.fixture
 def page_and_complaints(browser, options):
-    """A page, and what it complains of so far."""
+    """A page, and the list of its errors so far."""
     with open_page(browser, **options) as found:
         yield found
 
 
 @pytest.fixture
 def page(page_and_complaints):
-    """A page that has nothing to complain of: no errors, no warnings, no breach of its own policy."""
+    """A page that must have no errors, no warnings and no violations of its policy."""
     page, complaints = page_and_complaints
     yield page
     assert complaints == []
@@ -44,7 +44,7 @@ def page(page_and_complaints):
 
 @pytest.fixture
 def page_with_errors(page_and_complaints):
-    """A page that is made to meet errors, of which the browser complains by itself; still, its policy holds."""
+    """A page whose requests fail on purpose. The browser reports these failures itself; other errors fail the test."""
     page, complaints = page_and_complaints
     yield page
     assert [line for line in complaints if "Failed to load resource" not in line] == []

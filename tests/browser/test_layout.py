@@ -1,4 +1,4 @@
-"""Every state of the page, at three widths, in light and dark: no axe violation, and nothing out of reach."""
+"""Every state of the page at three widths, in light and dark: no axe violation, and every button can be reached."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ def show_state(page, stub, state):
         expect(page.locator("#strip .column")).to_have_count(30)
     for summary in page.locator("summary:visible").all():
         summary.click()
-    _open_up(page, stub, state)
+    _open_parts(page, stub, state)
 
 
-def _open_up(page, stub, state):
+def _open_parts(page, stub, state):
     match state:
         case "failed-users":
             page.get_by_role("button", name="Show users: unknown plan").click()
@@ -91,7 +91,7 @@ def _open_up(page, stub, state):
 @pytest.mark.parametrize("options", [{"reduced_motion": "reduce"}])
 @pytest.mark.parametrize("state", STATES)
 def test_no_state_has_an_axe_violation(page_with_errors, stub, state, options):
-    """In light and dark, at 1280, 768 and 375 pixels; and nothing is wider than the window."""
+    """In light and dark, at 1280, 768 and 375 pixels. The page is never wider than the window."""
     page = page_with_errors
     show_state(page, stub, state)
     page.evaluate(AXE.read_text(encoding="utf-8") + "; window.axe.configure({ allowedOrigins: [] });")
@@ -115,7 +115,7 @@ VIOLATIONS = """async () => {
 
 @pytest.mark.parametrize("width", [1280, 768, 640, 375])
 def test_every_button_of_the_failures_can_be_reached(page, stub, width):
-    """Also at 200% zoom, where a window of 1280 pixels has the room of 640: no table hides one behind its edge."""
+    """Also at 200% zoom, where a window of 1280 pixels has 640. No button is outside of its table."""
     page.set_viewport_size({"width": width, "height": 900})
     show_state(page, stub, "failed-users")
     boxes = page.locator("#failures button, #failed-users button").evaluate_all(
@@ -130,8 +130,8 @@ def test_every_button_of_the_failures_can_be_reached(page, stub, width):
     assert [text for text, fits in boxes if not fits] == []
 
 
-def test_long_tables_stay_short_on_a_phone(page, stub):
-    """Ids are not broken to a few characters a line, and not all receipts are unrolled at once."""
+def test_long_tables_are_not_too_long_on_a_phone(page, stub):
+    """Ids are not broken into many lines, and only the first receipts are shown."""
     page.set_viewport_size({"width": 375, "height": 900})
     receipts = [{**STORY["receipts"][0], "kind": None, "granted": 45} for _ in range(100)]
     users = [failure(n) for n in range(1, 101)]
@@ -150,8 +150,8 @@ def test_long_tables_stay_short_on_a_phone(page, stub):
     expect(page.locator("#receipts tbody tr")).to_have_count(100)
 
 
-def test_a_duration_of_a_millisecond_has_sensible_marks(page, stub):
-    """Each mark of the axis is another number."""
+def test_the_axis_of_short_durations_has_different_marks(page, stub):
+    """No two marks of the axis are the same."""
     jobs = [{**job, "processingMs": 1} for job in statistics()["recentJobs"]]
     stub.answer_with(statistics(recentJobs=jobs))
     page.add_init_script(SPY_ON_TEXT)
@@ -173,7 +173,7 @@ CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_neighbouring_parts_of_the_bar_can_be_told_apart(page, stub, scheme):
+def test_neighbouring_parts_of_the_bar_have_enough_contrast(page, stub, scheme):
     """The edge of each part stands out from the gap beside it by 3:1 (WCAG 1.4.11)."""
     page.emulate_media(color_scheme=scheme)
     stub.answer_with(statistics(users={"refreshed": 10, "skipped": 10, "failed": 10, "pending": 10}))
@@ -202,8 +202,8 @@ EDGE_CONTRASTS = """() => {
 
 
 @pytest.mark.parametrize("media", [{"media": "print"}, {"forced_colors": "active"}])
-def test_the_bar_survives_print_and_forced_colours(page, stub, media):
-    """Both drop backgrounds unless they are told to keep them."""
+def test_the_bar_is_visible_in_print_and_with_forced_colours(page, stub, media):
+    """Both remove backgrounds unless the style forbids it."""
     page.emulate_media(**media)
     page.goto(stub.address)
     expect(page.locator(".bar .refreshed")).to_be_visible()

@@ -1,4 +1,4 @@
-"""The page in a real browser, with a script for a backend: what a real one can't be made to say on demand."""
+"""The page in a real browser with scripted answers, for answers that a real function can't give on demand."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ PAST = {"health": None, "queueLagSeconds": None, "worker": None, "nextScheduledR
 
 
 def load(page, stub, query=""):
-    """Open the page with its clock in our hands, and wait for the figures."""
+    """Open the page with a clock that the test controls, and wait for the figures."""
     page.clock.install()
     page.goto(stub.address + query)
     expect(page.locator("#status strong")).to_be_visible()
 
 
 def pass_seconds(page, seconds):
-    """Let that much time go by for the page; each second it may do something."""
+    """Move the page's clock forward."""
     page.clock.run_for(seconds * 1000)
 
 
@@ -35,11 +35,11 @@ def figure(page, name):
 
 
 def answering(story, figures=None):
-    """One story, whoever is looked up; else the figures."""
+    """An answer function: this history for every user, and otherwise the figures."""
     return lambda call: jsonify(story if "userId" in call.query else figures or statistics())
 
 
-# The line in words
+# The status line
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def answering(story, figures=None):
         ),
     ],
 )
-def test_the_status_is_told_in_words(page, stub, changes, expected):
-    """And the tab's title says the word too, for whoever has it in the background."""
+def test_the_status_line_is_a_sentence(page, stub, changes, expected):
+    """The tab's title has its first word."""
     stub.answer_with(statistics(**changes))
     load(page, stub)
 
@@ -95,8 +95,8 @@ def test_the_status_is_told_in_words(page, stub, changes, expected):
     assert page.title() == f"{expected.partition(':')[0]} · staging · Credit Refresh Monitor"
 
 
-def test_a_pause_says_by_whom_since_when_until_when_and_why(page, stub):
-    """It is kept with the switch, so no later action hides it; and it says who is late because of it."""
+def test_a_pause_is_shown_with_actor_times_and_reason(page, stub):
+    """This is kept with the switch, so later actions don't hide it. It also says how many users are late."""
     pause = {"by": "ada", "since": at("13:30"), "until": at("15:00"), "reason": "bad plans", "usersLate": 40}
     later = [did("13:40", action="refresh", actor="bob", reason=None, detail=f"user u{n}") for n in range(20)]
     stub.answer_with(statistics(paused=True, pause=pause, recentActivity=later))
@@ -117,11 +117,11 @@ def did(clock, **action):
     return {"kind": "action", "time": f"2026-11-22T{clock}:00Z", **action}
 
 
-# Asking again
+# Updates
 
 
-def test_figures_are_asked_for_every_ten_seconds_and_their_age_is_told(page, stub):
-    """The age counts on between two answers; what the answer was old already counts too."""
+def test_figures_are_updated_every_ten_seconds_and_their_age_is_shown(page, stub):
+    """The age grows between two answers. The age of a cached answer counts, too."""
     stub.answer_with(statistics(cached=True, endTime="2026-11-22T14:00:03Z"))
     load(page, stub)
     pass_seconds(page, 5)
@@ -136,8 +136,8 @@ def test_figures_are_asked_for_every_ten_seconds_and_their_age_is_told(page, stu
     assert len(stub.calls) == 2
 
 
-def test_nothing_is_asked_while_nobody_looks(page, stub):
-    """A page left open in the background for a night costs nothing; seen again it is up to date at once."""
+def test_a_hidden_page_makes_no_calls(page, stub):
+    """A hidden page makes no calls. When it becomes visible, it updates at once."""
     load(page, stub)
     set_hidden(page, hidden=True)
     pass_seconds(page, 600)
@@ -151,7 +151,7 @@ def test_nothing_is_asked_while_nobody_looks(page, stub):
 
 
 def set_hidden(page, *, hidden):
-    """As the browser does when another tab is chosen, which a browser without a screen never does by itself."""
+    """Hide or show the page like a browser when the tab changes. A browser without a screen never does that itself."""
     page.evaluate(
         """(hidden) => {
           Object.defineProperty(document, "hidden", { get: () => hidden, configurable: true });
@@ -162,7 +162,7 @@ def set_hidden(page, *, hidden):
 
 
 def test_an_error_keeps_the_last_figures_and_says_what_failed(page_with_errors, stub):
-    """It waits as long as the answer asks, and goes on when all is well again."""
+    """It waits as long as the answer says, and then goes on."""
     page = page_with_errors
     load(page, stub)
     stub.refuse_with(503, "unavailable", "the database can't be reached", Retry_After="45")
@@ -182,8 +182,8 @@ def test_an_error_keeps_the_last_figures_and_says_what_failed(page_with_errors, 
     assert len(stub.calls) >= 3
 
 
-def test_failures_in_a_row_are_tried_again_ever_later(page_with_errors, stub):
-    """10, 20, 40, 80, then every 120 seconds: a monitor does not add to an outage."""
+def test_the_page_waits_longer_after_each_failure(page_with_errors, stub):
+    """After 10, 20, 40, 80, and then every 120 seconds, so that the monitor adds no load to an outage."""
     page = page_with_errors
     load(page, stub)
     stub.refuse_with(500, "internal", "an unexpected error")
@@ -199,8 +199,8 @@ def test_failures_in_a_row_are_tried_again_ever_later(page_with_errors, stub):
     assert len(gaps) >= 6
 
 
-def test_a_monitor_that_cannot_be_reached_is_told_and_tried_by_hand(page_with_errors, stub):
-    """Also when it was never reached; `Try now` does not wait."""
+def test_an_unreachable_monitor_is_shown_and_can_be_tried_by_hand(page_with_errors, stub):
+    """Also when the first call fails. `Try now` does not wait."""
     page = page_with_errors
     page.route(
         lambda url: url == stub.address, lambda route: route.abort() if is_data(route.request) else route.continue_()
@@ -219,8 +219,8 @@ def is_data(request):
     return request.headers["accept"] == "application/json"
 
 
-def test_an_answer_that_is_no_json_is_an_error_like_any_other(page_with_errors, stub):
-    """A proxy's error page, say."""
+def test_an_answer_without_json_is_an_error(page_with_errors, stub):
+    """For example the error page of a proxy."""
     page = page_with_errors
     load(page, stub)
     stub.answer = lambda _: jsonify(None)
@@ -230,11 +230,11 @@ def test_an_answer_that_is_no_json_is_an_error_like_any_other(page_with_errors, 
     expect(figure(page, "refreshed")).to_have_text("812")
 
 
-# What may be hostile
+# Hostile text
 
 
 def test_no_text_becomes_markup(page, stub):
-    """User ids are chosen by users; errors and reasons hold what others wrote."""
+    """User ids, errors and reasons may hold any text."""
     job = {**statistics()["recentJobs"][0], "jobId": EVIL}
     stub.answer_with(
         statistics(
@@ -303,8 +303,8 @@ STORY = {
 }
 
 
-def test_older_receipts_come_on_demand(page, stub):
-    """Each portion continues the table, until there is none."""
+def test_a_button_loads_older_receipts(page, stub):
+    """Each click adds older rows to the table, until there are no more."""
 
     def answer(call):
         if "userId" not in call.query:
@@ -324,8 +324,8 @@ def test_older_receipts_come_on_demand(page, stub):
     assert stub.calls[-1].query == {"userId": "user00418", "before": "2026-10-23"}
 
 
-def test_the_story_asked_for_last_is_the_one_shown(page, stub):
-    """However late the answer about the one before comes."""
+def test_the_user_that_was_looked_up_last_is_shown(page, stub):
+    """Even if the answer about an earlier user comes later."""
     load(page, stub)
     held = []
 
@@ -351,8 +351,8 @@ def look_up(page, user_id):
 # Actions
 
 
-def test_a_refused_action_is_told_in_the_question_which_stays_open(page_with_errors, stub):
-    """With what was written in it; cancelling changes nothing."""
+def test_a_refused_action_is_shown_in_its_dialog_which_stays_open(page_with_errors, stub):
+    """It keeps the text that was written. Cancel changes nothing."""
     page = page_with_errors
     load(page, stub)
     stub.refuse_with(409, "conflict", "somebody else was first")
@@ -368,8 +368,8 @@ def test_a_refused_action_is_told_in_the_question_which_stays_open(page_with_err
     assert [call.method for call in stub.calls] == ["GET", "POST"]
 
 
-def test_all_failed_jobs_are_requeued_however_many_calls_it_takes(page, stub):
-    """The function does so many a call; the page goes on and adds them up."""
+def test_requeuing_all_failed_jobs_may_take_several_calls(page, stub):
+    """One call requeues some of them. The page repeats the call and adds the numbers up."""
     load(page, stub)
     left = iter([True, True, False])
 
@@ -389,8 +389,8 @@ def test_all_failed_jobs_are_requeued_however_many_calls_it_takes(page, stub):
     assert posts == [{"action": "requeue", "runId": "2026-11-22"}] * 3
 
 
-def test_day_and_moment_in_the_pages_address_are_passed_on(page, stub):
-    """So that a past day can be looked at, and, on the emulator, any moment."""
+def test_day_and_moment_in_the_pages_address_are_sent_with_each_call(page, stub):
+    """So the page can show a past day, and on the emulator any moment."""
     load(page, stub, "?runId=2026-11-21&asOf=2026-11-22T09:00:00Z")
     stub.answer = lambda _: jsonify({"paused": True, "changed": True, **statistics()})
     page.get_by_role("button", name="Pause", exact=True).click()
@@ -404,12 +404,12 @@ def test_day_and_moment_in_the_pages_address_are_passed_on(page, stub):
     ]
 
 
-# How it looks
+# Appearance
 
 
 @pytest.mark.parametrize("options", [{"timezone_id": "America/New_York", "locale": "de-DE"}])
-def test_times_are_told_in_the_schedules_zone(page, stub, options):
-    """Not in the reader's: an operator abroad speaks of the same midnight."""
+def test_times_are_shown_in_the_schedules_zone(page, stub, options):
+    """Not in the reader's own zone, so that all operators see the same times."""
     stub.answer_with(statistics(timezone=TOKYO, runId="2026-11-22"))
     load(page, stub)
 
@@ -419,8 +419,8 @@ def test_times_are_told_in_the_schedules_zone(page, stub, options):
 
 
 @pytest.mark.parametrize("options", [{"viewport": {"width": 360, "height": 740}, "has_touch": True}])
-def test_a_phone_needs_no_scrolling_sideways(page, stub, options):
-    """With the longest ids too, with everything unfolded, and with a question open."""
+def test_the_page_fits_on_a_phone(page, stub, options):
+    """Even with very long ids, with everything unfolded, and with an open dialog."""
     long = "x" * 700
     errors = [
         {"jobId": long, "userId": long, "code": "write_failed", "error": long, "timestamp": "2026-11-22T10:00:00Z"}
@@ -439,8 +439,8 @@ def test_a_phone_needs_no_scrolling_sideways(page, stub, options):
 
 
 @pytest.mark.parametrize("options", [{"color_scheme": "light"}, {"color_scheme": "dark"}])
-def test_it_is_light_or_dark_as_the_reader_wishes(page, stub, options):
-    """Also when the wish changes while it is open: the charts, which are painted, follow."""
+def test_the_page_follows_the_readers_colour_scheme(page, stub, options):
+    """Also when the setting changes while the page is open. The charts are painted again."""
     page.goto(stub.address)
     expect(page.locator("#hours canvas")).to_be_visible()
     before = page.evaluate(LOOKS)
@@ -462,8 +462,8 @@ LOOKS = """async () => {
 }"""
 
 
-def test_charts_have_their_figures_in_words_and_in_a_table(page, stub):
-    """A painting says nothing to whoever can't see it."""
+def test_charts_have_a_label_and_a_table(page, stub):
+    """People who can't see a chart need them."""
     load(page, stub)
     chart = page.get_by_role("img", name=re.compile(r"Users per hour of the day: [\d,]+ planned, [\d,]+ done\."))
     expect(chart).to_be_visible()
@@ -475,8 +475,8 @@ def test_charts_have_their_figures_in_words_and_in_a_table(page, stub):
     assert rows.all_text_contents()[1:] == expected
 
 
-def test_what_is_unfolded_or_has_the_focus_stays_so_when_figures_change(page, stub):
-    """Ten seconds are too short to read a table."""
+def test_unfolded_parts_and_the_focus_stay_when_figures_change(page, stub):
+    """Figures are updated every ten seconds, which is too short to read a table."""
     load(page, stub)
     page.locator("#hours summary").click()
     page.get_by_role("button", name=re.compile("Requeue job")).focus()
@@ -493,7 +493,7 @@ def test_what_is_unfolded_or_has_the_focus_stays_so_when_figures_change(page, st
 
 
 def test_every_call_goes_to_the_page_s_own_host(page, stub):
-    """Also from a path that is an address on another host if it stands alone: the token would be sent there."""
+    """Also on a path with two slashes, which alone would be another host's address. That host must not get the token."""
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     origin = f"http://127.0.0.1:{stub.port}"
