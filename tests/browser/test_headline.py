@@ -24,7 +24,7 @@ def load(page, stub, query=""):
 
 
 def test_after_a_failed_call_the_headline_says_that_nothing_is_known(page_with_errors, stub):
-    """It says since when, what was known last, and what the public health check answers. The tab's title changes, too."""
+    """It says since when, what was known last, and what the health check answers. The tab's title changes, too."""
     page = page_with_errors
     load(page, stub)
     stub.health = UNREACHABLE

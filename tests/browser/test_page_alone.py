@@ -493,7 +493,7 @@ def test_unfolded_parts_and_the_focus_stay_when_figures_change(page, stub):
 
 
 def test_every_call_goes_to_the_page_s_own_host(page, stub):
-    """Also on a path with two slashes, which alone would be another host's address. That host must not get the token."""
+    """Also on a path with two slashes, which alone would be the address of another host. It must get no token."""
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     origin = f"http://127.0.0.1:{stub.port}"
