@@ -109,7 +109,7 @@ class Project:
         file.write_text(text.replace(old, new), encoding="utf-8")
 
     def _environ(self) -> dict[str, str]:
-        """The environment of a command. It lacks the developer's gcloud settings, and every API call goes to the fake."""
+        """The environment of a command. It lacks the developer's own settings, and every API call goes to the fake."""
         environ = {name: value for name, value in os.environ.items() if not name.startswith(("CLOUDSDK_", "GOOGLE_"))}
         environ |= {f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{name}": f"{self.fake.address}/" for name in PRODUCTS}
         return {
