@@ -1,4 +1,4 @@
-"""`credit_refresh`: refreshes one page of users, or the users named, at once and without the queue."""
+"""`credit_refresh`: refreshes one page of users, or named users, at once and without the queue."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any
 from shared.core.users import ABSENT, RawUser, stamp_of
 
 REQUESTED = "refreshRequested"  # in the stamp: the app asks for a refresh
-#: What a stamp holds that is worth no write when it is lost: the next look at the user works it out.
+#: Fields of a stamp that need not be restored, because the next decision computes them again.
 FOUND_AGAIN = {"dueOn", REQUESTED}
 
 
@@ -20,7 +20,7 @@ class Change(StrEnum):
     FIRST_BALANCE = "first_balance"
     #: A grant may be due: plan, override, anchor or time zone changed, or the app asks for a refresh.
     TERMS = "terms"
-    #: The app's write took the stamp away, as set() without merge does.
+    #: The app's write removed the stamp, as set() without merge does.
     STAMP_LOST = "stamp_lost"
     NOTHING = "nothing"
 
@@ -29,7 +29,7 @@ def change_of(old: RawUser | None, new: RawUser) -> Change:
     """What a write changed. `old`: None for a new document.
 
     Our own grants set another `jobId`, and nothing needs to be done after them. So our own writes cause no further
-    write. An app that writes the stamp as a whole takes `jobId` away, and its write counts.
+    write. An app that writes the whole stamp removes `jobId`, so its write counts.
     """
     if old is None:
         return Change.CREATED
@@ -46,7 +46,7 @@ def change_of(old: RawUser | None, new: RawUser) -> Change:
     return Change.TERMS if asks or has_new_terms else Change.NOTHING
 
 
-def restored(before: RawUser, now: RawUser) -> Mapping[str, Any]:
+def fields_to_restore(before: RawUser, now: RawUser) -> Mapping[str, Any]:
     """The fields that restore a lost stamp. If a new stamp was written meanwhile, each plan keeps the later date."""
     lost, present = stamp_of(before) or {}, stamp_of(now)
     if present is None:

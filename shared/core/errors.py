@@ -29,9 +29,9 @@ class UserErrorCode(StrEnum):
     BAD_STAMP = "bad_stamp"
     #: The stamp's `override` has an unknown key, a wrong type, or no plan.
     BAD_OVERRIDE = "bad_override"
-    #: What was bought is not a finite number.
+    #: The number of bought credits is not finite, or no number.
     BAD_PURCHASED = "bad_purchased"
-    #: `createdAt` names no one moment, and the plan counts from it; or a parent of it is no map.
+    #: `createdAt` is ambiguous, and the plan counts from it; or a parent of it is no map.
     BAD_CREATED_AT = "bad_created_at"
     #: The user's time zone is not an IANA name. The deployment's zone holds, and the user does not fail.
     BAD_ZONE = "bad_zone"

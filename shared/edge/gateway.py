@@ -1,8 +1,8 @@
 """Checks before a request reaches functions-framework: its path, and the size and pace of its body.
 
-The framework reads the whole body before it answers, however large and slow that is, and each of its threads serves one
-request at a time. So the gateway reads the body itself, up to a size and for a few seconds, and refuses what is larger
-or slower. It knows the size before it reads, from the headers, where a client announces one.
+The framework reads the whole body before it answers, even a large or slow one, and each of its threads serves one
+request at a time. So the gateway reads the body itself, up to a size and for a few seconds. It refuses larger and
+slower bodies. If a header announces the size, a large body is refused before it is read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.wrappers import Response
 
-from shared.edge.endpoint import refused, with_safe_headers
+from shared.edge.endpoint import refusal, with_safe_headers
 from shared.edge.requests import BODY_BYTES_MAX, RequestError, body_cut_off, body_too_large, check_path
 from shared.edge.server import cut_off_after, serve_slow_clients
 
@@ -46,7 +46,7 @@ class Gateway:
             check_path(environ)
             body = _body(environ)
         except RequestError as exc:
-            return with_safe_headers(refused(exc))(environ, start_response)
+            return with_safe_headers(refusal(exc))(environ, start_response)
         whole = {**environ, "wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         whole.pop("HTTP_TRANSFER_ENCODING", None)
         return self._app(whole, _with_safe_headers(start_response))
@@ -64,7 +64,7 @@ def _with_safe_headers(start_response: Any) -> Any:
 
 def _body(environ: dict[str, Any]) -> bytes:
     """The whole body of a POST. Bodies of other methods are not read."""
-    announced = _announced(environ)
+    announced = _announced_size(environ)
     if environ["REQUEST_METHOD"] != "POST" or announced == 0:
         return b""
     if announced is not None and announced > BODY_BYTES_MAX:
@@ -81,7 +81,7 @@ def _body(environ: dict[str, Any]) -> bytes:
     return data
 
 
-def _announced(environ: dict[str, Any]) -> int | None:
+def _announced_size(environ: dict[str, Any]) -> int | None:
     """The announced length of the body; None if it comes in chunks without a length."""
     length = environ.get("CONTENT_LENGTH") or ""
     if length.isascii() and length.isdigit():
@@ -93,5 +93,5 @@ def _read(stream: Any, size: int) -> bytes | None:
     """Read the body. None if it ends early or is badly framed; servers raise different exceptions for that."""
     try:
         return bytes(stream.read(size))
-    except Exception:  # noqa: BLE001 (as said)
+    except Exception:  # noqa: BLE001 (see above)
         return None

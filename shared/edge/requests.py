@@ -33,7 +33,7 @@ class RequestError(CreditRefreshError):
 def check_path(environ: Mapping[str, str]) -> None:
     """Refuse a path that begins with two slashes: a browser takes `//host/path` for an address on another host.
 
-    It is looked for in the WSGI environment, as `request.path` has one slash in any case. Raises RequestError.
+    It is read from the WSGI environment, because `request.path` always has one slash. Raises RequestError.
     """
     if environ.get("PATH_INFO", "").startswith("//"):
         raise RequestError(404, "not_found", "a path begins with one slash")
@@ -48,18 +48,18 @@ def check_method(request: Request, methods: Sequence[str]) -> None:
 def read_body(request: Request, kind: type[B], *, emulated: bool) -> B:
     """Read the request's body as this kind. An empty body counts as {}. Raises RequestError."""
     data = _read_bytes(request)
-    return _checked(lambda: kind.model_validate_json(data if data.strip() else b"{}"), emulated=emulated)
+    return _validate(lambda: kind.model_validate_json(data if data.strip() else b"{}"), emulated=emulated)
 
 
 def read_query(request: Request, kind: type[B], *, emulated: bool) -> B:
-    """Read the request's query as this kind. Of a repeated key the first counts. Raises RequestError."""
-    asked = request.args.to_dict()
-    if "asOf" in asked:
-        asked["asOf"] = asked["asOf"].replace(" ", "+")  # the + of +00:00, where it was not escaped
-    return _checked(lambda: kind.model_validate(asked), emulated=emulated)
+    """Read the request's query as this kind. If a key is repeated, the first one counts. Raises RequestError."""
+    query = request.args.to_dict()
+    if "asOf" in query:
+        query["asOf"] = query["asOf"].replace(" ", "+")  # the + of +00:00, where it was not escaped
+    return _validate(lambda: kind.model_validate(query), emulated=emulated)
 
 
-def _checked(read: Callable[[], B], *, emulated: bool) -> B:
+def _validate(read: Callable[[], B], *, emulated: bool) -> B:
     try:
         body = read()
     except ValidationError as exc:

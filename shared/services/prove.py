@@ -1,4 +1,4 @@
-"""Prove that a scan of the due finds everybody: count users by their balance and by their `dueOn` at one moment."""
+"""Prove that a `due` scan misses nobody: count users with a balance and users with a `dueOn` at one moment."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from shared.services.context import Context
 from shared.store.budget import Budget
 from shared.store.users import UserDocument, UserStore
 
-COUNT_SHARE = 0.5  # of the time that a call has left: counts that hang must leave time for the scan
+COUNT_SHARE = 0.5  # counts may take this share of a call's remaining time; the rest is for the scan
 
 
 def has_few_users(context: Context, users_max: int, read_time_ns: int) -> bool:
     """True if the users' collection holds at most `users_max` documents. False also if they can't be counted."""
-    found = _counted(context, lambda users: users.count_all(users_max + 1, read_time_ns))
+    found = _try_to_count(context, lambda users: users.count_all(users_max + 1, read_time_ns))
     return found is not None and found <= users_max
 
 
 def count_when_low(context: Context, read_time_ns: int) -> int | None:
     """How many users are found by balance. None if they can't be counted."""
-    return _counted(context, lambda users: users.count_when_low(read_time_ns))
+    return _try_to_count(context, lambda users: users.count_when_low(read_time_ns))
 
 
 def prove(context: Context, proof: Proof, named: Sequence[UserDocument], read_time_ns: int) -> Proof:
-    """The proof after one more count. A count that can't be made neither proves nor disproves."""
+    """Count once more, and return the proof with the result. A count that can't be made is no result."""
     try:
-        users = _counting(context)
+        users = _users_for_counts(context)
         balances, due_ons = users.count_balances(read_time_ns), users.count_due_ons(read_time_ns)
     except (RejectedError, SystemFailureError) as exc:
         _warn(exc)
@@ -41,17 +41,17 @@ def prove(context: Context, proof: Proof, named: Sequence[UserDocument], read_ti
     return proof.with_try(difference, context.clock())
 
 
-def _counted(context: Context, count: Callable[[UserStore], int]) -> int | None:
-    """What was counted. None, with a warning, if no count could be made."""
+def _try_to_count(context: Context, count: Callable[[UserStore], int]) -> int | None:
+    """Make a count. Returns None, and logs a warning, if it can't be made."""
     try:
-        return count(_counting(context))
+        return count(_users_for_counts(context))
     except (RejectedError, SystemFailureError) as exc:
         _warn(exc)
         return None
 
 
-def _counting(context: Context) -> UserStore:
-    """The users, for calls within the share of this call's time that counts get."""
+def _users_for_counts(context: Context) -> UserStore:
+    """The users' store with the time budget of counts."""
     budget = Budget.of(context.wire.budget.remaining_seconds * COUNT_SHARE)
     return context.users(context.wire.within(budget))
 

@@ -1,4 +1,4 @@
-"""Jobs as an operator looks at them: counted, listed and looked up. Reads only."""
+"""Reads jobs for operators: counts them, lists them and looks them up."""
 
 from __future__ import annotations
 
@@ -69,17 +69,17 @@ class JobViews:
         return self._documents(wanted)
 
     def recent(self, limit: int) -> list[StoredJob]:
-        """The jobs of any run settled last, newest first, without what they hold of each user.
+        """The jobs that were settled last, of any run, newest first, without their users.
 
         Receipts of grants outside of a run are left out, so there may be fewer than `limit`.
         """
-        return self._settled(limit, None)
+        return self._list_settled(limit, None)
 
     def settled_between(self, since: datetime, before: datetime, limit: int) -> list[StoredJob]:
         """Like `recent`, of the jobs settled from `since` (inclusive) to `before` (exclusive)."""
-        return self._settled(limit, (since, before))
+        return self._list_settled(limit, (since, before))
 
-    def _settled(self, limit: int, between: tuple[datetime, datetime] | None) -> list[StoredJob]:
+    def _list_settled(self, limit: int, between: tuple[datetime, datetime] | None) -> list[StoredJob]:
         wanted = self._query()
         for name in SUMMARY:
             wanted.select.fields.add().field_path = name

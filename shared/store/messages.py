@@ -61,8 +61,8 @@ def add_order(wanted: Any, path: str, *, descending: bool = False) -> None:
 
 
 def new_write(name: str, fields: Mapping[str, Any], mask: Iterable[str] | None = None) -> Any:
-    """A write of a document. `mask`: the field paths it changes, those that are not in `fields` taken away; None: the
-    whole document."""
+    """A write of a document. `mask`: the field paths that it changes; those without a value in `fields` are removed.
+    Without `mask` the whole document is written."""
     message = WritePb()
     message.update.name = name
     put_fields(message.update.fields, fields)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.core.changes import Change, change_of, restored
+from shared.core.changes import Change, change_of, fields_to_restore
 from shared.core.users import ABSENT, RawUser
 
 CREATED = datetime(2026, 11, 22, tzinfo=UTC)
@@ -79,4 +79,4 @@ def test_what_a_write_changed(old, new, change):
 )
 def test_how_a_lost_stamp_is_put_back(before, now, fields):
     """All of it but a request; beside a new one, per plan the later date."""
-    assert fields == restored(raw(stamp=before), raw(stamp=now))
+    assert fields == fields_to_restore(raw(stamp=before), raw(stamp=now))
