@@ -1,1 +1,1 @@
-"""Measured side by side: this project, what people would use instead, and the ceiling. Run by `make bench`."""
+"""`make bench` compares this project with what people would use instead, and with the fastest possible writes."""

@@ -1,6 +1,6 @@
 """`make bench` and the commands that begin like it. README and docs/benchmarks.md show what these printed.
 
-`QUICK=1` tries them out on few users; its figures mean nothing.
+`QUICK=1` runs them on few users, to see whether they work. The figures of such a run mean nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from bench import profile, run, simulate, stagger, year
 
 COMMANDS = {
     "all": run.main,
-    "growth": run.growth,
+    "growth": run.measure_growth,
     "profile": profile.main,
     "simulate": simulate.main,
     "stagger": stagger.main,

@@ -1,7 +1,7 @@
-"""One step in a process of its own, so that its memory and its CPU time are its own.
+"""Runs one step in a process of its own, so that its memory and CPU time can be measured.
 
-Started with the emulator's address, the step and the plot. Says `ready`, waits for a line, runs the step, and prints
-its measurement as JSON.
+The arguments are the emulator's address, the name of the step and the project's spec as JSON. The process prints
+`ready` and waits for a line. Then it runs the step and prints the measurement as JSON.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ import sys
 import time
 from pathlib import Path
 
-from bench.ground import Ground, Plot
+from bench.project import BenchProject, ProjectSpec
 from bench.steps import STEPS
 
 STATUS = Path("/proc/self/status")
 
 
-def main(host: str, step: str, plot: str) -> None:
+def main(host: str, step: str, spec: str) -> None:
     os.environ["FIRESTORE_EMULATOR_HOST"] = host
-    ground = Ground.at(host, Plot(**json.loads(plot)))
-    ground.database.get("warm/0")  # the connection is up before the clock runs
-    run = STEPS[step](ground)
+    project = BenchProject.at(host, ProjectSpec(**json.loads(spec)))
+    project.database.get("warm/0")  # connect before the measurement begins
+    run = STEPS[step](project)
     print("ready", flush=True)
     sys.stdin.readline()
     began, cpu = time.time(), time.process_time()
     figures = run()
     ended = time.time()
-    measured = {"began": began, "ended": ended, "cpu_seconds": time.process_time() - cpu, "peak_mb": peak_mb()}
-    print(json.dumps({**measured, "figures": figures}), flush=True)
+    measurement = {"began": began, "ended": ended, "cpu_seconds": time.process_time() - cpu, "peak_mb": peak_mb()}
+    print(json.dumps({**measurement, "figures": figures}), flush=True)
 
 
 def peak_mb() -> float:
-    """The most memory this process has held. On Linux of this program alone, without what its parent held."""
+    """The largest memory of this process. On Linux memory that its parent held does not count."""
     if STATUS.exists():
         line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) / 1024

@@ -1,4 +1,4 @@
-"""The plot: pace and price of every system, as docs/bench.png and docs/bench.svg."""
+"""Draws the chart of every system's pace and cost: docs/bench.png and docs/bench.svg."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from bench.systems import PROJECT, Seen, System
+from bench.systems import PROJECT, System, SystemResult
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 OURS, OTHERS = "#1f6feb", "#9aa4b2"
 
 
-def draw(seen: Mapping[System, Seen], told: str, folder: Path = DOCS) -> None:
-    """Two charts side by side: users a second (on a scale of powers of ten), and dollars per 100K users."""
+def draw(results: Mapping[System, SystemResult], heading: str, folder: Path = DOCS) -> None:
+    """Draw two charts side by side: users a second on a logarithmic scale, and dollars per 100K users."""
     mpl.rcParams["svg.hashsalt"] = "bench"  # the same figures give the same file
     figure = Figure(figsize=(11, 5.2), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    systems = list(reversed(list(seen.values())))
+    systems = list(reversed(list(results.values())))
     _bars(left, systems, [one.median(lambda done: done.pace) for one in systems], "{:,.0f}")
     left.set_xscale("log")
     left.set_xlabel("users a second")
     _bars(right, systems, [one.bill.dollars for one in systems], "${:.3f}")
     right.set_xlabel("dollars per 100,000 users")
-    figure.suptitle(told, fontsize=8)
+    figure.suptitle(heading, fontsize=8)
     figure.savefig(folder / "bench.png", dpi=150)
     figure.savefig(folder / "bench.svg", metadata={"Date": None})
 
@@ -48,7 +48,7 @@ def draw_stagger(outcomes: Mapping[str, Sequence[Any]], folder: Path = DOCS) -> 
     figure.savefig(folder / "stagger.svg", metadata={"Date": None})
 
 
-def _bars(axes: Any, systems: Sequence[Seen], values: Sequence[float], style: str) -> None:
+def _bars(axes: Any, systems: Sequence[SystemResult], values: Sequence[float], style: str) -> None:
     labels = [one.system.label.replace("`", "") for one in systems]
     colours = [OURS if one.system == PROJECT else OTHERS for one in systems]
     bars = axes.barh(labels, values, color=colours)

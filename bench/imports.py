@@ -1,4 +1,4 @@
-"""How long a cold instance imports: `main`, beside the two libraries no such function can do without."""
+"""Measures the import time of a cold instance: of `main`, and of the two libraries that every such function needs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ BARE = "functions_framework, google.cloud.firestore"
 
 @dataclass(frozen=True, slots=True)
 class Imports:
-    """Medians in seconds; the two were taken in turns."""
+    """Medians in seconds. The two imports were measured in turns."""
 
     main: float
+    #: The two libraries alone.
     bare: float
     ratio: float
 
@@ -33,7 +34,7 @@ def import_times(rounds: int) -> Imports:
 
 
 def _seconds(modules: str, bytecode: str) -> float:
-    """Seconds one import takes. The first round compiles every module into the folder for bytecode."""
+    """The seconds of one import. The first round compiles every module into the folder for bytecode."""
     environ = {**os.environ, "PYTHONPYCACHEPREFIX": bytecode, "PYTHONDONTWRITEBYTECODE": ""}
     command = [sys.executable, "-c", CODE.format(modules=modules)]
     ran = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)

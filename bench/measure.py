@@ -1,4 +1,4 @@
-"""Steps measured in processes of their own, one after another or side by side."""
+"""Runs steps in processes of their own and measures them, one after another or side by side."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.ground import Plot
+from bench.project import ProjectSpec
 
 STEP_SECONDS_MAX = 600
-CONNECTING_READS = 1  # with which each process begins, and which are not the step's
+CONNECTING_READS = 1  # each process begins with this read to connect; it is not part of the step
 PEERS = Path(__file__).resolve().parent / "peers"
 NODE_VERSION_MIN = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """One run of a step: on the wall clock, on its process's CPU clock, and what it counted."""
+class Measurement:
+    """One run of a step: wall clock time, CPU time and memory of its process, and the figures that it counted."""
 
     began: float
     ended: float
@@ -43,24 +43,24 @@ class Measured:
         return self.users / self.seconds
 
 
-def measured(host: str, step: str, plot: Plot) -> Measured:
-    """Run a step. Raises RuntimeError if it fails."""
-    return side_by_side(host, step, [plot])[0]
+def measure_step(host: str, step: str, spec: ProjectSpec) -> Measurement:
+    """Run one step in its own process. Raises RuntimeError if it fails."""
+    return measure_side_by_side(host, step, [spec])[0]
 
 
-def side_by_side(host: str, step: str, plots: Sequence[Plot]) -> Sequence[Measured]:
-    """Run a step in as many processes at once, all let go at the same moment."""
+def measure_side_by_side(host: str, step: str, specs: Sequence[ProjectSpec]) -> Sequence[Measurement]:
+    """Run a step in one process for each spec. All processes start at the same moment."""
     with ExitStack() as stack:
-        children = [stack.enter_context(_child(host, step, plot)) for plot in plots]
+        children = [stack.enter_context(_child(host, step, spec)) for spec in specs]
         for child in children:
             _read_line(child)
         for child in children:
-            _let_go(child)
-        return [Measured(**json.loads(_read_line(child))) for child in children]
+            _start(child)
+        return [Measurement(**json.loads(_read_line(child))) for child in children]
 
 
-def together(runs: Iterable[Measured]) -> float:
-    """Users a second of runs side by side: from the first to begin until the last has ended."""
+def joint_pace(runs: Iterable[Measurement]) -> float:
+    """Users a second of runs side by side. The time counts from the first beginning to the last end."""
     runs = list(runs)
     seconds = max(run.ended for run in runs) - min(run.began for run in runs)
     return sum(run.users for run in runs) / seconds
@@ -71,7 +71,7 @@ def is_node_step(step: str) -> bool:
 
 
 def prepare_node() -> str | None:
-    """Install what the Node steps need; why they can't be run, or None if they can."""
+    """Install what the Node steps need. Returns None, or why they can't be run."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         return "node or npm is not on PATH"
@@ -86,9 +86,9 @@ def prepare_node() -> str | None:
 
 
 @contextmanager
-def _child(host: str, step: str, plot: Plot) -> Iterator[subprocess.Popen[str]]:
+def _child(host: str, step: str, spec: ProjectSpec) -> Iterator[subprocess.Popen[str]]:
     program = ["node", str(PEERS / "peers.mjs")] if is_node_step(step) else [sys.executable, "-m", "bench.child"]
-    command = [*program, host, step, json.dumps(asdict(plot))]
+    command = [*program, host, step, json.dumps(asdict(spec))]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         try:
             yield child
@@ -100,11 +100,11 @@ def _child(host: str, step: str, plot: Plot) -> Iterator[subprocess.Popen[str]]:
 def _read_line(child: subprocess.Popen[str]) -> str:
     line = child.stdout.readline() if child.stdout else ""
     if not line:
-        raise RuntimeError(f"{child.args!r} failed; its own message is above")
+        raise RuntimeError(f"{child.args!r} failed; see its own message above")
     return line
 
 
-def _let_go(child: subprocess.Popen[str]) -> None:
+def _start(child: subprocess.Popen[str]) -> None:
     if child.stdin:
         child.stdin.write("go\n")
         child.stdin.flush()

@@ -14,7 +14,7 @@ from typing import Any
 from unittest.mock import patch
 
 from bench import report
-from bench.ground import Ground, Plot, clear, slot_width, warm_up
+from bench.project import BenchProject, ProjectSpec, clear, slot_width, warm_up
 from bench.record import Record
 from bench.scale import USERS_A_SLOT
 from bench.steps import STEPS
@@ -57,27 +57,27 @@ def main(*, quick: bool = False) -> None:
     with emulator() as host:
         warm_up(host)
         rows = [
-            *measure(host, ALL_SPENT, Plot(users, slot_width(USERS_A_SLOT, users))),
-            *measure(host, FIFTH_SPENT, Plot(users, slot_width(USERS_A_SLOT, users), BELOW, skips_full=True)),
+            *measure(host, ALL_SPENT, ProjectSpec(users, slot_width(USERS_A_SLOT, users))),
+            *measure(host, FIFTH_SPENT, ProjectSpec(users, slot_width(USERS_A_SLOT, users), BELOW, skips_full=True)),
         ]
     record = Record(()) if quick else Record()
     record.show("profile", f"{users:,} users; {report.heading()}:\n\n{report.table(PROFILE, rows)}")
 
 
-def measure(host: str, case: str, plot: Plot) -> Iterator[Spent]:
-    """One day of a fresh plot, step by step, in this process."""
-    ground = Ground.at(host, plot)
-    ground.seed()
+def measure(host: str, case: str, spec: ProjectSpec) -> Iterator[Spent]:
+    """One day of a fresh project, step by step, in this process."""
+    project = BenchProject.at(host, spec)
+    project.seed()
     try:
         for step, name in (("builder", "build_jobs"), ("worker", "work_on_jobs")):
-            run, spent = STEPS[name](ground), Spent(case, step)
+            run, spent = STEPS[name](project), Spent(case, step)
             with _watching(spent):
                 began, cpu = time.monotonic(), time.process_time()
                 run()
                 spent.seconds, spent.cpu_seconds = time.monotonic() - began, time.process_time() - cpu
             yield spent
     finally:
-        clear(host, plot)
+        clear(host, spec)
 
 
 @contextmanager

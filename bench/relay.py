@@ -1,7 +1,7 @@
-"""A relay that makes a server on this machine far away: what passes takes so many milliseconds, each way.
+"""A relay that makes a server on this machine slow to reach. It delays all data in both directions.
 
-It runs in a process of its own, which is started with the server's address and the delay in seconds, prints its own
-port, and ends when its input does.
+It runs in a process of its own. The arguments are the server's address and the delay in seconds. The process prints the
+relay's port. It ends when its standard input is closed.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from functools import partial
 
 CHUNK = 256 * 1024
-UNDER_WAY_MAX = 256  # chunks; then the sender waits, as with any network
+UNDER_WAY_MAX = 256  # chunks that may be delayed at once; then the sender waits, as on a real network
 
 
 @contextmanager
 def relay(host: str, delay_seconds: float) -> Iterator[str]:
-    """The address at which that server answers so many seconds later, in each direction."""
+    """The address of a relay to that server. It delays data by so many seconds in each direction."""
     command = [sys.executable, "-m", "bench.relay", host, str(delay_seconds)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -44,7 +44,7 @@ async def _relay(
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay_seconds: float) -> None:
-    """Each chunk arrives so much later; the next may be under way meanwhile."""
+    """Pass on each chunk after the delay. Several chunks may be delayed at once."""
     under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(UNDER_WAY_MAX)
     arriving = asyncio.create_task(_arrive(under_way, writer))
     clock = asyncio.get_running_loop().time

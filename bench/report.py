@@ -1,4 +1,4 @@
-"""What was measured, as Markdown: tables, and a line for each aim with its verdict."""
+"""The results as Markdown: tables, and one line with a verdict for each aim."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.imports import Imports
-from bench.scale import Crew, ScanPace, Size
-from bench.systems import BARE, ONE_AT_A_TIME, OURS, PEERS, PROJECT, SKIPPING, Round, Seen, System
+from bench.scale import ScanPace, Size, WorkerGroup
+from bench.systems import BARE, ONE_AT_A_TIME, OURS, PEERS, PROJECT, SKIPPING, Round, System, SystemResult
 
 CPUINFO = Path("/proc/cpuinfo")
 
-#: By the heading of a column, what it says of a row.
+#: The headings of a table, each with the function that makes the cell of a row.
 Columns = Mapping[str, Callable[[Any], str]]
-Table = Mapping[System, Seen]
+Results = Mapping[System, SystemResult]
 
 SYSTEMS: Columns = {
     "": lambda one: one.system.label,
@@ -31,8 +31,8 @@ SYSTEMS: Columns = {
     "$ per 100K": lambda one: f"{one.bill.dollars:.3f}",
 }
 SIZES: Columns = {
-    "users": lambda one: f"{one.plot.users:,}",
-    "slot": lambda one: f"{one.plot.slot_seconds:,} s",
+    "users": lambda one: f"{one.spec.users:,}",
+    "slot": lambda one: f"{one.spec.slot_seconds:,} s",
     "users a slot": lambda one: f"{one.users_a_slot:,.0f}",
     "users a job": lambda one: f"{one.users_a_job:,.0f}",
     "reads a user": lambda one: f"{one.bill.reads:.4f}",
@@ -40,12 +40,12 @@ SIZES: Columns = {
     "$ per 100K": lambda one: f"{one.bill.dollars:.4f}",
     "builder MB": lambda one: f"{one.builder_peak_mb:,.1f}",
 }
-CREWS: Columns = {
+GROUPS: Columns = {
     "processes": lambda one: str(one.workers),
     "workers, users/s": lambda one: f"{one.pace:,.0f}",
     "bare writes, users/s": lambda one: f"{one.bare_pace:,.0f}",
     "workers : bare": lambda one: f"{one.pace / one.bare_pace:.0%}",
-    "claims lost to races": lambda one: f"{one.lost} of {one.tried} ({one.lost_share:.1%})",
+    "claims lost to races": lambda one: f"{one.lost_claims} of {one.tried_claims} ({one.lost_share:.1%})",
 }
 SCANS: Columns = {
     "users": lambda one: f"{one.users:,}",
@@ -66,7 +66,7 @@ STAGGER: Columns = {
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """What was to be reached, and what was. `at_most`: a smaller value is better."""
+    """A bound and the measured value. `at_most`: a smaller value is better; otherwise a larger one is."""
 
     text: str
     value: float
@@ -91,7 +91,7 @@ AIMS: Columns = {
 
 
 def table(columns: Columns, rows: Iterable[Any]) -> str:
-    """A Markdown table; all but the first column to the right."""
+    """A Markdown table. All columns but the first are aligned to the right."""
     rule = "|".join(["---", *["---:"] * (len(columns) - 1)])
     cells = [[cell(row) for cell in columns.values()] for row in rows]
     return "\n".join([_line(columns), f"|{rule}|", *map(_line, cells)])
@@ -101,10 +101,10 @@ def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def peers_table(near: Table, far: Table) -> str:
-    """What people write by hand beside this project, with the database near and far."""
+def peers_table(near: Results, far: Results) -> str:
+    """The solutions that people write by hand and this project, with a near and a far database."""
 
-    def far_pace(one: Seen) -> str:
+    def far_pace(one: SystemResult) -> str:
         return f"{far[one.system].median(_pace):,.0f}" if one.system in far else ""
 
     columns = {name: SYSTEMS[name] for name in ("", "users/s")}
@@ -113,29 +113,29 @@ def peers_table(near: Table, far: Table) -> str:
     return table(columns, [one for system, one in near.items() if system in (*PEERS, ONE_AT_A_TIME, *OURS)])
 
 
-def peer_aims(near: Table, far: Table, told: str, system: System = PROJECT) -> Iterator[Aim]:
-    """This project against the fastest of those written by hand: near, and 10 ms away; and by CPU time."""
-    for where, seen, bound in (("", near, 1.3), (", 10 ms away", far, 3.0)):
-        ours, best = seen[system], max(_peers(seen), key=lambda one: one.median(_pace))
-        text = f"{told}{where}: builder and worker : the fastest by hand ({best.system.label})"
+def peer_aims(near: Results, far: Results, situation: str, system: System = PROJECT) -> Iterator[Aim]:
+    """This project against the fastest solution by hand: with a near database, with one 10 ms away, and in CPU time."""
+    for where, results, bound in (("", near, 1.3), (", 10 ms away", far, 3.0)):
+        ours, best = results[system], max(_peers(results), key=lambda one: one.median(_pace))
+        text = f"{situation}{where}: builder and worker : the fastest by hand ({best.system.label})"
         yield Aim(text, ours.ratio_to(best, _pace), bound, "{:.2f} times")
     best = max(_peers(near), key=lambda one: one.median(_pace))
-    text = f"{told}: CPU time a user : that of the fastest by hand"
+    text = f"{situation}: CPU time a user : that of the fastest by hand"
     yield Aim(text, near[system].ratio_to(best, _cpu), 0.2, "{:.2f}", at_most=True)
 
 
-def skip_aims(near: Table) -> Iterator[Aim]:
-    """What a registered user costs where full users are left alone and a fifth has spent."""
+def skip_aims(near: Results) -> Iterator[Aim]:
+    """The reads and writes of a registered user, where full users are left alone and a fifth has spent."""
     bill = near[SKIPPING].bill
     yield Aim("reads a registered user, full users left alone", bill.reads, 0.24, "{:.3f}", at_most=True)
     yield Aim("writes a registered user, full users left alone", bill.writes, 0.22, "{:.3f}", at_most=True)
 
 
-def _peers(seen: Table) -> list[Seen]:
-    return [one for system, one in seen.items() if system in PEERS]
+def _peers(results: Results) -> list[SystemResult]:
+    return [one for system, one in results.items() if system in PEERS]
 
 
-def system_aims(near: Table, far: Table) -> Iterator[Aim]:
+def system_aims(near: Results, far: Results) -> Iterator[Aim]:
     ours, loop, bare = near[PROJECT], near[ONE_AT_A_TIME], near[BARE]
     yield Aim("worker : bare BatchWrite", ours.ratio_to(bare, _worker), 0.85, "{:.0%}")
     yield Aim("builder and worker : bare BatchWrite", ours.ratio_to(bare, _pace), 0.4, "{:.0%}")
@@ -147,28 +147,28 @@ def system_aims(near: Table, far: Table) -> Iterator[Aim]:
 def size_aims(sizes: Iterable[Size]) -> Iterator[Aim]:
     for size in sizes:
         if size.users_a_slot >= 300:
-            slots = f"{size.plot.users:,} users, {size.users_a_slot:,.0f} a slot of {size.plot.slot_seconds:,} s"
+            slots = f"{size.spec.users:,} users, {size.users_a_slot:,.0f} a slot of {size.spec.slot_seconds:,} s"
             yield Aim(f"reads a user: {slots}", size.bill.reads, 1.01, "{:.4f}", at_most=True)
             yield Aim(f"writes a user: {slots}", size.bill.writes, 1.03, "{:.4f}", at_most=True)
 
 
 def proof_aim(reads: float, users: int) -> Aim:
-    """What it costs to prove each day that nobody is missing."""
+    """The reads of the proof that a `due` scan misses nobody."""
     return Aim(f"reads a user of the daily proof, {users:,} users", reads, 0.003, "{:.4f}", at_most=True)
 
 
 def growth_aims(small: Size, large: Size) -> Iterator[Aim]:
-    """What must not grow with the number of users."""
+    """Memory and cost a user must not grow with the number of users."""
     yield from size_aims([large])
-    compared = f"{large.plot.users:,} : {small.plot.users:,} users"
+    compared = f"{large.spec.users:,} : {small.spec.users:,} users"
     memory = large.builder_peak_mb / small.builder_peak_mb
     cost = large.bill.dollars / small.bill.dollars
     yield Aim(f"builder's peak memory, {compared}", memory, 1.10, "{:.3f}", at_most=True)
     yield Aim(f"cost a user, {compared}", cost, 1.02, "{:.4f}", at_most=True)
 
 
-def scale_aims(crews: Iterable[Crew], scans: Iterable[ScanPace]) -> Iterator[Aim]:
-    for one in crews:
+def scale_aims(groups: Iterable[WorkerGroup], scans: Iterable[ScanPace]) -> Iterator[Aim]:
+    for one in groups:
         if one.workers > 1:
             yield Aim(f"claims lost, {one.workers} workers", one.lost_share, 0.05, "{:.1%}", at_most=True)
     scanned = min(one.users_an_hour for one in scans) / 1e6

@@ -1,4 +1,4 @@
-"""What changes with the number of users: cost, memory, the scan's pace; and with the number of workers."""
+"""Measures what changes with the number of users (cost, memory, pace of the scan) and with the number of workers."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bench.ground import DAY_SECONDS, MIDNIGHT, Ground, Plot, clear, slot_width
-from bench.measure import Measured, measured, side_by_side, together
+from bench.measure import Measurement, joint_pace, measure_side_by_side, measure_step
+from bench.project import DAY_SECONDS, MIDNIGHT, BenchProject, ProjectSpec, clear, slot_width
 from bench.systems import PROJECT, Bill, Round, count_bill
 from shared.core.proof import Proof
 from shared.services.prove import count_when_low, prove
 
-# The builder flushes at half its lease too, however little it has scanned. On the emulator, which takes minutes for
-# what takes Firestore seconds, operations would depend on the machine's pace.
+# The builder also flushes when half its lease is over. The emulator is so slow that this would happen often, and the
+# counted operations would depend on the machine.
 LEASE_SECONDS = 3600
 USERS_A_SLOT = 750
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """One day of so many users, counted on the wire."""
+    """The result of one day with so many users. Its operations are counted on the wire."""
 
-    plot: Plot
+    spec: ProjectSpec
     bill: Bill
     round: Round
 
     @property
     def users_a_slot(self) -> float:
-        return self.plot.users / (DAY_SECONDS / self.plot.slot_seconds)
+        return self.spec.users / (DAY_SECONDS / self.spec.slot_seconds)
 
     @property
     def builder_peak_mb(self) -> float:
@@ -36,86 +36,86 @@ class Size:
 
     @property
     def users_a_job(self) -> float:
-        return self.plot.users / self.round.worker.figures["jobs"]
+        return self.spec.users / self.round.worker.figures["jobs"]
 
 
 def measure_size(host: str, users: int, users_a_slot: int) -> Size:
-    plot = Plot(users, slot_width(users_a_slot, users), lease_seconds=LEASE_SECONDS)
-    return Size(plot, *count_bill(host, PROJECT, plot))
+    spec = ProjectSpec(users, slot_width(users_a_slot, users), lease_seconds=LEASE_SECONDS)
+    return Size(spec, *count_bill(host, PROJECT, spec))
 
 
 def measure_proof(host: str, users: int) -> float:
-    """Reads per user of one day's counts: the proof's two, and that of full users who are left alone."""
-    plot = Plot(users, DAY_SECONDS, skips_full=True)
-    ground = Ground.at(host, plot)
-    ground.seed()
-    context = ground.context(MIDNIGHT)
+    """Reads per user of one day's three counts: two for the proof, and one of the full users who are left alone."""
+    spec = ProjectSpec(users, DAY_SECONDS, skips_full=True)
+    project = BenchProject.at(host, spec)
+    project.seed()
+    context = project.context(MIDNIGHT)
     moment = context.control().look(MIDNIGHT).read_time_ns
     before = context.wire.cost.reads
     prove(context, Proof(), [], moment)
     count_when_low(context, moment)
-    clear(host, plot)
+    clear(host, spec)
     return (context.wire.cost.reads - before) / users
 
 
 @dataclass(frozen=True, slots=True)
-class Crew:
-    """So many worker processes side by side, and beside them as many that make bare writes."""
+class WorkerGroup:
+    """The result of so many workers side by side. For comparison, as many processes made bare writes."""
 
     workers: int
     pace: float
     bare_pace: float
-    tried: int
-    won: int
+    tried_claims: int
+    won_claims: int
 
     @property
-    def lost(self) -> int:
-        return self.tried - self.won
+    def lost_claims(self) -> int:
+        return self.tried_claims - self.won_claims
 
     @property
     def lost_share(self) -> float:
-        return self.lost / self.tried
+        return self.lost_claims / self.tried_claims
 
 
-def measure_crew(host: str, workers: int, users: int, rounds: int) -> Crew:
-    """Workers let go at the same moment on one queue of which every job is due: the worst case for claims."""
-    plot = Plot(users, slot_width(USERS_A_SLOT, users))
-    worked = [_work_together(host, workers, plot.again()) for _ in range(rounds)]
-    bare = _write_together(host, workers, plot)
-    runs = [run for together_runs in worked for run in together_runs]
-    return Crew(
+def measure_group(host: str, workers: int, users: int, rounds: int) -> WorkerGroup:
+    """Start all workers at the same moment on one queue with only due jobs. This is the worst case for claims."""
+    spec = ProjectSpec(users, slot_width(USERS_A_SLOT, users))
+    worked = [_work_together(host, workers, spec.fresh_copy()) for _ in range(rounds)]
+    bare = _write_together(host, workers, spec)
+    runs = [run for side_by_side in worked for run in side_by_side]
+    return WorkerGroup(
         workers,
-        statistics.median(map(together, worked)),
-        together(bare),
-        tried=sum(run.figures["tried"] for run in runs),
-        won=sum(run.figures["jobs"] for run in runs),
+        statistics.median(map(joint_pace, worked)),
+        joint_pace(bare),
+        tried_claims=sum(run.figures["tried"] for run in runs),
+        won_claims=sum(run.figures["jobs"] for run in runs),
     )
 
 
-def _work_together(host: str, workers: int, plot: Plot) -> Sequence[Measured]:
-    Ground.at(host, plot).seed()
+def _work_together(host: str, workers: int, spec: ProjectSpec) -> Sequence[Measurement]:
+    BenchProject.at(host, spec).seed()
     try:
-        measured(host, "build_jobs", plot)
-        return side_by_side(host, "work_on_jobs", [plot] * workers)
+        measure_step(host, "build_jobs", spec)
+        return measure_side_by_side(host, "work_on_jobs", [spec] * workers)
     finally:
-        clear(host, plot)
+        clear(host, spec)
 
 
-def _write_together(host: str, workers: int, plot: Plot) -> Sequence[Measured]:
-    """Each process has its own share of the users, in a project of its own."""
-    plots = [replace(plot.again(), users=plot.users // workers) for _ in range(workers)]
-    for one in plots:
-        Ground.at(host, one).seed()
+def _write_together(host: str, workers: int, spec: ProjectSpec) -> Sequence[Measurement]:
+    """Run the processes with bare writes. Each has its share of the users in a project of its own."""
+    specs = [replace(spec.fresh_copy(), users=spec.users // workers) for _ in range(workers)]
+    for one in specs:
+        BenchProject.at(host, one).seed()
     try:
-        return side_by_side(host, "bare_batch_writes", plots)
+        return measure_side_by_side(host, "bare_batch_writes", specs)
     finally:
-        for one in plots:
+        for one in specs:
             clear(host, one)
 
 
 @dataclass(frozen=True, slots=True)
 class ScanPace:
-    """Users a second: of the builder, and of its pages alone. `cpu_us`: of the builder, a user."""
+    """Users a second of the builder, and of its page queries alone. `cpu_us`: CPU time of the builder for each user."""
 
     users: int
     builder: float
@@ -128,8 +128,8 @@ class ScanPace:
 
 
 def measure_scan(host: str, users: int) -> ScanPace:
-    plot = Plot(users, slot_width(USERS_A_SLOT, users))
-    Ground.at(host, plot).seed()
-    pages, build = measured(host, "scan_pages", plot), measured(host, "build_jobs", plot)
-    clear(host, plot)
+    spec = ProjectSpec(users, slot_width(USERS_A_SLOT, users))
+    BenchProject.at(host, spec).seed()
+    pages, build = measure_step(host, "scan_pages", spec), measure_step(host, "build_jobs", spec)
+    clear(host, spec)
     return ScanPace(users, build.pace, pages.pace, build.cpu_seconds / build.users * 1e6)

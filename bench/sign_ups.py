@@ -1,9 +1,9 @@
-"""How often sign-ups under way make the daily proof fail, so that everybody is read. Calculated.
+"""Calculates how often new users make the daily proof fail, so that everybody is read.
 
-The proof counts up to three times, ten minutes apart. A user who has just signed up has a balance. Until the stamp is
-there, such a user has no `dueOn`. How many there are at one moment follows a Poisson distribution. Its mean is rate
-times delay. The three counts are independent, because the delay is much shorter than ten minutes. The day fails if all
-three exceed the tolerance.
+The proof counts up to three times, ten minutes apart. A user who has just signed up has a balance. Until the user is
+stamped, the user has no `dueOn`. The number of such users at one moment follows a Poisson distribution. Its mean is the
+rate of sign-ups times the delay of the stamp. The three counts are independent, because the delay is much shorter than
+ten minutes. The proof fails on a day if all three counts exceed the tolerance.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bench.report import Columns, table
 from shared.core.proof import TRIES_MAX
 
 RATES = (0.01, 0.1, 1.0, 5.0)  # sign-ups a second
-DELAYS = (1, 3, 10)  # seconds until the stamp is there
+DELAYS = (1, 3, 10)  # seconds until the user is stamped
 TOLERANCES = (0, 1, 5, 20)  # CREDIT_REFRESH_PROOF_TOLERANCE
 
 
@@ -27,8 +27,8 @@ class SignUps:
     rate: float
     delay: int
 
-    def fails(self, tolerance: int) -> float:
-        """The share of days on which every count shows more users under way than are tolerated."""
+    def failing_share(self, tolerance: int) -> float:
+        """The share of days on which every count shows more users without a stamp than are tolerated."""
         mean = self.rate * self.delay
         within = sum(math.exp(-mean) * mean**number / math.factorial(number) for number in range(tolerance + 1))
         return max(0.0, 1 - within) ** TRIES_MAX
@@ -48,4 +48,4 @@ def _all() -> Iterator[SignUps]:
 
 
 def _share_of(tolerance: int) -> Callable[[SignUps], str]:
-    return lambda one: f"{one.fails(tolerance):.1%}"
+    return lambda one: f"{one.failing_share(tolerance):.1%}"

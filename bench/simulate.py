@@ -1,8 +1,9 @@
-"""Past this machine: 1, 10 and 100 million users, calculated.
+"""Calculates 1, 10 and 100 million users, which this machine can't run.
 
-What a user costs an instance in CPU time is measured here and now, on the emulator. What the database takes for a call
-is assumed, in three grades, since no one promises it. From both follow the scan, the busiest tick of the day, and the
-writes a second, which are held against what documents and indexes bear.
+The CPU time for a user is measured on the emulator. The time of a database call is assumed, in three grades, because
+nobody promises it. From these follow the time of the scan, the busiest tick of the day, and the writes a second. The
+writes a second are compared with the limits of documents and indexes. A tick is the time between two calls of the
+scheduler.
 
 Sources of the limits (Firestore's documentation): "Best practices" and "Quotas and limits": 500 writes a second to a
 collection with an indexed field that only grows; one sustained write a second to a document; 10 MiB a commit.
@@ -15,7 +16,7 @@ import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bench.ground import DAY_SECONDS, Plot, user_ids, warm_up
+from bench.project import DAY_SECONDS, ProjectSpec, user_ids, warm_up
 from bench.record import Record
 from bench.report import Columns, heading, table
 from bench.sign_ups import sign_ups_table
@@ -26,10 +27,10 @@ from shared.core.packing import FLUSH_LIMITS
 from shared.services.limits import LIMITS
 from shared.store.rollups import SHARDS
 
-CLAIM_CALLS = 7  # for a full claim: a look, the pause switch, and five writes, for 1, 2, 4, 8 and 1 jobs
+CLAIM_CALLS = 7  # for a full claim: a query, the pause switch, and five writes, for 1, 2, 4, 8 and 1 jobs
 TICK_SECONDS = 300  # Cloud Scheduler calls the workers every five minutes
-PROCESS_SECONDS = 60  # a worker's budget
-SLOTS = DAY_SECONDS // TICK_SECONDS  # as wide as a tick
+PROCESS_SECONDS = 60  # the budget of a worker's call
+SLOTS = DAY_SECONDS // TICK_SECONDS  # a slot is as wide as a tick
 SNAPSHOT_BYTES = 57  # of a user on a plan of a day
 INDEX_WRITES_MAX = 500  # a second, on an index that only grows
 DOCUMENT_WRITES_MAX = 1  # a second, sustained
@@ -38,8 +39,8 @@ USERS = (1_000_000, 10_000_000, 100_000_000)
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Seconds. Assumed of the database: a BatchWrite of 300, a small call, reading 2,000 users, a commit of 2 MB.
-    Measured: the CPU time that builder and worker take for a user."""
+    """Times in seconds. Assumed: a BatchWrite of 300 users, a small call, reading 2,000 users, a Commit of 2 MB.
+    Measured: the CPU time of builder and worker for a user."""
 
     name: str
     batch_write: float
@@ -59,26 +60,26 @@ class Speed:
 
     @property
     def scan(self) -> float:
-        """Seconds of one builder for a user. Pages are fetched ahead; commits wait."""
+        """Seconds of one builder for a user. Pages are read ahead, but the scan waits for each Commit."""
         users_a_commit = FLUSH_LIMITS.commit_bytes // (len(user_ids(1)[0]) + SNAPSHOT_BYTES + 8)
         return max(self.read / 2000, self.builder_cpu) + self.commit / users_a_commit
 
     def job(self, users: float) -> float:
-        """Seconds of a lane for a job of so many users: its share of a claim, the users' writes, the settling."""
+        """Seconds of a lane for a job of so many users: its share of a claim, the writes of the users, the settling."""
         claim = self.small * CLAIM_CALLS / LIMITS.claim_jobs
         return claim + users * self.worker_cpu + self.batch_write * max(0.2, users / BATCH) + self.small
 
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A day of so many users."""
+    """A day with so many users."""
 
     users: int
     speed: Speed
 
     @property
     def users_a_job(self) -> float:
-        """A flush ends every job it has begun: its users, over the slots of the day, in jobs of up to 300."""
+        """Users in a job. A flush makes jobs of all users it holds, so a slot's last job may have fewer than 300."""
         a_slot = min(FLUSH_LIMITS.flush_users, self.users) / SLOTS
         return a_slot / -(-a_slot // BATCH)
 
@@ -88,13 +89,13 @@ class Day:
 
     @property
     def jobs(self) -> float:
-        """Of the busiest tick: its slot, and what was scanned meanwhile of slots that were past when it was."""
+        """Jobs of the busiest tick: those of its slot, and those scanned in that time whose slot had passed already."""
         late = min(1.0, TICK_SECONDS / self.scan_seconds) * min(SLOTS, self.scan_seconds // TICK_SECONDS) / SLOTS
         return self.users * (1 / SLOTS + late) / self.users_a_job
 
     @property
     def worker_pace(self) -> float:
-        """Jobs a second of one worker: as many as its lanes have time for, and its one core."""
+        """Jobs a second of one worker. Its lanes limit them, and so does its one core."""
         lanes = LIMITS.lanes / self.speed.job(self.users_a_job)
         return min(lanes, 1 / (self.users_a_job * self.speed.worker_cpu))
 
@@ -107,13 +108,13 @@ class Day:
         return max(self.speed.job(self.users_a_job), self.jobs / (self.worker_pace * self.workers))
 
     @property
-    def settled(self) -> float:
-        """Jobs a second; each is a write to the indexes on when jobs are visible and when they were settled."""
+    def settle_rate(self) -> float:
+        """Jobs settled a second. Each is a write to the indexes on `visibleAt` and `completedAt`."""
         return self.jobs / max(1.0, self.tick_seconds)
 
     @property
-    def created(self) -> float:
-        """Jobs a second while the builder scans."""
+    def create_rate(self) -> float:
+        """Jobs created a second while the builder scans."""
         return self.users / self.users_a_job / self.scan_seconds
 
     @property
@@ -131,19 +132,19 @@ COLUMNS: Columns = {
     "scan": lambda day: f"{day.scan_seconds / 60:,.0f} min",
     "workers": lambda day: str(day.workers),
     "busiest tick": lambda day: f"{day.tick_seconds:,.1f} s",
-    "users/s": lambda day: f"{day.settled * day.users_a_job:,.0f}",
-    "jobs settled": lambda day: f"{day.settled:,.0f}/s",
-    "jobs created": lambda day: f"{day.created:,.0f}/s",
-    "of an index's limit": lambda day: f"{max(day.settled, day.created) / INDEX_WRITES_MAX:.0%}",
-    "a document of the roll-up": lambda day: f"{day.settled / SHARDS:.1f} writes/s",
+    "users/s": lambda day: f"{day.settle_rate * day.users_a_job:,.0f}",
+    "jobs settled": lambda day: f"{day.settle_rate:,.0f}/s",
+    "jobs created": lambda day: f"{day.create_rate:,.0f}/s",
+    "of an index's limit": lambda day: f"{max(day.settle_rate, day.create_rate) / INDEX_WRITES_MAX:.0%}",
+    "a document of the roll-up": lambda day: f"{day.settle_rate / SHARDS:.1f} writes/s",
     "$/day": lambda day: f"{day.dollars:,.2f}",
 }
 
 
 def limits_reached(speed: Speed) -> Iterator[tuple[float, str]]:
-    """From how many users on each limit is reached."""
+    """Each limit, with the number of users from which on it is reached."""
     fill = Day(USERS[-1], speed).users_a_job
-    jobs_a_user = 1 / SLOTS / fill / PROCESS_SECONDS  # a second, where a tick is worked off within the budget
+    jobs_a_user = 1 / SLOTS / fill / PROCESS_SECONDS  # a second, if the jobs of a tick are done within the budget
     yield 3600 / speed.scan, "one builder scans for more than an hour; users of the first slots are late"
     yield DAY_SECONDS / speed.scan, "one builder scans for more than a day"
     yield SHARDS * DOCUMENT_WRITES_MAX / jobs_a_user, f"the {SHARDS} documents of a roll-up get a write a second each"
@@ -151,10 +152,12 @@ def limits_reached(speed: Speed) -> Iterator[tuple[float, str]]:
 
 
 def measure_cpu(users: int, rounds: int) -> tuple[float, float]:
-    """Seconds of builder and worker for a user: this machine's, on a warmed emulator."""
+    """Seconds of CPU time of builder and worker for a user, on this machine and a warmed emulator."""
     with emulator() as host:
         warm_up(host)
-        builds, works = zip(*(run_once(host, PROJECT, Plot(users, 2700)).steps for _ in range(rounds)), strict=True)
+        builds, works = zip(
+            *(run_once(host, PROJECT, ProjectSpec(users, 2700)).steps for _ in range(rounds)), strict=True
+        )
     builder, worker = (statistics.median(one.cpu_seconds / one.users for one in steps) for steps in (builds, works))
     return builder, worker
 
@@ -163,10 +166,10 @@ def main(*, quick: bool = False) -> None:
     record = Record(()) if quick else Record()
     record.show("sign-ups", sign_ups_table())
     builder, worker = measure_cpu(600, 1) if quick else measure_cpu(24_000, 3)
-    measured = f"Measured: builder {builder * 1e6:.0f}, worker {worker * 1e6:.0f} µs of CPU a user; {heading()}."
+    caption = f"Measured: builder {builder * 1e6:.0f}, worker {worker * 1e6:.0f} µs of CPU a user; {heading()}."
     grades = Speed.grades(builder, worker)
     rows = table(COLUMNS, (Day(users, speed) for users in USERS for speed in grades))
-    record.show("past-this-machine", "\n\n".join([measured, rows, *map(_limits_of, grades)]))
+    record.show("past-this-machine", "\n\n".join([caption, rows, *map(_limits_of, grades)]))
 
 
 def _limits_of(speed: Speed) -> str:

@@ -1,7 +1,7 @@
-"""The steps that are measured in Python, each in a process of its own: what a system does to the users of a plot.
+"""The steps of the systems in Python. Each is measured in a process of its own.
 
-A step is prepared first (connected, and given what it may know beforehand) and then run; only the run is measured.
-What is written by hand for Node is in bench/peers.
+A step is prepared first: it connects and reads what it may know beforehand. Then it is run. Only the run is measured.
+bench/peers has the steps in Node.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from google.cloud import firestore
 
-from bench.ground import ALLOWANCE, EVENING, MIDNIGHT, Ground, chunks
+from bench.project import ALLOWANCE, EVENING, MIDNIGHT, BenchProject, chunks
 from shared.core.decision import Grant, decide
 from shared.core.runs import ScanRequest
 from shared.core.users import read_user
@@ -24,9 +24,9 @@ from shared.store.jobs import JobStore
 from shared.store.users import StampWrite, UserDocument, UserStore
 
 Figures = Mapping[str, int]
-Run = Callable[[], Figures]  # how many users it refreshed or queued, and what else it counted
+Run = Callable[[], Figures]  # returns how many users it refreshed or queued, and other counts
 
-BATCH = 300  # writes of a bare BatchWrite, as many as a job has users
+BATCH = 300  # writes of a bare BatchWrite; a job has as many users
 PAGE = 2000
 CLAIMED_AT_ONCE = 50
 JOBS_MAX = 1_000_000
@@ -37,9 +37,9 @@ ENQUEUED_AT_ONCE = 500
 # Written by hand
 
 
-def read_all_write_each(ground: Ground) -> Run:
+def read_all_write_each(project: BenchProject) -> Run:
     """Stream every user; update each whose balance is below the allowance."""
-    users = _app(ground).collection("users")
+    users = _app(project).collection("users")
 
     def run() -> Figures:
         done = 0
@@ -52,9 +52,9 @@ def read_all_write_each(ground: Ground) -> Run:
     return run
 
 
-def python_bulk_writer(ground: Ground) -> Run:
-    """Query the users below the allowance; update them through a BulkWriter as it comes."""
-    client = _app(ground)
+def python_bulk_writer(project: BenchProject) -> Run:
+    """Query the users below the allowance; update them through a BulkWriter with its defaults."""
+    client = _app(project)
     below = client.collection("users").where(filter=firestore.FieldFilter("credits", "<", ALLOWANCE))
 
     def run() -> Figures:
@@ -70,9 +70,9 @@ def python_bulk_writer(ground: Ground) -> Run:
 # One job per user
 
 
-def enqueue_each(ground: Ground) -> Run:
+def enqueue_each(project: BenchProject) -> Run:
     """Stream every user; create a job for each, in batches of 500."""
-    client = _app(ground)
+    client = _app(project)
 
     def run() -> Figures:
         done = 0
@@ -87,9 +87,9 @@ def enqueue_each(ground: Ground) -> Run:
     return run
 
 
-def one_at_a_time(ground: Ground) -> Run:
+def one_at_a_time(project: BenchProject) -> Run:
     """Query for one job, claim it, read the user, write the user, complete the job; and again."""
-    client = _app(ground)
+    client = _app(project)
     jobs, users = client.collection("naive_jobs"), client.collection("users")
     waiting = jobs.where(filter=firestore.FieldFilter("status", "==", "pending")).limit(1)
 
@@ -107,9 +107,9 @@ def one_at_a_time(ground: Ground) -> Run:
     return run
 
 
-def transaction_per_job(ground: Ground) -> Run:
+def transaction_per_job(project: BenchProject) -> Run:
     """Query for 50 jobs, claim them in one batch, then a transaction for each: read the user, write user and job."""
-    client = _app(ground)
+    client = _app(project)
     jobs, users = client.collection("naive_jobs"), client.collection("users")
     waiting = jobs.where(filter=firestore.FieldFilter("status", "==", "pending")).limit(CLAIMED_AT_ONCE)
 
@@ -138,48 +138,48 @@ def transaction_per_job(ground: Ground) -> Run:
 # This project
 
 
-def build_jobs(ground: Ground) -> Run:
-    """This project's builder, which reads everybody, or those below the allowance where full users are left alone."""
-    scan = ScanRequest.DUE if ground.plot.skips_full else ScanRequest.ALL
+def build_jobs(project: BenchProject) -> Run:
+    """This project's builder. It reads everybody; if full users are left alone, only those below the allowance."""
+    scan = ScanRequest.DUE if project.spec.skips_full else ScanRequest.ALL
 
     def run() -> Figures:
-        context = ground.context(MIDNIGHT)
+        context = project.context(MIDNIGHT)
         counts = build(context, scan, SECONDS_MAX).counts
         return {"users": counts.queued, "jobs": counts.jobs_created}
 
     return run
 
 
-def work_on_jobs(ground: Ground) -> Run:
-    """This project's worker, on the jobs its builder made."""
-    tried = _watch_claims()
+def work_on_jobs(project: BenchProject) -> Run:
+    """This project's worker, on the jobs of its builder."""
+    tried_claims = _count_claims()
 
     def run() -> Figures:
-        report = work(ground.context(EVENING), JOBS_MAX, SECONDS_MAX)
-        return {"users": report.tally.refreshed, "jobs": report.claimed, "tried": sum(tried)}
+        report = work(project.context(EVENING), JOBS_MAX, SECONDS_MAX)
+        return {"users": report.tally.refreshed, "jobs": report.claimed, "tried": sum(tried_claims)}
 
     return run
 
 
-def _watch_claims() -> list[int]:
-    """From now on, how many jobs each claim tried for; how many it got the worker reports itself."""
+def _count_claims() -> list[int]:
+    """Count from now on how many jobs each claim tries to get. The worker itself reports how many it got."""
     tried: list[int] = []
     claim = JobStore.claim
 
-    def watched(self: JobStore, due_jobs: Any, *args: Any) -> Any:
+    def count_and_claim(self: JobStore, due_jobs: Any, *args: Any) -> Any:
         tried.append(len(due_jobs))
         return claim(self, due_jobs, *args)
 
-    JobStore.claim = watched  # type: ignore[method-assign,assignment] # looks on, changes nothing
+    JobStore.claim = count_and_claim  # type: ignore[method-assign,assignment] # it only counts
     return tried
 
 
-# The ceiling
+# The fastest possible writes
 
 
-def bare_batch_writes(ground: Ground) -> Run:
-    """The same guarded updates in BatchWrite calls of 300, one after another, and nothing else."""
-    store, updates = _bare(ground)
+def bare_batch_writes(project: BenchProject) -> Run:
+    """Only the worker's guarded updates, in BatchWrite calls of 300, one after another."""
+    store, updates = _bare(project)
 
     def run() -> Figures:
         for chunk in chunks(updates, BATCH):
@@ -189,9 +189,9 @@ def bare_batch_writes(ground: Ground) -> Run:
     return run
 
 
-def bare_in_lanes(ground: Ground) -> Run:
-    """The same calls, as many at a time as the worker has lanes: the most that database and machine bear."""
-    store, updates = _bare(ground)
+def bare_in_lanes(project: BenchProject) -> Run:
+    """The same calls, as many at a time as the worker has lanes. Database and machine can't do more."""
+    store, updates = _bare(project)
 
     def run() -> Figures:
         with ThreadPoolExecutor(LIMITS.lanes) as lanes:
@@ -201,10 +201,10 @@ def bare_in_lanes(ground: Ground) -> Run:
     return run
 
 
-def _bare(ground: Ground) -> tuple[UserStore, Sequence[StampWrite]]:
-    """What the worker would write for every user, read and decided beforehand."""
-    store = UserStore(ground.wire(), user_fields(ground.settings))
-    return store, [_update(ground, document) for document in _everybody(store)]
+def _bare(project: BenchProject) -> tuple[UserStore, Sequence[StampWrite]]:
+    """The updates that the worker would make for every user. The users are read and decided beforehand."""
+    store = UserStore(project.wire(), user_fields(project.settings))
+    return store, [_update(project, document) for document in _everybody(store)]
 
 
 def _everybody(store: UserStore) -> Sequence[UserDocument]:
@@ -216,9 +216,9 @@ def _everybody(store: UserStore) -> Sequence[UserDocument]:
     return found
 
 
-def _update(ground: Ground, document: UserDocument) -> StampWrite:
-    schedule = ground.settings.schedule
-    decision = decide(read_user(document.raw, schedule.zone), ground.plans, MIDNIGHT.date(), None)
+def _update(project: BenchProject, document: UserDocument) -> StampWrite:
+    schedule = project.settings.schedule
+    decision = decide(read_user(document.raw, schedule.zone), project.plans, MIDNIGHT.date(), None)
     if not isinstance(decision, Grant):
         raise TypeError(f"{document.user_id} is not due")
     next_at = schedule.slot_start(decision.period.end, document.user_id)
@@ -228,18 +228,18 @@ def _update(ground: Ground, document: UserDocument) -> StampWrite:
 # The scan
 
 
-def scan_pages(ground: Ground) -> Run:
-    """The builder's pages alone, from the first user to the last, with nothing decided."""
-    store = UserStore(ground.wire(), user_fields(ground.settings))
+def scan_pages(project: BenchProject) -> Run:
+    """Only the builder's page queries, from the first user to the last, without decisions."""
+    store = UserStore(project.wire(), user_fields(project.settings))
     return lambda: {"users": len(_everybody(store))}
 
 
-def _app(ground: Ground) -> firestore.Client:
-    """The client library as its documentation shows it."""
-    return firestore.Client(project=ground.plot.project)
+def _app(project: BenchProject) -> firestore.Client:
+    """The official client library, used as its documentation shows."""
+    return firestore.Client(project=project.spec.project)
 
 
-STEPS: Mapping[str, Callable[[Ground], Run]] = {
+STEPS: Mapping[str, Callable[[BenchProject], Run]] = {
     step.__name__: step
     for step in (
         read_all_write_each,

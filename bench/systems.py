@@ -1,4 +1,4 @@
-"""The systems side by side: what each is made of, its passes over the same users, and its bill."""
+"""The systems that are compared: their steps, their passes over the same users, and their bills."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
-from bench.ground import Ground, Plot, clear
-from bench.measure import CONNECTING_READS, Measured, is_node_step, measured
+from bench.measure import CONNECTING_READS, Measurement, is_node_step, measure_step
+from bench.project import BenchProject, ProjectSpec, clear
 from bench.relay import relay
 from dev.billing import billing
 from shared.settings import Settings
 
 PRICE_READ: float = Settings.model_fields["price_read"].default  # dollars per 100K
 PRICE_WRITE: float = Settings.model_fields["price_write"].default
-DONE_SHARE_MIN = 0.999  # where the emulator stumbles, a few users are left to a retry job, whose time has not come
-BILLED_USERS = 1000  # of a system whose cost a user does not depend on their number
+DONE_SHARE_MIN = 0.999  # if a call to the emulator fails, a few users wait for a later retry job
+BILLED_USERS = 1000  # enough for a system whose cost a user does not depend on their number
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """One way of refreshing everybody, as steps that run one after the other; the last refreshes the users.
+    """One way of refreshing everybody. Its steps run one after the other, and the last refreshes the users.
 
-    `users_max`: a slow system is measured on so many, at the same pace; `far_users_max`, where the database is far.
-    `below`: the share of users below the allowance, where it is not the case's.
+    `users_max`: how many users a slow system is measured on. `far_users_max`: the same with a far database.
+    `below`: the share of users below the allowance, if it is not that of the case.
     """
 
     label: str
@@ -37,7 +37,7 @@ class System:
 
     @property
     def is_stamped(self) -> bool:
-        """True if it writes the stamp, so that its users have one from the day before."""
+        """True if it writes stamps. Then its users have one of the day before."""
         return self.is_bare or self.steps[-1] == "work_on_jobs"
 
     @property
@@ -66,22 +66,22 @@ EVERY_SYSTEM = (*PEERS, NAIVE, ONE_AT_A_TIME, IN_BATCHES, JOB_EACH, PROJECT, BAR
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Under what circumstances systems are compared. Each pass has a plot of its own, like `plot`."""
+    """One comparison of systems. Each pass has a fresh project like `spec`."""
 
-    plot: Plot
+    spec: ProjectSpec
     systems: tuple[System, ...]
     rounds: int
-    away_ms: float = 0
+    round_trip_ms: float = 0
 
-    def plot_for(self, system: System, users_max: int | None = None) -> Plot:
-        """A fresh plot with as many users as the system is measured on, counted by those below the allowance."""
-        far_max = system.far_users_max if self.away_ms else None
+    def spec_for(self, system: System, users_max: int | None = None) -> ProjectSpec:
+        """The spec of a fresh project for a system. Slow systems have fewer users; users below the allowance count."""
+        far_max = system.far_users_max if self.round_trip_ms else None
         most = users_max or far_max or system.users_max
-        below = system.below or self.plot.below
-        users = max(1, round(min(self.plot.users * below, most) / below))
-        return Plot(
+        below = system.below or self.spec.below
+        users = max(1, round(min(self.spec.users * below, most) / below))
+        return ProjectSpec(
             users,
-            self.plot.slot_seconds,
+            self.spec.slot_seconds,
             below,
             stamped=system.is_stamped,
             skips_full=system.skips_full,
@@ -91,19 +91,19 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One pass of a system over the users of a fresh plot, of whom so many were below the allowance."""
+    """One pass of a system over the users of a fresh project. `users`: those who were below the allowance."""
 
     users: int
-    steps: tuple[Measured, ...]
+    steps: tuple[Measurement, ...]
 
     @property
-    def worker(self) -> Measured:
+    def worker(self) -> Measurement:
         """The step that refreshed the users."""
         return self.steps[-1]
 
     @property
     def pace(self) -> float:
-        """Users below the allowance a second, all steps together."""
+        """Users below the allowance a second, over all steps."""
         return self.users / sum(step.seconds for step in self.steps)
 
     @property
@@ -112,7 +112,7 @@ class Round:
 
     @property
     def cpu_us(self) -> float:
-        """Microseconds of CPU time for each user below the allowance, all steps together."""
+        """Microseconds of CPU time for each user below the allowance, over all steps."""
         return sum(step.cpu_seconds for step in self.steps) / self.users * 1e6
 
     @property
@@ -134,8 +134,8 @@ class Bill:
 
 
 @dataclass(slots=True)
-class Seen:
-    """All passes of one system in one case, and its bill where that was counted."""
+class SystemResult:
+    """All passes of one system in one case, and its bill if it was counted."""
 
     system: System
     rounds: list[Round] = field(default_factory=list)
@@ -144,48 +144,49 @@ class Seen:
     def median(self, figure: Callable[[Round], float]) -> float:
         return statistics.median(map(figure, self.rounds))
 
-    def ratio_to(self, other: Seen, figure: Callable[[Round], float]) -> float:
-        """The median of the ratios of each round, because the machine's speed changes between rounds."""
+    def ratio_to(self, other: SystemResult, figure: Callable[[Round], float]) -> float:
+        """The median of the ratios in each round. The machine's speed changes between rounds, so they are not mixed."""
         pairs = zip(self.rounds, other.rounds, strict=True)
         return statistics.median(figure(ours) / figure(theirs) for ours, theirs in pairs)
 
 
-def compare(host: str, case: Case, tell: Callable[[str], None]) -> Mapping[System, Seen]:
-    """Every system in every round, in an order that rotates; then the bill of each, if the database is near."""
-    seen = {system: Seen(system) for system in case.systems}
-    with relay(host, case.away_ms / 2000) if case.away_ms else nullcontext(host) as address:
+def compare(host: str, case: Case, report: Callable[[str], None]) -> Mapping[System, SystemResult]:
+    """Run every system in every round, in a rotating order. If the database is near, count the bill of each system."""
+    results = {system: SystemResult(system) for system in case.systems}
+    with relay(host, case.round_trip_ms / 2000) if case.round_trip_ms else nullcontext(host) as address:
         for number in range(case.rounds):
             turn = number % len(case.systems)
             for system in (*case.systems[turn:], *case.systems[:turn]):
-                seen[system].rounds.append(run_once(host, system, case.plot_for(system), address))
-            tell(f"round {number + 1}: {', '.join(f'{one.rounds[-1].pace:,.0f}' for one in seen.values())} users/s")
-    if not case.away_ms:
-        for one in seen.values():
+                results[system].rounds.append(run_once(host, system, case.spec_for(system), address))
+            paces = ", ".join(f"{one.rounds[-1].pace:,.0f}" for one in results.values())
+            report(f"round {number + 1}: {paces} users/s")
+    if not case.round_trip_ms:
+        for one in results.values():
             users_max = None if one.system in OURS else BILLED_USERS
-            one.bill, _ = count_bill(host, one.system, case.plot_for(one.system, users_max))
-    return seen
+            one.bill, _ = count_bill(host, one.system, case.spec_for(one.system, users_max))
+    return results
 
 
-def run_once(host: str, system: System, plot: Plot, address: str | None = None) -> Round:
-    """Seed a plot, let the system work on it, and clear it. `address`: where the system finds the database."""
-    below = Ground.at(host, plot).seed()
+def run_once(host: str, system: System, spec: ProjectSpec, address: str | None = None) -> Round:
+    """Seed a project, let the system refresh it, and clear it. `address`: where the system finds the database."""
+    below = BenchProject.at(host, spec).seed()
     try:
-        done = Round(below, tuple(measured(address or host, step, plot) for step in system.steps))
+        done = Round(below, tuple(measure_step(address or host, step, spec) for step in system.steps))
     finally:
-        clear(host, plot)
+        clear(host, spec)
     if done.worker.users < below * DONE_SHARE_MIN:
         raise RuntimeError(f"{system.label}: {done.worker.users} users instead of {below}")
     return done
 
 
-def count_bill(host: str, system: System, plot: Plot) -> tuple[Bill, Round]:
-    """What a pass costs, counted by a proxy on the wire. The proxy spoils the times of that pass."""
+def count_bill(host: str, system: System, spec: ProjectSpec) -> tuple[Bill, Round]:
+    """The bill of one pass, counted by a proxy on the wire. The proxy makes the times of that pass useless."""
     with billing(host) as (proxy, counted):
-        done = run_once(host, system, plot, proxy)
+        done = run_once(host, system, spec, proxy)
         reads, writes = counted.reads - CONNECTING_READS * len(done.steps), counted.writes
     if system.is_bare:
-        reads = 0  # it is given what it writes on
-    return Bill(reads / plot.users, writes / plot.users), done
+        reads = 0  # its users are read beforehand
+    return Bill(reads / spec.users, writes / spec.users), done
 
 
 def without_node(systems: Sequence[System]) -> tuple[System, ...]:

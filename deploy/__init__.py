@@ -1,1 +1,1 @@
-"""The deployment: tables of what runs in the cloud, and the plans that take a project there. Not deployed itself."""
+"""The deployment: tables of what runs in the cloud, and the code that plans the commands. It is not uploaded itself."""

@@ -1,6 +1,6 @@
-"""`python -m deploy.accounts`: the gcloud commands for the service accounts, and for what each may do in the project.
+"""`python -m deploy.accounts` prints the gcloud commands for the service accounts and for their roles in the project.
 
-No keys are made. Where a role allows more than is used, a condition narrows it.
+No keys are made. If a role allows more than is needed, a condition limits it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from deploy.files import print_commands, read_items, told
+from deploy.files import print_commands, read_items, run_main
 from deploy.setup import Setup, load
 
 ACCOUNTS = {
@@ -23,7 +23,7 @@ ACCOUNTS = {
     "build": "builds of the functions",
 }
 
-# In projects made before this day, Pub/Sub's own account can make tokens only with the role below.
+# In older projects Pub/Sub's own account can make tokens only with the role below.
 PUBSUB_MAKES_TOKENS_SINCE = datetime(2021, 4, 9, tzinfo=UTC)
 TOKEN_CREATOR = "roles/iam.serviceAccountTokenCreator"  # noqa: S105 (a role's name)
 
@@ -32,7 +32,7 @@ Policy = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A role of one of our accounts in the project; with an expression, only where the expression is true."""
+    """A role of one of our accounts in the project. An expression limits where the role holds."""
 
     account: str
     role: str
@@ -45,10 +45,10 @@ class Grant:
 
 
 def grants(setup: Setup) -> list[Grant]:
-    """The invoker may also call each private function, and callers the direct one: deploy/invokers.py.
+    """The roles of our accounts. deploy/invokers.py has the right to call functions.
 
-    A monitor has to ask Firebase whether a token was revoked (firebaseauth.users.get), which the functions that write
-    balances need not.
+    The monitor asks Firebase whether a token was revoked. That needs firebaseauth.users.get. The functions that write
+    balances don't need it.
     """
     database = f"projects/{setup.project}/databases/{setup.settings.database}"
     documents = ("credit-refresh-database", f'resource.name == "{database}"')
@@ -65,7 +65,7 @@ def grants(setup: Setup) -> list[Grant]:
 
 
 def plan(setup: Setup, there: Sequence[str], policy: Policy) -> list[list[str]]:
-    """Make the accounts and grants that are missing; remove a role without a condition where a grant has one."""
+    """The commands that make missing accounts and grants. A role without condition is removed if its grant has one."""
     commands = [
         [
             *("gcloud", "iam", "service-accounts", "create", f"{setup.kind.slug}-{name}"),
@@ -83,11 +83,11 @@ def plan(setup: Setup, there: Sequence[str], policy: Policy) -> list[list[str]]:
 
 
 def removals(setup: Setup, there: Sequence[str], policy: Policy) -> list[list[str]]:
-    """Remove every role of our accounts in the project, then the accounts."""
+    """The commands that remove every role of our accounts in the project, and then the accounts."""
     commands = [
         _binding(setup, "remove", Grant(name, role, *condition))
         for name in ACCOUNTS
-        for role, condition in _held(policy, f"serviceAccount:{setup.account(name)}")
+        for role, condition in _roles_of(policy, f"serviceAccount:{setup.account(name)}")
     ]
     return commands + [
         ["gcloud", "iam", "service-accounts", "delete", setup.account(name), f"--project={setup.project}", "--quiet"]
@@ -97,9 +97,9 @@ def removals(setup: Setup, there: Sequence[str], policy: Policy) -> list[list[st
 
 
 def agent_bindings(setup: Setup, project: Mapping[str, Any], invoker: Policy) -> list[list[str]]:
-    """In an old project: let Pub/Sub's account make tokens of the invoker's account."""
+    """The command that lets Pub/Sub's account make tokens of the invoker's account. Only old projects need it."""
     agent = f"serviceAccount:service-{project.get('projectNumber')}@gcp-sa-pubsub.iam.gserviceaccount.com"
-    if not _is_old(project) or any(role == TOKEN_CREATOR for role, _ in _held(invoker, agent)):
+    if not _is_old(project) or any(role == TOKEN_CREATOR for role, _ in _roles_of(invoker, agent)):
         return []
     command = [
         *("gcloud", "iam", "service-accounts", "add-iam-policy-binding", setup.account("invoker")),
@@ -124,11 +124,12 @@ def _binding(setup: Setup, verb: str, grant: Grant) -> list[str]:
 
 def _is_held(setup: Setup, grant: Grant, policy: Policy) -> bool:
     member = f"serviceAccount:{setup.account(grant.account)}"
-    return any(role == grant.role and expression == grant.expression for role, (_, expression) in _held(policy, member))
+    held = [(role, expression) for role, (_, expression) in _roles_of(policy, member)]
+    return (grant.role, grant.expression) in held
 
 
-def _held(policy: Policy, member: str) -> Iterator[tuple[str, tuple[str, str]]]:
-    """The roles of a member, each with the title and the expression of its condition, which may be empty."""
+def _roles_of(policy: Policy, member: str) -> Iterator[tuple[str, tuple[str, str]]]:
+    """The roles of a member, each with the title and the expression of its condition. Both may be empty."""
     for binding in policy.get("bindings", ()):
         condition = binding.get("condition", {})
         if member in binding.get("members", ()):
@@ -152,4 +153,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(told(main))
+    sys.exit(run_main(main))

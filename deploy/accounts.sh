@@ -1,11 +1,12 @@
 # shellcheck shell=bash
-# Our service accounts and who may do what in the project, into $STATE/accounts.json and policy.json.
+# Write our service accounts and the project's roles into $STATE/accounts.json and policy.json.
 
 read_accounts() {
     local name created
     [[ -s $STATE/project.json ]] || ask gcloud projects describe "$PROJECT" --format=json >"$STATE/project.json"
     ask gcloud iam service-accounts list --project="$PROJECT" --format=json >"$STATE/accounts.list"
-    # The list forgets accounts made within the last minute; to ask for one that isn't there answers 403 as well as 404.
+    # The list lacks accounts made within the last minute, so they are asked for by name. For a missing account Google
+    # answers 403 or 404.
     for name in runtime monitor invoker build; do
         if ! grep -qF "\"$(account "$name")\"" "$STATE/accounts.list"; then
             gcloud iam service-accounts describe "$(account "$name")" --project="$PROJECT" --format=json \
@@ -19,7 +20,7 @@ found = [json.loads(text) for text in texts if text.strip()]
 print(json.dumps([each for some in found for each in (some if isinstance(some, list) else [some])]))
 END
     if [[ -n $DRY_RUN ]]; then
-        say "To read who has which role is a POST, and a dry run makes none. Those of these that are missing:"
+        say "A dry run makes no POST, so it can't read roles. It prints the commands for all of them:"
     else
         ask gcloud projects get-iam-policy "$PROJECT" --format=json >"$STATE/policy.json"
         created="$(sed -n 's/.*"createTime": "\([^"]*\)".*/\1/p' "$STATE/project.json")"

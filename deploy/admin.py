@@ -1,18 +1,19 @@
-"""Who may use the monitor: gives the claim `admin` to a user of Firebase Auth, takes it back, or lists who has it.
+"""Gives the claim `admin` to a user of Firebase Auth, takes it back, or lists who has it. Admins may use the monitor.
 
 python deploy/admin.py grant  PROJECT_ID EMAIL_OR_UID [--unverified] [--support]
 python deploy/admin.py revoke PROJECT_ID EMAIL_OR_UID
 python deploy/admin.py list   PROJECT_ID
 
-`--support` gives the claim `support` instead: such a user may look and not act. A revoke takes both claims.
+`--support` gives the claim `support` instead. Such a user may see everything and change nothing. A revoke takes both
+claims away.
 
-Anybody can sign up with anybody's address. So a grant asks for an address that Firebase has verified. `--unverified`
-grants to an account without one, which has to be named by its uid. If that account has an address, the monitor lets it
-in once the address is verified.
+Anybody can sign up with the address of somebody else. So a grant needs an account whose address Firebase has verified.
+`--unverified` grants to an account without a verified address. Such an account has to be named by its uid. If it has an
+address, the monitor lets it in once the address is verified.
 
-It uses application default credentials, of somebody with the role Firebase Authentication Admin
-(roles/firebaseauth.admin) and, if it is a person, Service Usage Consumer (roles/serviceusage.serviceUsageConsumer), or
-the Auth emulator that FIREBASE_AUTH_EMULATOR_HOST names. Other claims stay as they are.
+The script uses application default credentials. They need the role Firebase Authentication Admin
+(roles/firebaseauth.admin). A person also needs Service Usage Consumer (roles/serviceusage.serviceUsageConsumer). If
+FIREBASE_AUTH_EMULATOR_HOST is set, the script uses that Auth emulator. Other claims stay as they are.
 """
 
 from __future__ import annotations
@@ -32,37 +33,37 @@ from google.auth.exceptions import TransportError as GoogleOutOfReachError
 from google.oauth2.credentials import Credentials as PersonsCredentials
 
 CALL_SECONDS_MAX = 30
-ADMIN, SUPPORT = "admin", "support"  # the claims; support staff may look and not act
+ADMIN, SUPPORT = "admin", "support"  # the claims; support staff may see everything and change nothing
 ROLES = {ADMIN: "an admin", SUPPORT: "support staff"}
 SCOPES = ["https://www.googleapis.com/auth/cloud-platform", "https://www.googleapis.com/auth/identitytoolkit"]
 
 
 class AdminError(Exception):
-    """It can't be done; the message says why and what to do."""
+    """A command can't be done. The message says why and what to do."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0 if it is done, 1 if not, 2 if it was not understood."""
-    asked = _parsed(arguments)
+    """Run the command. Returns the exit code: 0 if it is done, 1 if it failed, 2 if the arguments are wrong."""
+    options = _parse(arguments)
     try:
-        client = _client(asked.project)
-        if asked.command == "list":
+        client = _client(options.project)
+        if options.command == "list":
             _list(client)
         else:
-            _change(client, asked)
+            _change(client, options)
     except AdminError as exc:
-        return _failed(str(exc))
+        return _report_failure(str(exc))
     except (GoogleAuthError, FirebaseError, ValueError) as exc:
-        return _failed(_told(exc, asked.project))
+        return _report_failure(_explanation(exc, options.project))
     return 0
 
 
-def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True, metavar="grant | revoke | list")
     helps = {"grant": "let a user in", "revoke": "keep a user out, from now on", "list": "who may get in"}
-    for name, told in helps.items():
-        command = commands.add_parser(name, help=told, description=told)
+    for name, text in helps.items():
+        command = commands.add_parser(name, help=text, description=text)
         command.add_argument("project", metavar="PROJECT_ID")
         if name != "list":
             command.add_argument("user", metavar="EMAIL_OR_UID")
@@ -73,8 +74,8 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 class _Credentials(credentials.Base):  # type: ignore[misc]  # comes without types
-    """Application default credentials. Those of a person are refused by Firebase Auth unless they say which project
-    pays for the call; where they name none, it is this one."""
+    """Application default credentials. Firebase Auth refuses a person's credentials that name no project to pay for the
+    call. In that case this project pays."""
 
     def __init__(self, project: str) -> None:
         self._project = project
@@ -94,51 +95,50 @@ def _client(project: str) -> auth.Client:
     return auth.Client(firebase_admin.App("admin", _Credentials(project), options))
 
 
-def _change(client: auth.Client, asked: argparse.Namespace) -> None:
-    user = _user(client, asked.user)
+def _change(client: auth.Client, options: argparse.Namespace) -> None:
+    user = _user(client, options.user)
     claims: dict[str, Any] = dict(user.custom_claims or {})
-    if asked.command == "revoke":
+    if options.command == "revoke":
         _revoke(client, user, claims)
     else:
-        _check_identity(user, asked.user, unverified=asked.unverified)
-        _grant(client, user, claims, SUPPORT if asked.support else ADMIN)
+        _check_identity(user, options.user, unverified=options.unverified)
+        _grant(client, user, claims, SUPPORT if options.support else ADMIN)
 
 
 def _check_identity(user: Any, name: str, *, unverified: bool) -> None:
-    """Refuse an account that nobody has shown to be the person it is named after."""
+    """Raise AdminError for an account whose address is not verified, unless it was named by its uid on purpose."""
     if user.email_verified or (unverified and name == user.uid):
         return
     if user.email:
-        told, remedy = f"{_named(user)} has not verified the address", "have them follow Firebase's mail first"
+        problem, remedy = f"{_name_of(user)} has not verified the address", "have them follow Firebase's mail first"
     else:
-        told, remedy = f"{_named(user)} has no e-mail address", "check who that is"
+        problem, remedy = f"{_name_of(user)} has no e-mail address", "check who that is"
     by_uid = f"`grant PROJECT_ID {user.uid} --unverified`, if you are sure that this account is theirs"
-    raise AdminError(f"{told}: whoever signed up may be somebody else; {remedy}, or use {by_uid}")
+    raise AdminError(f"{problem}: whoever signed up may be somebody else; {remedy}, or use {by_uid}")
 
 
 def _grant(client: auth.Client, user: Any, claims: dict[str, Any], claim: str) -> None:
     if user.disabled:
-        raise AdminError(f"{_named(user)} is disabled; enable the account first")
+        raise AdminError(f"{_name_of(user)} is disabled; enable the account first")
     needs = " and the address is verified" if user.email and not user.email_verified else ""
     if claims.get(claim) is True:
-        _say(
-            f"{_named(user)} is {ROLES[claim]} already{', and gets in once the address is verified' if needs else ''}."
-        )
+        condition = ", and gets in once the address is verified" if needs else ""
+        _say(f"{_name_of(user)} is {ROLES[claim]} already{condition}.")
         return
     client.set_custom_user_claims(user.uid, {**claims, claim: True})
-    _say(f"{_named(user)} is {ROLES[claim]}, once signed in again{needs}.")
+    _say(f"{_name_of(user)} is {ROLES[claim]}, once signed in again{needs}.")
 
 
 def _revoke(client: auth.Client, user: Any, claims: dict[str, Any]) -> None:
-    """The tokens go even where the claim is gone: one of before may still hold it."""
+    """Take the claims and revoke the tokens. Even without a claim tokens are revoked: an old one may hold it."""
     if claims.keys() & ROLES.keys():
         client.set_custom_user_claims(user.uid, {key: claims[key] for key in claims.keys() - ROLES.keys()} or None)
     client.revoke_refresh_tokens(user.uid)
-    _say(f"{_named(user)} is no admin, and is signed out everywhere.")
+    _say(f"{_name_of(user)} is no admin, and is signed out everywhere.")
 
 
 def _list(client: auth.Client) -> None:
-    """Reads every user, a thousand a call: Firebase can't search claims."""
+    """Print who has a claim. It reads every user, because Firebase can't search claims."""
     found = [(user, role) for user in client.list_users().iterate_all() if (role := _role_of(user)) is not None]
     for user, role in found:
         unverified = "  unverified" if user.email and not user.email_verified else ""
@@ -149,7 +149,7 @@ def _list(client: auth.Client) -> None:
 
 
 def _role_of(user: Any) -> str | None:
-    """The claim that counts: an admin who is support staff too is an admin."""
+    """The stronger claim of a user: an admin who is also support staff is an admin."""
     claims = user.custom_claims or {}
     return next((claim for claim in (ADMIN, SUPPORT) if claims.get(claim) is True), None)
 
@@ -162,25 +162,25 @@ def _user(client: auth.Client, name: str) -> Any:
         raise AdminError(f"no user {name!r} in this project; they sign up first, in the app or the console") from exc
 
 
-def _named(user: Any) -> str:
+def _name_of(user: Any) -> str:
     return f"{user.email} ({user.uid})" if user.email else str(user.uid)
 
 
-def _told(exc: Exception, project: str) -> str:
+def _explanation(exc: Exception, project: str) -> str:
     if isinstance(exc, PermissionDeniedError):
         return f"the credentials may not change users of {project}: they need roles/firebaseauth.admin there. {exc}"
     if isinstance(exc, GoogleAuthError) and not isinstance(exc, GoogleOutOfReachError):
         return f"no usable credentials; run `gcloud auth application-default login` first. {exc}"
     emulator = os.environ.get("FIREBASE_AUTH_EMULATOR_HOST")
-    asked = f"the Auth emulator at {emulator}, which FIREBASE_AUTH_EMULATOR_HOST names," if emulator else "Firebase"
-    return f"{asked} did not do it; whether it was done is shown by `list`. {exc}"
+    service = f"the Auth emulator at {emulator}, which FIREBASE_AUTH_EMULATOR_HOST names," if emulator else "Firebase"
+    return f"{service} did not do it; whether it was done is shown by `list`. {exc}"
 
 
 def _say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
 
 
-def _failed(message: str) -> int:
+def _report_failure(message: str) -> int:
     sys.stderr.write(f"deploy/admin.py: {message}\n")
     return 1
 

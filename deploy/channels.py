@@ -1,4 +1,4 @@
-"""Notification channels of the alerts: made from e-mail addresses, or existing ones by their full name."""
+"""The notification channels of the alerts. They are made for e-mail addresses, or exist and are named in full."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def channels_to_create(setup: Setup, existing: Items) -> list[list[str]]:
 
 
 def channel_of(kind: Kind, notified: str, channels: Items) -> str | None:
-    """The full name of a channel: as it is, or of our channel for an e-mail address."""
+    """The full name of a channel. An e-mail address stands for our channel with that address."""
     if "@" not in notified:
         return notified
     for each in channels:

@@ -1,4 +1,4 @@
-"""`python -m deploy.check`: do tables, settings and plans fit together? Writes what the steps read."""
+"""`python -m deploy.check` checks that tables, settings and plans fit together, and writes what the steps read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from deploy.files import told
+from deploy.files import run_main
 from deploy.setup import Setup, read_setup, save
 
 
@@ -17,14 +17,14 @@ def main() -> None:
     options.add_argument("--folder", type=Path)
     options.add_argument("--env-file", type=Path, required=True)
     options.add_argument("--notify", action="append", default=[])
-    options.add_argument("--write", type=Path, required=True, help="the folder the steps read from")
+    options.add_argument("--write", type=Path, required=True, help="the folder that the steps read from")
     chosen = options.parse_args()
     setup = read_setup(chosen.project, chosen.folder, chosen.env_file, chosen.notify)
     save(chosen.write / "setup.json", chosen.project, chosen.folder, chosen.env_file, chosen.notify)
-    (chosen.write / "setup.sh").write_text(_for_the_shell(setup), encoding="utf-8")
+    (chosen.write / "setup.sh").write_text(_shell_variables(setup), encoding="utf-8")
 
 
-def _for_the_shell(setup: Setup) -> str:
+def _shell_variables(setup: Setup) -> str:
     values = {
         "SLUG": setup.kind.slug,
         "TITLE": setup.kind.title,
@@ -37,4 +37,4 @@ def _for_the_shell(setup: Setup) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(told(main))
+    sys.exit(run_main(main))

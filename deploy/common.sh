@@ -8,8 +8,8 @@ usage_error() {
     exit 2
 }
 
-# Takes the words of the command line that are the same everywhere; others go to the function `option` of the caller,
-# which sets TAKEN to how many it has taken.
+# Parse the command line. Words that all scripts share are handled here. Other words go to the function `option` of the
+# caller, which sets TAKEN to the number of words that it used.
 parse() {
     PROJECT="" REGION="" DRY_RUN="" CHECK="" FOLDER="" ENV_FILE="" NOTIFIED=()
     while (($#)); do
@@ -43,11 +43,11 @@ parse() {
     find_files
 }
 
-# The folder of the project, where there is one, and the settings.
+# Find the folder of the project, if it has one, and the file with the settings.
 find_files() {
-    GIVEN=()
-    [[ -z $FOLDER ]] || GIVEN+=(--folder "$FOLDER")
-    [[ -z $ENV_FILE ]] || GIVEN+=(--env-file "$ENV_FILE")
+    REPEATED=() # options for the command that continues after a failure
+    [[ -z $FOLDER ]] || REPEATED+=(--folder "$FOLDER")
+    [[ -z $ENV_FILE ]] || REPEATED+=(--env-file "$ENV_FILE")
     [[ -n $FOLDER || ! -d $HERE/projects/$PROJECT ]] || FOLDER="$HERE/projects/$PROJECT"
     [[ -z $FOLDER || -d $FOLDER ]] || usage_error "there is no folder $FOLDER"
     [[ -z $FOLDER ]] || FOLDER="$(cd "$FOLDER" && pwd)"
@@ -59,7 +59,7 @@ find_files() {
     ENV_FILE="$(cd "$(dirname "$ENV_FILE")" && pwd)/$(basename "$ENV_FILE")"
 }
 
-# A folder for what steps tell each other, gone at the end; the tools; the settings, checked; what is there of ours.
+# Make a temporary folder for the files that steps share, check tools and settings, and read which functions exist.
 begin() {
     STATE="$(mktemp -d "${TMPDIR:-/tmp}/credit-refresh.XXXXXX")"
     trap 'rm -rf "$STATE"' EXIT
@@ -69,7 +69,7 @@ begin() {
     command -v gcloud >/dev/null || die "gcloud is not on PATH: https://cloud.google.com/sdk/docs/install"
     "$PYTHON" -c 'from importlib.util import find_spec as f; assert f("pydantic") and f("google.cloud.scheduler_v1")' \
         2>/dev/null ||
-        die "$PYTHON lacks what the deployment runs on: $PYTHON -m pip install -r requirements.txt"
+        die "$PYTHON lacks the libraries of the deployment: $PYTHON -m pip install -r requirements.txt"
     plan check --project="$PROJECT" --env-file="$ENV_FILE" ${FOLDER:+--folder="$FOLDER"} --write="$STATE" \
         "${NOTIFIED[@]/#/--notify=}"
     # shellcheck source=/dev/null
@@ -83,7 +83,7 @@ begin() {
     BEFORE_APIS=""
 }
 
-# Where the database is decides where its events arise, and where functions are near it; its edition, which fields it has.
+# Read where the database is, and its edition. Functions should be near it. The trigger has to be in the same location.
 locate() {
     local found type recovery
     found="$(ask gcloud firestore databases describe --database="$DATABASE" --project="$PROJECT" \

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Adds Credit Refresh to a project that has an app, or brings it up to date. May be run again at any time.
+# Adds Credit Refresh to a project that has an app, or updates it. It may be run again at any time.
 set -euo pipefail
 
 USAGE='usage: deploy/deploy.sh PROJECT_ID [options]
   --region     where the functions run; by default near the database
-  --folder     own files of this project, in place of those in deploy/; by default deploy/projects/PROJECT_ID
-  --env-file   the settings of the functions; by default settings.env of the folder, else of deploy/
-  --check      change nothing, tell everything that stands in the way
+  --folder     files of the project, used instead of those in deploy/; by default deploy/projects/PROJECT_ID
+  --env-file   the settings of the functions; by default settings.env of that folder, or else of deploy/
+  --check      change nothing, print everything that would stop a deployment
   --dry-run    change nothing, print every command
-  --notify     an e-mail address, or a notification channel by its full name, that the alerts tell; may be repeated
-  --prune      also remove scheduler jobs of ours that the schedule has no more
+  --notify     who gets the alerts: an e-mail address, or the full name of a channel; may be repeated
+  --prune      also remove our scheduler jobs that are not in the schedule any more
   --from       begin with this step of deploy/steps, such as 50-functions
-  --to         end with this one; 60-invokers for all but the schedule and the alerts
+  --to         end with this step; 60-invokers leaves out the schedule and the alerts
   --only       run this step alone'
 
 # shellcheck source=common.sh
@@ -33,7 +33,7 @@ option() {
             [[ $1 == --from ]] || TO="$2"
             TAKEN=2
             ;;
-        *) usage_error "what is $1?" ;;
+        *) usage_error "unknown option $1" ;;
     esac
 }
 
@@ -44,20 +44,20 @@ steps() {
     done
 }
 
-# The first line that says ERROR, without that word; else the last line.
-why() {
+# Print the reason of a failure: the first line with ERROR, without that word; if there is none, the last line.
+print_reason() {
     { grep -m1 ERROR "$STATE/errors" || tail -n1 "$STATE/errors"; } | sed 's/^ERROR: //'
 }
 
-failed() {
+report_failure() {
     local step="$1" again
     again="deploy/deploy.sh $PROJECT --region $REGION${PRUNE:+ --prune}${DRY_RUN:+ --dry-run}"
-    ((${#GIVEN[@]} == 0)) || again+=" ${GIVEN[*]}"
+    ((${#REPEATED[@]} == 0)) || again+=" ${REPEATED[*]}"
     ((${#NOTIFIED[@]} == 0)) || again+="$(printf ' --notify %s' "${NOTIFIED[@]}")"
     [[ -z $TO ]] || again+=" --to $TO"
     {
-        printf '\nERROR: step %s failed: %s\n' "$step" "$(why)"
-        printf 'What was done stays done. Once the cause is mended, go on from there:\n  %s --from %s\n' "$again" "$step"
+        printf '\nERROR: step %s failed: %s\n' "$step" "$(print_reason)"
+        printf 'What was done stays done. Correct the cause, then continue with:\n  %s --from %s\n' "$again" "$step"
     } >&2
     exit 1
 }
@@ -76,9 +76,9 @@ for step in $(steps); do
     [[ ! $step < "$FROM" && (-z $TO || ! $step > "$TO") ]] || continue
     say "
 == $step"
-    # What the step says on standard error is shown as it comes, and kept for the last word.
+    # Standard error of the step is shown at once, and kept for the message about a failure.
     if ! { bash "$HERE/steps/$step.sh" 2>&1 >&3 | tee "$STATE/errors" >&2; } 3>&1; then
-        failed "$step"
+        report_failure "$step"
     fi
 done
 say "

@@ -1,4 +1,4 @@
-"""Reading the deployment's files: settings as the functions will get them, JSON as gcloud prints it."""
+"""Reads the files of a deployment: the settings that the functions will get, and JSON that gcloud prints."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from shared.settings import PREFIX, Settings, read_plans, read_settings
 
 DEPLOYED = Path(__file__).resolve().parent
 BUNDLE = DEPLOYED.parent
-UPLOADED_PLANS = "plans*.toml"  # as .gcloudignore has it
-OTHER_NAMES = ("OTEL_",)  # of settings that are not ours, and that the functions heed
+UPLOADED_PLANS = "plans*.toml"  # the same pattern as in .gcloudignore
+OTHER_NAMES = ("OTEL_",)  # the functions also read settings with these names, which are not ours
 
 _LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 
 
 def read_environment(path: Path, project: str, plans: Path = BUNDLE / "plans.toml") -> dict[str, str]:
-    """The functions' environment: the file's, the project and closed doors. Raises ConfigurationError.
+    """The environment of the functions: the file's settings, the project, and sign-in on. Raises ConfigurationError.
 
-    plans: what is uploaded as plans.toml."""
-    environment = _parsed(path)
+    `plans`: the file that is uploaded as plans.toml."""
+    environment = _parse_environment(path)
     refused = [
         f"{path.name}: {name} can't be set for deployed functions; remove it"
         for name, value in environment.items()
@@ -50,17 +50,17 @@ def read_environment(path: Path, project: str, plans: Path = BUNDLE / "plans.tom
 
 
 def _plans_path(name: str, plans: Path) -> Path:
-    """A plans file is named as the functions will find it: from the bundle's folder."""
+    """The path of a plans file on this machine. Its name is relative to the bundle's folder, as for the functions."""
     return plans if name == "plans.toml" else BUNDLE / name
 
 
 def settings_of(environment: Mapping[str, str]) -> Settings:
-    """The settings but for the plans file, which is read from another place here than in the cloud."""
+    """The settings without the plans file, whose path is another one here than in the cloud."""
     return read_settings({name: value for name, value in environment.items() if name != f"{PREFIX}PLANS_FILE"})
 
 
 def read_items(path: str | Path) -> list[dict[str, Any]]:
-    """What `gcloud … --format=json` printed: a list, or one object, or nothing. No file is nothing as well."""
+    """The objects that `gcloud … --format=json` printed. No output and no file count as an empty list."""
     file = Path(path)
     text = file.read_text(encoding="utf-8") if file.exists() else ""
     items = json.loads(text) if text.strip() else []
@@ -81,15 +81,15 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def print_commands(commands: Sequence[Sequence[str]]) -> None:
-    """One a line, its words apart by tabs, for `each_command` of lib.sh."""
+    """Print the commands for `run_plan` of lib.sh: one a line, with tabs between the words."""
     for words in commands:
         if any(not word or "\t" in word or "\n" in word for word in words):
-            raise ConfigurationError([f"a command can't be told to the shell: {list(words)}"])
+            raise ConfigurationError([f"a command can't be passed to the shell: {list(words)}"])
         sys.stdout.write("\t".join(words) + "\n")
 
 
-def told(main: Callable[[], None]) -> int:
-    """Run a command's main part; our own errors are told in one line each, without a traceback."""
+def run_main(main: Callable[[], None]) -> int:
+    """Run the main part of a command and return the exit code. Expected errors are printed without a traceback."""
     try:
         main()
     except ConfigurationError as exc:
@@ -101,7 +101,7 @@ def told(main: Callable[[], None]) -> int:
     return 0
 
 
-def _parsed(path: Path) -> dict[str, str]:
+def _parse_environment(path: Path) -> dict[str, str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as exc:

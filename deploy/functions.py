@@ -1,6 +1,7 @@
-"""`python -m deploy.functions`: the gcloud commands that bring the functions to what the table and the source say.
+"""`python -m deploy.functions` prints the gcloud commands that deploy the functions as the table and the source say.
 
-A function whose label holds the hash of its source, settings and flags is left out.
+The label of a deployed function holds the hash of its source, settings and flags. If the hash is the same, the function
+is unchanged and is not deployed again.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.files import BUNDLE, print_commands, read_items, told
-from deploy.kind import LABEL, Kind, kind_of, label_of, name_of, shared_fields, strangers
+from deploy.files import BUNDLE, print_commands, read_items, run_main
+from deploy.kind import LABEL, Kind, field_conflicts, kind_of, label_of, name_conflicts, name_of
 from deploy.setup import Setup, load
 from deploy.table import DeployedFunction
 from shared.core.errors import ConfigurationError
@@ -26,18 +27,19 @@ MONITOR = "credit_refresh_monitor"
 LINKS = links.VARIABLE
 RUNTIME = "python313"
 HASH_CHARACTERS = 40  # a label's value has at most 63
-TEMPORARY = ("--env-vars-file=", "--source=")  # folders that differ at each run; what is in them counts
+TEMPORARY = ("--env-vars-file=", "--source=")  # these paths differ at each run, so the hash covers the content instead
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to: the setup, the region, the database's location, and the folder the steps read from."""
+    """What is deployed, and where: the setup, the region, the database's location, and the folder of the steps."""
 
     setup: Setup
     region: str
     database_location: str
     state: Path
-    links: str = ""  # to the monitors of other kinds
+    #: The addresses of the monitors of other kinds.
+    links: str = ""
 
     def environment_of(self, function: DeployedFunction) -> Mapping[str, str]:
         if function.entry_point == MONITOR and self.links:
@@ -45,14 +47,14 @@ class Target:
         return self.setup.environment
 
     def environment_file(self, function: DeployedFunction) -> Path:
-        """Written here, for gcloud to read; JSON, which is YAML."""
+        """Write the environment to a file for gcloud and return its path. The file is JSON, which is valid YAML."""
         path = self.state / f"environment-{function.entry_point}.yaml"
         path.write_text(json.dumps(self.environment_of(function), indent=1, sort_keys=True), encoding="utf-8")
         return path
 
 
 def links_to_others(kind: Kind, existing: Sequence[Mapping[str, Any]]) -> str:
-    """The monitors of the other kinds of credit that are deployed beside this one."""
+    """The addresses of the monitors of the other kinds of credit in the project."""
     found = {
         kind_of(each).prefix: each["serviceConfig"]["uri"]
         for each in existing
@@ -62,22 +64,22 @@ def links_to_others(kind: Kind, existing: Sequence[Mapping[str, Any]]) -> str:
 
 
 def refuse(setup: Setup, existing: Sequence[Mapping[str, Any]]) -> None:
-    """Raises ConfigurationError if something there must not be overwritten, or written beside."""
+    """Raise ConfigurationError if a function has one of our names, or if another kind of credit uses our fields."""
     found = {name_of(each): each for each in existing}
-    problems = strangers(setup.kind, found, setup.names()) + shared_fields(setup.kind, setup.settings, existing)
+    problems = name_conflicts(setup.kind, found, setup.names()) + field_conflicts(setup.kind, setup.settings, existing)
     if problems:
         raise ConfigurationError(problems)
 
 
 def plan(target: Target, existing: Sequence[Mapping[str, Any]], source_hash: str) -> list[list[str]]:
-    """The commands for the functions that are missing or differ."""
+    """The commands for the functions that are missing or not up to date."""
     found = {name_of(each): each for each in existing}
-    wanted = [_labelled(target, function, source_hash) for function in target.setup.functions]
+    wanted = [_command_with_labels(target, function, source_hash) for function in target.setup.functions]
     return [words for words in wanted if not _is_current(found.get(words[3]), words)]
 
 
 def command(target: Target, function: DeployedFunction) -> list[str]:
-    """How a function is deployed, but for its labels."""
+    """The command that deploys a function, without its labels."""
     setup = target.setup
     build = f"projects/{setup.project}/serviceAccounts/{setup.account('build')}"
     return [
@@ -112,7 +114,7 @@ def _network_and_key(function: DeployedFunction) -> list[str]:
 
 
 def _trigger(target: Target, function: DeployedFunction) -> list[str]:
-    """Nobody may call a new function yet, the monitor's included: step 60 says who may, and repairs it."""
+    """The flags of the trigger. Nobody may call a new function yet, not even the monitor: step 60 adds the callers."""
     if function.trigger == "http":
         return ["--trigger-http"]
     setup = target.setup
@@ -128,7 +130,7 @@ def _trigger(target: Target, function: DeployedFunction) -> list[str]:
 
 
 def stage(setup: Setup, names: Sequence[str], target: Path) -> str:
-    """Copy what is uploaded, the setup's own files in the place of the bundle's. Returns the hash of all of it."""
+    """Copy what is uploaded. The setup's own files replace those of the bundle. Returns the hash of all files."""
     digest = hashlib.sha256()
     for name in sorted(names):
         content = setup.replaced.get(name, BUNDLE / name).read_bytes()
@@ -140,18 +142,18 @@ def stage(setup: Setup, names: Sequence[str], target: Path) -> str:
     return digest.hexdigest()
 
 
-def _labelled(target: Target, function: DeployedFunction, source_hash: str) -> list[str]:
-    """The command with the labels of the setup, and the hash of all that matters."""
+def _command_with_labels(target: Target, function: DeployedFunction, source_hash: str) -> list[str]:
+    """The command with the setup's labels and the label that holds the hash."""
     words = command(target, function)
     labels = ",".join(f"{key}={value}" for key, value in sorted(target.setup.options.labels.items()))
     stable = [word for word in words if not word.startswith(TEMPORARY)]
-    what = repr((stable, labels, sorted(target.environment_of(function).items()), source_hash))
-    own = f"{LABEL}={hashlib.sha256(what.encode()).hexdigest()[:HASH_CHARACTERS]}"
+    content = repr((stable, labels, sorted(target.environment_of(function).items()), source_hash))
+    own = f"{LABEL}={hashlib.sha256(content.encode()).hexdigest()[:HASH_CHARACTERS]}"
     return [*words, f"--update-labels={labels},{own}" if labels else f"--update-labels={own}"]
 
 
 def _is_current(function: Mapping[str, Any] | None, words: Sequence[str]) -> bool:
-    """A failed update may have left its label: what the function then says of itself counts."""
+    """True if the function is up to date. A failed update leaves its label, so the function's state counts too."""
     return (
         function is not None
         and function.get("state") == "ACTIVE"
@@ -161,7 +163,7 @@ def _is_current(function: Mapping[str, Any] | None, words: Sequence[str]) -> boo
 
 
 def removals(setup: Setup, existing: Sequence[Mapping[str, Any]], region: str) -> list[list[str]]:
-    """The commands that delete all of this kind that are ours."""
+    """The commands that delete our functions of this kind."""
     names = [name_of(each) for each in existing if label_of(each) and kind_of(each) == setup.kind]
     where = [f"--project={setup.project}", f"--region={region}", "--gen2", "--quiet"]
     return [["gcloud", "functions", "delete", name, *where] for name in names]
@@ -196,4 +198,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(told(main))
+    sys.exit(run_main(main))

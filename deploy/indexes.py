@@ -1,6 +1,7 @@
-"""`python -m deploy.indexes`: the gcloud commands that bring our fields' indexes and TTL to firestore.indexes.json.
+"""`python -m deploy.indexes` prints the gcloud commands that give our fields the indexes and TTL of the index file.
 
-Field by field, because a whole index file would replace what the app has. A field that is not ours is refused.
+The index file is firestore.indexes.json. Each field has its own command, because deploying the whole file would remove
+what the app has. A field that is not ours is refused.
 """
 
 from __future__ import annotations
@@ -13,21 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.files import BUNDLE, print_commands, read_items, read_json, told
+from deploy.files import BUNDLE, print_commands, read_items, read_json, run_main
 from deploy.setup import load
 from shared.core.errors import ConfigurationError
 from shared.settings import Settings
 from shared.store.values import field_path
 
 INDEX_FILE = BUNDLE / "firestore.indexes.json"
-NAMED = Settings()  # the names the index file is written in
+DEFAULTS = Settings()  # the index file uses the default names
 TTL = ("fields", "ttls")
 INDEXES = ("indexes", "fields")
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of ours: its indexes as (kind, scope), and whether documents expire by it."""
+    """One field of ours. `indexes`: pairs of kind and scope. `ttl`: true if documents expire by this field."""
 
     group: str
     path: str
@@ -36,24 +37,24 @@ class Field:
 
 
 def read_fields(path: Path, settings: Settings) -> list[Field]:
-    """The overrides of the index file, under the names of the settings. Raises ConfigurationError."""
+    """The fields of the index file, with the names of the settings. Raises ConfigurationError."""
     table = read_json(path)
     if table.get("indexes"):
         raise ConfigurationError([f"{path.name}: composite indexes are not deployed; the queries do without"])
     fields = [_field(each, settings) for each in table["fieldOverrides"]]
-    strangers = [
+    foreign = [
         f"{each['collectionGroup']}.{each['fieldPath']}" for each in table["fieldOverrides"] if not _is_ours(each)
     ]
-    if strangers:
-        raise ConfigurationError([f"{path.name}: {name} is not a field of ours; leave it out" for name in strangers])
+    if foreign:
+        raise ConfigurationError([f"{path.name}: {name} is not a field of ours; leave it out" for name in foreign])
     return fields
 
 
 def _is_ours(override: Mapping[str, Any]) -> bool:
     group, path = override["collectionGroup"], override["fieldPath"]
-    stamp = NAMED.stamp_field
-    return group.startswith(f"{NAMED.collection_prefix}_") or (
-        group == NAMED.users_collection and f"{path}.".startswith(f"{stamp}.")
+    stamp = DEFAULTS.stamp_field
+    return group.startswith(f"{DEFAULTS.collection_prefix}_") or (
+        group == DEFAULTS.users_collection and f"{path}.".startswith(f"{stamp}.")
     )
 
 
@@ -71,22 +72,22 @@ def _field(override: Mapping[str, Any], settings: Settings) -> Field:
 
 
 def _group(name: str, settings: Settings) -> str:
-    if name == NAMED.users_collection:
+    if name == DEFAULTS.users_collection:
         return settings.users_collection.rpartition("/")[2]
-    return settings.collection_prefix + name.removeprefix(NAMED.collection_prefix)
+    return settings.collection_prefix + name.removeprefix(DEFAULTS.collection_prefix)
 
 
 def _path(path: str, settings: Settings) -> str:
-    if not f"{path}.".startswith(f"{NAMED.stamp_field}."):
+    if not f"{path}.".startswith(f"{DEFAULTS.stamp_field}."):
         return path
-    rest = path.removeprefix(NAMED.stamp_field).lstrip(".")
+    rest = path.removeprefix(DEFAULTS.stamp_field).lstrip(".")
     return field_path([*settings.stamp_field.split("."), *([rest] if rest else [])])
 
 
 def plan(
     fields: Sequence[Field], existing: Sequence[Mapping[str, Any]], project: str, database: str, *, ttl_only: bool
 ) -> list[list[str]]:
-    """The commands for what differs; in the background, which on a large collection may take hours."""
+    """The commands for the fields that differ. Firestore works in the background, for hours on a large collection."""
     found = _by_name(existing)
     commands: list[list[str]] = []
     for field in fields:
@@ -102,7 +103,7 @@ def plan(
 def clear(
     fields: Sequence[Field], existing: Sequence[Mapping[str, Any]], project: str, database: str
 ) -> list[list[str]]:
-    """The commands that give our fields back to the automatic indexes."""
+    """The commands that remove our settings, so that our fields have automatic indexes again."""
     found = _by_name(existing)
     commands: list[list[str]] = []
     for field in reversed(fields):
@@ -115,9 +116,9 @@ def clear(
 
 
 def overrides(fields: Sequence[Field]) -> list[dict[str, Any]]:
-    """The same in the form of an app's index file, whose deployment would take them away otherwise.
+    """The fields in the form of an app's index file. The app's own deployment removes what its file lacks.
 
-    `ttl` stands only where it is true: with `*` the service refuses to hear of it at all."""
+    `ttl` is written only if it is true, because the service refuses it for the path `*`."""
     return [
         {
             "collectionGroup": field.group,
@@ -148,7 +149,7 @@ def _flag(kind: str) -> str:
 
 
 def _indexes(field: Mapping[str, Any]) -> frozenset[tuple[str, str]] | None:
-    """A field's own indexes; None where it inherits them."""
+    """The indexes of a field; None if the field inherits them."""
     config = field.get("indexConfig")
     if config is None or config.get("usesAncestorConfig"):
         return None
@@ -163,7 +164,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("step", choices=["plan", "clear", "overrides"])
     options.add_argument("--state", type=Path, required=True)
-    options.add_argument("--ttl-only", action="store_true", help="of a database that has no other field configuration")
+    options.add_argument("--ttl-only", action="store_true", help="set TTL and no indexes, for the Enterprise edition")
     chosen = options.parse_args()
     setup = load(chosen.state / "setup.json")
     database = setup.settings.database
@@ -180,4 +181,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(told(main))
+    sys.exit(run_main(main))

@@ -1,4 +1,4 @@
-"""`python -m deploy.invokers`: the gcloud commands that let callers call the functions.
+"""`python -m deploy.invokers` prints the gcloud commands that let callers call the functions.
 
 The invoker's account may call the private functions. The callers of deploy.toml may call the direct one. Everybody may
 call the monitor, which checks tokens itself. A binding made by hand stays. A private function that is open to everybody
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from deploy.files import print_commands, read_items, told
+from deploy.files import print_commands, read_items, run_main
 from deploy.setup import Setup, load
 from deploy.table import DeployedFunction
 from shared.core.errors import ConfigurationError
@@ -22,32 +22,32 @@ ROLE = "roles/run.invoker"
 EVERYBODY = "allUsers"
 OPEN = (EVERYBODY, "allAuthenticatedUsers")
 DIRECT = "credit_refresh"  # the entry point that callers may call
-UNCHECKED = "run.googleapis.com/invoker-iam-disabled"  # the annotation of a service that lets everybody pass
+UNCHECKED = "run.googleapis.com/invoker-iam-disabled"  # the annotation of a service that does not check callers
 
 Policy = Mapping[str, Any]
 
 
 def plan(setup: Setup, region: str, policies: Mapping[str, Policy], unchecked: frozenset[str]) -> list[list[str]]:
-    """The bindings that are missing. Raises ConfigurationError for a private function that is open.
+    """The commands for missing bindings. Raises ConfigurationError for a private function that is open.
 
-    unchecked: services whose invoker check is off."""
+    `unchecked`: services whose invoker check is off."""
     commands: list[list[str]] = []
-    open_ones: list[str] = []
+    problems: list[str] = []
     for function in setup.functions:
         name = setup.kind.function(function.entry_point)
         held = _members(policies.get(name, {}))
         if not function.public and (name in unchecked or held & set(OPEN)):
-            open_ones.append(_closing(name, setup.project, region, held))
+            problems.append(_how_to_close(name, setup.project, region, held))
         missing = (
-            [] if function.public and name in unchecked else [m for m in _wanted(setup, function) if m not in held]
+            [] if function.public and name in unchecked else [m for m in _callers(setup, function) if m not in held]
         )
         commands += [_binding(name, member, setup.project, region) for member in missing]
-    if open_ones:
-        raise ConfigurationError(open_ones)
+    if problems:
+        raise ConfigurationError(problems)
     return commands
 
 
-def _wanted(setup: Setup, function: DeployedFunction) -> list[str]:
+def _callers(setup: Setup, function: DeployedFunction) -> list[str]:
     if function.public:
         return [EVERYBODY]
     callers = setup.options.callers if function.entry_point == DIRECT else []
@@ -66,7 +66,7 @@ def _binding(name: str, member: str, project: str, region: str) -> list[str]:
     ]
 
 
-def _closing(name: str, project: str, region: str, held: set[str]) -> str:
+def _how_to_close(name: str, project: str, region: str, held: set[str]) -> str:
     where = f"{name} --region={region} --project={project}"
     members = sorted(held & set(OPEN))
     how = (
@@ -95,4 +95,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(told(main))
+    sys.exit(run_main(main))

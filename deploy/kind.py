@@ -1,7 +1,7 @@
 """The names of everything that is deployed for one kind of credit.
 
-All of them begin with the collection prefix of the settings, so that two kinds of credit live in one project side by
-side. The default prefix gives the names of functions.toml and schedule.toml as they stand there.
+All of them begin with the collection prefix of the settings. So two kinds of credit can be in one project. With the
+default prefix the names are those of functions.toml and schedule.toml.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from shared.settings import PREFIX, Settings
 DEFAULT_PREFIX = str(Settings.model_fields["collection_prefix"].default)
 PREFIX_VARIABLE = f"{PREFIX}COLLECTION_PREFIX"
 SLUG_CHARACTERS_MAX = 22  # the id of a service account has at most 30 characters, and ends with -runtime
-LABEL = "credit-refresh-hash"  # on every function that is deployed from here
+LABEL = "credit-refresh-hash"  # every function that we deploy has this label
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of credit, by the prefix of its collections."""
+    """One kind of credit. `prefix`: what the names of its collections begin with."""
 
     prefix: str
 
     @property
     def slug(self) -> str:
-        """Names in the cloud begin with this."""
+        """What names in the cloud begin with."""
         return self.prefix.lower().replace("_", "-")
 
     @property
@@ -41,7 +41,7 @@ class Kind:
 
     @property
     def metrics(self) -> str:
-        """The names of log-based metrics begin with this."""
+        """What the names of log-based metrics begin with."""
         return self.slug.replace("-", "_")
 
     def function(self, entry_point: str) -> str:
@@ -75,7 +75,7 @@ def kind_of(function: Mapping[str, Any]) -> Kind:
 
 
 def label_of(function: Mapping[str, Any]) -> str:
-    """The hash a function was deployed with; empty for one that is not ours."""
+    """The hash in a function's label; empty if the function is not ours."""
     return str(function.get("labels", {}).get(LABEL, ""))
 
 
@@ -84,8 +84,8 @@ def name_of(resource: Mapping[str, Any]) -> str:
     return str(resource["name"]).rpartition("/")[2]
 
 
-def strangers(kind: Kind, functions: Mapping[str, Mapping[str, Any]], names: list[str]) -> list[str]:
-    """The functions of our names that are somebody else's, or of another kind of credit, and what to do."""
+def name_conflicts(kind: Kind, functions: Mapping[str, Mapping[str, Any]], names: list[str]) -> list[str]:
+    """A problem for each function that has one of our names, but is not ours or belongs to another kind of credit."""
     found = {name: functions[name] for name in names if name in functions}
     problems = [
         f"function {name} exists and has no label {LABEL}: it is not ours; rename or remove it"
@@ -100,9 +100,9 @@ def strangers(kind: Kind, functions: Mapping[str, Mapping[str, Any]], names: lis
     ]
 
 
-def shared_fields(kind: Kind, settings: Settings, functions: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Fields that another kind of credit writes too, on the same users. A stamp of one kind would count as a grant of
-    the other."""
+def field_conflicts(kind: Kind, settings: Settings, functions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A problem for each field that another kind of credit writes on the same users. Otherwise a stamp of one kind
+    would count as a grant of the other."""
     problems = set()
     for each in functions:
         other = kind_of(each)

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What every step begins with: the options of deploy.sh as variables, and how commands are printed and run.
+# Every step sources this file. It has the options of deploy.sh as variables, and functions that print and run commands.
 
 set -euo pipefail
 
@@ -9,21 +9,21 @@ PYTHON="${PYTHON:-python3}"
 # Set by deploy.sh, teardown.sh or smoke.sh, and exported to the steps.
 : "${PROJECT:?run deploy/deploy.sh PROJECT_ID}" "${REGION:=}" "${DRY_RUN:=}" "${STATE:?}" "${BEFORE_APIS:=}"
 
-# How long to wait for what Google's services tell each other only after a while.
+# Google's services need some time until all of them know of a change. How long to wait between tries, and in all.
 : "${PATIENCE_SECONDS:=10}" "${PATIENCE_SECONDS_MAX:=600}"
 
-# What an API answers that is not enabled, or was enabled a moment ago.
+# The answers of an API that is not enabled, or was enabled a moment ago.
 API_OFF='has not been used in project|it is disabled'
-# What a service says that has not heard yet of an account, a role, an API or a repository made a moment ago.
+# The answers of a service that does not know yet of an account, a role, an API or a repository made a moment ago.
 LATE="$API_OFF|does not exist|was not found|Eventarc Service Agent|concurrent policy changes"
 LATE+='|Unable to retrieve the repository metadata|You must grant Storage Object Viewer'
 LATE+='|Permission "?eventarc.events.receiveEvent"? denied'
-# What Firestore says while it changes another field of the same database.
-# shellcheck disable=SC2034 # by those who source this
+# The answers of Firestore while it changes another field of the same database.
+# shellcheck disable=SC2034 # used by scripts that source this
 BUSY='[Uu]nderlying data changed|ABORTED|[Cc]ontention|CONCURRENT'
 
 export CLOUDSDK_CORE_DISABLE_PROMPTS=1
-export CLOUDSDK_CORE_PROJECT="$PROJECT" # gcloud asks some of its questions about this one, whatever --project says
+export CLOUDSDK_CORE_PROJECT="$PROJECT" # some of gcloud's requests use this and ignore --project
 
 say() { printf '%s\n' "$*"; }
 
@@ -38,14 +38,14 @@ show() {
     printf '\n'
 }
 
-# Print a command; run it, unless this is a dry run.
+# Print a command, and run it unless this is a dry run.
 run() {
     show "$@"
     [[ -n $DRY_RUN ]] || "$@"
 }
 
-# run_patiently PATTERN COMMAND…: as run, again and again for some minutes while it fails with such a message, because
-# what was made a moment ago is not known everywhere yet.
+# run_patiently PATTERN COMMAND…: like `run`, but repeat a command that fails with such a message for some minutes. Some
+# services don't know yet of what was made a moment ago.
 run_patiently() {
     local pattern="$1" tried="$STATE/tried.$BASHPID" waited
     shift
@@ -62,9 +62,8 @@ run_patiently() {
     return 1
 }
 
-# A question about one thing: prints what gcloud says, or nothing if there is no such thing. Of an API that is off the
-# answer is nothing as well, in a dry run and before the step that enables it; later it is waited for.
-# Fails for any other reason.
+# ask COMMAND…: print what gcloud answers, or nothing if the resource does not exist. If an API is off, print nothing in a
+# dry run and before the step that enables APIs; otherwise wait until it is on. Fail for any other reason.
 ask() {
     local asked="$STATE/asked.$BASHPID" waited
     for ((waited = 0; waited < PATIENCE_SECONDS_MAX; waited += PATIENCE_SECONDS)); do
@@ -88,7 +87,7 @@ ask() {
     return 1
 }
 
-# ask_into FILE COMMAND…: in the background, as gcloud starts slowly; `answers` waits for all of them.
+# ask_into FILE COMMAND…: ask in the background, because gcloud starts slowly. `wait_for_answers` waits for the end.
 ASKING=()
 ask_into() {
     local file="$1"
@@ -97,7 +96,7 @@ ask_into() {
     ASKING+=("$!")
 }
 
-answers() {
+wait_for_answers() {
     local pid
     for pid in "${ASKING[@]}"; do
         wait "$pid"
@@ -105,12 +104,12 @@ answers() {
     ASKING=()
 }
 
-# Our Python parts, which read tables and print commands, a line each with tabs between the words.
+# plan MODULE ARGUMENT…: run a Python module of deploy/. Most print commands, one a line, with tabs between words.
 plan() {
     (cd "$ROOT" && "$PYTHON" -m "deploy.$1" "${@:2}")
 }
 
-# run_plan FILE [PATTERN]: run the commands of a plan, one after the other; patiently, if a pattern is given.
+# run_plan FILE [PATTERN]: run the commands of a file one after the other. With a pattern, use run_patiently.
 run_plan() {
     local words
     while IFS=$'\t' read -r -a words; do
@@ -126,7 +125,7 @@ account() {
     printf '%s-%s@%s.iam.gserviceaccount.com' "$SLUG" "$1" "$PROJECT"
 }
 
-# Every function of the region, ours and others, into $STATE/functions.json.
+# Write all functions of the region, ours and others, into $STATE/functions.json.
 read_functions() {
     ask gcloud functions list --v2 --regions="$REGION" --project="$PROJECT" --format=json >"$STATE/functions.json"
 }

@@ -1,8 +1,8 @@
-"""`python -m deploy.monitoring`: the gcloud commands that bring metrics, dashboard and alerts to `deploy/monitoring/`.
+"""`python -m deploy.monitoring` prints the gcloud commands that set up metrics, dashboard and alerts.
 
-The files have the default kind's names; another kind's are put in their place. What is ours is told by its description
-(metrics) or its labels (the rest); a label also holds the hash of the content, so that what is unchanged is left alone.
-The notification channels that an operator gave an alert stay.
+The content is in `deploy/monitoring/`. Its files have the names of the default kind. For another kind these names are
+replaced. Our metrics are recognised by their descriptions, and the rest by labels. A label also holds the hash of the
+content, so what is unchanged is not updated. Notification channels that an operator added to an alert stay.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.channels import KIND_LABEL, channel_of, channels_to_create, is_ours
-from deploy.files import DEPLOYED, print_commands, read_items, told
+from deploy.files import DEPLOYED, print_commands, read_items, run_main
 from deploy.kind import DEFAULT_PREFIX, Kind, name_of
 from deploy.setup import Setup, load
 from shared.core.errors import ConfigurationError
@@ -29,7 +29,8 @@ LABEL = "credit-refresh"
 HASH_LABEL = "credit-refresh-hash"
 HASH_CHARACTERS = 40
 METRIC_PREFIX = "credit_refresh_"
-# The fewest an uptime check may be made from: each asks on its own. gcloud sends labels only together with regions.
+# An uptime check needs at least three regions, and each of them makes its own requests. gcloud sends labels only if
+# regions are named.
 REGIONS = "usa-oregon,europe,asia-pacific"
 UPTIME_FILE = "uptime.json"
 BUDGET_FILE = "budget.json"
@@ -39,7 +40,7 @@ Items = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """One kind of resource that carries our labels: how it is named in gcloud, and where its labels are."""
+    """A type of resource that carries our labels: its folder, its gcloud command, and where its labels are."""
 
     folder: str
     words: tuple[str, ...]
@@ -49,7 +50,7 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A gcloud command, and the content of the file that one of its flags names, if it has such a flag."""
+    """A gcloud command. If it has a flag that names a file, `content` is what the file holds."""
 
     words: Sequence[str]
     flag: str = ""
@@ -57,7 +58,7 @@ class Command:
     content: Mapping[str, Any] = field(default_factory=dict)
 
     def words_with_file(self, folder: Path) -> list[str]:
-        """Writes the file."""
+        """Write the file and return the words with the flag that names it."""
         if not self.flag:
             return [*self.words]
         path = folder / f"{self.file_name}.json"
@@ -67,17 +68,17 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Channels:
-    """The notification channels that an alert is given, and those that were ever made here."""
+    """The notification channels that the setup names for alerts, and all channels that we made."""
 
     configured: Sequence[str] = ()
     ours: AbstractSet[str] = frozenset()
 
-    def kept_by(self, now: Mapping[str, Any]) -> dict[str, Any]:
-        """What an update has to send back: the etag, and channels that an operator gave, beside the configured ones."""
+    def fields_to_keep(self, now: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields that an update must send back: the etag, and the channels of an operator and of the setup."""
         by_hand = [each for each in now.get("notificationChannels", ()) if each not in self.ours]
-        told = sorted({*by_hand, *self.configured})
+        channels = sorted({*by_hand, *self.configured})
         etag = {"etag": now["etag"]} if "etag" in now else {}
-        return {**etag, **({"notificationChannels": told} if told else {})}
+        return {**etag, **({"notificationChannels": channels} if channels else {})}
 
 
 DASHBOARDS = Labelled("dashboards", ("gcloud", "monitoring", "dashboards"), "config-from-file", "labels")
@@ -85,7 +86,7 @@ ALERTS = Labelled("alerts", ("gcloud", "alpha", "monitoring", "policies"), "poli
 
 
 def plan_metrics(setup: Setup, existing: Items) -> list[Command]:
-    """Create the metrics that are missing, update those that differ. Raises ConfigurationError for somebody else's."""
+    """The commands for metrics that are missing or differ. Raises ConfigurationError if one is not ours."""
     found = {each["name"]: each for each in existing}
     commands: list[Command] = []
     for name, content in metrics(setup).items():
@@ -100,18 +101,18 @@ def plan_metrics(setup: Setup, existing: Items) -> list[Command]:
 
 
 def metrics(setup: Setup) -> dict[str, dict[str, Any]]:
-    """Our metrics by name, of the lines of this kind's functions alone."""
+    """Our metrics by name. They count only log lines of this kind's functions."""
     services = " OR ".join(f'"{name}"' for name in setup.names())
     contents = {}
     for path in sorted((FOLDER / "metrics").glob("*.json")):
-        content = rendered(setup, path)
+        content = render(setup, path)
         content["filter"] += f" AND resource.labels.service_name=({services})"
         contents[f"{setup.kind.metrics}_{path.stem}"] = content
     return contents
 
 
-def rendered(setup: Setup, path: Path) -> dict[str, Any]:
-    """A file with the names of the setup's kind."""
+def render(setup: Setup, path: Path) -> dict[str, Any]:
+    """Read a file and put in the names of the setup's kind."""
     text = path.read_text(encoding="utf-8")
     kind = setup.kind
     services = ",".join(f'\\"{name}\\"' for name in setup.names())
@@ -125,7 +126,7 @@ def rendered(setup: Setup, path: Path) -> dict[str, Any]:
 def plan_labelled(
     setup: Setup, what: Labelled, wanted: Mapping[str, dict[str, Any]], existing: Items, channels: Channels
 ) -> list[Command]:
-    """The commands for what is missing or differs, or is wanted no more."""
+    """The commands for resources that are missing or differ, or are not wanted any more."""
     found = {each[what.labels][LABEL]: each for each in existing if _is_our_label(setup.kind, each, what)}
     commands: list[Command] = []
     for name, content in wanted.items():
@@ -133,47 +134,47 @@ def plan_labelled(
         labels = _labels(setup, name, [content, channels.configured])
         if now is None or now[what.labels].get(HASH_LABEL) != labels[HASH_LABEL]:
             verb = ["create"] if now is None else ["update", now["name"]]
-            complete = {**content, what.labels: labels, **channels.kept_by(now or {})}
+            complete = {**content, what.labels: labels, **channels.fields_to_keep(now or {})}
             commands.append(Command([*what.words, *verb], what.flag, f"{what.folder}-{name}", complete))
     gone = [each for name, each in found.items() if name not in wanted]
     return commands + [Command([*what.words, "delete", each["name"]]) for each in gone]
 
 
 def _labels(setup: Setup, name: str, content: object) -> dict[str, str]:
-    """The setup's labels and ours, with the hash of them all and of the content."""
+    """The setup's labels and ours. One of ours holds the hash of the labels and the content."""
     labels = {**setup.options.labels, LABEL: name, KIND_LABEL: setup.kind.slug}
     digest = hashlib.sha256(json.dumps([content, labels], sort_keys=True).encode()).hexdigest()
     return {**labels, HASH_LABEL: digest[:HASH_CHARACTERS]}
 
 
 def channels_of(setup: Setup, existing: Items) -> Channels:
-    """The channels that the setup names, of those that exist."""
+    """The channels that the setup names and that exist."""
     named = [channel_of(setup.kind, each, existing) for each in setup.options.notify]
     configured = sorted({each for each in named if each})
     return Channels(configured, {str(each["name"]) for each in existing if is_ours(setup.kind, each)})
 
 
 def dashboards(setup: Setup) -> dict[str, dict[str, Any]]:
-    """Our dashboards by name, with the prices of the settings."""
+    """Our dashboards by name. They show costs at the prices of the settings."""
     return {
-        path.stem: _filled(rendered(setup, path), **_prices(setup))
+        path.stem: _fill_in(render(setup, path), **_prices(setup))
         for path in sorted((FOLDER / "dashboards").glob("*.json"))
     }
 
 
 def alerts(setup: Setup, uptime: Items, functions: Items) -> dict[str, dict[str, Any]]:
-    """Our alerts by name, those of options included. Each text names the monitor's address."""
-    wanted = {path.stem: rendered(setup, path) for path in sorted((FOLDER / "alerts").glob("*.json"))}
+    """Our alerts by name, with those that options add. Each text has the monitor's address."""
+    wanted = {path.stem: render(setup, path) for path in sorted((FOLDER / "alerts").glob("*.json"))}
     if setup.options.budget_usd_per_day is not None:
         wanted["budget"] = _budget(setup, setup.options.budget_usd_per_day)
     for check in uptime if setup.options.uptime_minutes else ():
-        wanted["uptime"] = _filled(rendered(setup, FOLDER / "optional" / UPTIME_FILE), CHECK=name_of(check))
+        wanted["uptime"] = _fill_in(render(setup, FOLDER / "optional" / UPTIME_FILE), CHECK=name_of(check))
     monitor = _monitor_address(setup, functions)
-    return {name: _filled(content, MONITOR=monitor) for name, content in wanted.items()}
+    return {name: _fill_in(content, MONITOR=monitor) for name, content in wanted.items()}
 
 
 def _budget(setup: Setup, dollars: float) -> dict[str, Any]:
-    return _filled(rendered(setup, FOLDER / "optional" / BUDGET_FILE), DOLLARS=f"{dollars:g}", **_prices(setup))
+    return _fill_in(render(setup, FOLDER / "optional" / BUDGET_FILE), DOLLARS=f"{dollars:g}", **_prices(setup))
 
 
 def _prices(setup: Setup) -> dict[str, str]:
@@ -192,8 +193,8 @@ def _monitor_address(setup: Setup, functions: Items) -> str:
     )
 
 
-def _filled(content: dict[str, Any], **values: str) -> dict[str, Any]:
-    """A file's placeholders in capitals between double @ are replaced."""
+def _fill_in(content: dict[str, Any], **values: str) -> dict[str, Any]:
+    """Replace placeholders like @@NAME@@ by their values."""
     text = json.dumps(content)
     for name, value in values.items():
         text = text.replace(f"@@{name}@@", value)
@@ -202,7 +203,7 @@ def _filled(content: dict[str, Any], **values: str) -> dict[str, Any]:
 
 
 def uptime_command(setup: Setup, existing: Items, functions: Items) -> list[list[str]]:
-    """The check from outside of the monitor's /health, made once; removed where it is no longer wanted."""
+    """The commands for the uptime check of the monitor's /health. It is removed if it is not wanted any more."""
     ours = [each for each in existing if _is_our_uptime(setup.kind, each)]
     if not setup.options.uptime_minutes:
         return [["gcloud", "monitoring", "uptime", "delete", each["name"]] for each in ours]
@@ -224,7 +225,7 @@ def uptime_command(setup: Setup, existing: Items, functions: Items) -> list[list
 
 
 def removals(setup: Setup, found: Mapping[str, Items]) -> list[list[str]]:
-    """Delete all of this kind; channels last, as an alert that names one keeps it."""
+    """The commands that delete everything of this kind. Channels are last, because an alert that names one keeps it."""
     kind = setup.kind
     named = set(metrics(setup))
     return [
@@ -262,7 +263,7 @@ def _is_our_uptime(kind: Kind, check: Mapping[str, Any]) -> bool:
 
 
 def _holds(found: Any, wanted: Any) -> bool:
-    """True if all of `wanted` is in `found`, which the service has filled up with fields of its own."""
+    """True if all of `wanted` is in `found`. The service may have added fields of its own."""
     if isinstance(wanted, Mapping):
         return isinstance(found, Mapping) and all(_holds(found.get(key), value) for key, value in wanted.items())
     if isinstance(wanted, list):
@@ -274,8 +275,8 @@ def _holds(found: Any, wanted: Any) -> bool:
     return bool(found == wanted)
 
 
-def _written(state: Path, commands: Sequence[Command]) -> list[list[str]]:
-    """Write the files that the commands name."""
+def _write_files(state: Path, commands: Sequence[Command]) -> list[list[str]]:
+    """Write the files of the commands and return the commands' words."""
     return [command.words_with_file(state) for command in commands]
 
 
@@ -289,7 +290,7 @@ def main() -> None:
     found = {kind: read_items(state / f"{kind}.json") for kind in kinds}
     match chosen.step:
         case "metrics":
-            commands = _written(state, plan_metrics(setup, found["metrics"]))
+            commands = _write_files(state, plan_metrics(setup, found["metrics"]))
         case "channels":
             commands = channels_to_create(setup, found["channels"])
         case "uptime":
@@ -303,9 +304,9 @@ def main() -> None:
             planned += plan_labelled(
                 setup, ALERTS, alerts(setup, uptime, found["functions"]), found["alerts"], channels
             )
-            commands = _written(state, planned)
+            commands = _write_files(state, planned)
     print_commands([[*words, f"--project={setup.project}", "--format=none", "--quiet"] for words in commands])
 
 
 if __name__ == "__main__":
-    sys.exit(told(main))
+    sys.exit(run_main(main))

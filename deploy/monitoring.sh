@@ -1,12 +1,12 @@
 # shellcheck shell=bash
-# What there is of dashboards, alerts, channels and uptime checks, into $STATE.
+# Write the existing dashboards, alerts, channels and uptime checks into $STATE.
 
 read_monitoring() {
     ask_into dashboards.json gcloud monitoring dashboards list --project="$PROJECT" --format=json
     ask_into alerts.json gcloud alpha monitoring policies list --project="$PROJECT" --format=json
     ask_into uptime.json gcloud monitoring uptime list-configs --project="$PROJECT" --format=json
     read_channels
-    answers
+    wait_for_answers
 }
 
 read_channels() {

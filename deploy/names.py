@@ -1,4 +1,4 @@
-"""`python -m deploy.names`: the names of the functions; with --private, of those nobody may call without a token."""
+"""`python -m deploy.names` prints the names of the functions; with --private, only those that need a token."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from deploy.files import print_commands, told
+from deploy.files import print_commands, run_main
 from deploy.setup import load
 
 
@@ -19,4 +19,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(told(main))
+    sys.exit(run_main(main))

@@ -1,4 +1,4 @@
-"""`deploy.toml`: how a project is deployed to, apart from what the functions themselves are told."""
+"""The options of `deploy.toml`. They are for the deployment only; the functions don't see them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from shared.core.errors import ConfigurationError
 LabelKey = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 LabelValue = Annotated[str, Field(pattern=r"^[a-z0-9_-]{0,63}$")]
 EMAIL = r"[^@\s,/]+@[^@\s,/]+"
-Notified = Annotated[str, Field(pattern=rf"^({EMAIL}|projects/[^/\s]+/notificationChannels/[^/\s]+)$")]
+AlertTarget = Annotated[str, Field(pattern=rf"^({EMAIL}|projects/[^/\s]+/notificationChannels/[^/\s]+)$")]
 ServiceAccount = Annotated[str, Field(pattern=r"^[a-z0-9-]+@[a-z0-9.-]+\.gserviceaccount\.com$")]
 
 
 class Options(BaseModel):
-    """The file's keys; each may be left out."""
+    """The keys of the file. Each may be left out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     region: Annotated[str, Field(pattern=r"^[a-z]+-[a-z]+[0-9]+$")] | None = None
     labels: dict[LabelKey, LabelValue] = {}
-    notify: list[Notified] = []
+    notify: list[AlertTarget] = []
     callers: list[ServiceAccount] = []
     user_trigger: Literal["created", "written"] = "created"
     uptime_minutes: Literal[1, 5, 10, 15] | None = None
@@ -32,7 +32,7 @@ class Options(BaseModel):
 
 
 def read_options(path: Path) -> Options:
-    """Raises ConfigurationError naming every problem."""
+    """The options of a file. Raises ConfigurationError that names every problem."""
     try:
         return Options.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:

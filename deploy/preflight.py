@@ -1,4 +1,4 @@
-"""`python -m deploy.preflight`: prints everything that would stop a deployment, in one go. It only reads."""
+"""`python -m deploy.preflight` prints everything that would stop a deployment. It changes nothing."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from deploy.files import read_items, told
+from deploy.files import read_items, run_main
 from deploy.google_api import API_OFF, GoogleApi, RefusedError
-from deploy.kind import name_of, shared_fields, strangers
+from deploy.kind import field_conflicts, name_conflicts, name_of
 from deploy.setup import Setup, load
 from shared.core.errors import ConfigurationError
 
@@ -31,7 +31,7 @@ PERMISSIONS = {
     "serviceusage.services.enable": "roles/serviceusage.serviceUsageAdmin",
 }
 
-# A deployer may have these on our accounts alone. The project's policy does not show that.
+# A deployer may have these only on our accounts. The project's policy does not show that.
 PER_ACCOUNT = {"iam.serviceAccounts.actAs"}
 
 CPU_METRIC = "cpu_allocation"
@@ -46,7 +46,7 @@ class Grade(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     grade: Grade
     message: str
@@ -76,8 +76,8 @@ CONSTRAINTS = [
 ]
 
 
-def look(api: GoogleApi, setup: Setup, region: str, functions: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
-    """Every finding; a question that fails is a finding too."""
+def findings(api: GoogleApi, setup: Setup, region: str, functions: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """The findings of all checks. A request that fails is a finding too."""
     yield from _names(setup, functions)
     yield from _permissions(api, setup.project)
     for constraint in CONSTRAINTS:
@@ -88,7 +88,7 @@ def look(api: GoogleApi, setup: Setup, region: str, functions: Sequence[Mapping[
 
 def _names(setup: Setup, functions: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
     found = {name_of(each): each for each in functions}
-    problems = strangers(setup.kind, found, setup.names()) + shared_fields(setup.kind, setup.settings, functions)
+    problems = name_conflicts(setup.kind, found, setup.names()) + field_conflicts(setup.kind, setup.settings, functions)
     yield from (Finding(Grade.FAILED, problem) for problem in problems)
     if not problems:
         yield Finding(Grade.OK, "our names are free, or ours already")
@@ -111,9 +111,9 @@ def _permissions(api: GoogleApi, project: str) -> Iterator[Finding]:
 
 
 def _constraint(api: GoogleApi, setup: Setup, constraint: Constraint) -> Iterator[Finding]:
-    asked = {"constraint": f"constraints/{constraint.name}"}
+    body = {"constraint": f"constraints/{constraint.name}"}
     try:
-        policy = api.ask("cloudresourcemanager", f"v1/projects/{setup.project}:getEffectiveOrgPolicy", asked)
+        policy = api.ask("cloudresourcemanager", f"v1/projects/{setup.project}:getEffectiveOrgPolicy", body)
     except RefusedError as exc:
         yield _unread(f"the organisation policy {constraint.name}", exc)
         return
@@ -131,7 +131,7 @@ def _is_in_force(policy: Mapping[str, Any]) -> bool:
 
 
 def _is_met(setup: Setup, constraint: str) -> bool:
-    """True if the functions' table already says what the policy wants."""
+    """True if the functions' table already has what the policy demands."""
     wanted = {
         "cloudfunctions.requireVPCConnector": "vpc_connector",
         "cloudfunctions.allowedIngressSettings": "ingress",
@@ -181,7 +181,7 @@ def _quota(api: GoogleApi, setup: Setup, region: str) -> Iterator[Finding]:
 
 
 def _cpu_limit(answer: Mapping[str, Any], region: str) -> int | None:
-    """The limit for the region in thousandths of a vCPU; that of all regions if it has none of its own."""
+    """The region's limit in thousandths of a vCPU. A region without its own limit has that of all regions."""
     found: dict[str, int] = {}
     for metric in answer.get("metrics", ()):
         for limit in metric.get("consumerQuotaLimits", ()) if CPU_METRIC in metric.get("metric", "") else ():
@@ -203,7 +203,7 @@ def main() -> None:
     chosen = options.parse_args()
     functions = read_items(chosen.state / "functions.json")
     failed = 0
-    for finding in look(GoogleApi(), load(chosen.state / "setup.json"), chosen.region, functions):
+    for finding in findings(GoogleApi(), load(chosen.state / "setup.json"), chosen.region, functions):
         sys.stdout.write(f"{finding.grade.value:<8}{finding.message}\n")
         failed += finding.grade is Grade.FAILED
     if failed:
@@ -211,4 +211,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(told(main))
+    sys.exit(run_main(main))

@@ -1,7 +1,7 @@
-"""`python -m deploy.scheduler`: brings Cloud Scheduler's jobs to what `shared/schedule.toml` says.
+"""`python -m deploy.scheduler` makes Cloud Scheduler's jobs as `shared/schedule.toml` says.
 
-Prints its plan first. A job that left the table is removed only with --prune. Jobs that are not ours are never
-touched: ours are told by their description.
+It prints its plan first. A job that is not in the table any more is removed only with --prune. Our jobs are recognised
+by their description. Other jobs are never changed.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from google.api_core.exceptions import BadRequest, Forbidden, GoogleAPICallError
 from google.cloud.scheduler_v1 import CloudSchedulerClient, HttpMethod, HttpTarget, Job, OidcToken, RetryConfig
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from deploy.files import read_items, told
+from deploy.files import read_items, run_main
 from deploy.google_api import API_OFF, credentials, endpoints
 from deploy.kind import Kind, name_of
 from deploy.setup import load
 from shared.core.errors import ConfigurationError
 from shared.monitor.timetable import ScheduledJob
 
-SOURCE = ", from shared/schedule.toml"  # after the kind's title, in the description of every job of ours
+SOURCE = ", from shared/schedule.toml"  # our jobs' descriptions are the kind's title and this
 CALL_SECONDS_MAX = 30
 PAUSE_TRIES = 3
 HEADERS = {"Content-Type": "application/json"}
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where the jobs are, whose they are, who they call as, and the functions' addresses by name."""
+class Target:
+    """Where the jobs are and to which kind they belong. `account`: they call as this. `urls`: functions' addresses."""
 
     parent: str  # projects/P/locations/R
     kind: Kind
@@ -46,7 +46,8 @@ class Place:
     urls: Mapping[str, str]
 
     @property
-    def mark(self) -> str:
+    def description(self) -> str:
+        """The description of all our jobs of this kind."""
         return self.kind.title + SOURCE
 
     @property
@@ -56,35 +57,38 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be created, updated (with the fields that differ) and removed, and what is left that could be."""
+    """The jobs to create, to update (with the fields that differ) and to remove.
+
+    `kept`: jobs that are not in the table any more and that --prune would remove.
+    """
 
     create: Sequence[Job]
     update: Sequence[tuple[Job, Sequence[str]]]
     remove: Sequence[Job]
-    left: Sequence[Job]
+    kept: Sequence[Job]
 
     def lines(self) -> list[str]:
         return [
-            *(f"create  {_told(job)}" for job in self.create),
-            *(f"update  {_told(job)}  ({', '.join(fields)})" for job, fields in self.update),
+            *(f"create  {_summary(job)}" for job in self.create),
+            *(f"update  {_summary(job)}  ({', '.join(fields)})" for job, fields in self.update),
             *(f"remove  {_name(job)}" for job in self.remove),
-            *(f"keep    {_name(job)}, which the table has no more: --prune removes it" for job in self.left),
+            *(f"keep    {_name(job)}, which the table has no more: --prune removes it" for job in self.kept),
         ]
 
 
-def wanted_jobs(table: Sequence[ScheduledJob], place: Place) -> list[Job]:
-    """The table as Cloud Scheduler's jobs; a row of several workers is as many jobs, numbered from the second on."""
-    return [_job(row, number, place) for row in table for number in range(1, row.workers + 1)]
+def wanted_jobs(table: Sequence[ScheduledJob], target: Target) -> list[Job]:
+    """The jobs of the table. A row with several workers gives several jobs; from the second on they have numbers."""
+    return [_job(row, number, target) for row in table for number in range(1, row.workers + 1)]
 
 
-def _job(row: ScheduledJob, number: int, place: Place) -> Job:
-    function = place.kind.function(row.function)
-    url = place.urls.get(function, f"(the address of {function})")
+def _job(row: ScheduledJob, number: int, target: Target) -> Job:
+    function = target.kind.function(row.function)
+    url = target.urls.get(function, f"(the address of {function})")
     return Job(
-        name=f"{place.parent}/jobs/{place.kind.job(row.name)}{'' if number == 1 else f'-{number}'}",
-        description=place.mark,
+        name=f"{target.parent}/jobs/{target.kind.job(row.name)}{'' if number == 1 else f'-{number}'}",
+        description=target.description,
         schedule=row.cron,
-        time_zone=row.time_zone or place.zone,
+        time_zone=row.time_zone or target.zone,
         attempt_deadline=timedelta(seconds=row.deadline_seconds),
         retry_config=RetryConfig(retry_count=row.retries),
         http_target=HttpTarget(
@@ -92,40 +96,40 @@ def _job(row: ScheduledJob, number: int, place: Place) -> Job:
             http_method=HttpMethod.POST,
             headers=HEADERS,
             body=json.dumps(row.body, sort_keys=True).encode(),
-            oidc_token=OidcToken(service_account_email=place.account, audience=url),
+            oidc_token=OidcToken(service_account_email=target.account, audience=url),
         ),
     )
 
 
-def plan(wanted: Sequence[Job], existing: Sequence[Job], mark: str, *, prune: bool) -> Plan:
-    """Compare. Raises ConfigurationError for a job of one of our names that is not ours, which its mark tells."""
+def plan(wanted: Sequence[Job], existing: Sequence[Job], description: str, *, prune: bool) -> Plan:
+    """Compare wanted and existing jobs. Raises ConfigurationError for a job with one of our names that is not ours."""
     found = {job.name: job for job in existing}
-    strangers = [job for job in wanted if job.name in found and found[job.name].description != mark]
-    if strangers:
+    foreign = [job for job in wanted if job.name in found and found[job.name].description != description]
+    if foreign:
         raise ConfigurationError(
             [
                 f"scheduler job {_name(job)} exists and is not ours, but {found[job.name].description!r}: "
                 "rename it, or the row of schedule.toml"
-                for job in strangers
+                for job in foreign
             ]
         )
     names = {job.name for job in wanted}
-    gone = [job for job in existing if job.description == mark and job.name not in names]
+    gone = [job for job in existing if job.description == description and job.name not in names]
     pairs = [(job, _differences(job, found[job.name])) for job in wanted if job.name in found]
     return Plan(
         create=[job for job in wanted if job.name not in found],
         update=[(job, fields) for job, fields in pairs if fields],
         remove=gone if prune else [],
-        left=[] if prune else gone,
+        kept=[] if prune else gone,
     )
 
 
 def _differences(wanted: Job, found: Job) -> list[str]:
-    """The fields in which a job differs; of those the service fills in by itself, only ours are looked at."""
-    return [name for name, value in _compared(wanted).items() if value != _compared(found)[name]]
+    """The fields in which a job differs. Values that the service adds by itself are not compared."""
+    return [name for name, value in _comparable_fields(wanted).items() if value != _comparable_fields(found)[name]]
 
 
-def _compared(job: Job) -> dict[str, Any]:
+def _comparable_fields(job: Job) -> dict[str, Any]:
     target = job.http_target
     return {
         "schedule": job.schedule,
@@ -146,7 +150,7 @@ def _name(job: Job) -> str:
     return str(job.name).rpartition("/")[2]
 
 
-def _told(job: Job) -> str:
+def _summary(job: Job) -> str:
     seconds = round(job.attempt_deadline.total_seconds())
     target = job.http_target
     return (
@@ -165,7 +169,7 @@ def apply(client: CloudSchedulerClient, parent: str, planned: Plan) -> None:
 
 
 def _update(client: CloudSchedulerClient, job: Job, mask: FieldMask) -> None:
-    """A paused job may be refused its update: then it is resumed for it, and paused again whatever comes of it."""
+    """Update a job. If the service refuses because the job is paused, resume it, update it and pause it again."""
     try:
         client.update_job(job=job, update_mask=mask, timeout=CALL_SECONDS_MAX)
     except BadRequest:
@@ -180,7 +184,7 @@ def _update(client: CloudSchedulerClient, job: Job, mask: FieldMask) -> None:
 
 
 def _pause(client: CloudSchedulerClient, name: str) -> None:
-    """Once more if it fails: a later deployment could not know that the job was paused before."""
+    """Pause a job, with several tries, because a later deployment can't know that the job was paused before."""
     for tries_left in range(PAUSE_TRIES - 1, -1, -1):
         try:
             client.pause_job(name=name, timeout=CALL_SECONDS_MAX)
@@ -194,7 +198,7 @@ def _pause(client: CloudSchedulerClient, name: str) -> None:
 
 
 def open_client(project: str) -> CloudSchedulerClient:
-    """With gcloud's own credentials, and its endpoint where that is overridden."""
+    """A client with gcloud's credentials and endpoint override."""
     endpoint = endpoints().get("cloudscheduler", "").rstrip("/")
     return CloudSchedulerClient(
         transport="rest",
@@ -218,35 +222,36 @@ def main() -> None:
     options.add_argument("--region", required=True)
     options.add_argument("--dry-run", action="store_true")
     options.add_argument("--prune", action="store_true")
-    options.add_argument("--remove-all", action="store_true", help="every job of ours, whatever the table says")
+    options.add_argument("--remove-all", action="store_true", help="remove every job of ours")
     chosen = options.parse_args()
     setup = load(chosen.state / "setup.json")
     urls = addresses(read_items(chosen.state / "functions.json"))
     parent = f"projects/{setup.project}/locations/{chosen.region}"
-    place = Place(parent, setup.kind, setup.account("invoker"), setup.settings.timezone, urls)
+    target = Target(parent, setup.kind, setup.account("invoker"), setup.settings.timezone, urls)
     table = () if chosen.remove_all else setup.jobs
     names = {setup.kind.function(row.function) for row in table}
     if missing := names - urls.keys() if not chosen.dry_run else set():
         raise ConfigurationError(
             [f"function {name} is not deployed, so no job can call it" for name in sorted(missing)]
         )
-    _bring_about(place, wanted_jobs(table, place), prune=chosen.prune or chosen.remove_all, dry_run=chosen.dry_run)
+    _update_jobs(target, wanted_jobs(table, target), prune=chosen.prune or chosen.remove_all, dry_run=chosen.dry_run)
 
 
-def _bring_about(place: Place, wanted: Sequence[Job], *, prune: bool, dry_run: bool) -> None:
-    client = open_client(place.project)
+def _update_jobs(target: Target, wanted: Sequence[Job], *, prune: bool, dry_run: bool) -> None:
+    client = open_client(target.project)
     try:
-        planned = plan(wanted, _existing(client, place.parent, dry_run=dry_run), place.mark, prune=prune)
+        existing = _list_jobs(client, target.parent, dry_run=dry_run)
+        planned = plan(wanted, existing, target.description, prune=prune)
         sys.stdout.write("".join(f"+ {line}\n" for line in planned.lines()) or "the jobs are as the table says\n")
         sys.stdout.flush()
         if not dry_run:
-            apply(client, place.parent, planned)
+            apply(client, target.parent, planned)
     except GoogleAPICallError as exc:
         raise ConfigurationError([f"Cloud Scheduler: {exc.message}"]) from exc
 
 
-def _existing(client: CloudSchedulerClient, parent: str, *, dry_run: bool) -> list[Job]:
-    """A dry run finds no job where the API is not enabled yet; where it was just enabled, that is waited for."""
+def _list_jobs(client: CloudSchedulerClient, parent: str, *, dry_run: bool) -> list[Job]:
+    """The jobs of the region. While the API is off, a dry run gives none; otherwise wait until it is on."""
     every_seconds = float(os.environ.get("PATIENCE_SECONDS", "10"))
     tries = max(1, int(float(os.environ.get("PATIENCE_SECONDS_MAX", "600")) / every_seconds))
     for tries_left in range(tries - 1, -1, -1):
@@ -262,4 +267,4 @@ def _existing(client: CloudSchedulerClient, parent: str, *, dry_run: bool) -> li
 
 
 if __name__ == "__main__":
-    sys.exit(told(main))
+    sys.exit(run_main(main))

@@ -1,7 +1,7 @@
-"""`python -m deploy.smoke`: tells from a function's log how a run ended that began at a given time or later.
+"""`python -m deploy.smoke` prints how a call of a function ended. It reads the function's log.
 
-Prints `success` or `failure: …`, or nothing while there is no such line. A call that began earlier does not count,
-whenever it ended.
+Only calls that began at the given time or later count. It prints `success` or `failure: …`, or nothing while the log
+has no such line.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from deploy.files import read_items, told
+from deploy.files import read_items, run_main
 
 Lines = Sequence[Mapping[str, Any]]
 
 
 def outcome(entries: Lines, action: str, began: datetime) -> str:
-    """`entries`: as Cloud Logging has them."""
+    """How the call ended; empty if it has not ended yet. `entries`: those of Cloud Logging."""
     lines = [each["jsonPayload"] for each in entries if "jsonPayload" in each]
     if any(line.get("action") == action and _began(line) >= began for line in lines):
         return "success"
@@ -42,4 +42,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(told(main))
+    sys.exit(run_main(main))

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks a deployment from outside: who is let in, whether one scheduled run succeeds, whether the trigger is there.
+# Checks a deployment from outside: who may call the functions, whether the trigger exists, and one scheduled call.
 set -euo pipefail
 
 USAGE='usage: deploy/smoke.sh PROJECT_ID [--region REGION] [--folder FOLDER] [--env-file FILE]'
@@ -7,11 +7,11 @@ USAGE='usage: deploy/smoke.sh PROJECT_ID [--region REGION] [--folder FOLDER] [--
 # shellcheck source=common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-option() { usage_error "what is $1?"; }
+option() { usage_error "unknown option $1"; }
 
 parse "$@"
 begin
-JOB="${SMOKE_JOB:-$SLUG-worker}" # of the schedule; the worker does at most what is due anyway
+JOB="${SMOKE_JOB:-$SLUG-worker}" # calling the worker does no harm, it does only what is due
 WAIT_SECONDS_MAX="${SMOKE_WAIT_SECONDS_MAX:-330}"
 EVERY_SECONDS="${SMOKE_EVERY_SECONDS:-5}"
 problems=0
@@ -30,7 +30,7 @@ status_of() {
     curl --silent --output /dev/null --max-time 60 --write-out '%{http_code}' "$@" || true
 }
 
-# One field of one of our functions, as the deployment has read them.
+# Print one field of one of our functions, from the file that the deployment has read.
 field() {
     "$PYTHON" - "$STATE/functions.json" "$1" "$2" <<'END'
 import json, sys
@@ -53,17 +53,17 @@ check "the monitor to a stranger" 401 "$(status_of --header 'Accept: application
 check "the monitor to a made-up token" 401 \
     "$(status_of --header 'Accept: application/json' --header 'Authorization: Bearer made.up.token' "$uri")"
 
-# A document that fires the trigger has to be in the users' collection, where none is made for a test. What can be looked
-# at is whether Eventarc has the trigger, and finds nothing wrong with it.
+# Only a document in the users' collection fires the trigger, and no test document is made there. So this checks no more
+# than that Eventarc has the trigger.
 trigger="$(field "$SLUG-user-created" eventTrigger.trigger)"
 check "the trigger of $SLUG-user-created" "is there" "$(
     [[ -n $trigger && -n "$(ask gcloud eventarc triggers describe "$trigger" --project="$PROJECT" --format='value(name)')" ]] &&
         echo "is there" || echo "is not there"
 )"
-say "        that it fires is not tried: only a new user would tell. docs/deploy.md has how to make one."
+say "        whether it fires was not tried; that needs a new user. docs/deploy.md says how to make one."
 
-# Of a run by hand the scheduler tells neither which attempt it was nor, while it goes on, how it ended (the code is -1
-# until then). The function's log does: each call writes when it began.
+# The scheduler's answer can't be used here. It does not say which attempt it is about, and its code is -1 while the call
+# goes on. The function's log says when each call began and how it ended.
 began="$(date -u +%Y-%m-%dT%H:%M:%S+00:00)"
 gcloud scheduler jobs run "$JOB" --location="$REGION" --project="$PROJECT" --format=none
 ended=""
@@ -74,8 +74,8 @@ AND timestamp>=\"${began/+00:00/Z}\" AND jsonPayload.action:*" --project="$PROJE
     [[ -z $ended ]] || break
     sleep "$EVERY_SECONDS"
 done
-check "a scheduled run of $JOB" success "${ended:-not heard of after $WAIT_SECONDS_MAX s}"
-say "        The heartbeat alert can see a silence only after this first run."
+check "a scheduled run of $JOB" success "${ended:-no answer in the log after $WAIT_SECONDS_MAX s}"
+say "        The heartbeat alert works from this first call on."
 
 ((problems == 0)) || die "$problems checks failed"
-say "All is well."
+say "All checks passed."

@@ -1,4 +1,4 @@
-"""The functions' table (`functions.toml`), and what has to fit together between it and the schedule's."""
+"""The table of functions (`functions.toml`). It must match the schedule and main.py."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class DeployedFunction(BaseModel):
     docker_repository: Text | None = None
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
+    def _check_fit(self) -> Self:
         if self.trigger != "http" and self.timeout_seconds > EVENT_SECONDS_MAX:
             raise ValueError(
                 f"timeout_seconds {self.timeout_seconds}: an event function has {EVENT_SECONDS_MAX} at most"
@@ -53,13 +53,13 @@ class DeployedFunction(BaseModel):
         return self
 
     @property
-    def at_once(self) -> int:
-        """How many requests it takes at a time."""
+    def requests_at_once(self) -> int:
+        """How many requests the function takes at a time."""
         return self.concurrency * self.max_instances
 
 
 class _Table(BaseModel):
-    """The file: rows, and what each row has that does not say otherwise."""
+    """The file: its rows, and defaults for all rows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -76,7 +76,7 @@ class _Table(BaseModel):
 
 
 def read_functions(path: Path = FUNCTIONS_FILE) -> Sequence[DeployedFunction]:
-    """The rows. Raises ConfigurationError naming every problem."""
+    """The rows. Raises ConfigurationError that names every problem."""
     try:
         return tuple(_Table.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).function)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
@@ -87,18 +87,18 @@ def read_functions(path: Path = FUNCTIONS_FILE) -> Sequence[DeployedFunction]:
 
 
 def check(functions: Sequence[DeployedFunction], jobs: Sequence[ScheduledJob]) -> None:
-    """Hold the tables against each other and against main.py. Raises ConfigurationError naming every problem."""
+    """Check that the tables match each other and main.py. Raises ConfigurationError that names every problem."""
     by_name = {function.entry_point: function for function in functions}
-    problems = [f"functions.toml: main.py has no {name}" for name in sorted(by_name.keys() - exported())]
-    problems += [f"functions.toml: no row for main.py's {name}" for name in sorted(exported() - by_name.keys())]
+    problems = [f"functions.toml: main.py has no {name}" for name in sorted(by_name.keys() - entry_points())]
+    problems += [f"functions.toml: no row for main.py's {name}" for name in sorted(entry_points() - by_name.keys())]
     for job in jobs:
         problems += _problems(job, by_name.get(job.function))
     if problems:
         raise ConfigurationError(problems)
 
 
-def exported() -> set[str]:
-    """The entry points of main.py, read and not run."""
+def entry_points() -> set[str]:
+    """The entry points of main.py. The file is parsed and not run."""
     body = ast.parse((BUNDLE / "main.py").read_text(encoding="utf-8")).body
     assigned = [node for node in body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"]
     return set(ast.literal_eval(assigned[0].value)) if assigned else set()
@@ -116,9 +116,9 @@ def _problems(job: ScheduledJob, function: DeployedFunction | None) -> list[str]
             f"{row}: deadline_seconds {job.deadline_seconds} is longer than {job.function}'s timeout_seconds "
             f"{function.timeout_seconds} in functions.toml"
         )
-    if job.workers > function.at_once:
+    if job.workers > function.requests_at_once:
         problems.append(
-            f"{row}: {job.workers} workers are more than the {function.at_once} {job.function} takes at once; raise "
-            f"its max_instances in functions.toml, within the region's CPU quota (often 20 vCPU for all of a project)"
+            f"{row}: {job.workers} workers are more than the {function.requests_at_once} {job.function} takes at once; "
+            "raise its max_instances in functions.toml, within the region's CPU quota (often 20 vCPU for the project)"
         )
     return problems

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Removes what deploy.sh has set up. Users, jobs, runs and everything else in Firestore stay, and so do enabled APIs.
+# Removes what deploy.sh has set up. All data in Firestore stays, and enabled APIs stay enabled.
 set -euo pipefail
 
 USAGE='usage: deploy/teardown.sh PROJECT_ID [--region REGION] [--dry-run] [--yes] [--folder FOLDER] [--env-file FILE]
@@ -10,7 +10,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 YES=""
 option() {
-    [[ $1 == --yes ]] || usage_error "what is $1?"
+    [[ $1 == --yes ]] || usage_error "unknown option $1"
     YES=1
 }
 
@@ -30,7 +30,7 @@ if [[ -z $YES && -z $DRY_RUN ]]; then
     [[ $answer == "$PROJECT" ]] || die "nothing was removed"
 fi
 
-BEFORE_APIS=1 # what is off has nothing of ours
+BEFORE_APIS=1 # an API that is off holds nothing of ours
 
 say "
 == schedule"
@@ -61,9 +61,9 @@ plan accounts remove --state="$STATE" >"$STATE/plan"
 run_plan "$STATE/plan" "$LATE"
 
 say "
-Done.${DRY_RUN:+ Nothing was removed.} What stays, to be removed by hand if it is in the way:
+Done.${DRY_RUN:+ Nothing was removed.} This stays. Remove it by hand if you want to:
 - users with their stamps, and the collections of $TITLE
-- the services that were enabled, which the app may use
-- what Cloud Functions made for its builds: buckets gcf-v2-…, the image repository gcf-artifacts
+- enabled services, because the app may use them
+- what Cloud Functions made for builds: buckets gcf-v2-…, the image repository gcf-artifacts
 - logs, until they expire
-- a deployer's account, the GitHub pool and rights given by hand, if docs/deploy.md was followed there"
+- the deployer's account, the GitHub pool and roles given by hand, if you followed docs/deploy.md there"

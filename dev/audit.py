@@ -1,6 +1,6 @@
-"""`make audit`: are there known vulnerabilities in what is pinned? Asks PyPI and npm.
+"""`make audit` asks PyPI and npm for known vulnerabilities of the pinned packages.
 
-It fails if there are any. Where a service can't be asked, it says so in one line and does not fail: no check was made.
+It fails if there are any. If a service can't be reached, it prints that no check was made, and does not fail.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ REASON_CHARACTERS_MAX = 160
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of asking one service: the line to print, and whether something was found."""
+    """The answer of one service. `line`: what is printed. `found`: true if there is a vulnerability."""
 
     line: str
     found: bool = False
 
 
 def main() -> int:
-    """The exit code: 1 if something was found."""
+    """Ask both services. Returns the exit code: 1 if something was found."""
     verdicts = [python_verdict(_run(_pip_audit())), npm_verdict(_run(["npm", "audit", "--json"], NPM_FOLDER))]
     for verdict in verdicts:
         print(verdict.line)
@@ -44,7 +44,7 @@ def _pip_audit() -> list[str]:
 
 
 def _run(command: Sequence[str], folder: Path = BUNDLE) -> str:
-    """What it printed, or why it could not be run."""
+    """Run a command. Returns what it printed, or why it could not be run."""
     if shutil.which(command[0]) is None:
         return f"{command[0]} is not on PATH"
     try:
@@ -55,47 +55,47 @@ def _run(command: Sequence[str], folder: Path = BUNDLE) -> str:
 
 
 def python_verdict(printed: str) -> Verdict:
-    """Of what pip-audit printed."""
+    """The verdict on what pip-audit printed."""
     packages = _json(printed).get("dependencies")
     if not isinstance(packages, list) or not packages:
-        return _not_asked("pip-audit", printed)
+        return _no_check("pip-audit", printed)
     skipped = [package for package in packages if "skip_reason" in package]
     if len(skipped) == len(packages):
-        return _not_asked("pip-audit", str(skipped[0]["skip_reason"]))
+        return _no_check("pip-audit", str(skipped[0]["skip_reason"]))
     found = [
         f"{package['name']} {package['version']}: {flaw['id']}"
         for package in packages
         for flaw in package.get("vulns", ())
     ]
     unknown = f"; {len(skipped)} could not be asked about" if skipped else ""
-    return _asked("pip-audit", len(packages) - len(skipped), found, unknown)
+    return _verdict_on("pip-audit", len(packages) - len(skipped), found, unknown)
 
 
 def npm_verdict(printed: str) -> Verdict:
-    """Of what npm audit printed."""
-    told = _json(printed)
-    if "vulnerabilities" not in told:
-        return _not_asked("npm audit", str(told.get("message") or printed))
-    found = [f"{name}: {flaw['severity']}" for name, flaw in told["vulnerabilities"].items()]
-    return _asked("npm audit", told["metadata"]["dependencies"]["total"], found, "")
+    """The verdict on what npm audit printed."""
+    report = _json(printed)
+    if "vulnerabilities" not in report:
+        return _no_check("npm audit", str(report.get("message") or printed))
+    found = [f"{name}: {flaw['severity']}" for name, flaw in report["vulnerabilities"].items()]
+    return _verdict_on("npm audit", report["metadata"]["dependencies"]["total"], found, "")
 
 
-def _asked(who: str, packages: int, found: Sequence[str], rest: str) -> Verdict:
+def _verdict_on(who: str, packages: int, found: Sequence[str], rest: str) -> Verdict:
     flaws = "\n  ".join(["", *found]) if found else " no known vulnerability"
     return Verdict(f"{who}: {packages} packages asked about{rest}:{flaws}", bool(found))
 
 
-def _not_asked(who: str, why: str) -> Verdict:
+def _no_check(who: str, why: str) -> Verdict:
     last = (why.strip().splitlines() or ["it printed nothing"])[-1]
     return Verdict(f"{who}: could not ask, so nothing was checked: {last[:REASON_CHARACTERS_MAX]}")
 
 
 def _json(printed: str) -> dict[str, Any]:
     try:
-        told = json.loads(printed)
+        report = json.loads(printed)
     except ValueError:
         return {}
-    return told if isinstance(told, dict) else {}
+    return report if isinstance(report, dict) else {}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A proxy between functions and emulator. It bills every call by what passes through it."""
+"""A proxy between functions and emulator. It counts the billed operations of every call."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dev.emulator import free_port
 
 OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 STREAMS = ("RunQuery", "BatchGetDocuments", "RunAggregationQuery")
-COUNTED_A_READ = 1000  # index entries that a count looks at for one read
+COUNTED_A_READ = 1000  # index entries that a count may read at the price of one read
 FREE = ("BeginTransaction", "Rollback")
 
 
@@ -35,20 +35,20 @@ class Bill:
             self.writes += writes
             self.calls += 1
 
-    def of_stream(self, method: str, answers: list[bytes]) -> None:
-        """A query costs a read for each document, at least one. A look-up costs a read for each name, found or not. A
-        count costs a read for each thousand, at least one."""
+    def add_stream(self, method: str, answers: list[bytes]) -> None:
+        """Add a streamed call. A query costs one read a document, and at least one. A look-up costs one read a name,
+        found or not. A count costs one read for each thousand, and at least one."""
         if method == "RunQuery":
             found = sum(firestore.RunQueryResponse.pb().FromString(answer).HasField("document") for answer in answers)
             self.add(reads=max(1, found))
         elif method == "RunAggregationQuery":
-            self.add(reads=max(1, -(-sum(map(_counted, answers)) // COUNTED_A_READ)))
+            self.add(reads=max(1, -(-sum(map(_count_of, answers)) // COUNTED_A_READ)))
         else:
             read = [firestore.BatchGetDocumentsResponse.pb().FromString(answer) for answer in answers]
             self.add(reads=sum(answer.HasField("found") or answer.missing != "" for answer in read))
 
-    def of_call(self, method: str, answer: bytes) -> None:
-        """A write costs a write if it took effect. Raises ValueError for a method without a known price."""
+    def add_call(self, method: str, answer: bytes) -> None:
+        """Add a call. A write is billed if it took effect. Raises ValueError for a method without a known price."""
         if method == "BatchWrite":
             self.add(writes=sum(s.code == 0 for s in firestore.BatchWriteResponse.pb().FromString(answer).status))
         elif method == "Commit":
@@ -59,12 +59,12 @@ class Bill:
             raise ValueError(f"{method} is not billed here")
 
 
-def _counted(answer: bytes) -> int:
+def _count_of(answer: bytes) -> int:
     result = firestore.RunAggregationQueryResponse.pb().FromString(answer).result
     return sum(int(value.integer_value) for value in result.aggregate_fields.values())
 
 
-class _Passing(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc comes without types
+class _Proxy(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc comes without types
     def __init__(self, channel: grpc.Channel, bill: Bill) -> None:
         self._channel, self._bill = channel, bill
 
@@ -84,7 +84,7 @@ class _Passing(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc comes witho
 
     def _stream(self, call: Any, request: bytes, metadata: Any, method: str) -> Iterator[bytes]:
         answers = list(call(request, metadata=metadata, timeout=60))
-        self._bill.of_stream(method, answers)
+        self._bill.add_stream(method, answers)
         yield from answers
 
     def _unary(self, call: Any, request: bytes, metadata: Any, method: str, context: Any) -> bytes:
@@ -92,7 +92,7 @@ class _Passing(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc comes witho
             answer: bytes = call(request, metadata=metadata, timeout=60)
         except grpc.RpcError as exc:
             context.abort(exc.code(), exc.details())
-        self._bill.of_call(method, answer)
+        self._bill.add_call(method, answer)
         return answer
 
 
@@ -101,7 +101,7 @@ def billing(host: str) -> Iterator[tuple[str, Bill]]:
     """The address of a proxy in front of the emulator, and its bill."""
     bill, address = Bill(), f"127.0.0.1:{free_port()}"
     with grpc.insecure_channel(host, options=OPTIONS) as channel, ThreadPoolExecutor(16) as threads:
-        proxy = grpc.server(threads, handlers=[_Passing(channel, bill)], options=OPTIONS)
+        proxy = grpc.server(threads, handlers=[_Proxy(channel, bill)], options=OPTIONS)
         if proxy.add_insecure_port(address) == 0:
             raise OSError(f"{address} can't be listened on")
         proxy.start()

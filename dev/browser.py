@@ -1,4 +1,4 @@
-"""A real Chromium without a screen, and pages whose errors are collected."""
+"""Starts a real Chromium without a screen, and opens pages whose errors are collected."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MISSING = (
     "the browser tests and the screenshots need it"
 )
 
-# The browser itself reports these, also where nothing is logged.
+# Logs violations of the page's policy, because the browser reports some of them only as events.
 _WATCH_POLICY = """
 addEventListener("securitypolicyviolation", (event) =>
   console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));
@@ -32,7 +32,7 @@ addEventListener("securitypolicyviolation", (event) =>
 
 
 def find_chromium() -> str:
-    """The path of Chromium. Raises RuntimeError naming the package to install."""
+    """The path of Chromium. Raises RuntimeError that names the package to install."""
     wanted = os.environ.get("CHROMIUM")
     found = shutil.which(wanted) if wanted else shutil.which("chromium") or shutil.which("chromium-browser")
     if not found:
@@ -42,7 +42,7 @@ def find_chromium() -> str:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A browser, until the end of the block."""
+    """A browser that runs until the end of the block."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
         try:
@@ -52,8 +52,8 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def opened(browser: Browser, **options: Any) -> Iterator[tuple[Page, list[str]]]:
-    """A page in a profile of its own, and its errors: exceptions, logged errors, and violations of its policy."""
+def open_page(browser: Browser, **options: Any) -> Iterator[tuple[Page, list[str]]]:
+    """Open a page in a profile of its own. Gives the page and its errors: exceptions, log lines, policy violations."""
     context = browser.new_context(**options)
     context.set_default_timeout(10_000)
     context.add_init_script(_WATCH_POLICY)

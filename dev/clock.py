@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 
 class Clock:
-    """It runs at the pace of the real time. It never goes back, because stamps and leases of later days would remain.
+    """It runs as fast as the real time. It never goes back, because stamps and leases of later days would remain.
 
     Only one thread may move it. Any thread may read it.
     """

@@ -1,4 +1,4 @@
-"""A stand-in for Cloud Scheduler: the requests it makes, with the headers it sets."""
+"""A substitute for Cloud Scheduler. It makes the same requests with the same headers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEADLINE_SECONDS = 180  # Cloud Scheduler's own default
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to a delivery: HTTP status and JSON object. Status 0: the connection broke."""
+    """The answer to a call: HTTP status and JSON object. Status 0: the connection broke."""
 
     status: int
     body: Mapping[str, Any] = field(default_factory=dict)
@@ -27,7 +27,7 @@ def path_of(entry_point: str) -> str:
 
 
 def deliver(port: int, entry_point: str, scheduled: datetime, body: Mapping[str, Any]) -> Answer:
-    """Deliver a job once to a function on this machine."""
+    """Call a function on this machine once."""
     headers = {
         "User-Agent": "Google-Cloud-Scheduler",
         "X-CloudScheduler": "true",

@@ -1,4 +1,4 @@
-"""Output while something runs: on a terminal one line that is rewritten, on a pipe a line now and then."""
+"""Progress output, numbers from the environment, and signals, for the commands in dev/."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROXIES = ("http_proxy", "https_proxy", "grpc_proxy", "all_proxy")
 
 
 class Progress:
-    """One line that is rewritten on a terminal. Elsewhere only milestones are printed."""
+    """On a terminal it rewrites one line. Elsewhere it prints only milestones, each in a line of its own."""
 
     def __init__(self, out: TextIO = sys.stdout) -> None:
         self._out = out
@@ -34,8 +34,8 @@ class Progress:
         self._out.flush()
 
 
-def number_wanted(name: str, text: str, default: int, numbers: range) -> int:
-    """The number that an environment variable asks for. Raises ValueError for one that is not among these numbers."""
+def read_number(name: str, text: str, default: int, numbers: range) -> int:
+    """The number in an environment variable. Raises ValueError if it is not one of these numbers."""
     if not text:
         return default
     if not text.isascii() or not text.isdigit() or int(text[:12]) not in numbers:
@@ -51,14 +51,14 @@ def end_on_signals() -> None:
 
 
 def forward_as_sigterm() -> None:
-    """Turn Ctrl-C and a closed terminal into SIGTERM, for handlers installed after ours, and then for ours."""
+    """Turn Ctrl-C and a closed terminal into SIGTERM. So handlers that were installed after ours run as well."""
     for number in SIGNALS:
         if number != signal.SIGTERM and signal.getsignal(number) == _end:
             signal.signal(number, lambda *_: signal.raise_signal(signal.SIGTERM))
 
 
 def stay_local() -> None:
-    """Use no proxy on loopback. Processes that are started inherit that."""
+    """Use no proxy, because all servers are on loopback. Child processes inherit that."""
     for name in PROXIES:
         os.environ.pop(name, None)
         os.environ.pop(name.upper(), None)

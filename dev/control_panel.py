@@ -1,4 +1,4 @@
-"""The page and the calls that steer a local set-up: move the clock forward, adopt the users that were there before."""
+"""The page of `make dev`. It moves the clock forward and adopts users that existed before."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.settings import Settings
 
 PATH = "/dev"
 PAGE = Path(__file__).with_name("control_panel.html")
-DAYS_MAX = 100  # of one call
+DAYS_MAX = 100  # in one call
 BODY_BYTES_MAX = 1000
 WAYS = 'the body is {"days": 1}, or {"asOf": "2026-12-24T12:00:00Z"} with a later time'
 
@@ -49,14 +49,14 @@ class ControlPanel:
                 return _json(self.state())
             case "POST", "/clock":
                 check_same_site(request)  # type: ignore[arg-type] # Flask's requests are werkzeug's
-                return self._done(self._schedule.move_to(self._moment(request)))
+                return self._result(self._schedule.move_to(self._moment(request)))
             case "POST", "/adopt":
                 check_same_site(request)  # type: ignore[arg-type]
-                return self._done(self._schedule.adopt())
+                return self._result(self._schedule.adopt())
         raise RequestError(404, "not_found", "there are GET /dev, GET /dev/state, POST /dev/clock and POST /dev/adopt")
 
     def state(self) -> dict[str, Any]:
-        """What the page shows, and a test may ask for."""
+        """The state that the page shows and that a test may read."""
         return {
             "now": self._clock.now().isoformat(),
             "aheadSeconds": round(self._clock.ahead.total_seconds()),
@@ -65,7 +65,7 @@ class ControlPanel:
             "projectId": self._settings.project_id,
         }
 
-    def _done(self, figures: dict[str, int]) -> Response:
+    def _result(self, figures: dict[str, int]) -> Response:
         return _json({**self.state(), "figures": figures})
 
     def _moment(self, request: Request) -> datetime:

@@ -1,6 +1,6 @@
-"""Documents of the emulator, for the demo, the tests and the bench: put, read, changed under a guard, deleted.
+"""Reads and writes documents of the emulator, for the demo, the tests and the benchmarks.
 
-A path names a document from the root of the database on, like `users/ada`.
+A path names a document, beginning at the root of the database, like `users/ada`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WRITES_MAX = 500  # of one BatchWrite
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """New values for some fields of a document, good as long as its update time stands."""
+    """New values for some fields of a document. They are written only if the document has this update time."""
 
     document_id: str
     fields: Mapping[str, Any]
@@ -42,34 +42,34 @@ class Database:
 
     @property
     def wire(self) -> Wire:
-        """For one call, or some few."""
+        """A wire for one call, or a few calls."""
         return Wire(self.connection, Budget.of(CALL_SECONDS_MAX), Cost())
 
     def close(self) -> None:
-        """Close the connection. Present and later calls fail at once."""
+        """Close the connection. Running and later calls fail at once."""
         self.connection.client.transport.close()
 
     def put(self, documents: Mapping[str, Mapping[str, Any]]) -> list[int]:
-        """Write whole documents, by path; their update times. Raises RuntimeError if one is refused."""
+        """Write whole documents, by path. Returns their update times. Raises RuntimeError if one is refused."""
         return self._write([self._whole(path, fields) for path, fields in documents.items()])
 
     def commit(self, documents: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write up to 500 whole documents, by path: all or none."""
+        """Write up to 500 whole documents, by path, in one Commit: all or none."""
         self.wire.commit([self._whole(path, fields) for path, fields in documents.items()])
 
     def merge(self, documents: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write some fields of documents, by path, and leave their other fields as they are."""
+        """Write some fields of documents, by path. The other fields stay."""
         self._write([self._partial(path, fields) for path, fields in documents.items()])
 
     def create(self, collection: str, documents: Sequence[tuple[str, Mapping[str, Any]]]) -> list[int]:
-        """Write whole documents of one collection, by id; their update times."""
+        """Write whole documents of one collection, by id. Returns their update times."""
         return self.put({f"{collection}/{one}": fields for one, fields in documents})
 
     def delete(self, path: str) -> None:
         self.wire.commit([WritePb(delete=self._name(path))])
 
     def get(self, path: str) -> dict[str, Any] | None:
-        """The fields of a document; None where there is none."""
+        """The fields of a document; None if it does not exist."""
         document = self.wire.get(self._name(path))
         return None if document is None else get_fields(document.fields)
 
@@ -78,33 +78,33 @@ class Database:
         return {document_id(one): get_fields(one.fields) for one in self.scan(collection, 1000, under)}
 
     def read(self, collection: str, document_ids: Sequence[str], fields: Sequence[str]) -> dict[str, Any]:
-        """Some fields of some documents, as messages by id."""
+        """Some fields of some documents, as protobuf messages by id."""
         found = self.wire.batch_get([self._name(f"{collection}/{one}") for one in document_ids], fields)
         return {document_id(document): document for document in found.values()}
 
     def change(self, collection: str, changes: Sequence[Change]) -> list[bool]:
-        """Make guarded changes, each for itself; False for those whose document was not as it had been read."""
+        """Make guarded changes, each on its own. False for a document that has changed since it was read."""
         writes = [self._partial(f"{collection}/{change.document_id}", change.fields) for change in changes]
         for write, change in zip(writes, changes, strict=True):
             guard(write, change.update_time_ns)
         answers = self.wire.batch_write(writes)
-        return [answer.code == 0 or not _refused_by_guard(answer) for answer in answers]
+        return [answer.code == 0 or not _is_refused_by_guard(answer) for answer in answers]
 
     def scan(self, collection: str, page_size: int, under: str = "") -> Iterator[Any]:
-        """Every document of a collection, as messages, in order of id."""
+        """Every document of a collection, as protobuf messages, in order of id."""
         page = self._page(collection, None, page_size, under)
         while page:
             yield from page
             page = self._page(collection, page[-1].name, page_size, under) if len(page) == page_size else []
 
     def find(self, collection: str, field: str, value: Any, limit: int) -> list[str]:
-        """The ids of documents that have that value there."""
+        """The ids of documents that have this value in this field."""
         wanted = new_query(collection, limit)
         add_filters(wanted, [(field, "==", value)])
         return [document_id(document) for document in self._run(wanted)]
 
     def is_empty(self, collection: str) -> bool:
-        """A collection inside of a document, too."""
+        """True for a collection without documents. It may be inside of a document."""
         under, _, name = collection.rpartition("/")
         return not self._run(new_query(name, 1), under)
 
@@ -124,7 +124,7 @@ class Database:
         answers: list[Written] = []
         for start in range(0, len(writes), WRITES_MAX):
             answers += self.wire.batch_write(writes[start : start + WRITES_MAX])
-        return [_accepted(answer).update_time_ns for answer in answers]
+        return [_check_accepted(answer).update_time_ns for answer in answers]
 
     def _whole(self, path: str, fields: Mapping[str, Any]) -> Any:
         return new_write(self._name(path), fields)
@@ -144,15 +144,15 @@ def update_time_ns(document: Any) -> int:
     return nanoseconds(document.update_time)
 
 
-def serialized(fields: Mapping[str, Any]) -> bytes:
-    """A document's values as bytes, the same for the same values."""
+def serialize(fields: Mapping[str, Any]) -> bytes:
+    """The values as bytes. Equal values give equal bytes."""
     message = DocumentPb()
     put_fields(message.fields, fields)
     return bytes(message.SerializeToString(deterministic=True))
 
 
-def serialized_values(document: Any) -> bytes:
-    """The same of a document as it was read."""
+def serialize_values(document: Any) -> bytes:
+    """The values of a document that was read, as bytes."""
     message = DocumentPb()
     message.CopyFrom(document)
     for name in ("name", "create_time", "update_time"):
@@ -160,14 +160,15 @@ def serialized_values(document: Any) -> bytes:
     return bytes(message.SerializeToString(deterministic=True))
 
 
-def _accepted(answer: Written) -> Written:
+def _check_accepted(answer: Written) -> Written:
     if answer.code != 0:
         raise RuntimeError(f"the emulator refused a document: {answer.message}")
     return answer
 
 
-def _refused_by_guard(answer: Written) -> bool:
-    """A refusal after a lost reply could be our own first try: then nobody knows what was spent."""
+def _is_refused_by_guard(answer: Written) -> bool:
+    """True if the document has changed. Raises RuntimeError after any other failure, and also after a lost reply:
+    then nobody knows whether the write landed."""
     if answer.retried or answer.code not in (5, 9, 10):
         raise RuntimeError(f"the emulator failed in a write of the app: {answer.message}")
     return True

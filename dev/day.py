@@ -1,7 +1,7 @@
-"""One simulated day: Cloud Scheduler's deliveries, some of them twice, two workers at once, one of them killed.
+"""Plays one simulated day: calls like Cloud Scheduler's, some made twice, two workers at once, one of them killed.
 
-Each call gets the simulated time as `asOf`, so ticks follow each other without waiting. The calls of one tick and the
-app's spending run side by side.
+A tick is five minutes of the day. Each call gets the simulated time as `asOf`, so one tick follows the other without
+waiting. The calls of a tick and the spending of the app run side by side.
 """
 
 from __future__ import annotations
@@ -27,32 +27,33 @@ TICK_MINUTES = 5
 BUILDER_MINUTES = 10
 BUILDER_TWICE_MINUTES = 360
 DAY_MINUTES = 1440
-TAIL_MINUTES = 20  # the worker goes on after midnight, for retries of the last slot
+TAIL_MINUTES = 20  # after midnight the worker still works on retry jobs of the last slot
 DELIVERIES_MAX = 4  # Cloud Scheduler tries again after an answer of 5xx
 CRASH_SECONDS_MAX = 10
-CRASH_JOBS_MAX = 20  # are watched
+CRASH_JOBS_MAX = 20  # jobs that are observed to see when the worker holds one
 JOBS = "credit_refresh_jobs"
 
 
 class DeliveryError(Exception):
-    """A function refused a delivery or kept failing, so the demo can't go on."""
+    """A function refused a call or failed each time, so the demo can't go on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The deliveries of one tick: each entry is an entry point and the number of its server."""
+    """The calls of one tick. Each is an entry point and the number of its server."""
 
     calls: tuple[tuple[str, int], ...]
     crash: bool = False
 
 
 def plan_tick(minute: int, slot_minutes: int) -> Plan:
-    """The worker every five minutes, the builder every ten. Duplicates and races alternate; the crash is at noon."""
+    """The calls at that minute: the worker every five minutes, the builder every ten. Some calls are made twice to one
+    server, and some at once to both workers. At noon a worker is killed."""
     if minute == crash_minute(slot_minutes):
         return Plan(((WORKER, 1),), crash=True)
     calls = [(WORKER, minute // TICK_MINUTES % 2)]
     number, step = divmod(minute, slot_minutes)
-    if step == 0:  # when a slot begins, two workers race for it, or one gets the delivery twice
+    if step == 0:  # when a slot begins, both workers are called, or one of them twice
         calls.append((WORKER, (number + calls[0][1]) % 2))
     elif minute % 60 == 20:
         calls.append((WORKER, 1 - calls[0][1]))
@@ -109,7 +110,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """Plays the day on running functions: `servers` by entry point."""
+    """Plays the day on running functions. `servers`: those of each entry point."""
 
     day: date
     slot_minutes: int
@@ -122,11 +123,11 @@ class Day:
     number: int = 0
     ledger: Ledger = field(default_factory=Ledger)
 
-    def play(self, tell: Callable[[int, Ledger], None]) -> None:
-        """Play from midnight to midnight and a little longer. `tell` is told of every tick."""
+    def play(self, report: Callable[[int, Ledger], None]) -> None:
+        """Play from midnight to midnight and a little longer. `report` is called after each tick."""
         for minute in range(0, DAY_MINUTES + TAIL_MINUTES, TICK_MINUTES):
             self._tick(minute)
-            tell(minute, self.ledger)
+            report(minute, self.ledger)
 
     def at(self, minute: int) -> datetime:
         return midnight(self.day) + timedelta(minutes=minute)
@@ -162,7 +163,7 @@ class Day:
         return deliver(port, entry_point, at, {**BODIES[entry_point], "asOf": at.isoformat()})
 
     def _count(self, entry_point: str, answer: Answer, minute: int) -> None:
-        """Add an answer to the sums. After a failure deliver again, as Cloud Scheduler does."""
+        """Add an answer to the sums. After a failure call again, as Cloud Scheduler does."""
         for _ in range(DELIVERIES_MAX - 1):
             if answer.status == 200 or 400 <= answer.status < 500:
                 break
@@ -170,8 +171,8 @@ class Day:
             time.sleep(1)
             answer = self._deliver(self.servers[entry_point][0].port, entry_point, minute)
         if answer.status != 200:
-            told = answer.body or "no answer"
-            raise DeliveryError(f"{entry_point} at {self.at(minute):%H:%M} answered {answer.status}: {told}")
+            body = answer.body or "no answer"
+            raise DeliveryError(f"{entry_point} at {self.at(minute):%H:%M} answered {answer.status}: {body}")
         self.ledger.add(entry_point, answer)
 
     def _crash(self, entry_point: str, server: int, minute: int) -> None:

@@ -1,6 +1,7 @@
-"""`make demo`: a population, the functions as they are deployed, one simulated day, and every balance checked.
+"""`make demo` plays one simulated day with the real functions and made-up users, and checks every balance.
 
-USERS=5000 says how many users, DAYS=1 how many days. PAGE=1 leaves the monitor's page open at the end, until Ctrl-C.
+USERS=5000 sets the number of users, DAYS=1 the number of days. With PAGE=1 the monitor's page stays open at the end,
+until Ctrl-C.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ from itertools import chain
 from pathlib import Path
 from urllib.parse import quote
 
-from dev.console import Progress, end_on_signals, number_wanted, stay_local
+from dev.console import Progress, end_on_signals, read_number, stay_local
 from dev.database import Database
 from dev.day import BUILDER, DAY_MINUTES, TRIGGER, WORKER, Day, DeliveryError, Ledger
 from dev.emulator import EmulatorError, clear, emulator
 from dev.emulator_install import prepare
 from dev.function_server import BUNDLE, FunctionServer, FunctionServerError
-from dev.loading import Loaded, load, remember
+from dev.loading import LoadedUsers, load, read_again
 from dev.newcomers import Newcomers
 from dev.oracle import Rules
 from dev.population import Population
 from dev.screen import day_line, final_screen, introduction
-from dev.spending import Spender, planned
+from dev.spending import Spender, plan_spends
 from dev.user_events import EventSender
 from dev.verdict import Judge, Verdict
 from shared.core.errors import CreditRefreshError
@@ -45,7 +46,7 @@ DAYS_MAX = 366
 SLOTS_MINUTES = [5, 10, 15, 20, 30, 60, 120, 180, 240, 360, 480, 720, 1440]  # each divides the day
 CALLS_AT_ONCE_MAX = 8
 MILESTONE_MINUTES = 180
-USERS_A_SLOT = 500  # when four of five users are due: one full job and a part of another
+USERS_A_SLOT = 500  # if four of five users are due, they fill one job and a part of another
 PLANS = BUNDLE / "plans.toml"
 LITE = """
 [plans.lite]
@@ -57,12 +58,12 @@ when_full = "skip"
 
 
 def main() -> int:
-    """The exit code: 0 if every balance is right."""
+    """Run the demo. Returns the exit code: 0 if every balance is right."""
     end_on_signals()
     try:
-        users = number_wanted("USERS", os.environ.get("USERS", ""), USERS_DEFAULT, range(1, USERS_MAX + 1))
-        days = number_wanted("DAYS", os.environ.get("DAYS", ""), 1, range(1, DAYS_MAX + 1))
-        prepare()  # before the proxies are set aside
+        users = read_number("USERS", os.environ.get("USERS", ""), USERS_DEFAULT, range(1, USERS_MAX + 1))
+        days = read_number("DAYS", os.environ.get("DAYS", ""), 1, range(1, DAYS_MAX + 1))
+        prepare()  # it may need a proxy to fetch the emulator
         stay_local()
         return run(users, days)
     except (EmulatorError, FunctionServerError, DeliveryError, CreditRefreshError, RuntimeError, ValueError) as exc:
@@ -78,8 +79,8 @@ def slot_minutes_for(users: int) -> int:
 
 
 def run(users: int, days: int) -> int:
-    """Run everything from the emulator to the verdict. Only the logs of a failed day are kept."""
-    read_plans(Settings())  # a bad file is reported here once, not by every process
+    """Run everything from the emulator to the verdict. The logs are kept only if a day failed."""
+    read_plans(Settings())  # report a bad file here once, not in every process
     started, progress = time.monotonic(), Progress()
     logs = Path(tempfile.mkdtemp(prefix="credit-refresh-demo-"))
     keep = True
@@ -87,7 +88,7 @@ def run(users: int, days: int) -> int:
         with ExitStack() as stack:
             progress.show("starting the Firestore emulator …", milestone=True)
             host = stack.enter_context(emulator(logs / "emulator.log"))
-            (logs / PLANS.name).write_text(with_full_users(PLANS.read_text(encoding="utf-8-sig")), encoding="utf-8")
+            (logs / PLANS.name).write_text(add_skipping_plan(PLANS.read_text(encoding="utf-8-sig")), encoding="utf-8")
             stage = Stage(host, f"demo-{uuid.uuid4().hex[:12]}", logs, progress, stack)
             day, verdict = stage.play(users, days)
             progress.say(final_screen(day, verdict, time.monotonic() - started))
@@ -105,20 +106,20 @@ def run(users: int, days: int) -> int:
             shutil.rmtree(logs, ignore_errors=True)
 
 
-def with_full_users(plans: str) -> str:
-    """The plans, and one that leaves full users alone where there is none."""
+def add_skipping_plan(plans: str) -> str:
+    """The plans, with a plan that leaves full users alone, if there is none."""
     names = tomllib.loads(plans)["plans"]
     has_one = any(plan.get("when_full") == "skip" for plan in names.values())
     return plans if has_one or "lite" in names else plans + LITE
 
 
 def spender(database: Database, population: Population, slot_minutes: int, number: int = 0) -> Spender:
-    """What is spent on one of the days."""
+    """Makes the spends of one of the days."""
     run_id = (population.day + timedelta(days=number)).isoformat()
-    return Spender(database, population, planned(population, slot_minutes * 60, number), run_id)
+    return Spender(database, population, plan_spends(population, slot_minutes * 60, number), run_id)
 
 
-def following(day: Day, loaded: Loaded) -> Day:
+def next_day_of(day: Day, loaded: LoadedUsers) -> Day:
     """The next day, on the same servers."""
     number, next_day = day.number + 1, day.day + timedelta(days=1)
     return replace(
@@ -126,14 +127,14 @@ def following(day: Day, loaded: Loaded) -> Day:
         day=next_day,
         number=number,
         spender=spender(day.database, loaded.population, day.slot_minutes, number),
-        newcomers=day.newcomers.following(loaded, next_day),
+        newcomers=day.newcomers.for_day(loaded, next_day),
         ledger=Ledger(),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One emulator and one project in it. `stack` ends everything that is started."""
+    """One emulator with one project. `stack` ends everything that is started."""
 
     host: str
     project: str
@@ -146,10 +147,10 @@ class Stage:
         return self.logs / PLANS.name
 
     def play(self, users: int, days: int) -> tuple[Day, Verdict]:
-        """Load, play the days and judge each; the last one, or the first that went wrong."""
-        if os.environ.get("FIRESTORE_EMULATOR_HOST"):  # an emulator that was running before goes on running
+        """Load users, play the days and check each. Returns the last day or the first with a fault, and its verdict."""
+        if os.environ.get("FIRESTORE_EMULATOR_HOST"):  # that emulator goes on running, so clear the project at the end
             self.stack.callback(clear, self.host, self.project)
-        tomorrow = datetime.now(UTC).date() + timedelta(days=1)  # no document is younger than the day
+        tomorrow = datetime.now(UTC).date() + timedelta(days=1)  # so all documents are older than the day
         population = Population(users, tomorrow, Rules.read(self.plans))
         slot_minutes = slot_minutes_for(users)
         servers = self._serve(slot_minutes)
@@ -173,15 +174,15 @@ class Stage:
     def _sender(self, trigger: FunctionServer) -> EventSender:
         return EventSender(trigger.port, f"projects/{self.project}/databases/(default)", "created")
 
-    def _play_days(self, day: Day, loaded: Loaded, days: int) -> tuple[Day, Verdict]:
+    def _play_days(self, day: Day, loaded: LoadedUsers, days: int) -> tuple[Day, Verdict]:
         while True:
-            day.play(self._tell_tick)
-            verdict = Judge(day.database, loaded, day).judge(self._tell_check)
+            day.play(self._report_tick)
+            verdict = Judge(day.database, loaded, day).judge(self._report_check)
             if day.number + 1 == days or not verdict.is_ok:
                 return day, verdict
             self.progress.say(day_line(day, verdict))
-            loaded = remember(day.database, loaded)
-            day = following(day, loaded)
+            loaded = read_again(day.database, loaded)
+            day = next_day_of(day, loaded)
 
     def _environ(self, slot_minutes: int) -> dict[str, str]:
         return {
@@ -189,11 +190,11 @@ class Stage:
             "GOOGLE_CLOUD_PROJECT": self.project,
             "CREDIT_REFRESH_SLOT_SECONDS": str(slot_minutes * 60),
             "CREDIT_REFRESH_PLANS_FILE": str(self.plans),
-            "CREDIT_REFRESH_FULL_SCAN_BELOW": "0",  # after the first day only those are read who are due
+            "CREDIT_REFRESH_FULL_SCAN_BELOW": "0",  # after the first day read only users who may be due
         }
 
     def _serve(self, slot_minutes: int) -> dict[str, list[FunctionServer]]:
-        """One builder, two workers and the trigger, each a process group of its own."""
+        """Start one builder, two workers and the trigger, each in a process group of its own."""
         environ = self._environ(slot_minutes)
         names = {BUILDER: ["builder"], WORKER: ["worker-1", "worker-2"], TRIGGER: ["trigger"]}
         servers = {
@@ -214,7 +215,7 @@ class Stage:
         moment = quote(day.at(DAY_MINUTES - 1).isoformat())
         self.progress.say(f"The monitor at the end of the day: http://127.0.0.1:{server.port}/?asOf={moment}")
         self.progress.say("Ctrl-C ends it.")
-        with suppress(SystemExit):  # the verdict stands, whatever ends the wait
+        with suppress(SystemExit):  # the exit code depends on the verdict, not on how the wait ends
             threading.Event().wait()
 
     def _executor(self) -> ThreadPoolExecutor:
@@ -222,10 +223,10 @@ class Stage:
         self.stack.callback(executor.shutdown, wait=False, cancel_futures=True)
         return executor
 
-    def _tell_check(self, count: int) -> None:
+    def _report_check(self, count: int) -> None:
         self.progress.show(f"checking users: {count:,}")
 
-    def _tell_tick(self, minute: int, ledger: Ledger) -> None:
+    def _report_tick(self, minute: int, ledger: Ledger) -> None:
         clock = f"{minute // 60:02}:{minute % 60:02}"
         text = f"{clock}  {ledger.queued:>7,} users queued  {ledger.refreshed:>7,} refreshed  {ledger.calls:>4} calls"
         self.progress.show(text, milestone=minute % MILESTONE_MINUTES == 0)

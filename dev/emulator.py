@@ -1,4 +1,4 @@
-"""The Firestore emulator: started, waited for, and stopped again. `python -m dev.emulator` runs one by hand."""
+"""Starts the Firestore emulator, waits for it, and stops it. `python -m dev.emulator` runs one by hand."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dev.console import end_on_signals
 from dev.emulator_install import MAIN_CLASS, EmulatorError, install
 
 START_SECONDS_MAX = 60
-ANSWER_SECONDS_MAX = 5  # of the emulator that FIRESTORE_EMULATOR_HOST names
+ANSWER_SECONDS_MAX = 5  # for the emulator that FIRESTORE_EMULATOR_HOST names
 STOP_SECONDS_MAX = 5
 LOOPBACK = "127.0.0.1"
 BY_HAND_PORT = 8686
@@ -37,7 +37,7 @@ __all__ = ["EmulatorError", "clear", "emulator", "free_port", "own_emulator", "s
 
 @contextmanager
 def emulator(log: Path | None = None, port: int | None = None, address: str = LOOPBACK) -> Iterator[str]:
-    """The address of an emulator: the one FIRESTORE_EMULATOR_HOST names, else one of our own, stopped on leaving."""
+    """The address of an emulator. It is the one that FIRESTORE_EMULATOR_HOST names, or a new one for the block."""
     running = os.environ.get("FIRESTORE_EMULATOR_HOST")
     if running:
         _wait_until_up(running, None, ANSWER_SECONDS_MAX)
@@ -51,9 +51,9 @@ def emulator(log: Path | None = None, port: int | None = None, address: str = LO
 def own_emulator(
     log: Path | None = None, port: int | None = None, rules: Path | None = None, address: str = LOOPBACK
 ) -> Iterator[str]:
-    """The address of an emulator of our own, whatever else is running. `rules`: in force for every project.
+    """The address of a new emulator, whatever else is running. It ends with the block.
 
-    `address`: what it listens on, if others than this machine are to reach it.
+    `rules`: security rules for every project. `address`: what it listens on, if other machines may reach it.
     """
     port = port or free_port()
     host = f"{LOOPBACK}:{port}"
@@ -84,7 +84,7 @@ def _ended_with_us(process: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 def start(host: str, log: Path | None = None, rules: Path | None = None) -> subprocess.Popen[bytes]:
-    """Start an emulator there. Raises EmulatorError if it, or Java, is neither found nor fetched."""
+    """Start an emulator at this address. Raises EmulatorError if it or Java can be neither found nor fetched."""
     name, _, port = host.rpartition(":")
     found = install()
     command = [found.java, "-cp", str(found.jar), MAIN_CLASS, "--host", name, "--port", port]
@@ -94,7 +94,7 @@ def start(host: str, log: Path | None = None, rules: Path | None = None) -> subp
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End it; kill it if it does not end."""
+    """End the process. Kill it if it does not end."""
     process.terminate()
     try:
         process.wait(timeout=STOP_SECONDS_MAX)
@@ -130,12 +130,12 @@ def _wait_until_up(host: str, process: subprocess.Popen[bytes] | None, seconds_m
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
-    named = "; FIRESTORE_EMULATOR_HOST names it, start it or unset that" if process is None else ""
+    named = "; FIRESTORE_EMULATOR_HOST names it: start it, or unset the variable" if process is None else ""
     raise EmulatorError(f"No Firestore emulator answers at {host} within {seconds_max} s{named}.")
 
 
 def main() -> None:
-    """Run an emulator until Ctrl-C; PORT=8686 says where."""
+    """Run an emulator until Ctrl-C. PORT sets its port; the default is 8686."""
     end_on_signals()
     with own_emulator(port=int(os.environ.get("PORT", BY_HAND_PORT))) as host:
         print(f"export FIRESTORE_EMULATOR_HOST={host} GOOGLE_CLOUD_PROJECT=demo-credit-refresh", flush=True)

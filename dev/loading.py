@@ -1,4 +1,4 @@
-"""Loading the population, and what has to be remembered of the users a day begins with."""
+"""Writes the population into the database, and keeps the users as a day begins, to check them later."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from shared.store.values import get_fields
 
 BATCH = 500
 LANES = 2
-PAGE = 20_000  # the emulator sorts all that is left for every page
+PAGE = 20_000  # for every page the emulator sorts all remaining documents
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """The users as a day begins: the number behind each id, and by number the update time."""
+class LoadedUsers:
+    """The users as a day begins. Each has a number. `index_of`: numbers by id. `update_times`: by number."""
 
     population: Population
     index_of: dict[str, int]
     update_times: array[int]
-    #: By number; None on the first day, when the population says what they are.
+    #: By number; None on the first day, because then the population can compute them.
     documents: list[dict[str, Any]] | None = None
-    #: By number, of the users whom the app has made or changed since: what the refresh of the day is to begin with.
-    since: dict[int, dict[str, Any]] = field(default_factory=dict)
+    #: By number, users whom the app has made or changed on this day, as they were before their refresh.
+    changed: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def document(self, index: int) -> dict[str, Any]:
-        """A user as the day began, or as the app has made it since."""
-        if index in self.since:
-            return self.since[index]
+        """A user as the day began, or as the app has made or changed it on this day."""
+        if index in self.changed:
+            return self.changed[index]
         return self.population.document(index) if self.documents is None else self.documents[index]
 
 
-def load(database: Database, population: Population, tell: Callable[[int], None]) -> Loaded:
-    """Write every user. `tell` is told how many there are so far."""
-    loaded = Loaded(population, {}, array("q"))
+def load(database: Database, population: Population, report: Callable[[int], None]) -> LoadedUsers:
+    """Write every user. `report` is called with the number of users so far."""
+    loaded = LoadedUsers(population, {}, array("q"))
     starts = range(0, population.users, BATCH)
     lanes = ThreadPoolExecutor(LANES)
     try:
         for ids, times in lanes.map(lambda start: _load_batch(database, population, start), starts):
             loaded.index_of.update(zip(ids, range(len(loaded.index_of), population.users), strict=False))
             loaded.update_times.extend(times)
-            tell(len(loaded.index_of))
+            report(len(loaded.index_of))
     finally:
         lanes.shutdown(wait=False, cancel_futures=True)
     return loaded
@@ -57,12 +57,12 @@ def _load_batch(database: Database, population: Population, start: int) -> tuple
     return ids, database.create("users", list(zip(ids, map(population.document, indexes), strict=True)))
 
 
-def remember(database: Database, loaded: Loaded) -> Loaded:
-    """The users as they are now, for a day that follows another."""
+def read_again(database: Database, loaded: LoadedUsers) -> LoadedUsers:
+    """Read all users again, for the next day."""
     documents: list[dict[str, Any]] = [{}] * len(loaded.index_of)
     update_times = array("q", bytes(8 * len(documents)))
     for document in database.scan("users", PAGE):
         index = loaded.index_of[document_id(document)]
         documents[index] = get_fields(document.fields)
         update_times[index] = update_time_ns(document)
-    return Loaded(loaded.population, loaded.index_of, update_times, documents)
+    return LoadedUsers(loaded.population, loaded.index_of, update_times, documents)

@@ -1,4 +1,4 @@
-"""A stand-in for Cloud Scheduler. It calls the functions in real time, and it can play the coming days at once."""
+"""A substitute for Cloud Scheduler. It calls the functions in real time. It can also play several days at once."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from dev.ticks import tick_line
 
 BUILDER, WORKER = "credit_refresh_queue", "credit_refresh_worker"
 BUILDER_SECONDS = 600
-LATE_SECONDS = 0.05  # behind the boundary, never before it
+LATE_SECONDS = 0.05  # call a little after a boundary, so that it is never before it
 END_SECONDS_MAX = 5
-STEP = timedelta(hours=1)  # of days that are played at once
-CALLS_MAX = 100  # of one function, until it has nothing left to do
+STEP = timedelta(hours=1)  # days are played hour by hour
+CALLS_MAX = 100  # calls of one function, until it has nothing left to do
 FIGURES = ("queuedUsers", "refreshedUsers", "failedUsers", "adoptedUsers")
 
 
@@ -31,7 +31,7 @@ class ScheduleError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A scheduler job: called when the clock shows a multiple of so many seconds, and once at the start."""
+    """A scheduler job. It is called once at the start, and whenever the real time is a multiple of `every_seconds`."""
 
     entry_point: str
     every_seconds: int
@@ -39,7 +39,7 @@ class Job:
 
 
 def jobs_for(worker_seconds: int, slot_seconds: int) -> list[Job]:
-    """The jobs of production, with a worker that is called often, and whenever a slot begins. No jobs for 0 seconds."""
+    """The jobs of production, but the worker is called more often, and whenever a slot begins. None for 0 seconds."""
     if worker_seconds == 0:
         return []
     return [
@@ -49,9 +49,9 @@ def jobs_for(worker_seconds: int, slot_seconds: int) -> list[Job]:
 
 
 class LocalSchedule:
-    """Delivers jobs to the functions on one port. While it is holding, the builder is not called.
+    """Calls the functions on one port. `holding`: users existed before and are not adopted, so no builder is called.
 
-    While days are being played, the jobs of the real time are left out.
+    While days are played, no calls are made in real time.
     """
 
     def __init__(self, port: int, clock: Clock, *, holding: bool) -> None:
@@ -62,8 +62,8 @@ class LocalSchedule:
         self._ended = threading.Event()
 
     @contextmanager
-    def ticking(self, jobs: list[Job]) -> Iterator[None]:
-        """Deliver the jobs in real time, each in its own thread: a slow one is late alone."""
+    def delivering(self, jobs: list[Job]) -> Iterator[None]:
+        """Call the jobs in real time until the block ends. Each has its own thread, so a slow one delays no other."""
         threads = [threading.Thread(target=self._tick, args=(job,), daemon=True) for job in jobs]
         for thread in threads:
             thread.start()
@@ -75,7 +75,7 @@ class LocalSchedule:
                 thread.join(END_SECONDS_MAX)
 
     def move_to(self, moment: datetime) -> dict[str, int]:
-        """Play every hour until then and move the clock with it. The answer has the sums. Raises ScheduleError."""
+        """Play every hour until then and move the clock with it. Returns the sums. Raises ScheduleError."""
         figures: Counter[str] = Counter()
         with self._moving:
             while (now := min(self._clock.now() + STEP, moment)) < moment:
@@ -84,7 +84,7 @@ class LocalSchedule:
         return {name: figures[name] for name in FIGURES if name in figures}
 
     def adopt(self) -> dict[str, int]:
-        """Count everybody's current period as granted. From then on the builder is called."""
+        """Adopt all users: their current period counts as granted. From then on the builder is called."""
         figures: Counter[str] = Counter()
         with self._moving:
             self._call_until_done(BUILDER, {"scan": "adopt"}, self._clock.now(), figures)
@@ -101,7 +101,7 @@ class LocalSchedule:
         for _ in range(CALLS_MAX):
             answer = deliver(self._port, entry_point, now, {**body, "asOf": now.isoformat()})
             if answer.status != 200:
-                raise ScheduleError(f"{entry_point} at {now.isoformat()} answered {_words(answer)}")
+                raise ScheduleError(f"{entry_point} at {now.isoformat()} answered {_text_of(answer)}")
             figures.update({name: answer.body[name] for name in FIGURES if name in answer.body})
             if not answer.body["hasMore"]:
                 return
@@ -120,5 +120,5 @@ class LocalSchedule:
             print(line, flush=True)
 
 
-def _words(answer: Answer) -> str:
+def _text_of(answer: Answer) -> str:
     return f"{answer.status or 'nothing'}: {dict(answer.body)}"

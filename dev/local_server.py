@@ -1,4 +1,4 @@
-"""The functions of main.py at the contract's paths, behind one threaded server, with a clock that can be moved."""
+"""Serves the functions of main.py at their paths on one port, with a clock that can be moved."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ WsgiApp = Callable[..., Any]
 def serving(
     port: int, clock: Clock | None = None, pages: Mapping[str, WsgiApp] | None = None, address: str = LOOPBACK
 ) -> Iterator[list[str]]:
-    """Serve the entry points until the end of the block; their names. `pages`: what else is served, by path."""
+    """Serve the entry points until the end of the block. Gives their names. `pages`: other applications, by path."""
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     entry_points = list(importlib.import_module("main").__all__)
     functions = {path_of(name): _at_root(_on_clock(_function(name), clock or Clock())) for name in entry_points}
-    forward_as_sigterm()  # which they listen to, as the platform sends it
+    forward_as_sigterm()  # the functions handle SIGTERM, as the platform sends it
     app = DispatcherMiddleware(_directory(list(functions)), {**functions, **(pages or {})})
     server = make_server(address, port, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -56,7 +56,7 @@ def _function(entry_point: str) -> WsgiApp:
 
 
 def _directory(paths: Sequence[str]) -> WsgiApp:
-    """Names what is served, at every path where nothing is."""
+    """An application for all other paths. It answers 404 and lists the paths that exist."""
 
     @Request.application
     def app(_: Request) -> Response:
@@ -66,7 +66,7 @@ def _directory(paths: Sequence[str]) -> WsgiApp:
 
 
 def _at_root(app: WsgiApp) -> WsgiApp:
-    """A function is called at the root of its own URL: the mount's bare path is that root."""
+    """A function expects calls at the root of its URL. The path at which it is mounted stands for that root."""
 
     def call(environ: dict[str, Any], start_response: Any) -> Any:
         return app({**environ, "PATH_INFO": environ.get("PATH_INFO") or "/"}, start_response)
@@ -75,10 +75,10 @@ def _at_root(app: WsgiApp) -> WsgiApp:
 
 
 def _on_clock(app: WsgiApp, clock: Clock) -> WsgiApp:
-    """While the clock is ahead, each call gets its time as `asOf`, unless the caller gives one."""
+    """While the clock is ahead, each call gets the clock's time as `asOf`, unless the caller sets `asOf`."""
 
     def call(environ: dict[str, Any], start_response: Any) -> Any:
-        if clock.ahead and "HTTP_CE_ID" not in environ:  # an event has an attribute for it
+        if clock.ahead and "HTTP_CE_ID" not in environ:  # an event has its own attribute for the time
             environ = _with_as_of(environ, clock.now().isoformat())
         return app(environ, start_response)
 
@@ -94,7 +94,7 @@ def _with_as_of(environ: dict[str, Any], as_of: str) -> dict[str, Any]:
 
 
 def _body_with_as_of(data: bytes, as_of: str) -> bytes:
-    """Add `asOf` to a body. One that can't be read stays as it is, and the function says what is wrong with it."""
+    """Add `asOf` to a body. A body that can't be read is not changed, and the function refuses it."""
     try:
         body = json.loads(data or b"{}")
     except ValueError:

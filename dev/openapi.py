@@ -27,7 +27,7 @@ ERRORS = {"errors": list_of(ref("UserError")), "errorsTotal": COUNT}
 TALLY: dict[str, Schema] = dict.fromkeys(("processedUsers", "refreshedUsers", "skippedUsers", "failedUsers"), COUNT)
 
 
-# The fields that an answer has in any case. More may be added at any time: ignore those you don't know.
+# The fields that every answer has. More may be added at any time: ignore those you don't know.
 ANSWERS: Mapping[str, Schema] = {
     "DirectAnswer": {
         "totalUsers": COUNT,
@@ -119,10 +119,10 @@ def _schemas() -> dict[str, Schema]:
     _, found = models_json_schema([(kind, "validation") for kind in (*BODIES, *QUERIES)], ref_template=REF)
     schemas: dict[str, Schema] = found["$defs"]
     for query in QUERIES:
-        del schemas[query.__name__]  # it is told field by field, as parameters
+        del schemas[query.__name__]  # its fields are listed as parameters instead
     for schema in schemas.values():
         for field in schema.get("properties", {}).values():
-            field.pop("title", None)  # the name once more, in lower case
+            field.pop("title", None)  # it only repeats the name
     direct = schemas["DirectBody"]
     direct["anyOf"] = [{"required": [name]} for name in ("userIds", "batchSize", "cursor")]
     schemas["ActionBody"]["anyOf"] = action_forms()
@@ -131,8 +131,8 @@ def _schemas() -> dict[str, Schema]:
 
 
 def _error() -> Schema:
-    told = {"code": TEXT, "message": TEXT, "field": nullable(TEXT)}
-    return {"type": "object", "required": ["error"], "properties": {"error": object_of(told)}}
+    fields = {"code": TEXT, "message": TEXT, "field": nullable(TEXT)}
+    return {"type": "object", "required": ["error"], "properties": {"error": object_of(fields)}}
 
 
 def _post(summary: str, body: str, answer: str) -> Schema:
@@ -191,7 +191,7 @@ def _event() -> Schema:
 def _responses(answer: Schema, refusals: Mapping[str, str]) -> dict[str, Schema]:
     content = {"application/json": {"schema": answer}}
     error = {"application/json": {"schema": ref("Error")}}
-    refused = {status: {"description": told, "content": error} for status, told in sorted(refusals.items())}
+    refused = {status: {"description": text, "content": error} for status, text in sorted(refusals.items())}
     return {"200": {"description": "done as far as it was possible", "content": content}, **refused}
 
 
@@ -210,17 +210,18 @@ def _parameters(query: type[Body]) -> Sequence[Schema]:
 
 
 def _without_null(field: Schema) -> Schema:
-    """A query can't say null."""
+    """The schema without null, because a query string can't hold null."""
     (kind,) = [each for each in field["anyOf"] if each != {"type": "null"}]
     return dict(kind)
 
 
-def written(file: Path = FILE) -> str:
-    """The document as it stands in the file. Raises OSError."""
+def read_document(file: Path = FILE) -> str:
+    """The document as it is in the file. Raises OSError."""
     return file.read_text(encoding="utf-8")
 
 
-def rendered() -> str:
+def render_document() -> str:
+    """The document as the code describes it."""
     return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -231,7 +232,7 @@ def monitor_types() -> str:
 
 
 def main() -> int:
-    FILE.write_text(rendered(), encoding="utf-8")
+    FILE.write_text(render_document(), encoding="utf-8")
     typescript.FILE.write_text(monitor_types(), encoding="utf-8")
     return 0
 

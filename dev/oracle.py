@@ -1,4 +1,4 @@
-"""What a refresh must do, computed from the rules alone. It shares no code with the system.
+"""Computes from the plans what a refresh must do. It shares no code with the system.
 
 before = start - what was spent before the refresh
 after  = the plan's policy, applied to before
@@ -22,15 +22,15 @@ from zoneinfo import ZoneInfo, available_timezones
 
 INT64 = range(-(2**63), 2**63)
 DAYS = {"day": 1, "week": 7}
-WHEN_LOW = "when-low"  # the `dueOn` of a user who is found by balance
+WHEN_LOW = "when-low"  # the `dueOn` of users who are found by balance
 MONTHS = {"month": 1, "year": 12}
 
 Number = int | float
 Interval = tuple[date, date]
 
 
-class Fate(StrEnum):
-    """What must happen to a user on the day."""
+class Outcome(StrEnum):
+    """The outcome that a user must have on the day."""
 
     REFRESHED = "refreshed"
     SKIPPED = "skipped"
@@ -39,19 +39,19 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """The fate, and for users to be refreshed the plan's name, its period [start, end) and the anchor."""
+    """The expected outcome. If it is a refresh: the plan's name, its period [start, end) and the anchor."""
 
-    fate: Fate
+    outcome: Outcome
     plan: str = ""
     period: Interval = (date.min, date.min)
     anchor: str | None = None
-    #: Skipped because the balance is full, on a plan that leaves full users alone.
+    #: Skipped because the balance is full and the plan leaves full users alone.
     is_full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Spends:
-    """What a user spent, in order, before and after the refresh."""
+    """The amounts that a user spent before and after the refresh, in order."""
 
     before: Sequence[Number] = ()
     after: Sequence[Number] = ()
@@ -59,7 +59,7 @@ class Spends:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The plans file, as it is written."""
+    """The content of the plans file."""
 
     plans: Mapping[str, Mapping[str, Any]]
     default: str
@@ -72,16 +72,16 @@ class Rules:
 
 
 def expect(rules: Rules, user: Mapping[str, Any], create_time: datetime, day: date) -> Expected:
-    """What must happen to a user, given the document at the start of the day."""
+    """The expected outcome of a user, from the document at the start of the day."""
     if "credits" not in user:
-        return Expected(Fate.SKIPPED)
+        return Expected(Outcome.SKIPPED)
     if not _is_sound(user):
-        return Expected(Fate.FAILED)
+        return Expected(Outcome.FAILED)
     if (user.get("creditRefresh") or {}).get("paused"):
-        return Expected(Fate.SKIPPED)
+        return Expected(Outcome.SKIPPED)
     name = rules.default if user.get("plan") is None else user["plan"]
     plan = rules.plans.get(name)
-    return Expected(Fate.FAILED) if plan is None else _expect_on(name, plan, user, create_time, day)
+    return Expected(Outcome.FAILED) if plan is None else _expect_on(name, plan, user, create_time, day)
 
 
 def _expect_on(
@@ -91,16 +91,16 @@ def _expect_on(
     anchor = _anchor(user, create_time)
     period = period_of(plan, day, date.fromisoformat(anchor))
     if period is None or (stamp.get("periods") or {}).get(name, "") >= period[0].isoformat():
-        return Expected(Fate.SKIPPED)
+        return Expected(Outcome.SKIPPED)
     if is_found_by_balance(plan) and user["credits"] >= plan["allowance"]:
-        return Expected(Fate.SKIPPED, is_full=True)
-    if math.floor(granted(plan, user["credits"])) not in INT64:
-        return Expected(Fate.FAILED)
-    return Expected(Fate.REFRESHED, name, period, anchor if plan.get("anchor") == "signup" else None)
+        return Expected(Outcome.SKIPPED, is_full=True)
+    if math.floor(after_grant(plan, user["credits"])) not in INT64:
+        return Expected(Outcome.FAILED)
+    return Expected(Outcome.REFRESHED, name, period, anchor if plan.get("anchor") == "signup" else None)
 
 
-def after_look(rules: Rules, user: Mapping[str, Any], create_time: datetime, day: date) -> Mapping[str, Any]:
-    """A user who gets nothing, as the day leaves them: `dueOn` says when to look again, and all else stays."""
+def after_scan(rules: Rules, user: Mapping[str, Any], create_time: datetime, day: date) -> Mapping[str, Any]:
+    """A user who gets nothing, as the document must be at the end of the day. Only `dueOn` may have changed."""
     stamp = {} if user.get("creditRefresh") is None else user["creditRefresh"]
     if not isinstance(stamp, dict):
         return user
@@ -114,13 +114,13 @@ def after_look(rules: Rules, user: Mapping[str, Any], create_time: datetime, day
 def _due_on(
     rules: Rules, user: Mapping[str, Any], stamp: Mapping[str, Any], create_time: datetime, day: date
 ) -> str | None:
-    """What `dueOn` has to say. Of paused users: what it would say if they were not paused."""
+    """The `dueOn` that the user must have. For paused users it is the one that they would have unpaused."""
     if "credits" not in user:
         return None
     unpaused = {**user, "creditRefresh": {name: value for name, value in stamp.items() if name != "paused"}}
-    fate = expect(rules, unpaused, create_time, day).fate
+    outcome = expect(rules, unpaused, create_time, day).outcome
     plan = rules.plans.get(rules.default if user.get("plan") is None else user["plan"])
-    if plan is None or fate is Fate.FAILED or (fate is Fate.REFRESHED and not is_found_by_balance(plan)):
+    if plan is None or outcome is Outcome.FAILED or (outcome is Outcome.REFRESHED and not is_found_by_balance(plan)):
         earlier, today = stamp.get("dueOn"), day.isoformat()
         return str(earlier) if _is_day(earlier) and str(earlier) <= today else today
     if is_found_by_balance(plan):
@@ -154,7 +154,8 @@ def period_of(plan: Mapping[str, Any], day: date, anchor: date) -> Interval | No
 
 
 def _calendar_origin(plan: Mapping[str, Any], day: date) -> date:
-    """What the calendar's periods are counted from: 1 January, of 1970 where one period is more than one unit."""
+    """The day that calendar periods are counted from. For months and years it is 1 January: of this year, or of 1970
+    if a period has several units."""
     if plan["period"] in DAYS:
         weekday = plan.get("week_start", "monday")
         return next(date(1970, 1, n) for n in range(1, 8) if f"{date(1970, 1, n):%A}".lower() == weekday)
@@ -183,12 +184,12 @@ def latest_date_of(zone: ZoneInfo, runs_zone: ZoneInfo, run_day: date) -> date:
 
 
 def add_months(day: date, months: int) -> date:
-    """The same day of a later month, or that month's last day."""
+    """The same day of a later month. If the month has no such day, its last day."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
 
 
-def granted(plan: Mapping[str, Any], balance: Number) -> Number:
+def after_grant(plan: Mapping[str, Any], balance: Number) -> Number:
     """The balance after one grant."""
     allowance: int = plan["allowance"]
     if plan["policy"] == "reset":
@@ -207,14 +208,14 @@ def faults(
     rules: Rules, expected: Expected, start: Mapping[str, Any], final: Mapping[str, Any], spends: Spends
 ) -> list[str]:
     """The faults in a user's balance and stamp at the end of the day."""
-    if expected.fate is not Fate.REFRESHED:
-        left = _spent(start.get("credits"), [*spends.before, *spends.after])
+    if expected.outcome is not Outcome.REFRESHED:
+        left = _after_spending(start.get("credits"), [*spends.before, *spends.after])
         return _differences({"credits": left}, {"credits": final.get("credits")}) if left is not None else []
     stamp, earlier = final.get("creditRefresh") or {}, start.get("creditRefresh") or {}
-    before = _spent(start["credits"], spends.before)
-    after = granted(rules.plans[expected.plan], before)
+    before = _after_spending(start["credits"], spends.before)
+    after = after_grant(rules.plans[expected.plan], before)
     wanted = {
-        "credits": _spent(after, spends.after),
+        "credits": _after_spending(after, spends.after),
         "before": before,
         "granted": after - before,
         "plan": expected.plan,
@@ -227,7 +228,7 @@ def faults(
     return _differences(wanted, {**{name: stamp.get(name) for name in wanted}, "credits": final.get("credits")})
 
 
-def _spent(balance: Any, amounts: Sequence[Number]) -> Any:
+def _after_spending(balance: Any, amounts: Sequence[Number]) -> Any:
     for amount in amounts:
         balance -= amount
     return balance

@@ -1,4 +1,4 @@
-"""Screenshots are kept small: a PNG of 256 colours takes half the room, and a page of few colours looks the same."""
+"""Makes screenshots smaller. A PNG of 256 colours has half the size, and a page with few colours looks the same."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ COLOURS_MAX = 256
 
 
 def reduce_colours(picture: bytes) -> bytes:
-    """The same picture as a PNG of at most 256 colours."""
+    """The picture as a PNG of at most 256 colours."""
     made = BytesIO()
     with Image.open(BytesIO(picture)) as image:
         image.convert("RGB").quantize(COLOURS_MAX, Image.Quantize.MAXCOVERAGE).save(made, "PNG", optimize=True)

@@ -1,4 +1,4 @@
-"""A made-up population. Each user follows from a number and the day, so none needs to be stored."""
+"""A made-up population. Each user is computed from a number and the day, so users need not be stored."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import Any
 from dev.oracle import WHEN_LOW, Interval, Rules, add_months, is_found_by_balance, period_of
 
 ALPHABET = string.ascii_letters + string.digits
-EARLIER = "-earlier"  # the end of the id of every earlier job
-FULL_SHARE = 0.7  # of the users of a plan that leaves full users alone
-ODD_SHARE = 10  # at most one in ten users is odd
+EARLIER = "-earlier"  # ids of jobs from before the demo end with this
+FULL_SHARE = 0.7  # this share is full on a plan that leaves full users alone
+ODD_SHARE = 10  # at most one in so many users is odd
 
-# A state, and how many of a hundred ordinary users have it.
+# States of ordinary users, and how many of a hundred have each.
 STATES = {"last_period": 56, "new": 14, "this_period": 10, "missed": 10, "paused": 4, "changed_plan": 6}
 
-# Documents with bad values. Each must stay exactly as it is and be named.
+# Odd users with bad values. Their documents must not change (but for `dueOn`), and each must be reported.
 BAD: dict[str, dict[str, Any]] = {
     "bad-balance-text": {"credits": "120"},
     "bad-balance-null": {"credits": None},
@@ -42,7 +42,7 @@ BAD: dict[str, dict[str, Any]] = {
     "bad-stamp-paused": {"creditRefresh": {"paused": "yes"}},
 }
 
-# Unusual documents that are valid.
+# Odd users with unusual but valid documents.
 UNUSUAL: dict[str, dict[str, Any]] = {
     "balance-negative": {"credits": -250},
     "balance-fraction": {"credits": 0.1 + 0.2},
@@ -82,19 +82,19 @@ class Population:
     rules: Rules
 
     @property
-    def odd_ones(self) -> int:
-        """The number of odd users. They are the first ones."""
+    def odd_users(self) -> int:
+        """How many users are odd. They have the lowest numbers."""
         return min(len(BAD) + len(UNUSUAL) + len(WITHOUT_BALANCE), self.users // ODD_SHARE)
 
     def user_id(self, index: int) -> str:
-        if index < self.odd_ones:
+        if index < self.odd_users:
             return _odd_id(index)
         return _random_text(hashlib.blake2b(str(index).encode(), digest_size=21).digest())
 
     def document(self, index: int) -> dict[str, Any]:
         rng = random.Random(f"user {index}")
         ordinary = self._ordinary(rng, index)
-        if index >= self.odd_ones:
+        if index >= self.odd_users:
             return ordinary
         user_id = _odd_id(index)
         if user_id in WITHOUT_BALANCE:
@@ -106,14 +106,14 @@ class Population:
         return {**ordinary, **odd}
 
     def plan(self, index: int) -> Mapping[str, Any]:
-        """The rules of a user's plan; of the default one where there is no such plan."""
+        """The rules of a user's plan. If there is no such plan, those of the default plan."""
         rules = self.rules
         return rules.plans.get(self.document(index).get("plan") or rules.default, rules.plans[rules.default])
 
     def _ordinary(self, rng: random.Random, index: int) -> dict[str, Any]:
         named = self._plan(rng)
         plan = named or self.rules.default
-        created = self._created(rng)
+        created = self._sign_up_time(rng)
         document: dict[str, Any] = {
             "credits": _balance(rng, self.rules.plans[plan]),
             "email": f"user{index}@example.com",
@@ -127,35 +127,35 @@ class Population:
         return {**document, "creditRefresh": stamp} if stamp else document
 
     def _plan(self, rng: random.Random) -> str | None:
-        """Half of the users are on the default plan, some by having no plan field. The others share the other plans."""
+        """A plan, or None for no plan field. More than half of the users are on the default plan."""
         if rng.random() < 0.1:
             return None
         others = [name for name in self.rules.plans if name != self.rules.default]
         return self.rules.default if rng.random() < 0.55 or not others else rng.choice(others)
 
-    def _created(self, rng: random.Random) -> datetime:
-        """A time in the last years. For one user in six it is a number of whole months ago, so they renew today."""
+    def _sign_up_time(self, rng: random.Random) -> datetime:
+        """A time in the last years. For one user in six it is whole months ago, so a monthly period begins today."""
         day = self.day - timedelta(days=rng.randint(0, 1200))
         if rng.random() < 1 / 6:
             day = add_months(self.day, -rng.randint(1, 30))
         return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(seconds=rng.randint(0, 86_399))
 
     def _stamp(self, rng: random.Random, plan: str, anchor: date) -> dict[str, Any]:
-        """The stamp that earlier days left on the user; nothing if there were none."""
+        """The stamp of an earlier grant; empty if there was none."""
         state = rng.choices(list(STATES), list(STATES.values()))[0]
         current = self._period(plan, self.day, anchor)
         if state == "new" or current is None:
             return {}
         if state == "changed_plan":
             plan = rng.choice(list(self.rules.plans))
-            return self._stamped(rng, plan, self._period(plan, self.day, anchor), anchor)
+            return self._stamp_for_period(rng, plan, self._period(plan, self.day, anchor), anchor)
         if state == "this_period":
-            return self._stamped(rng, plan, current, anchor)
+            return self._stamp_for_period(rng, plan, current, anchor)
         days = 1 if state != "missed" else rng.randint(2, 90)
-        stamp = self._stamped(rng, plan, self._period(plan, current[0] - timedelta(days=days), anchor), anchor)
+        stamp = self._stamp_for_period(rng, plan, self._period(plan, current[0] - timedelta(days=days), anchor), anchor)
         return {**stamp, "paused": True} if state == "paused" else stamp
 
-    def _stamped(self, rng: random.Random, plan: str, period: Interval | None, anchor: date) -> dict[str, Any]:
+    def _stamp_for_period(self, rng: random.Random, plan: str, period: Interval | None, anchor: date) -> dict[str, Any]:
         if period is None:
             return {}
         start, end = period
@@ -177,7 +177,7 @@ class Population:
 
 
 def _odd_id(index: int) -> str:
-    """The kinds take turns, so that a small population has users of each."""
+    """The id of an odd user. The kinds of odd users alternate, so a small population has users of each kind."""
     kinds = [list(BAD), list(UNUSUAL), WITHOUT_BALANCE]
     turns = max(map(len, kinds))
     return [kind[turn] for turn in range(turns) for kind in kinds if turn < len(kind)][index]

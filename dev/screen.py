@@ -1,16 +1,16 @@
-"""What the demo says before the day and after it."""
+"""The text that the demo prints before and after the day."""
 
 from __future__ import annotations
 
 from dev.day import BUILDER_MINUTES, TICK_MINUTES, Day
-from dev.oracle import Fate
+from dev.oracle import Outcome
 from dev.population import Population
 from dev.verdict import Verdict
 from shared.settings import Settings
 
 READ_DOLLARS = Settings.model_fields["price_read"].default  # per 100K
 WRITE_DOLLARS = Settings.model_fields["price_write"].default
-ONE_JOB_EACH = (3, 4)  # reads and writes per user, where every user is a job claimed on its own
+ONE_JOB_EACH = (3, 4)  # reads and writes per user, with one job per user, claimed one at a time
 NEXT = [
     "What to do next",
     "  DAYS=3 make demo                         the days that follow, too",
@@ -32,7 +32,7 @@ def introduction(host: str, project: str, population: Population, slot_minutes: 
 
 
 def day_line(day: Day, verdict: Verdict) -> str:
-    """A day that others follow."""
+    """One line for a day that is not the last."""
     ledger = day.ledger
     return (
         f"OK, {day.day:%A, %d %B}: {ledger.refreshed:,} refreshed, {ledger.skipped:,} skipped, "
@@ -41,12 +41,13 @@ def day_line(day: Day, verdict: Verdict) -> str:
 
 
 def final_screen(day: Day, verdict: Verdict, seconds: float) -> str:
-    lines = ["", *_users(day, verdict), "", *_happened(day, verdict), "", *_cost(day, verdict), ""]
+    lines = ["", *_users(day, verdict), "", *_events(day, verdict), "", *_cost(day, verdict), ""]
     return "\n".join([*lines, *_ending(verdict, seconds)])
 
 
 def _users(day: Day, verdict: Verdict) -> list[str]:
-    refreshed = sum(outcome == "refreshed" for told in verdict.receipts.outcomes.values() for outcome, _, _ in told)
+    outcomes = [outcome for receipts in verdict.receipts.outcomes.values() for outcome, _, _ in receipts]
+    refreshed = outcomes.count("refreshed")
     errors = sorted(day.ledger.errors, key=lambda error: str(error["userId"]))
     return [
         f"refreshed {refreshed:>9,}",
@@ -58,7 +59,7 @@ def _users(day: Day, verdict: Verdict) -> list[str]:
     ]
 
 
-def _happened(day: Day, verdict: Verdict) -> list[str]:
+def _events(day: Day, verdict: Verdict) -> list[str]:
     ledger, spender, killed_at = day.ledger, day.spender, day.killed_at
     killed = "no worker was killed, as the day has one slot only"
     if killed_at is not None:
@@ -75,8 +76,8 @@ def _happened(day: Day, verdict: Verdict) -> list[str]:
 
 
 def _cost(day: Day, verdict: Verdict) -> list[str]:
-    """Per refreshed user. What the killed worker did before it died is counted, though it could not report it."""
-    ledger, receipts, users = day.ledger, verdict.receipts, max(1, verdict.fates[Fate.REFRESHED])
+    """The cost of one refreshed user. The killed worker's operations count too, though it could not report them."""
+    ledger, receipts, users = day.ledger, verdict.receipts, max(1, verdict.outcomes[Outcome.REFRESHED])
     reads = (ledger.reads + receipts.unreported_reads) / users
     writes = (ledger.writes + receipts.unreported_writes) / users
     return [

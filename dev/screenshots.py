@@ -1,4 +1,4 @@
-"""`make screenshots`: pictures of the monitor for docs, taken of the real function in a simulated afternoon.
+"""`make screenshots` takes the pictures of the monitor for docs, from the real function on a simulated morning.
 
 Builder and worker are called by their schedule at the simulated time. Then the page is opened at that time.
 """
@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 from playwright.sync_api import Browser, Page, expect
 
-from dev.browser import chromium, opened
+from dev.browser import chromium, open_page
 from dev.cloud_scheduler import deliver, path_of
 from dev.console import end_on_signals, stay_local
 from dev.database import Change, Database, update_time_ns
@@ -32,11 +32,11 @@ from shared.store.values import get
 
 DOCS = BUNDLE / "docs"
 USERS = 12_000
-SLOT_SECONDS = 1800  # fills a job or two
+SLOT_SECONDS = 1800  # its users fill one or two jobs
 BUILDER, WORKER, MONITOR = "credit_refresh_queue", "credit_refresh_worker", "credit_refresh_monitor"
 TICK = timedelta(minutes=5)
 JOBS = "credit_refresh_jobs"
-SPOILT = [{"credits": "a lot"}] * 3 + [{"plan": "gold"}] * 9  # users of one job
+SPOILT = [{"credits": "a lot"}] * 3 + [{"plan": "gold"}] * 9  # bad values for users of one job
 LOOKED_AT, AFTER_FAILURE = time(9, 2), time(9, 37)
 FAILING_SLOT = time(9, 30)
 DAYS_BEFORE = 3
@@ -46,7 +46,7 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "h
 
 
 def main() -> int:
-    """The exit code: 0 when all pictures are there."""
+    """Take all pictures. Returns the exit code."""
     end_on_signals()
     stay_local()
     os.environ |= {"CREDIT_REFRESH_SLOT_SECONDS": str(SLOT_SECONDS), "GOOGLE_CLOUD_PROJECT": "demo-screenshots"}
@@ -61,7 +61,7 @@ def main() -> int:
 
 
 def take_all(browser: Browser) -> None:
-    """A healthy morning, light and on a phone, and a bad one in dark colours."""
+    """Take three pictures: a healthy morning in light colours, the same on a phone, and failures in dark colours."""
     port = free_port()
     with project() as (database, day), serving(port):
         for before in reversed(range(1, DAYS_BEFORE + 1)):
@@ -79,9 +79,9 @@ def take_all(browser: Browser) -> None:
 
 @contextmanager
 def project() -> Iterator[tuple[Database, date]]:
-    """A population on the emulator, and the day to show; some days are played before it."""
+    """A population on the emulator, and the day to show. Some days before it are played first."""
     settings = read_settings(os.environ)
-    first = datetime.now(UTC).date() + timedelta(days=1)  # no document may be newer than the day
+    first = datetime.now(UTC).date() + timedelta(days=1)  # so all documents are older than the day
     database = Database(str(settings.emulator_host), str(settings.project_id))
     load(database, Population(USERS, first, Rules.read(settings.plans_file)), lambda _: None)
     yield database, first + timedelta(days=DAYS_BEFORE)
@@ -89,7 +89,7 @@ def project() -> Iterator[tuple[Database, date]]:
 
 
 def spoil(database: Database, slot: datetime) -> str:
-    """Make users of one job in that slot bad, so that the job fails. Returns one of them."""
+    """Give some users of one job in that slot bad values, so that the job fails. Returns one of these users."""
     job_id = database.find(JOBS, "scheduledFor", slot, 1)[0]
     user_ids = list(get(database.read(JOBS, [job_id], ["userIds"])[job_id].fields["userIds"]))
     found = database.read("users", user_ids[: len(SPOILT)], ["credits"])
@@ -99,7 +99,7 @@ def spoil(database: Database, slot: datetime) -> str:
 
 
 class Stage:
-    """The functions on one port, through one day."""
+    """Calls the functions on one port through one day."""
 
     def __init__(self, port: int, day: date) -> None:
         self._port, self._day = port, day
@@ -117,7 +117,7 @@ class Stage:
             now += TICK
 
     def play_whole(self) -> None:
-        """The whole day, slot by slot."""
+        """Play the whole day, slot by slot."""
         now = self.at(time(0))
         self._call(BUILDER, now, {"scan": "auto"})
         while now < self.at(time(0)) + timedelta(days=1) - TICK:
@@ -130,9 +130,9 @@ class Stage:
     def take(
         self, browser: Browser, name: str, clock: time, options: Mapping[str, Any], user_id: str | None = None
     ) -> None:
-        """One picture of the page at that time."""
+        """Take one picture of the page at that time."""
         asked = {"asOf": self.at(clock).isoformat(), **({"userId": user_id} if user_id else {})}
-        with opened(browser, reduced_motion="reduce", **options) as (page, complaints):
+        with open_page(browser, reduced_motion="reduce", **options) as (page, complaints):
             page.goto(f"http://127.0.0.1:{self._port}{path_of(MONITOR)}?{urlencode(asked)}")
             expect(page.locator("#status strong")).to_be_visible()
             expect(page.locator("#strip .column")).to_have_count(30)

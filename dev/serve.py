@@ -1,7 +1,7 @@
-"""`make dev`: the functions beside an app under development, with emulator, schedule and trigger.
+"""`make dev` serves the functions for an app under development, with emulator, schedule and trigger.
 
-The environment sets it up, see dev/serve_options.py. `--ready-file FILE` is for the tests of an app: the file appears
-once all is up.
+Its options are environment variables, see dev/serve_options.py. `--ready-file FILE` is for the tests of an app. This
+file appears when everything has started.
 """
 
 from __future__ import annotations
@@ -30,27 +30,30 @@ from dev.oracle import Rules
 from dev.population import Population
 from dev.serve_options import Options
 from dev.serve_screen import Served, addresses, introduction
-from dev.ticks import speak_readably
+from dev.ticks import make_log_readable
 from dev.user_events import delivering_events
 from shared.core.errors import ConfigurationError
 from shared.settings import Settings, read_plans, read_settings
 
-OWN_FIELDS = ("users", "credits", "plan", "creditRefresh")  # where the sample users keep theirs
+OWN_FIELDS = ("users", "credits", "plan", "creditRefresh")  # the collection and fields of the sample users
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0 after Ctrl-C."""
-    asked = _arguments(arguments)
+    """Serve until Ctrl-C. Returns the exit code, which is 0 after Ctrl-C."""
+    ready_path = _arguments(arguments)
     end_on_signals()
     try:
         options = Options.read(os.environ)
-        prepare()  # before the proxies are set aside
+        prepare()  # it may need a proxy to fetch the emulator
         stay_local()
-        with emulator(port=options.emulator_port, address=options.address) as host, ready_file(asked) as tell_ready:
+        with (
+            emulator(port=options.emulator_port, address=options.address) as host,
+            ready_file(ready_path) as write_ready_file,
+        ):
             os.environ["FIRESTORE_EMULATOR_HOST"] = host
             settings = read_settings(os.environ)
             read_plans(settings)
-            serve(settings, options, tell_ready)
+            serve(settings, options, write_ready_file)
     except (EmulatorError, ConfigurationError, ScheduleError, OSError, RuntimeError, ValueError) as exc:
         print(exc, file=sys.stderr)
         return 1
@@ -61,35 +64,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _arguments(arguments: Sequence[str] | None) -> Path | None:
     parser = argparse.ArgumentParser(prog="python -m dev.serve", description="The functions beside an app.")
-    parser.add_argument("--ready-file", type=Path, metavar="FILE", help="holds the addresses once all is up")
+    parser.add_argument("--ready-file", type=Path, metavar="FILE", help="holds the addresses once all has started")
     ready: Path | None = parser.parse_args(arguments).ready_file
     return ready
 
 
 @contextmanager
 def ready_file(path: Path | None) -> Iterator[Any]:
-    """A function that writes the file in one step. Before and after the block there is no such file."""
+    """Gives a function that writes the file in one step. Before and after the block the file does not exist."""
     if path is None:
         yield lambda _: None
         return
     path.unlink(missing_ok=True)
     partial = path.with_name(path.name + ".part")
-    partial.touch()  # a folder that can't be written is told at once
+    partial.touch()  # fail at once if the folder can't be written
 
-    def tell_ready(addresses: Mapping[str, Any]) -> None:
+    def write_ready_file(addresses: Mapping[str, Any]) -> None:
         partial.write_text(json.dumps(addresses, indent=2) + "\n", encoding="utf-8")
         partial.replace(path)
 
     try:
-        yield tell_ready
+        yield write_ready_file
     finally:
         partial.unlink(missing_ok=True)
         path.unlink(missing_ok=True)
 
 
-def serve(settings: Settings, options: Options, tell_ready: Any) -> None:
-    """Serve until the program is told to end."""
-    samples, holding = look_around(settings, options)
+def serve(settings: Settings, options: Options, write_ready_file: Any) -> None:
+    """Serve until a signal ends the program."""
+    samples, holding = prepare_users(settings, options)
     clock = Clock()
     schedule = LocalSchedule(options.port, clock, holding=holding)
     panel = {control_panel.PATH: ControlPanel(settings, clock, schedule)}
@@ -98,18 +101,18 @@ def serve(settings: Settings, options: Options, tell_ready: Any) -> None:
         serving(options.port, clock, panel, options.address) as entry_points,
         delivering_events(settings, options.port, clock, changes=options.changes),
     ):
-        speak_readably()
+        make_log_readable()
         if holding and options.adopt:
             schedule.adopt()
         served = Served(settings, options, entry_points, jobs, samples, schedule.holding)
-        with schedule.ticking(jobs):
+        with schedule.delivering(jobs):
             print(introduction(served), flush=True)
-            tell_ready(addresses(served))
+            write_ready_file(addresses(served))
             threading.Event().wait()
 
 
-def look_around(settings: Settings, options: Options) -> tuple[list[str], bool]:
-    """Sample users for an empty project, and whether there are users that nobody has asked us to refresh yet."""
+def prepare_users(settings: Settings, options: Options) -> tuple[list[str], bool]:
+    """Write sample users into an empty project. Returns their ids, and true if users exist that no run has scanned."""
     with closing(Database(str(settings.emulator_host), str(settings.project_id), settings.database)) as database:
         if not database.is_empty(settings.users_collection):
             return [], database.is_empty(f"{settings.collection_prefix}_runs")
@@ -117,7 +120,7 @@ def look_around(settings: Settings, options: Options) -> tuple[list[str], bool]:
 
 
 def load_samples(settings: Settings, database: Database, count: int) -> list[str]:
-    """Some users, if users are kept where ours would be; their ids."""
+    """Write sample users, unless the settings name other fields than theirs. Returns their ids."""
     fields = (settings.users_collection, settings.balance_field, settings.plan_field, settings.stamp_field)
     if fields != OWN_FIELDS or not count:
         return []

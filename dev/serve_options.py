@@ -1,4 +1,4 @@
-"""What the environment asks of `make dev`, checked."""
+"""The options of `make dev`, from environment variables."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dev.console import number_wanted
+from dev.console import read_number
 from dev.emulator import LOOPBACK, free_port
 
-EMULATOR_PORT_DEFAULT = 8686  # the same every time, if it is free, so that the app's settings stay good
+EMULATOR_PORT_DEFAULT = 8686  # if free, the same every time, so that the app needs no new settings
 
 # Name, default, largest value. All are whole numbers.
 OPTIONS = {
-    "PORT": (8080, 65_535),  # of the functions; 0: any that is free
-    "EMULATOR_PORT": (EMULATOR_PORT_DEFAULT, 65_535),  # of the emulator we start; 0: any that is free
-    "TICK": (5, 3600),  # seconds between two calls of the worker; 0: nothing is called by itself
-    "SAMPLES": (30, 1000),  # users for an empty project
-    "ADOPT": (0, 1),  # 1: users that were there before count as granted for their current period
-    "CHANGES": (0, 1),  # 1: changes of users reach the trigger, too
+    "PORT": (8080, 65_535),  # port of the functions; 0: any free port
+    "EMULATOR_PORT": (EMULATOR_PORT_DEFAULT, 65_535),  # port of the emulator that is started; 0: any free port
+    "TICK": (5, 3600),  # seconds between two calls of the worker; 0: no scheduled calls
+    "SAMPLES": (30, 1000),  # number of sample users for an empty project
+    "ADOPT": (0, 1),  # 1: adopt users that existed before
+    "CHANGES": (0, 1),  # 1: changes of users call the trigger too
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the environment asks for; see OPTIONS."""
+    """The values of the options; see OPTIONS."""
 
     port: int
     emulator_port: int | None
@@ -32,14 +32,14 @@ class Options:
     samples: int
     adopt: bool
     changes: bool
-    #: What both servers listen on. In a container it has to be 0.0.0.0.
+    #: The address that both servers listen on. In a container it has to be 0.0.0.0.
     address: str
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Options:
-        """Raises ValueError for a value that is out of range, and for a port that is taken."""
+        """Read the options. Raises ValueError for a value that is out of range, and for a port that is taken."""
         values = {
-            name: number_wanted(name, environ.get(name, ""), default, range(largest + 1))
+            name: read_number(name, environ.get(name, ""), default, range(largest + 1))
             for name, (default, largest) in OPTIONS.items()
         }
         return cls(
@@ -60,7 +60,7 @@ def _port(name: str, port: int) -> int:
 
 
 def _emulator_port(environ: Mapping[str, str], port: int) -> int | None:
-    """None: any that is free. The default gives way to whoever was there first."""
+    """The emulator's port. None: any free port. If the default port is taken, another one is used."""
     if environ.get("FIRESTORE_EMULATOR_HOST") or not port:
         return None
     if not environ.get("EMULATOR_PORT") and not _is_free(port):

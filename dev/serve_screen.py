@@ -1,4 +1,4 @@
-"""What `make dev` says once all is up: the text for a person, and the addresses for a program."""
+"""The output of `make dev` when everything has started: a text for a person, and addresses for a program."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What is up."""
+    """What is served."""
 
     settings: Settings
     options: Options
@@ -25,12 +25,12 @@ class Served:
     jobs: Sequence[Job]
     #: The ids of the sample users that were loaded.
     samples: Sequence[str]
-    #: Are users left alone that were there before?
+    #: True if users existed before and are not adopted. Then no builder is called.
     holding: bool
 
 
 def addresses(served: Served) -> dict[str, Any]:
-    """What an app's test needs to know."""
+    """The addresses that an app's test needs."""
     url = f"http://{LOOPBACK}:{served.options.port}"
     return {
         "url": url,
@@ -42,7 +42,7 @@ def addresses(served: Served) -> dict[str, Any]:
 
 
 def introduction(served: Served) -> str:
-    """What the developer reads once all is up."""
+    """The text that the developer reads."""
     address, settings = f"http://localhost:{served.options.port}", served.settings
     example = json.dumps({"userIds": [served.samples[-1] if served.samples else "someone"]})
     return "\n".join(
@@ -55,7 +55,7 @@ def introduction(served: Served) -> str:
             "",
             "For the app under development:",
             f"  export FIRESTORE_EMULATOR_HOST={settings.emulator_host} GOOGLE_CLOUD_PROJECT={settings.project_id}",
-            f"Watch and steer in a browser:  {address}{path_of('credit_refresh_monitor')}",
+            f"The monitor, in a browser:     {address}{path_of('credit_refresh_monitor')}",
             f"Move the clock forward:        {address}{control_panel.PATH}",
             "Refresh a user now:",
             f"  curl -X POST {address}{path_of('credit_refresh')} -d '{example}'",
@@ -69,19 +69,19 @@ def introduction(served: Served) -> str:
 def _schedule_lines(served: Served) -> list[str]:
     calls = ", ".join(f"{job.entry_point} every {job.every_seconds} s" for job in served.jobs)
     slots = f"slots are {served.settings.slot_seconds} s wide"
-    told = "New users and changes of users reach" if served.options.changes else "New users reach"
+    events = "New users and changes of users reach" if served.options.changes else "New users reach"
     return [
         f"Called by themselves: {calls}; {slots}." if calls else f"Nothing is called by itself; {slots}.",
-        f"{told} credit_refresh_user_created at once.",
+        f"{events} credit_refresh_user_created at once.",
     ]
 
 
 def _user_lines(served: Served, address: str) -> list[str]:
     if served.samples:
-        return [f"{len(served.samples)} sample users were loaded, as there were none."]
+        return [f"{len(served.samples)} sample users were loaded, because there were none."]
     if served.holding:
         return [
-            "The users that are there are left alone: credit_refresh_queue is not called. To have them refreshed from",
+            "Users that existed before are left alone: credit_refresh_queue is not called. To have them refreshed from",
             f"their next period on, adopt them: ADOPT=1 make dev, or a click at {address}{control_panel.PATH}.",
         ]
-    return ["The users are yours."]
+    return ["The users are those of your app."]

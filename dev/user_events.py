@@ -1,4 +1,4 @@
-"""A stand-in for Eventarc. It sends `credit_refresh_user_created` an event for each new user document.
+"""A substitute for Eventarc. It sends `credit_refresh_user_created` an event for each new user document.
 
 It listens to the users' collection on the emulator. If asked to, it also sends an event for each change of a document.
 It sends none for the documents that exist when it starts.
@@ -31,11 +31,11 @@ EVENT_TYPE = "google.cloud.firestore.document.v1."
 RESOURCE = "google-cloud-resource-prefix"  # the header that names the database
 LISTEN = "/google.firestore.v1.Firestore/Listen"
 TARGET = 1
-START_SECONDS_MAX = 60  # until all documents that are there have been seen
+START_SECONDS_MAX = 60  # until all existing documents are listed
 RECONNECT_SECONDS = 1
 DELIVERIES_AT_ONCE_MAX = 4
-DELIVERIES_MAX = 5  # of one event; Eventarc goes on for a day
-UNQUOTED = "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~"  # in a CloudEvent's headers
+DELIVERIES_MAX = 5  # tries of one event; Eventarc tries for a day
+UNQUOTED = "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~"  # these stand as they are in a CloudEvent's headers
 MESSAGE_BYTES_MAX = [("grpc.max_receive_message_length", -1)]
 
 ListenRequest, ListenResponse = firestore.ListenRequest.pb(), firestore.ListenResponse.pb()
@@ -45,7 +45,7 @@ Deliver = Callable[[Any, Any], None]
 
 @contextmanager
 def delivering_events(settings: Settings, port: int, clock: Clock, *, changes: bool) -> Iterator[None]:
-    """Deliver events to the function on that port, until the end of the block. `changes`: of every write."""
+    """Deliver events to the function on that port until the block ends. `changes`: of every write of a user."""
     ended = threading.Event()
     with ThreadPoolExecutor(DELIVERIES_AT_ONCE_MAX) as threads:
         sender = EventSender(port, _database(settings), "written" if changes else "created", ended)
@@ -65,27 +65,27 @@ def _submit(threads: ThreadPoolExecutor, sender: EventSender, clock: Clock, new:
 
 
 class UserWatch:
-    """Remembers the documents it has seen. So it can tell a new document from a changed one."""
+    """Keeps the documents that it has seen, to know whether a document is new or has changed."""
 
     def __init__(self, deliver: Deliver, *, changes: bool) -> None:
         self._deliver = deliver
         self._changes = changes
         self._known: dict[str, Any] = {}
-        self._listed: set[str] | None = None  # None: all has been listed, and what comes is news
+        self._listed: set[str] | None = None  # None: the listing is complete, and later documents are changes
         self.is_current = threading.Event()
 
-    def take(self, response: Any) -> None:
-        """One message of the stream."""
+    def handle(self, response: Any) -> None:
+        """Handle one message of the stream."""
         kind = response.WhichOneof("response_type")
         if kind == "document_change":
-            self._see(response.document_change.document)
+            self._handle_document(response.document_change.document)
         elif kind in ("document_delete", "document_remove"):
             self._forget(getattr(response, kind).document)
         elif kind == "target_change":
-            self._turn(response.target_change.target_change_type)
+            self._handle_target_change(response.target_change.target_change_type)
 
-    def _turn(self, change: int) -> None:
-        """All documents are listed after ADD and after RESET, until CURRENT. A known one that is not was deleted."""
+    def _handle_target_change(self, change: int) -> None:
+        """From ADD or RESET to CURRENT all documents are listed. A known document that is not listed was deleted."""
         if change in (ADD, RESET):
             self._listed = set()
         elif change == CURRENT:
@@ -95,12 +95,12 @@ class UserWatch:
             self.is_current.set()
 
     def _forget(self, name: str) -> None:
-        """A deletion is a change, too."""
+        """Remove a document. A deletion is a change, too."""
         known = self._known.pop(name, None)
         if known is not None and self._changes:
             self._deliver(None, known)
 
-    def _see(self, document: Any) -> None:
+    def _handle_document(self, document: Any) -> None:
         if self._listed is not None:
             self._listed.add(document.name)
         known = self._known.get(document.name)
@@ -117,7 +117,7 @@ class UserWatch:
 
 
 class Listener:
-    """The stream of changes to the users' collection; opened again when it breaks."""
+    """Reads the stream of changes to the users' collection. It opens the stream again when it breaks."""
 
     def __init__(self, settings: Settings, watch: UserWatch, ended: threading.Event) -> None:
         self._settings = settings
@@ -127,7 +127,7 @@ class Listener:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
-        """Return once every existing document has been seen. Raises RuntimeError if that takes too long."""
+        """Start, and wait until every existing document is listed. Raises RuntimeError if that takes too long."""
         self._thread.start()
         if not self._watch.is_current.wait(START_SECONDS_MAX):
             raise RuntimeError(f"the emulator did not list its users within {START_SECONDS_MAX} s")
@@ -137,11 +137,11 @@ class Listener:
         self._thread.join(RECONNECT_SECONDS + 1)
 
     def _run(self) -> None:
-        """After a break, documents that were created meanwhile are new as well."""
+        """Read the stream until the end. After a break all documents are listed again, so no new one is missed."""
         while not self._ended.is_set():
             try:
                 for response in self._listen():
-                    self._watch.take(response)
+                    self._watch.handle(response)
             except (grpc.RpcError, ValueError):  # ValueError: the channel was closed
                 self._ended.wait(RECONNECT_SECONDS)
 
@@ -155,7 +155,7 @@ class Listener:
         return call(self._requests(), metadata=[("authorization", "Bearer owner"), (RESOURCE, database)])
 
     def _requests(self) -> Iterator[Any]:
-        """One request. The stream stays open until this generator ends."""
+        """The one request of the stream. The stream stays open until this generator ends."""
         parent, _, collection = f"/{self._settings.users_collection}".rpartition("/")
         request = ListenRequest(database=_database(self._settings))
         request.add_target.target_id = TARGET
@@ -171,7 +171,7 @@ def _database(settings: Settings) -> str:
 
 @dataclass(frozen=True, slots=True)
 class EventSender:
-    """Delivers CloudEvents in binary mode, as Eventarc does; again if the function failed."""
+    """Delivers CloudEvents in binary mode, like Eventarc. It tries again if the function fails."""
 
     port: int
     database: str
@@ -179,7 +179,10 @@ class EventSender:
     ended: threading.Event = field(default_factory=threading.Event)
 
     def send(self, new: Any, old: Any = None, as_of: datetime | None = None) -> None:
-        """Send an event of a document as it is (None: it was deleted) and as it was, to be handled at that time."""
+        """Send an event of one write. `new`: the document after it, None if it was deleted. `old`: the one before it.
+
+        `as_of`: the time at which the function shall handle the event.
+        """
         headers, data = self._headers((new or old).name, as_of), event_data(new, old)
         for attempt in range(DELIVERIES_MAX):
             status = self._post(data, headers)
@@ -213,7 +216,7 @@ class EventSender:
 
 
 def event_data(new: Any, old: Any) -> bytes:
-    """The payload: the document as it is and as it was, if it is and was, and the names of the fields that differ."""
+    """The payload: the document after and before the write, as far as it existed, and the fields that differ."""
     event = DocumentEventData.pb()()
     if new is not None:
         event.value.MergeFromString(new.SerializeToString())

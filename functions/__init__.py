@@ -2,9 +2,9 @@
 
 from flask import current_app
 
-from shared.cold_start import uncollected
+from shared.cold_start import without_garbage_collection
 
-with uncollected():
+with without_garbage_collection():
     from shared.edge.endpoint import start
 
     start()

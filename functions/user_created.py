@@ -1,4 +1,4 @@
-"""`credit_refresh_user_created`: a user document was created, or, opted in, written: its user is looked at at once."""
+"""`credit_refresh_user_created`: grants a user at once when the document is created; as an option at every write."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ def _document_event(delivery: Delivery) -> Any:
         raise BadEventError("its data is no DocumentEventData") from None
     has_new, has_old = event.HasField("value"), event.HasField("old_value")
     if not (has_new or has_old) or (has_old and not delivery.tells_every_write):
-        raise BadEventError("it does not tell of a document that was created; check the trigger's event type")
+        raise BadEventError("it is not about a document that was created; check the trigger's event type")
     return event

@@ -1,4 +1,4 @@
-"""Imports without garbage collection: it would find almost nothing and takes a seventh of a cold start."""
+"""Runs imports without garbage collection, which would find almost nothing and take a seventh of a cold start."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def without_garbage_collection() -> Iterator[None]:
     """Run imports without garbage collection. Imported objects stay for good, so later collections skip them too."""
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()  # else the next collection would examine all of it, and no time would be saved
+        gc.freeze()  # otherwise the next collection would examine all of it, and no time would be saved
         gc.enable()

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
-# What looks like one of these is removed, wherever in a text it stands.
+# Text that looks like one of these is removed from every log line.
 _FORMS = (
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
     # E-mail addresses, which some apps use as user ids: `ann@example.com`, `bob@localhost`, `"a b"@example.com`,
@@ -51,10 +51,10 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return _STRING.sub(_cleared, json.dumps(entry, default=str))
+        return _STRING.sub(_without_secrets, json.dumps(entry, default=str))
 
 
-def _cleared(string: re.Match[str]) -> str:
+def _without_secrets(string: re.Match[str]) -> str:
     """A JSON string without secrets. It is unescaped first, because a cut could split an escape."""
     text = json.loads(string[0])
     cleared = _SECRETS.sub("[removed]", text)

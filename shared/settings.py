@@ -29,7 +29,7 @@ EMULATOR_PROJECT = "demo-credit-refresh"
 _RESERVED = re.compile(r"__.*__")
 _USER_FIELDS = ("balance_field", "plan_field", "stamp_field", "created_at_field", "purchased_field")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-# They mean something in a trigger's path pattern, or to gcloud, where a deployment passes the name on.
+# These have a meaning in the path pattern of a trigger, or for gcloud.
 _NOT_IN_COLLECTIONS = re.compile(r"[\x00-\x1f\x7f,={}*\[\]()<>\"'`\\|;&$?#%]|^[\s-]|\s$")
 
 
@@ -200,7 +200,7 @@ class Settings(BaseModel):
 
     @property
     def project_id(self) -> str | None:
-        """The project; on the emulator a default where none is set."""
+        """The project; on the emulator a default if none is set."""
         return self.project or (EMULATOR_PROJECT if self.emulator_host else None)
 
     @property
@@ -234,7 +234,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 
 
 def _unknown_settings(environ: Mapping[str, str], names: Mapping[str, str]) -> list[str]:
-    """Each variable with our prefix that sets nothing: a slip of the pen would leave the default in force."""
+    """A problem for each variable with our prefix that is no setting. With a misspelt name the default would hold."""
     return [
         f"{name}: there is no such setting{_meant(name, names)}"
         for name, value in environ.items()
@@ -266,7 +266,7 @@ def _plans_problems(path: Path) -> list[str]:
 
 def _plans_at(path: Path) -> PlanTable:
     try:
-        text = path.read_text(encoding="utf-8-sig")  # some editors put a mark in front
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigurationError([f"{PREFIX}PLANS_FILE: {path.name} can't be read: {exc.__class__.__name__}"]) from exc
     return parse_plans(text, path.name)

@@ -1,7 +1,8 @@
-// What people write by hand with the Node Admin SDK, each as a step that bench/measure.py starts and measures.
+// What people write by hand with the Node Admin SDK. Each way is a step that bench/measure.py starts and measures.
 //
-// Started with the emulator's address, the step and the plot. Says `ready`, waits for a line, runs the step, and
-// prints its measurement as JSON, like bench/child.py.
+// The process works like bench/child.py. The arguments are the emulator's address, the name of the step and the
+// project's spec as JSON. The process prints `ready` and waits for a line. Then it runs the step and prints the
+// measurement as JSON.
 
 import { once } from "node:events";
 
@@ -9,12 +10,12 @@ import { initializeApp } from "firebase-admin/app";
 import { getFirestore } from "firebase-admin/firestore";
 
 const ALLOWANCE = 50;
-const BATCH = 500; // writes that one WriteBatch takes
+const BATCH = 500; // the largest number of writes in one WriteBatch
 
-const [host, step, plot] = process.argv.slice(2);
+const [host, step, spec] = process.argv.slice(2);
 process.env.FIRESTORE_EMULATOR_HOST = host;
-process.env.METADATA_SERVER_DETECTION = "none"; // no credentials are needed, so none are looked for
-const app = initializeApp({ projectId: JSON.parse(plot).project });
+process.env.METADATA_SERVER_DETECTION = "none"; // the emulator needs no credentials
+const app = initializeApp({ projectId: JSON.parse(spec).project });
 const firestore = getFirestore(app);
 
 async function findUsers() {
@@ -54,7 +55,7 @@ function cpuSeconds() {
   return (user + system) / 1e6;
 }
 
-await firestore.doc("warm/0").get(); // the connection is up before the clock runs
+await firestore.doc("warm/0").get(); // connect before the measurement begins
 console.log("ready");
 await once(process.stdin, "data");
 const began = Date.now() / 1000;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The services the functions run on and are built with.
+# Enables the services that the functions and their builds need.
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
 NEEDED=(

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Index exemptions and TTL of our own fields, from firestore.indexes.json; whatever the app has stays as it is.
+# Sets index exemptions and TTL of our fields, from firestore.indexes.json. The app's own fields are not changed.
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 source "$ROOT/deploy/fields.sh"
 
@@ -12,4 +12,4 @@ fi
 read_fields
 plan indexes plan --state="$STATE" "${only[@]}" >"$STATE/plan"
 run_plan "$STATE/plan" "$BUSY|$API_OFF"
-[[ -s $STATE/plan ]] || say "all are as the file says"
+[[ -s $STATE/plan ]] || say "all fields are as the file says"

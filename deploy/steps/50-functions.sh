@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The functions of functions.toml, side by side. One whose source, settings and flags are unchanged is left alone.
+# Deploys the functions of functions.toml side by side. Unchanged functions are skipped.
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
 gcloud meta list-files-for-upload "$ROOT" >"$STATE/upload"
@@ -36,7 +36,7 @@ mapfile -t lines <"$STATE/plan"
 for line in "${lines[@]}"; do
     IFS=$'\t' read -r -a words <<<"$line"
     deploy "${words[@]}"
-    # The first of a project makes what all share, such as the repository of images: the others wait for it.
+    # The first function of a project makes what all share, such as the repository of images. The others wait for it.
     [[ $line != "${lines[0]}" || ! -e $STATE/fresh ]] || finish
 done
 finish

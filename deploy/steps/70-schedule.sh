@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Cloud Scheduler's jobs, from shared/schedule.toml.
+# Makes Cloud Scheduler's jobs from shared/schedule.toml.
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
 plan scheduler --state="$STATE" --region="$REGION" ${DRY_RUN:+--dry-run} ${PRUNE:+--prune}

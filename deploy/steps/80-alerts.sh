@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The dashboard and the alerts, from monitoring/, whom they tell, and the check from outside if there is to be one.
+# Makes the dashboard, the alerts and their notification channels from monitoring/, and the uptime check if wanted.
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 source "$ROOT/deploy/monitoring.sh"
 
@@ -9,8 +9,8 @@ for part in channels uptime; do
     run_plan "$STATE/plan.$part" "$API_OFF"
 done
 if [[ -s $STATE/plan.channels || -s $STATE/plan.uptime ]]; then
-    read_monitoring # with the names of what was just made
+    read_monitoring # now with the channels and the check that were just made
 fi
 plan monitoring alerts --state="$STATE" >"$STATE/plan"
 run_plan "$STATE/plan" "Cannot find metric|$API_OFF"
-[[ -s $STATE/plan ]] || say "all are as the files say"
+[[ -s $STATE/plan ]] || say "dashboard and alerts are as the files say"

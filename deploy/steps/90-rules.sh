@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The app's security rules and index file are the app's: ours are printed, to be merged by hand.
+# Prints our security rules and index overrides. The app's own files are the app's, so merge them by hand.
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
 if [[ -f $ROOT/firestore.rules ]]; then
-    say "Nothing is deployed here. Merge this into the app's own rules, so that clients can't write what is ours:"
+    say "Nothing is deployed here. Merge this into the app's own rules, so that clients can't write balances and stamps:"
     sed 's/^/    /' "$ROOT/firestore.rules"
 fi
 if [[ $DATABASE_EDITION != ENTERPRISE ]]; then

@@ -20,7 +20,7 @@ class Change(StrEnum):
     FIRST_BALANCE = "first_balance"
     #: A grant may be due: plan, override, anchor or time zone changed, or the app asks for a refresh.
     TERMS = "terms"
-    #: The app's write took the stamp away, as set() without merge does.
+    #: The app's write removed the stamp, as set() without merge does.
     STAMP_LOST = "stamp_lost"
     NOTHING = "nothing"
 

@@ -1,4 +1,4 @@
-"""Read the time of sign-up from what apps write as `createdAt`, if that can mean one moment only."""
+"""Reads the time of sign-up from what apps write as `createdAt`, if it is not ambiguous."""
 
 from __future__ import annotations
 

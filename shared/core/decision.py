@@ -65,8 +65,8 @@ class Grant:
 class Skip:
     """Nothing to grant.
 
-    `due_on`: what the stamp's `dueOn` has to say; None: it is right, or must not be written. `stamp`: a Grant of 0
-    credits, if a period has to be stamped as granted. Then `due_on` goes into the same write.
+    `due_on`: the `dueOn` to be written; None: it is right, or must not be written. `stamp`: a Grant of 0 credits, if a
+    period has to be stamped as granted. Then `due_on` goes into the same write.
     """
 
     reason: SkipReason
@@ -125,7 +125,7 @@ def decide_adoption(user: User | None, plans: PlanTable, day: date) -> Skip:
     standing = _standing_of(user, plans, day)
     if standing.period is None or not (standing.is_due or user.adopt):
         return _nothing_due(user, standing)
-    if not standing.is_due:  # marked by a failed adoption and granted since, so the mark must go
+    if not standing.is_due:  # marked by a failed adoption and granted since, so the mark has to be removed
         standing = _standing_of(user, plans, standing.granted_on or day)
     stamp = standing.grant(user, user.balance)
     return Skip(SkipReason.ADOPTED, _unless_right(user, stamp.due_on), stamp)

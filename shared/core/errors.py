@@ -29,7 +29,7 @@ class UserErrorCode(StrEnum):
     BAD_STAMP = "bad_stamp"
     #: The stamp's `override` has an unknown key, a wrong type, or no plan.
     BAD_OVERRIDE = "bad_override"
-    #: What was bought is not a finite number.
+    #: The number of bought credits is not finite, or no number.
     BAD_PURCHASED = "bad_purchased"
     #: The plan counts from `createdAt`, and that is neither a date nor an unambiguous time; or a parent is no map.
     BAD_CREATED_AT = "bad_created_at"

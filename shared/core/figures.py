@@ -1,4 +1,4 @@
-"""Figures: what each settled job adds to its run's roll-up, so that a view of the run reads no jobs."""
+"""Figures: what each settled job adds to its run's roll-up. With the roll-up a view of the run need not read jobs."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _was_missed(outcome: Outcome) -> bool:
     return failed or outcome.reason is SkipReason.SUPERSEDED
 
 
-def added(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+def sum_figures(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
     """The sum, name by name."""
     return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
 

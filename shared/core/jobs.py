@@ -28,11 +28,11 @@ JOB_VERSION = 1
 RUN_ID_LENGTH = len("2026-11-22")
 REQUEUE_MARK = "-requeue"  # part of the ids of a chain that an operator has requeued
 SPREAD = 16**4  # ids of a day are spread by the four hexadecimal digits after the day
-DATABASE_FAILURES_MAX = 3  # failures of the database under a job; with the last of them the job is isolated
+DATABASE_FAILURES_MAX = 3  # failures of the database during a job; after so many the job is isolated
 
 
 class JobStatus(StrEnum):
-    """Where a job stands."""
+    """The state of a job."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -41,7 +41,7 @@ class JobStatus(StrEnum):
 
 
 class JobKind(StrEnum):
-    """What brought a job about that no scan made. Such jobs count in no run, and end as receipts."""
+    """The cause of a job that no scan made. Such jobs count in no run, and end as receipts."""
 
     REQUEST = "request"  # users whose stamp asks for a refresh
     DIRECT = "direct"  # a call of the direct refresh
@@ -66,7 +66,7 @@ class FailureResponse(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the builder read of a user; good as long as the document's `update_time_ns` stands, on the job's day."""
+    """What the builder read of a user. Valid on the job's day, while the document has this update time."""
 
     update_time_ns: int
     balance: Balance
@@ -106,8 +106,8 @@ class Job:
     """Users of one slot and one local date, with a snapshot of each.
 
     `root_id` is the first job of a chain of retries; grants are stamped with it. The ids of retry jobs begin with
-    `chain_id`, which is new after each requeue. `due_at` is since when the first of its users has waited; after a
-    requeue it is the moment of that.
+    `chain_id`, which is new after each requeue. `due_at` is the moment since which the first of its users has waited;
+    after a requeue it is the moment of the requeue.
     """
 
     job_id: str
@@ -126,7 +126,7 @@ class Job:
     snapshots: tuple[Snapshot | None, ...] = field(default=(), repr=False)
     due_at: datetime | None = None
     chain_id: str = ""
-    #: How often it was released because the database failed under it.
+    #: How often it was released because the database failed during an attempt.
     database_failures: int = 0
     earlier: RequeueCarryover = RequeueCarryover()
     #: Of the run, when a builder made the job. Jobs of older generations are closed unread once a newer is complete.
@@ -214,18 +214,18 @@ class Settlement:
 
     def _has_receipt(self, outcome: Outcome) -> bool:
         if self.job.kind is not None and outcome.kind is OutcomeKind.SKIPPED:
-            return False  # nothing came of a request that no scan made
+            return False  # a request that changed nothing needs no receipt
         return outcome.kind is not OutcomeKind.RETRY
 
     @property
     def named_users(self) -> list[str]:
-        """Those with a receipt here, and those who left."""
+        """Users with a receipt in this job, and users who left."""
         with_receipt = [outcome.user_id for outcome in self.outcomes if self._has_receipt(outcome)]
         return [*with_receipt, *(user_id for job in self.left_to for user_id in job.user_ids)]
 
     @property
     def leaves_nothing(self) -> bool:
-        """True for a job that no scan made, of which there is nothing to tell."""
+        """True for a job that no scan made and that has no receipt. Its document is deleted."""
         return self.job.kind is not None and not self.receipts
 
     @property

@@ -1,4 +1,4 @@
-"""Jobs that are worked after their own day: for which day they count, and which users a newer scan passed by."""
+"""Jobs that are worked after their own day: the day they count for, and the users that a newer scan missed."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def is_scanned(run: Run | None) -> bool:
 def was_passed_by(user: User | None, plans: PlanTable, job: Job, today: date) -> bool:
     """True for a user whom a late job grants, who is due again today, and whom today's scan by date did not see.
 
-    `user` is as it was before the grant; None: not known. The scan by date sees users whose `dueOn` has come, and the
-    scan by balance those whose balance is low. A user whose `dueOn` was written by an earlier try of this very job may
-    have got it after the scan.
+    `user`: as before the grant; None if that is not known. The scan by date sees users whose `dueOn` has come, and the
+    scan by balance sees users whose balance is low. If an earlier try of this job wrote the `dueOn`, it may have been
+    written after the scan.
     """
     if user is None:
         return True

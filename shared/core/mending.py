@@ -1,7 +1,7 @@
 """Mending stamps: what must be written for a user who gets nothing today.
 
-A stamp that is right is left alone, so an ordinary day costs no write for it. A user who fails by their own data gets
-today's date as `dueOn`: the scan by date then reads and names them every day, until they are in order.
+A right stamp is not written, so on an ordinary day such users cost no write. A user who fails by their own data gets
+today's date as `dueOn`. Then the scan by date reads and names the user every day, until the data is corrected.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def corrections_of(raw: RawUser, found: object, day: date) -> Corrections:
     stamp = stamp_of(raw)
     if stamp is None:
         return {}
-    if found is None or isinstance(raw.balance, BadParent):  # in no count of balances, so in none of `dueOn` either
+    if found is None or isinstance(raw.balance, BadParent):  # not counted by balance, so not by `dueOn` either
         return {"dueOn": None} if "dueOn" in stamp else {}
     match found:
         case Grant() | UserError() | Skip(stamp=Grant()):  # still to be granted, named or stamped
@@ -50,7 +50,7 @@ def corrections_of(raw: RawUser, found: object, day: date) -> Corrections:
 def must_be_named(raw: RawUser) -> bool:
     """True for a user who fails and can't be found by `dueOn`.
 
-    If the stamp is no map, a `dueOn` would destroy what it holds. If the balance stands below something that is no map,
-    no index of balances has it, and a `dueOn` without a balance would spoil the proof.
+    If the stamp is no map, a `dueOn` would destroy its content. If the balance is inside a field that is no map, no
+    index of balances has it, and a `dueOn` without a balance would make the proof fail.
     """
     return stamp_of(raw) is None or isinstance(raw.balance, BadParent)

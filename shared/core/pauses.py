@@ -1,4 +1,4 @@
-"""The pause: who holds builder and worker, since when, why, and until when."""
+"""The pause of builder and worker: who paused, since when, why, and until when."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
-    """A pause that holds. Each field is None where nobody wrote it down. `until`: the moment it ends by itself."""
+    """A pause in force. A field is None if it is not known. `until`: the moment at which the pause ends by itself."""
 
     by: str | None = None
     since: datetime | None = None
@@ -21,8 +21,8 @@ class Pause:
 def pause_of(state: Mapping[str, Any], now: datetime) -> Pause | None:
     """The pause that the state document describes at `now`; None if builder and worker may run.
 
-    Any value of `paused` but false and null pauses: a mistake made by hand stops the refresh instead of starting it.
-    The end is exclusive: at `pausedUntil` the refresh goes on.
+    Any value of `paused` except false and null is a pause, so a mistake made by hand stops the refresh and does not
+    start it. The end is exclusive: at `pausedUntil` the refresh goes on.
     """
     if state.get("paused") in (False, None):
         return None
@@ -38,7 +38,7 @@ def pause_of(state: Mapping[str, Any], now: datetime) -> Pause | None:
 
 
 def is_paused(state: Mapping[str, Any], now: datetime) -> bool:
-    """True if the state document holds builder and worker at `now`."""
+    """True if builder and worker are paused at `now`."""
     return pause_of(state, now) is not None
 
 

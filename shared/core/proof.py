@@ -1,8 +1,8 @@
-"""The proof that a scan of the due finds everybody: every user with a balance has a `dueOn`, or is kept by name.
+"""The proof that a `due` scan misses nobody: every user with a balance has a `dueOn`, or is kept by name.
 
-Two counts at one moment tell: of users with a balance, and of users with a `dueOn`. Users who are kept by name are
-taken off. A difference may be a sign-up under way, so the count is made up to three times, minutes apart, and the
-smallest difference counts.
+Two counts of one moment are compared: users with a balance, and users with a `dueOn`. Users who are kept by name are
+subtracted. A user who has just signed up may have no `dueOn` yet. So up to three counts are made, minutes apart, and
+the smallest difference counts.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 TRIES_MAX = 3
-TRY_EVERY = timedelta(minutes=9)  # the builder is called every ten minutes, give or take
+TRY_EVERY = timedelta(minutes=9)  # the builder is called about every ten minutes
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What the counts of one day showed so far.
+    """The results of one day's counts so far.
 
     `differences`: users with a balance and without a `dueOn`, one number a try. `missed`: tries in which no count could
     be made for a passing reason. `unavailable`: why no count is tried any more; then there is no proof and no failure.
@@ -32,8 +32,8 @@ class Proof:
         return replace(self, differences=(*self.differences, difference), tried_at=now)
 
     def without_count(self, now: datetime, *, is_passing: bool) -> Proof:
-        """The proof after a try in which no count could be made. It is given up after three of them, or if that is
-        not going to pass."""
+        """The proof after a try in which no count could be made. After three such tries, or if the reason is permanent,
+        no further count is tried."""
         missed = self.missed + 1
         is_given_up = not is_passing or missed >= TRIES_MAX
         unavailable = "users could not be counted" if is_given_up else None

@@ -1,4 +1,4 @@
-"""What a scan reads: ranges of users in some order, one after another, and the cursor that says how far it has come.
+"""What a scan reads: ranges of users in some order, one after another, and the cursor at the last user that was read.
 
 A scan of everybody is one range, ordered by document id. A scan of the due is several ranges: first the few users whose
 `dueOn` (or balance) no decision would have written, then those who are due by date, then those who are due by balance.
@@ -29,7 +29,7 @@ class OrderBy(StrEnum):
 
 
 class RangeName(StrEnum):
-    """Every range there is, in the order in which a scan reads them."""
+    """All ranges, in the order in which a scan reads them."""
 
     EVERYBODY = "everybody"
     #: Of a scan of everybody that began in the middle: from the first user to there.
@@ -127,8 +127,8 @@ def everybody(wrap_until: str | None) -> tuple[ScanRange, ...]:
 def due(today: date, period_days_max: int, low_below: int | None) -> tuple[ScanRange, ...]:
     """The users who may be due on `today`, and those whose `dueOn` can't be right.
 
-    `period_days_max`: days of the longest period of any plan. `low_below`: users with a smaller balance are looked at
-    too; None: no plan leaves full users alone.
+    `period_days_max`: days of the longest period of any plan. `low_below`: users with a smaller balance are read, too;
+    None: no plan leaves full users alone.
     """
     latest = _latest(today, period_days_max)
     odd = [

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 RETRY_BASE_SECONDS = 60  # at most 1, 2, 4 minutes before the second, third, fourth attempt
 RETRY_SECONDS_MAX = 86_400  # after a longer delay the job would be superseded
-DOUBLINGS_MAX = 11  # which is past that already
+DOUBLINGS_MAX = 11  # so many doublings are more than RETRY_SECONDS_MAX
 
 # Draws a number from 0 (inclusive) to 1 (exclusive), like random.random.
 Draw = Callable[[], float]

@@ -29,7 +29,7 @@ class Scan(StrEnum):
 
 
 class ScanRequest(StrEnum):
-    """What a caller may ask for. `auto` is `due`, or `all` when that is called for."""
+    """What a caller may request. `auto` is `due`, or `all` if that is necessary."""
 
     ALL = "all"
     DUE = "due"
@@ -69,7 +69,7 @@ class FlushCheckpoint:
 
 @dataclass(frozen=True, slots=True)
 class ScanCounts:
-    """Users by what the scan made of them, and the jobs it created. `adopted` users are among the skipped."""
+    """Users by the result of the scan, and the jobs it created. `adopted` users are also counted as skipped."""
 
     scanned: int = 0
     queued: int = 0
@@ -120,7 +120,7 @@ class SettledUsers:
 
 @dataclass(frozen=True, slots=True)
 class ScanTally:
-    """What a scan made of some users."""
+    """The results of a scan for some users."""
 
     counts: ScanCounts = ScanCounts()
     errors: Sequence[Mapping[str, Any]] = ()
@@ -156,13 +156,13 @@ class Run:
     errors_total: int = 0
     #: No other builder may go on with the run before this moment.
     lease_until: datetime | None = None
-    #: Tells builders apart.
+    #: A text that identifies the builder that has the lease.
     token: str = ""
     #: How often a builder wrote the run.
     flushes: int = 0
     completed_at: datetime | None = None
     last_full: LastFull | None = None
-    #: Of all settings and plans that the scan depends on.
+    #: A hash of all settings and plans that the scan depends on.
     fingerprint: str = ""
     #: When a builder last wrote the run.
     built_at: datetime | None = None
@@ -172,7 +172,7 @@ class Run:
     users_by_plan: Mapping[str, int] = field(default_factory=dict)
     errors_by_code: Mapping[str, int] = field(default_factory=dict)
     billed: Billed = Billed()
-    #: How the days before were served.
+    #: On-time and late users of the days before.
     history: Sequence[DayServed] = ()
     #: Each restart of the day's scan has the next number. Jobs carry it.
     generation: int = 0
@@ -180,11 +180,11 @@ class Run:
     completed_generation: int | None = None
     #: The moment, by the database's clock, at which every page of this generation is read.
     read_time_ns: int | None = None
-    #: Whether every user has a `dueOn`; None: not looked at yet.
+    #: The proof that every user has a `dueOn`; None: no count was tried yet.
     proof: Proof | None = None
     #: Users whom this generation keeps by name, in its follow-up list.
     named: int = 0
-    #: Where the names are that this generation reads: the run and generation of an earlier follow-up list.
+    #: The run and generation of the earlier follow-up list whose users this generation reads.
     names_from: tuple[str, int] | None = None
     #: Users who are found by balance, as counted at the end of a scan of the due. None: no plan has such users.
     when_low: int | None = None
@@ -273,7 +273,7 @@ class Run:
         )
 
     def adopting_marked(self, reason: str, fingerprint: str) -> Run:
-        """An adoption that could not stamp somebody, once more, for those alone."""
+        """The same adoption again, but only for the users whom it could not stamp."""
         counts = self.counts
         again = self.restarted(Scan.ADOPT, reason, fingerprint, SettledUsers())
         kept = replace(counts, scanned=counts.scanned - counts.failed, failed=0)

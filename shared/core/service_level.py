@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 ON_TIME_WITHIN = timedelta(minutes=30)
-OBJECTIVE = 0.999  # days over which the share is computed
-DAYS = 30
+OBJECTIVE = 0.999  # the share of users who have to be on time
+DAYS = 30  # the share is computed over so many days
 
 
 def is_on_time(due_at: datetime, ended_at: datetime) -> bool:
@@ -43,7 +43,7 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class DayServed:
-    """How one day's users were served."""
+    """One day's users on time and late."""
 
     day: date
     served: Served

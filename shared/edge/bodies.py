@@ -28,7 +28,7 @@ def _as_of(value: Any) -> Any:
 
 
 def in_reach(value: D) -> D:
-    """A day or time of which periods and runs can be reckoned. Raises ValueError for any other."""
+    """A day or time for which periods and runs can be computed. Raises ValueError for any other."""
     if not 1970 <= value.year <= 2999:
         raise ValueError("expected a year from 1970 to 2999")
     return value
@@ -77,21 +77,21 @@ class TimedBody(Body):
 
 
 class DirectBody(Body):
-    """One page of users, or the users named: one of the three fields says which."""
+    """One page of users, or named users. One of the three fields says which."""
 
     batch_size: Annotated[int, Field(ge=1, le=1000)] = 300
     cursor: Annotated[str, Field(min_length=1, max_length=CURSOR_CHARACTERS_MAX)] | None = None
     user_ids: UserIds | None = None
 
     @model_validator(mode="after")
-    def _one_or_the_other(self) -> Self:
+    def _check_exclusive_fields(self) -> Self:
         if self.user_ids is not None and self.cursor is not None:
             raise ValueError("userIds and cursor exclude each other")
         return self
 
     @property
     def says_whom(self) -> bool:
-        """False for what is left of `{"userIds": undefined}` in JavaScript, which asks for no page of all users."""
+        """True if the body says which users. JavaScript sends `{"userIds": undefined}` as {}: that is not all users."""
         return self.user_ids is not None or not self.model_fields_set.isdisjoint({"batch_size", "cursor"})
 
 

@@ -1,4 +1,4 @@
-"""The wrapper around every HTTP function: method, body, clock, answer, errors. No traceback leaves it."""
+"""The wrapper around every HTTP function: method, body, clock, answer, errors. No answer holds a traceback."""
 
 from __future__ import annotations
 
@@ -79,23 +79,23 @@ def error_boundary(serve: Callable[[Request], Response]) -> Callable[[Request], 
 
     @wraps(serve)
     def safe(request: Request) -> Response:
-        with _logged(request, serve.__name__), span(serve.__name__, request.headers):
-            return with_safe_headers(_answered(serve, request))
+        with _log_context(request, serve.__name__), span(serve.__name__, request.headers):
+            return with_safe_headers(_answer(serve, request))
 
     return safe
 
 
-def _answered(serve: Callable[[Request], Response], request: Request) -> Response:
+def _answer(serve: Callable[[Request], Response], request: Request) -> Response:
     try:
         check_path(request.environ)
         return serve(request)
     except RequestError as exc:
-        return refused(exc)
+        return refusal(exc)
     except OperatorError as exc:
         status = 404 if isinstance(exc, NotFoundError) else 409
-        return refused(RequestError(status, exc.code, str(exc), exc.field))
+        return refusal(RequestError(status, exc.code, str(exc), exc.field))
     except Exception as exc:  # noqa: BLE001 (the last line: nothing escapes as a traceback)
-        return _failed(exc)
+        return _answer_failure(exc)
 
 
 def with_safe_headers(answer: R) -> R:
@@ -105,10 +105,10 @@ def with_safe_headers(answer: R) -> R:
     return answer
 
 
-def refused(error: RequestError) -> Response:
+def refusal(error: RequestError) -> Response:
     """The error answer: all errors have this form."""
-    told = {"error": {"code": error.code, "message": str(error), "field": error.field}}
-    answer = Response(f"{json.dumps(told)}\n", error.status, content_type="application/json")
+    content = {"error": {"code": error.code, "message": str(error), "field": error.field}}
+    answer = Response(f"{json.dumps(content)}\n", error.status, content_type="application/json")
     answer.headers.update(error.headers)
     return answer
 
@@ -139,8 +139,8 @@ def _clock(body: Body) -> Callable[[], datetime]:
     return lambda: datetime.now(UTC)
 
 
-def _failed(exc: Exception) -> Response:
-    """The 5xx answer for our own or the database's failure: the caller tries again. Only the log has details."""
+def _answer_failure(exc: Exception) -> Response:
+    """Log a failure of ours or of the database, and return the 5xx answer. Only the log has details."""
     if isinstance(exc, SystemFailureError):
         logs.error("call_failed", str(exc), code=exc.code)
         return _unavailable(exc.code, _CALLER_MESSAGES.get(exc.code, str(exc)), exc.retry_after_seconds)
@@ -148,11 +148,11 @@ def _failed(exc: Exception) -> Response:
         logs.error("call_failed", str(exc), code="contention")
         return _unavailable("contention", _CALLER_MESSAGES["contention"], CONTENTION_SECONDS)
     logs.error("call_failed", f"unexpected {type(exc).__name__}", exc_info=True)
-    return refused(RequestError(500, "store_rejected" if isinstance(exc, StoreError) else "internal", _message(exc)))
+    return refusal(RequestError(500, "store_rejected" if isinstance(exc, StoreError) else "internal", _message(exc)))
 
 
 def _unavailable(code: str, message: str, retry_after_seconds: int) -> Response:
-    return refused(RequestError(503, code, message, headers={"Retry-After": str(retry_after_seconds)}))
+    return refusal(RequestError(503, code, message, headers={"Retry-After": str(retry_after_seconds)}))
 
 
 def _message(exc: Exception) -> str:
@@ -162,7 +162,7 @@ def _message(exc: Exception) -> str:
     return str(exc) if isinstance(exc, CreditRefreshError) else "an unexpected error; see the log"
 
 
-def _logged(request: Request, function: str) -> AbstractContextManager[None]:
+def _log_context(request: Request, function: str) -> AbstractContextManager[None]:
     """Put the request's trace and execution id on every line that is logged inside."""
     return logs.context(function=function, **trace_fields(request.headers, instance.settings().project_id))
 

@@ -1,7 +1,7 @@
 """The wrapper around every event function. It decides which events are delivered again and which are dropped.
 
-An event function answers only with an HTTP status: 2xx ends the event, any other has it delivered again for up to a
-day. So it may fail only where a later try can succeed.
+An event function answers only with an HTTP status. 2xx ends the event. After any other status it is delivered again,
+for up to a day. So the function may fail only if a later try can succeed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from shared.store.cost import Cost
 from shared.store.wire import Wire
 
 OWN_SECONDS_MAX = 30.0  # budget of a delivery, which is cut off after 60 s
-WRITTEN = ".document.v1.written"  # how the type of an event ends that is sent at every write
+WRITTEN = ".document.v1.written"  # the end of an event's type if it is sent at every write
 AGE_MAX = timedelta(days=1)  # the day of an older event is over
 
 
@@ -54,9 +54,9 @@ def event_endpoint(handler: Callable[[Delivery], Mapping[str, Any]]) -> Callable
     @wraps(handler)
     def receive(event: CloudEvent) -> None:
         name = handler.__name__
-        with _logged(event, name), span(name, request.headers):
+        with _log_context(event, name), span(name, request.headers):
             try:
-                _received(handler, event)
+                _handle(handler, event)
             except SystemFailureError as exc:
                 logs.error("event_failed", f"it is delivered again: {exc}", code=exc.code)
                 raise ServiceUnavailable(retry_after=exc.retry_after_seconds) from None
@@ -71,7 +71,7 @@ def event_endpoint(handler: Callable[[Delivery], Mapping[str, Any]]) -> Callable
     return receive
 
 
-def _received(handler: Callable[[Delivery], Mapping[str, Any]], event: CloudEvent) -> None:
+def _handle(handler: Callable[[Delivery], Mapping[str, Any]], event: CloudEvent) -> None:
     now = datetime.now(UTC)
     if is_too_old(event.get("time"), now):
         logs.warning("event_dropped", f"it is of {event['time']}, more than a day ago; a full scan finds the user")
@@ -114,6 +114,6 @@ def _bytes(data: Any) -> bytes:
     raise BadEventError(f"its data is {type(data).__name__}, not application/protobuf; check the trigger")
 
 
-def _logged(event: CloudEvent, function: str) -> Any:
+def _log_context(event: CloudEvent, function: str) -> Any:
     fields = trace_fields(request.headers, instance.settings().project_id)
     return logs.context(function=function, eventId=str(event["id"])[:64], **fields)

@@ -14,7 +14,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.wrappers import Response
 
-from shared.edge.endpoint import refused, with_safe_headers
+from shared.edge.endpoint import refusal, with_safe_headers
 from shared.edge.requests import BODY_BYTES_MAX, RequestError, body_cut_off, body_too_large, check_path
 from shared.edge.server import cut_off_after, serve_slow_clients
 
@@ -46,7 +46,7 @@ class Gateway:
             check_path(environ)
             body = _read_body(environ)
         except RequestError as exc:
-            return with_safe_headers(refused(exc))(environ, start_response)
+            return with_safe_headers(refusal(exc))(environ, start_response)
         with_body = {**environ, "wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         with_body.pop("HTTP_TRANSFER_ENCODING", None)  # the body is whole now, and has a length
         return self._app(with_body, _with_safe_headers(start_response))

@@ -15,7 +15,7 @@ NUMBER_MAX = 2**53  # many JSON readers lose precision beyond it
 
 @dataclass(frozen=True, slots=True)
 class PagePosition:
-    """The begin of a page: after the user `after`, as the `number`-th page of its chain."""
+    """The start of a page: it begins after the user `after`, and is the `number`-th page of a sequence."""
 
     after: str | None = None
     number: int = 1

@@ -52,7 +52,7 @@ def read_body(request: Request, kind: type[B], *, emulated: bool) -> B:
     `emulated`: the database is an emulator, so the request may set the clock.
     """
     data = _read_bytes(request)
-    return _checked(lambda: kind.model_validate_json(data if data.strip() else b"{}"), emulated=emulated)
+    return _validate(lambda: kind.model_validate_json(data if data.strip() else b"{}"), emulated=emulated)
 
 
 def read_query(request: Request, kind: type[B], *, emulated: bool) -> B:
@@ -60,10 +60,10 @@ def read_query(request: Request, kind: type[B], *, emulated: bool) -> B:
     asked = request.args.to_dict()
     if "asOf" in asked:
         asked["asOf"] = asked["asOf"].replace(" ", "+")  # in a query a + that is not escaped, as in +00:00, is a space
-    return _checked(lambda: kind.model_validate(asked), emulated=emulated)
+    return _validate(lambda: kind.model_validate(asked), emulated=emulated)
 
 
-def _checked(read: Callable[[], B], *, emulated: bool) -> B:
+def _validate(read: Callable[[], B], *, emulated: bool) -> B:
     """What `read` gives. Its errors, and a clock where none may be set, become a RequestError."""
     try:
         body = read()

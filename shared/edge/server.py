@@ -1,7 +1,7 @@
 """The HTTP server (gunicorn, started by functions-framework) with limits for clients that send slowly or not at all.
 
 The framework has four threads a processor. A client that has sent half a request holds one of them until it goes away,
-so a handful of them stops the function. Here a client has some seconds for its headers, for its body and for taking its
+so a few such clients stop the function. Here a client has some seconds for its headers, for its body and for taking its
 answer; then its connection is shut down. There are as many threads as Cloud Run sends requests at a time, and more.
 """
 
@@ -30,7 +30,7 @@ LINGER_SECONDS_MAX = 0.5
 
 
 def serve_slow_clients() -> None:
-    """Have the framework start this worker instead of its own. Call it before the framework starts its server."""
+    """Make the framework start this worker instead of its own. Call it before the framework starts its server."""
     framework: Any = import_module("functions_framework._http.gunicorn")  # private; the version is pinned
     framework.GunicornApplication = partial(framework.GunicornApplication, worker_class=BoundedWorker, threads=THREADS)
 
@@ -39,7 +39,10 @@ def serve_slow_clients() -> None:
 def cut_off_after(
     connection: socket.socket | None, seconds: float, how: int = socket.SHUT_RD
 ) -> Iterator[Callable[[], bool]]:
-    """Shut a connection down if the block takes longer. Readers of it then see its end. Yields: was that done?"""
+    """Shut a connection down if the block takes longer. Readers of it then see its end.
+
+    Gives a function that says whether it was shut down.
+    """
     done = threading.Event()
     timer = threading.Timer(seconds, _shut_down, (connection, how, done))
     timer.daemon = True
@@ -73,7 +76,7 @@ class BoundedWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         finally:
             conn.head.cancel()
         if kept is False:
-            _part(conn.sock)
+            _close_in_own_thread(conn.sock)
         return kept
 
     def handle_request(self, req: Any, conn: Any) -> bool:
@@ -97,7 +100,7 @@ def _discard_body(parser: Any) -> bool:
     return left > 0
 
 
-def _part(connection: socket.socket) -> None:
+def _close_in_own_thread(connection: socket.socket) -> None:
     """Close a connection in the request's own thread. The main thread would wait for the client and accept no other."""
     duplicate = connection.dup()
     close_graceful(duplicate, timeout=LINGER_SECONDS_MAX)

@@ -1,4 +1,4 @@
-"""SIGTERM: has the platform asked the instance to stop? Functions run in threads, which can't handle signals."""
+"""Says whether the platform has asked the instance to stop. Functions run in threads, which can't handle signals."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Stopping:
-    """Set when SIGTERM has come.
+    """Is set after SIGTERM.
 
     functions-framework runs gunicorn, which installs its own handler after our modules are imported. That handler is a
     method of gunicorn's worker and clears the worker's `alive`, so there `alive` is read. Under any other server our

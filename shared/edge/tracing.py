@@ -20,7 +20,7 @@ from shared.edge.instance import once
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 SERVICE_NAME = "credit-refresh"
-EXPORT_SECONDS_MAX = 3  # how long a collector that hangs delays an answer
+EXPORT_SECONDS_MAX = 3  # the longest delay of an answer by a collector that hangs
 
 # W3C: version, trace, span and flags, all in hexadecimal. Google's own: the span is decimal.
 _W3C = re.compile(r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-[0-9a-f](?P<flags>[0-9a-f])")

@@ -1,4 +1,4 @@
-"""The job queue as one worker sees it: look for due jobs, claim them, give a claim back.
+"""The job queue for one worker: find due jobs, claim them, release them.
 
 Workers know nothing of each other except that a claim was lost. A worker that has lost no claim takes the oldest jobs.
 A worker that has lost one is not alone: from then on it looks for each batch at a random position in the queue. It
@@ -33,7 +33,7 @@ Begin = Callable[[Sequence[Claim]], None]
 
 
 def _ignore(_claims: Sequence[Claim]) -> None:
-    """Nothing is begun before all steps are done."""
+    """Begin no job before all are claimed."""
 
 
 class JobQueue:
@@ -58,7 +58,7 @@ class JobQueue:
     def claim(self, due_jobs: Sequence[DueJob], begin: Begin = _ignore) -> list[Claim]:
         """Claim the jobs that no other worker claims first, in steps; `begin` is called with each step's claims.
 
-        If the database fails, every claim that `begin` has not heard of is released.
+        If the database fails, every claim that was not passed to `begin` is released.
         """
         token = uuid.uuid4().hex
         claims: list[Claim] = []
@@ -75,7 +75,7 @@ class JobQueue:
         return claims
 
     def release(self, claim: Claim, delay: timedelta, *, database_failed: bool = False) -> None:
-        """Give the job back. The attempt does not count, and the job is visible again after `delay`."""
+        """Release the job. The attempt does not count, and the job is visible again after `delay`."""
         with self._grace_period() as jobs:
             jobs.release(claim, self._context.clock() + delay, database_failed=database_failed)
 

@@ -1,6 +1,6 @@
 """Users who request a refresh: the app sets `refreshRequested` in a user's stamp, and the next worker call does it.
 
-The worker makes jobs of them, already claimed, and works on these like on any others. A worker that dies leaves a job
+The worker makes claimed jobs of them, and works on these jobs like on all others. A worker that dies leaves a job
 that another worker finds. The id of such a job follows from its users and their documents, so workers that find the
 same users at the same time make one job of them.
 """
@@ -40,17 +40,17 @@ class RequestedUsers:
         return not self._context.users().requested(1)
 
     def claim(self, jobs_max: int) -> list[RequestJob]:
-        """Claimed jobs of the next users. Jobs that another worker has made of the same users are left out."""
+        """Create and claim jobs of the next users. Jobs that another worker has made of the same users are left out."""
         limit = jobs_max * self._context.settings.job_size
         found = self._context.users().requested(limit, self._after)
         self.has_more = len(found) == limit
         self._after = found[-1].user_id if found else self._after
         documents = {document.user_id: document for document in found}
         chunks = in_job_sizes(list(documents), self._context.settings.job_size)
-        jobs = [self._claimed({user_id: documents[user_id] for user_id in chunk}) for chunk in chunks]
+        jobs = [self._claim_job_of({user_id: documents[user_id] for user_id in chunk}) for chunk in chunks]
         return [job for job in jobs if job is not None]
 
-    def _claimed(self, documents: Mapping[str, UserDocument]) -> RequestJob | None:
+    def _claim_job_of(self, documents: Mapping[str, UserDocument]) -> RequestJob | None:
         job = self._job(list(documents.values()))
         now, lease = self._context.clock(), self._context.lease
         claim = self._context.jobs().create_claimed(job, uuid.uuid4().hex, now, lease)

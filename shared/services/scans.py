@@ -1,14 +1,14 @@
-"""What one call of the worker knows about the builder's scans. Each run is read once in a call.
+"""The runs of some days, as one call of the worker needs them. Each run is read once in a call.
 
-A job whose day is over is treated by these rules:
+These rules hold for a job whose day is over:
 
 1. A job that a newer scan of the same day has replaced is closed unread.
-2. A job of yesterday is worked for its own day: a slot of 23:55 may be settled at 00:01. Whom today's scan by date did
-   not see gets a job of today as well, at the usual slot (see `passed_by`). Without it that user would lose today:
-   the scan met no `dueOn` that had come, and the grant writes one only afterwards.
-3. An older job is closed unread if a later day's scan is complete, as that scan found everybody who was due. If no
+2. A job of yesterday is worked for its own day, because a slot of 23:55 may be settled at 00:01. If today's scan by
+   date did not see a user, the user also gets a job of today, at the usual slot (see `passed_by`). Without that job
+   the user would lose today: at the scan the `dueOn` had not come, and the grant writes a new one only afterwards.
+3. An older job is closed unread if a later day's scan is complete, because that scan found everybody who was due. If no
    later scan is complete, the job is worked for the present day.
-4. A job that an operator has sent back, and one that no scan made, is worked for the present day.
+4. A requeued job, and a job that no scan made, is worked for the present day.
 
 Nobody is granted twice for a period by this: each grant is stamped with the start of its period.
 """
@@ -54,7 +54,7 @@ class Scans:
         return job.day if due <= schedule.day_start(job.day) else schedule.day_of(due)
 
     def passed_by(self, job: Job, granted: Sequence[str], users: Mapping[str, User | None], today: date) -> list[str]:
-        """The users that the job granted and today's scan passed by. Ask only after the grants.
+        """The users that the job granted and today's scan passed by. Call it only after the grants.
 
         A scan of everybody passes nobody by, and a scan that begins after the grants sees the `dueOn` they wrote.
         `users`: as they were before the grant.
@@ -70,7 +70,7 @@ class Scans:
         return 0 if run is None else run.generation
 
     def _run(self, day: date, *, must_exist: bool = False) -> Run | None:
-        """The day's run. `must_exist`: look again if there was none before."""
+        """The day's run. `must_exist`: read it again if there was none before."""
         with self._lock:
             known = self._runs.get(day)
             if day not in self._runs or (must_exist and known is None):

@@ -1,11 +1,11 @@
 """Events of users' documents: a new user is granted at once, and so is a user for whom a change makes a grant due.
 
-The event carries the document as it was written, and the first write is made on that. If the document has changed
-since, it is read and looked at again. The id of the grant's receipt follows from the event's, so a second delivery
-finds what landed.
+The event has the document as it was written, and the first grant is decided on that copy. If the document has changed
+since, it is read and decided again. The id of the receipt follows from the id of the event, so a second delivery finds
+a grant that landed.
 
-A user may be created without a balance, and get one in a second write. That event is judged on its old copy, so the
-document is read once more. A user who still has no balance is found by the next scan, or by the event of the second
+A user may be created without a balance, and get one in a second write. The event of the first write has no balance, so
+the document is read once more. A user who still has no balance is found by the next scan, or by the event of the second
 write if the function gets an event for every write.
 """
 
@@ -32,7 +32,7 @@ KINDS = {Change.CREATED: JobKind.SIGNUP, Change.FIRST_BALANCE: JobKind.SIGNUP}
 
 
 def take_event(context: Context, event_id: str, old: UserDocument | None, new: UserDocument) -> Mapping[str, Any]:
-    """Do what a write requires; gives the result for the log. Raises SystemFailureError where a later try may succeed.
+    """Do what a write requires. Returns the result for the log. Raises SystemFailureError if a later try may succeed.
 
     `old`: the document before the write; None: it is new.
     """
@@ -50,8 +50,8 @@ def take_event(context: Context, event_id: str, old: UserDocument | None, new: U
     if document is None:
         return {**about, "outcome": SkipReason.DELETED.value}
     outcome = _refresh(context, KINDS.get(change, JobKind.REQUEST), event_id, document)
-    told = outcome.kind if outcome.reason is None else outcome.reason
-    return {**about, "outcome": told.value, **({} if outcome.code is None else {"code": outcome.code.value})}
+    result = outcome.kind if outcome.reason is None else outcome.reason
+    return {**about, "outcome": result.value, **({} if outcome.code is None else {"code": outcome.code.value})}
 
 
 def _refresh(context: Context, kind: JobKind, event_id: str, document: UserDocument) -> Outcome:
@@ -66,7 +66,7 @@ def _refresh(context: Context, kind: JobKind, event_id: str, document: UserDocum
 
 
 def _with_stamp(context: Context, old: UserDocument, new: UserDocument) -> UserDocument | None:
-    """Restore the stamp; gives the document afterwards, or None if it is gone."""
+    """Restore the stamp. Returns the document afterwards, or None if it is deleted."""
     document: UserDocument | None = new
     for number in range(1, ROUNDS_MAX + 1):
         if document is None or not (fields := fields_to_restore(old.raw, document.raw)):

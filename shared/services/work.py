@@ -192,13 +192,13 @@ class Worker:
             except ConflictError:
                 logs.warning("job_lost", "the lease ended and another worker has the job; it is not counted here")
             except SystemFailureError as exc:
-                return self._isolated(attempt, exc) or self._handed_back(attempt, claim, exc)
+                return self._try_to_isolate(attempt, exc) or self._release(attempt, claim, exc)
             except Exception as exc:  # noqa: BLE001 (the job's attempts bound it)
                 logs.error("job_not_settled", f"it stays claimed until its lease ends: {exc!r}", exc_info=True)
             return AttemptResult(None)
 
-    def _isolated(self, attempt: Attempt, failure: SystemFailureError) -> AttemptResult | None:
-        """The result of a job that is isolated after a failure of the database; None: it must be released."""
+    def _try_to_isolate(self, attempt: Attempt, failure: SystemFailureError) -> AttemptResult | None:
+        """Isolate the job after a failure of the database, if the job may be the cause. None: it must be released."""
         if not _is_of_job(attempt, failure):
             return None
         try:
@@ -210,7 +210,8 @@ class Worker:
             self._remember(failure)
         return result
 
-    def _handed_back(self, attempt: Attempt, claim: Claim, failure: SystemFailureError) -> AttemptResult:
+    def _release(self, attempt: Attempt, claim: Claim, failure: SystemFailureError) -> AttemptResult:
+        """Release the job after a failure of the database, and keep the failure."""
         out_of_time = isinstance(failure, OutOfTimeError)
         if not out_of_time:
             logs.error("job_released", f"the database failed: {failure}")

@@ -48,20 +48,20 @@ class Breaker:
                 )
             self._probing = True
 
-    def succeeded(self) -> None:
+    def record_success(self) -> None:
         with self._lock:
             self._failures = 0
             self._opened_at = None
             self._probing = False
 
-    def failed(self) -> None:
+    def record_failure(self) -> None:
         with self._lock:
             self._failures += 1
             if self._probing or self._failures >= self._failures_max:
                 self._opened_at = self._monotonic()
             self._probing = False
 
-    def abandoned(self) -> None:
-        """Inconclusive: neither success nor failure. A half-open breaker lets the next call through."""
+    def record_inconclusive(self) -> None:
+        """Record a call that was neither success nor failure. A half-open breaker lets the next call through."""
         with self._lock:
             self._probing = False

@@ -1,4 +1,4 @@
-"""Control: the operator's switch over builder and worker, the worker's heartbeat, and what operators did last."""
+"""The control documents: the pause switch, the worker's heartbeat, and the last actions of operators."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PAUSE_FIELDS = ("paused", "pausedBy", "pausedAt", "pauseReason", "pausedUntil")
 
 @dataclass(frozen=True, slots=True)
 class Rescan:
-    """The last rescan that an operator asked for: of which run, and when."""
+    """The last rescan that an operator requested: the run, and when."""
 
     run_id: str
     asked_at: datetime
@@ -29,7 +29,7 @@ class Rescan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """What the control documents say. `activity`: what operators did last, newest first."""
+    """The content of the control documents. `activity`: the last actions of operators, newest first."""
 
     pause: Pause | None
     rescan: Rescan | None
@@ -62,9 +62,9 @@ class ControlStore:
         return self.look(now).paused
 
     def look(self, now: datetime) -> Look:
-        """The pause switch, and the moment at which it was read: the database's own time comes with it.
+        """The pause switch, and the moment at which it was read, by the database's clock.
 
-        A pause is logged, so that a long one can be alerted on.
+        A pause is logged, so that an alert can be sent after a long one.
         """
         name = f"{self._collection}/state"
         found, read_time_ns = self._wire.batch_get_timed([name], ["paused", "pausedUntil"])
@@ -79,16 +79,16 @@ class ControlStore:
         return _control(state, worker, activity, now)
 
     def read_vitals(self, now: datetime) -> Control:
-        """Without the activity. Costs two reads."""
+        """The documents without the activity. Costs two reads."""
         state, worker = self._documents("state", "worker")
         return _control(state, worker, None, now)
 
     def record_heartbeat(self, now: datetime) -> None:
-        """The worker's heartbeat. The write has no precondition: any worker's heartbeat will do."""
+        """Write the worker's heartbeat. It has no precondition, because the heartbeat of any worker counts."""
         self._wire.commit([self._write("worker", {"lastRunAt": now})])
 
     def pause(self, pause: Pause, entry: Mapping[str, Any], now: datetime) -> bool:
-        """Pause, and note who did, in one Commit. False if it is paused until that moment already."""
+        """Pause, and note the action, in one Commit. False if it is already paused until that moment."""
         (state,) = self._documents("state")
         present = pause_of(_fields(state), now)
         if present is not None and present.until == pause.until:
@@ -104,7 +104,7 @@ class ControlStore:
         return True
 
     def resume(self, entry: Mapping[str, Any], now: datetime) -> bool:
-        """End the pause, and note who did, in one Commit. False if there is none."""
+        """End the pause, and note the action, in one Commit. False if there is no pause."""
         (state,) = self._documents("state")
         if not is_paused(_fields(state), now):
             return False
@@ -112,7 +112,7 @@ class ControlStore:
         return True
 
     def rescan_write(self, run_id: str, now: datetime) -> Any:
-        """The write that records a rescan an operator asked for."""
+        """The write that records a rescan requested by an operator."""
         return self._write("state", {"rescan": {"runId": run_id, "askedAt": now}})
 
     def note(self, entry: Mapping[str, Any], beside: Sequence[Any] = ()) -> None:

@@ -28,9 +28,9 @@ class FollowUpStore:
     def add_write(
         self, run_id: str, generation: int, number: int, entries: Sequence[Mapping[str, Any]], now: datetime
     ) -> Any:
-        """The write that adds entries to the list: userId, code, error, since, and where they apply named and adopt.
+        """The write that adds entries to the list. Entries have userId, code, error and since, and some named or adopt.
 
-        A document of that number may be left of a run document that somebody deleted. It is overwritten.
+        If somebody deleted the run document, an old document of that number may exist. It is overwritten.
         """
         fields = {
             "generation": generation,

@@ -1,4 +1,4 @@
-"""Job documents: read and checked field by field, and written."""
+"""Job documents: reads and checks their fields, and encodes new ones."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from shared.core.users import parse_date
 from shared.store.values import get, get_fields
 
 DOCUMENT_ID_BYTES_MAX = 1500
-JOB_USERS_MAX = 500  # the largest JOB_SIZE; as many writes as one request takes
-NAMED_BYTES_MAX = 100_000  # of the ids that the end of an unreadable job names: with its receipts it has to stay small
+JOB_USERS_MAX = 500  # the largest JOB_SIZE, and the largest number of writes in one request
+NAMED_BYTES_MAX = 100_000  # for the user ids of an unreadable job, whose document has to stay small with its receipts
 
 _RESERVED_ID = re.compile(r"__(?!id[0-9]+__).*__", re.DOTALL)  # all except the numeric ids of Datastore's imports
 
@@ -75,8 +75,8 @@ class DueJob:
     def is_suspect(self) -> bool:
         """True if this job may harm the jobs beside it.
 
-        Either the worker that began it has neither settled it nor handed it back, so the job may have ended that
-        worker; or the database has failed under it again and again.
+        Either the worker that began it has neither settled nor released it, so the job may have ended that worker. Or
+        the database has failed several times during the job.
         """
         return self.database_failures >= DATABASE_FAILURES_MAX or (self.was_claimed and self.attempts > 0)
 
@@ -157,9 +157,9 @@ def _kind(fields: Mapping[str, Any]) -> JobKind | None:
 
 
 def unreadable_job(claim: Claim, today: date) -> Job:
-    """A stand-in for a job that can't be parsed, so that it can be failed.
+    """A substitute for a job that can't be parsed, so that the job can fail.
 
-    It has the run and the users that the document names, where they can be read; else today's run and no users.
+    It has the run and the users of the document if they can be read; otherwise today's run and no users.
     """
     fields = get_fields(claim.due_job.fields)
     run_id, user_ids = fields.get("runId"), fields.get("remaining", fields.get("userIds"))
@@ -191,14 +191,14 @@ def _is_user_id(value: object) -> bool:
 
 
 def _first_user_ids(values: list[Any]) -> tuple[str, ...]:
-    """As many of them as the document of a settled job has room for."""
+    """As many user ids as fit into the document of a settled job."""
     sizes = accumulate(len(user_id.encode()) for user_id in filter(_is_user_id, values))
     named = takewhile(lambda pair: pair[1] <= NAMED_BYTES_MAX, zip(filter(_is_user_id, values), sizes, strict=True))
     return tuple(user_id for user_id, _ in islice(named, JOB_USERS_MAX))
 
 
 def has_too_many_users(document_fields: Any) -> bool:
-    """True for a job document that would outgrow its limit with the receipts of all its users."""
+    """True for a job document that would be too large with the receipts of all its users."""
     return "userIds" in document_fields and len(document_fields["userIds"].array_value.values) > JOB_USERS_MAX
 
 

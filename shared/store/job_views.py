@@ -62,13 +62,13 @@ class JobViews:
 
         Receipts of grants outside of a run are left out, so there may be fewer than `limit`.
         """
-        return self._settled(limit, None)
+        return self._list_settled(limit, None)
 
     def settled_between(self, since: datetime, before: datetime, limit: int) -> list[StoredJob]:
         """Like `recent`, of the jobs settled from `since` (inclusive) to `before` (exclusive)."""
-        return self._settled(limit, (since, before))
+        return self._list_settled(limit, (since, before))
 
-    def _settled(self, limit: int, between: tuple[datetime, datetime] | None) -> list[StoredJob]:
+    def _list_settled(self, limit: int, between: tuple[datetime, datetime] | None) -> list[StoredJob]:
         wanted = new_query(self._collection_id, limit, SUMMARY)
         add_order(wanted, "completedAt", descending=True)
         if between is not None:

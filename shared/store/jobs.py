@@ -1,7 +1,8 @@
 """Jobs: the queue in Firestore.
 
-A job waits as long as it has `visibleAt`; the claim moves that past the lease. An open job has `dueAt` as well: since
-when the first of its users waits. Neither claims nor retries move it, so the oldest one is how far the queue lags.
+An open job has `visibleAt`. A claim moves it to the end of the lease. An open job also has `dueAt`, the moment since
+which the first of its users waits. Neither claims nor retries move it, so the lag of the queue is the age of the oldest
+`dueAt`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared.core.errors import ConflictError
-from shared.core.figures import RequeuePlan, added
+from shared.core.figures import RequeuePlan, sum_figures
 from shared.core.jobs import REQUEUE_MARK, Job, JobStatus, Settlement
 from shared.store.job_documents import Claim, DueJob, QueueCursor, encode_job, has_too_many_users
 from shared.store.messages import DOCUMENT_ID, add_filters, add_order, new_query, new_write
@@ -102,7 +103,7 @@ class JobStore:
         `figures` are the job's own. `increments` are added to its run's roll-up, by field path.
         """
         job = settlement.job
-        ended = self._ended(settlement, figures)
+        ended = self._settled_fields(settlement, figures)
         if has_too_many_users(claim.due_job.fields):
             ended["userIds"] = job.user_ids
         end = self._update(claim.due_job.job_id, ended, claim.update_time_ns, OPEN_FIELDS)
@@ -114,13 +115,13 @@ class JobStore:
         self._commit_ours(writes, claim, settled=True)
 
     def receipt_write(self, settlement: Settlement, figures: Mapping[str, int]) -> Any:
-        """The write of a job that is settled from the start: what is left to tell of a grant without the queue."""
-        fields = {**encode_job(settlement.job, "[]", ""), **self._ended(settlement, figures)}
+        """The write of a job that is settled from the start: the receipt of a grant without the queue."""
+        fields = {**encode_job(settlement.job, "[]", ""), **self._settled_fields(settlement, figures)}
         kept = {name: value for name, value in fields.items() if name not in OPEN_FIELDS}
         return new_write(self._name(settlement.job.job_id), kept)
 
-    def _ended(self, settlement: Settlement, figures: Mapping[str, int]) -> dict[str, Any]:
-        """What is set on a job that is settled."""
+    def _settled_fields(self, settlement: Settlement, figures: Mapping[str, int]) -> dict[str, Any]:
+        """The fields that a settled job gets."""
         job, retry = settlement.job, settlement.retry
         ended: dict[str, Any] = {
             "status": job.status.value,
@@ -130,14 +131,14 @@ class JobStore:
             "receipts": settlement.receipts,
             "errors": settlement.errors,
             "retryJobId": job.earlier.retry_job_id if retry is None else retry.job_id,
-            **added(job.earlier.figures, figures),
+            **sum_figures(job.earlier.figures, figures),
         }
         return ended if job.kind is None else {**ended, "userIds": settlement.named_users}
 
     def release(self, claim: Claim, visible_at: datetime, *, database_failed: bool = False) -> None:
-        """Give up a claim as if it had not been made: the attempt does not count.
+        """Release a claim. The attempt does not count.
 
-        `database_failed`: the job was begun, and the database failed. How often it did is counted.
+        `database_failed`: the job was begun, and the database failed. The job counts these failures.
         """
         fields = {"status": JobStatus.PENDING.value, "attempts": claim.attempts - 1, "visibleAt": visible_at}
         if database_failed:
@@ -145,7 +146,7 @@ class JobStore:
         self._commit_ours([self._update(claim.due_job.job_id, fields, claim.update_time_ns)], claim, settled=False)
 
     def requeue(self, dead: StoredJob, plan: RequeuePlan, run_id: str, now: datetime) -> None:
-        """Make a dead letter wait again, for the users that failed alone.
+        """Make a dead letter pending again, only for the users who failed.
 
         Raises ConflictError if somebody was first.
         """
@@ -191,10 +192,10 @@ class JobStore:
         try:
             self._wire.commit(writes)
         except ConflictError as exc:
-            if not (exc.may_be_our_own and self._landed(claim, settled=settled, deleted=bool(writes[0].delete))):
+            if not (exc.may_be_our_own and self._has_landed(claim, settled=settled, deleted=bool(writes[0].delete))):
                 raise
 
-    def _landed(self, claim: Claim, *, settled: bool, deleted: bool = False) -> bool:
+    def _has_landed(self, claim: Claim, *, settled: bool, deleted: bool = False) -> bool:
         document = self._wire.get(self._name(claim.due_job.job_id))
         if document is None:
             return deleted

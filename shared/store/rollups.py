@@ -1,7 +1,7 @@
 """Roll-ups: sums over a run's settled jobs, in several shards so that no document is written too often.
 
-They are increments. That is safe only because each is part of the Commit that settles or requeues its job: that job's
-precondition lets the Commit through once.
+They are changed by increments. That is safe only because each increment is part of the Commit that settles or requeues
+its job. The precondition of the job lets this Commit succeed once.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class RollupStore:
     def write(self, run_id: str, job_id: str, increments: Mapping[str, int], *, one_shard: bool = False) -> Any:
         """The write that adds to the job's shard of the run's roll-up; amounts by field path.
 
-        `one_shard`: the run has few jobs, so one document bears them all and is cheaper to read.
+        `one_shard`: the run has few jobs, so one document is enough and is cheaper to read.
         """
         shard = 0 if one_shard else zlib.crc32(job_id.encode()) % SHARDS
         message = WritePb()

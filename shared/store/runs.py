@@ -36,7 +36,7 @@ class RunStore:
 
     def get(self, run_id: str) -> StoredRun | None:
         document = self._wire.get(self._name(run_id))
-        return None if document is None else _stored(document)
+        return None if document is None else _parse_run(document)
 
     def get_many(self, run_ids: Sequence[str]) -> dict[str, Run]:
         """Runs by id in one call; one that is missing or can't be read is left out. Costs a read for each id."""
@@ -50,7 +50,7 @@ class RunStore:
         add_filters(wanted, [("runId", "<", run_id)])
         add_order(wanted, "runId", descending=True)
         try:
-            found = self._wire.run_query(self._wire.documents, wanted, _stored)
+            found = self._wire.run_query(self._wire.documents, wanted, _parse_run)
         except UnreadableRunError as exc:
             logs.error("run_unreadable", str(exc))
             return None
@@ -166,13 +166,13 @@ def _decode_names_from(fields: Mapping[str, Any] | None) -> tuple[str, int] | No
 
 def _readable(document: Any) -> Run | None:
     try:
-        return _stored(document).run
+        return _parse_run(document).run
     except UnreadableRunError as exc:
         logs.error("run_unreadable", str(exc))
         return None
 
 
-def _stored(document: Any) -> StoredRun:
+def _parse_run(document: Any) -> StoredRun:
     try:
         run = _decode(get_fields(document.fields))
     except (KeyError, ValueError, TypeError, AttributeError) as exc:

@@ -83,7 +83,7 @@ class OverloadError(TransientError):
 # google.rpc.Codes with which a write is refused for a passing reason.
 PASSING_CODES = frozenset({1, 2, 4, 8, 10, 13, 14, 15})
 
-# What is said beside NOT_FOUND where there is no database.
+# The message of NOT_FOUND if there is no database.
 _NO_DATABASE = re.compile(r"\bdatabase\b.*\bdoes not exist\b", re.IGNORECASE)
 
 # The answers to a Commit whose precondition does not hold, or whose document is gone.
@@ -190,7 +190,7 @@ class Wire:
         return self.connection.documents
 
     def back_off(self, tries: int, seconds_first: float = 1.0) -> None:
-        """Wait as between two tries of a call, when a part of an answer must be asked for again.
+        """Wait like between two tries of a call, before a part of a request is sent again.
 
         `seconds_first` is the longest wait after the first try; each try doubles it.
         """
@@ -310,7 +310,7 @@ class Wire:
         ]
 
     def lock(self, name: str, fields: Sequence[str]) -> tuple[Any | None, bytes]:
-        """One document, or None, and the transaction that holds it: what others write waits until `commit_locked`.
+        """Lock one document. Returns it (or None) and the transaction. Other writes wait for `commit_locked`.
 
         Billed: one read. Raises ConflictError if somebody else holds it for too long.
         """
@@ -326,14 +326,14 @@ class Wire:
         return found, next(pb.transaction for pb in answers if pb.transaction)
 
     def commit_locked(self, writes: Sequence[Any], transaction: bytes) -> None:
-        """The writes of a transaction; none of them releases what it holds. Raises ConflictError if it was given up."""
+        """Commit the writes of a transaction, or only release its locks. Raises ConflictError if it was aborted."""
         pb = CommitPb(database=self.connection.database, writes=writes, transaction=transaction)
         method = _raising_conflicts(self.connection.client.commit)
         self._call("Commit", method, firestore.CommitRequest.wrap(pb), LOCK_SECONDS_MAX)
         self.cost.add(writes=len(writes))
 
     def commit(self, writes: Sequence[Any]) -> list[int]:
-        """All writes or none; the update times (ns). Raises ConflictError when a precondition does not hold."""
+        """Make all writes or none. Returns the update times (ns). Raises ConflictError if a precondition fails."""
         request = firestore.CommitRequest.wrap(CommitPb(database=self.connection.database, writes=writes))
         try:
             answer, _ = self._call("Commit", self.connection.client.commit, request, WRITE_SECONDS_MAX)
@@ -357,33 +357,33 @@ class Wire:
     def _call(
         self, rpc: str, method: Callable[..., T], request: Any, seconds_max: float, *, faults_retried: bool = True
     ) -> tuple[T, int]:
-        """Make one call with its retries. Gives the answer and the number of tries, and tells the breaker."""
+        """Make one call with its retries, and record the result. Returns the answer and the number of tries."""
         breaker, retrying = self.connection.breaker, self._retrying(faults_retried=faults_retried)
         if not self.bypasses_breaker:
             breaker.before_call()
         try:
             answer = retrying(self._try_once, rpc, method, request, seconds_max)
         except (OutOfTimeError, FaultError):
-            breaker.abandoned()  # inconclusive, or about this request alone
+            breaker.record_inconclusive()  # inconclusive, or about this request alone
             raise
         except SystemFailureError as exc:
             if self.budget.remaining_seconds == 0 and retrying.statistics["attempt_number"] == 1:
-                breaker.abandoned()
+                breaker.record_inconclusive()
                 raise OutOfTimeError(f"{rpc}: no time left for an answer") from exc
-            breaker.failed()
+            breaker.record_failure()
             raise
         except ConflictError as exc:
-            breaker.succeeded()
+            breaker.record_success()
             # If an earlier reply was lost, the conflict may be with our own first try.
             exc.may_be_our_own = retrying.statistics["attempt_number"] > 1
             raise
         except StoreError:
-            breaker.succeeded()
+            breaker.record_success()
             raise
         except BaseException:
-            breaker.abandoned()
+            breaker.record_inconclusive()
             raise
-        breaker.succeeded()
+        breaker.record_success()
         return answer, retrying.statistics["attempt_number"]
 
     def _try_once(self, rpc: str, method: Callable[..., T], request: Any, seconds_max: float) -> T:
@@ -406,7 +406,7 @@ class Wire:
 
 
 def _raising_conflicts(method: Callable[..., T]) -> Callable[..., T]:
-    """With ABORTED as a conflict: in a transaction it tells of one document that somebody else holds."""
+    """The method, with ABORTED as a conflict. In a transaction it means that somebody else holds the document."""
 
     def call(**kwargs: Any) -> T:
         try:

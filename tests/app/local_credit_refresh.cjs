@@ -13,7 +13,7 @@ const { setTimeout: sleep } = require("node:timers/promises");
 const CHECKOUT = process.env.REFRESH_CHECKOUT ?? resolve(__dirname, "../..");
 const START_MS_MAX = 90_000;
 
-/** Start everything on free ports with no users. `environment`: what `make dev` may be told. */
+/** Start everything on free ports, without users. `environment`: options of `make dev`. */
 async function startCreditRefresh(environment = {}) {
   const folder = mkdtempSync(join(tmpdir(), "credit-refresh-"));
   const ready = join(folder, "ready.json");
@@ -43,7 +43,7 @@ async function startCreditRefresh(environment = {}) {
     /** The address of the direct call. */
     url: functions.credit_refresh,
     stop,
-    /** Let so many days pass, hour by hour, within seconds. */
+    /** Play so many days, hour by hour. It takes seconds. */
     moveClock: (days) => post(`${dev}/clock`, { days }),
     /** Refresh these users now. */
     refresh: (...userIds) => post(functions.credit_refresh, { userIds }),

@@ -24,7 +24,7 @@ STOP_SECONDS_MAX = 30
 
 @dataclass(frozen=True)
 class CreditRefresh:
-    """What is up: the functions by entry point, and the emulator they share with the app."""
+    """The addresses: the functions by entry point, and the emulator that they share with the app."""
 
     functions: dict[str, str]
     dev: str
@@ -32,7 +32,7 @@ class CreditRefresh:
     project: str
 
     def move_clock(self, days: int) -> dict[str, Any]:
-        """Let so many days pass, hour by hour, within seconds."""
+        """Play so many days, hour by hour. It takes seconds."""
         return post(f"{self.dev}/clock", {"days": days})
 
     def refresh(self, *user_ids: str) -> dict[str, Any]:
@@ -42,7 +42,7 @@ class CreditRefresh:
 
 @contextmanager
 def running_credit_refresh(**environ: str) -> Iterator[CreditRefresh]:
-    """Start everything on free ports with no users, and end it on leaving. `environ`: what `make dev` may be told."""
+    """Start everything on free ports, without users. It ends with the block. `environ`: options of `make dev`."""
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder) / "ready.json"
         command = [str(CHECKOUT / ".venv/bin/python"), "-m", "dev.serve", "--ready-file", str(ready)]
@@ -65,7 +65,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], ready: Path, log: Path) -> CreditRefresh:
-    """The addresses, once the file is there."""
+    """Wait for the file, and return the addresses in it."""
     deadline = time.monotonic() + START_SECONDS_MAX
     while time.monotonic() < deadline and process.poll() is None:
         if ready.exists():

@@ -28,13 +28,13 @@ after(async () => {
 const user = (id) => doc(database, "users", id);
 const credits = async (id) => (await getDoc(user(id))).data().credits;
 
-/** The first state of a user for which that is true. */
-function state(id, isSo) {
+/** Wait for a state of the user for which `holds` is true. */
+function waitFor(id, holds) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => { stop(); reject(new Error(`${id}: not within ${WAIT_MS_MAX} ms`)); }, WAIT_MS_MAX);
     const stop = onSnapshot(user(id), (snapshot) => {
       const data = snapshot.data();
-      if (!data || !isSo(data)) return;
+      if (!data || !holds(data)) return;
       clearTimeout(timer);
       setTimeout(() => stop());
       resolve(data);
@@ -42,20 +42,20 @@ function state(id, isSo) {
   });
 }
 
-test("a new user has the first credits at once", async () => {
+test("a new user gets the first credits at once", async () => {
   await setDoc(user("ann"), { credits: 0, plan: "free" });
 
-  await state("ann", (data) => data.credits === 50);
+  await waitFor("ann", (data) => data.credits === 50);
 });
 
-test("an upgrade has its credits when the app asks for them", async () => {
+test("an upgrade is granted when the app requests it", async () => {
   await setDoc(user("dan"), { credits: 0, plan: "free" });
-  await state("dan", (data) => data.credits === 50);
+  await waitFor("dan", (data) => data.credits === 50);
   await updateDoc(user("dan"), { credits: increment(-20) });
 
   await updateDoc(user("dan"), { plan: "pro", "creditRefresh.refreshRequested": true });
 
-  const upgraded = await state("dan", (data) => data.credits === 2000);
+  const upgraded = await waitFor("dan", (data) => data.credits === 2000);
   assert.equal(upgraded.creditRefresh.refreshRequested, undefined);
 });
 
@@ -68,7 +68,7 @@ test("credits that were spent come back the next day", async () => {
   assert.equal(await credits("ben"), 50);
 });
 
-test("an upgrade is granted by a call", async () => {
+test("an upgrade is granted by a direct call", async () => {
   await setDoc(user("cleo"), { credits: 10, plan: "free" });
   await updateDoc(user("cleo"), { plan: "pro" });
 

@@ -1,4 +1,4 @@
-/** The app's side in Node, as docs/app.md shows it. Each region is one task; tests/app/snippets.test.cjs runs them. */
+/** The app's code in Node that docs/app.md shows. Each region is one task. tests/app/snippets.test.cjs runs them. */
 
 const { FieldValue } = require("firebase-admin/firestore");
 const { GoogleAuth } = require("google-auth-library");

@@ -1,4 +1,4 @@
-"""The app's side in Python, as docs/app.md shows it. Each region is one task; tests/app/test_snippets.py runs them."""
+"""The app's code in Python that docs/app.md shows. Each region is one task. tests/app/test_snippets.py runs them."""
 
 from __future__ import annotations
 

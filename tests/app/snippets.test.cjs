@@ -1,4 +1,4 @@
-/** What docs/app.md shows does what it says: the Node side, with the Admin SDK beside the real functions. */
+/** The Node code of docs/app.md works, with the Admin SDK beside the real functions. */
 
 const assert = require("node:assert/strict");
 const { after, before, test } = require("node:test");
@@ -27,7 +27,7 @@ after(async () => {
 const read = async (uid) => (await db.doc(`users/${uid}`).get()).data();
 const served = (data) => data.creditRefresh.refreshRequested === undefined;
 
-/** The user once that holds. */
+/** Wait until that holds for the user, and return the user. */
 async function waitFor(uid, holds) {
   const deadline = Date.now() + WAIT_MS_MAX;
   for (;;) {
@@ -38,7 +38,7 @@ async function waitFor(uid, holds) {
   }
 }
 
-/** A new user who has the first credits. */
+/** Create a user, and wait for the first credits. */
 async function newUser() {
   const uid = `user-${(number += 1)}`;
   await app.createUser(db, uid, "Ann");
@@ -49,13 +49,13 @@ async function newUser() {
 const today = (moved) => moved.now.slice(0, 10);
 const daysFrom = (day, days) => new Date(Date.parse(day) + days * 86_400_000).toISOString().slice(0, 10);
 
-test("a new user has the first credits and is told when the next come", async () => {
+test("a new user gets the first credits and knows the next refresh", async () => {
   const uid = await newUser();
 
   assert.ok(app.nextRefresh(await db.doc(`users/${uid}`).get()) instanceof Date);
 });
 
-test("spending is guarded both ways", async () => {
+test("both ways of spending are guarded", async () => {
   const uid = await newUser();
 
   const spenders = [1, 2, 3, 4].map(() => app.spendCheaply(db, uid, 6));
@@ -66,7 +66,7 @@ test("spending is guarded both ways", async () => {
   assert.equal(await app.spendCheaply(db, uid, 21), false);
 });
 
-test("bought credits outlast the next refresh", async () => {
+test("bought credits survive the next refresh", async () => {
   const uid = await newUser();
   assert.deepEqual([await app.sell(db, uid, "order-1", 500), await app.sell(db, uid, "order-1", 500)], [true, false]);
   await app.spend(db, uid, 30);
@@ -90,7 +90,7 @@ test("an upgrade is granted and a cancellation keeps what was bought", async () 
   assert.equal((await waitFor(uid, served)).credits, 150);
 });
 
-test("an own allowance holds from the next period on", async () => {
+test("a user's own allowance holds from the next period on", async () => {
   const uid = await newUser();
   const day = today(await refresh.moveClock(1));
   await app.giveOwnAllowance(db, uid, "free", 700, daysFrom(day, 3));
@@ -113,7 +113,7 @@ test("a billing date begins a new period", async () => {
   assert.deepEqual([creditRefresh.anchor, creditRefresh.periods.pro], [yesterday, yesterday]);
 });
 
-test("who comes back is not granted again", async () => {
+test("a user who comes back is not granted again", async () => {
   const uid = await newUser();
   await app.spend(db, uid, 40);
   await app.deleteUser(db, uid);
@@ -124,7 +124,7 @@ test("who comes back is not granted again", async () => {
   assert.equal((await read(uid)).credits, 10);
 });
 
-test("a call brings its identity token", async () => {
+test("a direct call sends an identity token", async () => {
   const uid = await newUser();
 
   const answer = await app.refillNow(refresh.url, uid);

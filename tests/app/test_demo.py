@@ -1,4 +1,4 @@
-"""`make demo`, small: the days are played, judged, and followed by what to do next."""
+"""`make demo` with few users: it plays days, checks each, and prints what to do next."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tomllib
 
 import pytest
 
-from dev.demo import with_full_users
+from dev.demo import add_skipping_plan
 from shared.settings import BUNDLE
 
 
@@ -25,8 +25,8 @@ def demo(**environ: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_days_follow_each_other_and_each_is_judged():
-    """The second one begins with what the first one left. Three users sign up on each."""
+def test_two_days_are_played_and_checked():
+    """The second day begins with the users of the first. Three users sign up on each."""
     ended = demo(USERS="40", DAYS="2")
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -40,17 +40,17 @@ def test_days_follow_each_other_and_each_is_judged():
     [("USERS", "0", "1 to 1000000"), ("USERS", "many", "1 to 1000000"), ("DAYS", "400", "1 to 366")],
 )
 def test_an_odd_number_is_named_with_its_range(name, value, range_):
-    """Before anything is started."""
+    """Nothing is started."""
     ended = demo(**{name: value})
 
     assert ended.returncode == 1
     assert ended.stderr.strip() == f"{name}='{value}' is not a whole number from {range_}"
 
 
-def test_the_demo_s_plans_have_one_that_leaves_full_users_alone():
-    """One of the app's own, if there is one."""
+def test_one_plan_of_the_demo_leaves_full_users_alone():
+    """One of the plans file, if there is one; otherwise a plan `lite` is added."""
     own = '[plans.a]\nwhen_full = "skip"\n'
 
-    assert tomllib.loads(with_full_users("[plans.a]\nallowance = 1\n"))["plans"]["lite"]["when_full"] == "skip"
-    assert with_full_users(own) == own
-    assert with_full_users("[plans.lite]\n") == "[plans.lite]\n"
+    assert tomllib.loads(add_skipping_plan("[plans.a]\nallowance = 1\n"))["plans"]["lite"]["when_full"] == "skip"
+    assert add_skipping_plan(own) == own
+    assert add_skipping_plan("[plans.lite]\n") == "[plans.lite]\n"

@@ -1,4 +1,4 @@
-"""`make dev` beside data that was there before: it asks first. And how a program starts it, finds it and ends it."""
+"""`make dev` with users that existed before, and how a program starts, finds and ends it."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def world():
     return world
 
 
-def test_data_that_was_there_before_is_left_alone_until_somebody_adopts_it(world):
-    """Days pass and nothing is granted. Once adopted, today counts as granted, and tomorrow is."""
+def test_users_that_existed_before_are_left_alone_until_adopted(world):
+    """Days pass and nothing is granted. After an adoption, the next period is granted and the present one is not."""
     with running_credit_refresh(GOOGLE_CLOUD_PROJECT=world.settings.project, TICK="1") as found:
         held = state_of(found)["holding"]
         found.move_clock(days=2)
@@ -51,8 +51,8 @@ def test_data_that_was_there_before_is_left_alone_until_somebody_adopts_it(world
     assert world.user("ann")["credits"] == 50
 
 
-def test_adopt_asks_at_the_start(world):
-    """ADOPT=1; the second start finds that the refresh has been at work here, and goes on."""
+def test_the_option_adopt_adopts_at_the_start(world):
+    """The second start finds a run, so it needs no adoption."""
     project = world.settings.project
     with running_credit_refresh(GOOGLE_CLOUD_PROJECT=project, ADOPT="1", TICK="0") as found:
         first, adopted = state_of(found)["holding"], world.user("ben")
@@ -63,8 +63,8 @@ def test_adopt_asks_at_the_start(world):
     assert (adopted["credits"], list(adopted["creditRefresh"]["periods"])) == (3, ["free"])
 
 
-def test_changes_reach_the_trigger_if_asked_for():
-    """A plan that changes is granted at once, though the app does not ask for it."""
+def test_the_option_changes_sends_changes_to_the_trigger():
+    """A new plan is granted at once, though the app does not request it."""
     world = World()
     with running_credit_refresh(GOOGLE_CLOUD_PROJECT=str(world.settings.project), CHANGES="1", TICK="0"):
         world.users({"ann": {"credits": 0, "plan": "free"}})
@@ -75,8 +75,8 @@ def test_changes_reach_the_trigger_if_asked_for():
     assert (first, second) == (True, True)
 
 
-def test_sample_users_come_to_an_empty_project_only(world):
-    """As many as are asked for; and at TICK=0 nobody calls anything."""
+def test_only_an_empty_project_gets_sample_users(world):
+    """As many as the option says. At TICK=0 no function is called."""
     empty = World()
     for each in (empty, world):
         with running_credit_refresh(GOOGLE_CLOUD_PROJECT=str(each.settings.project), SAMPLES="4", TICK="0"):
@@ -90,8 +90,8 @@ def test_sample_users_come_to_an_empty_project_only(world):
     "body",
     [{}, {"days": 0}, {"days": 101}, {"days": "1"}, {"days": True}, {"asOf": "2020-01-01T00:00:00Z"}, {"asOf": "x"}],
 )
-def test_an_odd_move_of_the_clock_is_refused(credit_refresh, body):
-    """The answer says what can be asked; the clock stays where it is."""
+def test_an_impossible_move_of_the_clock_is_refused(credit_refresh, body):
+    """The answer says what is possible. The clock does not move."""
     before = state_of(credit_refresh)["aheadSeconds"]
     with pytest.raises(urllib.error.HTTPError) as refused:
         post(f"{credit_refresh.dev}/clock", body)
@@ -104,7 +104,7 @@ def test_an_odd_move_of_the_clock_is_refused(credit_refresh, body):
 
 
 def test_the_clock_can_be_moved_to_a_time(credit_refresh):
-    """Not only by days."""
+    """A time is possible instead of a number of days."""
     as_of = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3 * 86_400))
 
     moved = post(f"{credit_refresh.dev}/clock", {"asOf": as_of})
@@ -112,8 +112,8 @@ def test_the_clock_can_be_moved_to_a_time(credit_refresh):
     assert moved["now"][:16] == as_of[:16]
 
 
-def test_another_site_s_page_can_not_move_the_clock(credit_refresh):
-    """A browser says where a request comes from."""
+def test_the_page_of_another_site_can_not_move_the_clock(credit_refresh):
+    """The browser sends the origin of the request."""
     request = urllib.request.Request(f"{credit_refresh.dev}/clock", b'{"days": 1}', {"Origin": "https://example.com"})
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request, timeout=10)
@@ -122,8 +122,8 @@ def test_another_site_s_page_can_not_move_the_clock(credit_refresh):
     assert refused.value.code == 403
 
 
-def test_the_page_is_there(credit_refresh):
-    """Where the introduction says it is."""
+def test_the_page_is_served(credit_refresh):
+    """At the address that the introduction prints."""
     with urllib.request.urlopen(credit_refresh.dev, timeout=10) as answer:
         page = answer.read().decode()
 
@@ -138,8 +138,8 @@ def serve(*arguments: str, **environ: str) -> subprocess.Popen[str]:
     )
 
 
-def test_the_ready_file_is_there_from_the_start_to_the_end(tmp_path):
-    """One of an earlier run that was killed is not taken for ours."""
+def test_the_ready_file_exists_while_the_functions_are_served(tmp_path):
+    """The file of an earlier run that was killed is removed first."""
     ready = tmp_path / "ready.json"
     ready.write_text("left over")
     with serve("--ready-file", str(ready), GOOGLE_CLOUD_PROJECT=str(World().settings.project)) as process:
@@ -149,9 +149,9 @@ def test_the_ready_file_is_there_from_the_start_to_the_end(tmp_path):
         with urllib.request.urlopen(f"{url}/dev/state", timeout=10) as answer:
             answered = answer.status
         process.send_signal(signal.SIGTERM)
-        said = process.communicate(timeout=30)[0]
+        output = process.communicate(timeout=30)[0]
 
-    assert (answered, process.returncode, said.rpartition("\n\n")[2].strip()) == (200, 0, "stopped")
+    assert (answered, process.returncode, output.rpartition("\n\n")[2].strip()) == (200, 0, "stopped")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -164,16 +164,16 @@ def test_the_ready_file_is_there_from_the_start_to_the_end(tmp_path):
         ([], {"FIRESTORE_EMULATOR_HOST": "127.0.0.1:9"}, "FIRESTORE_EMULATOR_HOST names it"),
     ],
 )
-def test_what_can_not_be_is_named(arguments, environ, message):
-    """Exit code 1, no traceback."""
+def test_a_bad_option_is_named(arguments, environ, message):
+    """The exit code is 1, and there is no traceback."""
     with serve(*arguments, **environ) as process:
-        said = process.communicate(timeout=60)[0]
+        output = process.communicate(timeout=60)[0]
 
     assert process.returncode == 1
-    assert message in said
-    assert "Traceback" not in said
+    assert message in output
+    assert "Traceback" not in output
 
 
-def test_the_checkout_is_this_one():
-    """The example finds it from where it is; an app's copy is told by REFRESH_CHECKOUT."""
+def test_the_example_finds_this_checkout():
+    """It knows its own place. For an app's copy REFRESH_CHECKOUT names the folder."""
     assert Path(__file__).resolve().is_relative_to(CHECKOUT)

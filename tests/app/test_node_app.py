@@ -1,4 +1,4 @@
-"""The example of an app in Node passes, run by Node's own test runner with Firebase's client SDK."""
+"""The tests of the example app in Node pass. Node's own test runner runs them, with Firebase's client SDK."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.support.firebase import NODE_SIDE, node
 EXAMPLE = Path(__file__).with_name("node_app.test.cjs")
 
 
-def test_the_app_s_own_tests_pass():
-    """All of them, and there are some."""
+def test_the_tests_of_the_node_app_pass():
+    """All of them were run."""
     command = [node("client.mjs")[0], "--test", "--test-reporter=tap", str(EXAMPLE)]
     environ = {name: value for name, value in os.environ.items() if name != "FIRESTORE_EMULATOR_HOST"}
     environ["NODE_PATH"] = str(NODE_SIDE / "node_modules")

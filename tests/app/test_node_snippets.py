@@ -1,4 +1,4 @@
-"""What docs/app.md shows does what it says: the Node side, run by Node's own test runner with the Admin SDK."""
+"""The Node code of docs/app.md works. Node's own test runner runs it, with the Admin SDK."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.support.metadata import metadata_server
 EXAMPLE = Path(__file__).with_name("snippets.test.cjs")
 
 
-def test_the_node_side_does_the_same():
-    """All of its tests pass, and there are some."""
+def test_the_tests_of_the_node_snippets_pass():
+    """All of them were run."""
     command = [node("client.mjs")[0], "--test", "--test-reporter=tap", str(EXAMPLE)]
     environ = {name: value for name, value in os.environ.items() if name != "FIRESTORE_EMULATOR_HOST"}
     environ["NODE_PATH"] = str(NODE_SIDE / "node_modules")

@@ -1,4 +1,4 @@
-"""An app in Python beside Credit Refresh: users sign up, spend, and get their credits as the days go by."""
+"""An app in Python beside Credit Refresh. Users sign up, spend, and get their credits on later days."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ def user(database, user_id: str) -> dict:
 
 
 def wait_for(found, seconds_max: float = SECONDS_MAX):
-    """The first true answer; the last one after that time."""
+    """Wait for a true answer and return it. After that time return the last answer."""
     deadline = time.monotonic() + seconds_max
     while not (answer := found()) and time.monotonic() < deadline:
         time.sleep(0.05)
     return answer
 
 
-def test_a_sign_up_has_its_first_credits_at_once(database):
-    """By the function that hears of new users."""
+def test_a_new_user_gets_the_first_credits_at_once(database):
+    """From the function that is called for new users."""
     user_id = sign_up(database, plan="free")
 
     assert wait_for(lambda: user(database, user_id)["credits"] == 50)
 
 
-def test_an_upgrade_has_its_credits_when_the_app_asks_for_them(database):
-    """In the write that changes the plan."""
+def test_an_upgrade_is_granted_when_the_app_requests_it(database):
+    """The request is part of the write that changes the plan."""
     user_id = sign_up(database, plan="free")
     wait_for(lambda: user(database, user_id)["credits"] == 50)
 
@@ -47,7 +47,7 @@ def test_an_upgrade_has_its_credits_when_the_app_asks_for_them(database):
 
 
 def test_credits_come_back_the_next_day(credit_refresh, database):
-    """Whoever spent some gets the day's allowance, whenever in the day that is."""
+    """A user who spent some gets the day's allowance."""
     user_id = sign_up(database, credits=50, plan="free")
     database.collection("users").document(user_id).update({"credits": Increment(-20)})
 
@@ -57,7 +57,7 @@ def test_credits_come_back_the_next_day(credit_refresh, database):
     assert moved["figures"]["refreshedUsers"] >= 1
 
 
-def test_a_month_is_tried_in_seconds(credit_refresh, database):
+def test_a_month_can_be_tested_in_seconds(credit_refresh, database):
     """A monthly plan grants again a month after the sign-up, and not before."""
     user_id = sign_up(database, credits=0, plan="pro")
     credit_refresh.refresh(user_id)
@@ -71,8 +71,8 @@ def test_a_month_is_tried_in_seconds(credit_refresh, database):
     assert (first["credits"], before["credits"], user(database, user_id)["credits"]) == (2000, 500, 2000)
 
 
-def test_a_call_is_made_at_the_time_that_the_clock_shows(credit_refresh, database):
-    """A direct call beside the schedule: the app need not know of the clock."""
+def test_a_direct_call_uses_the_time_of_the_clock(credit_refresh, database):
+    """The app does not have to know the clock."""
     user_id = sign_up(database, credits=1, plan="free")
     moved = credit_refresh.move_clock(days=1)
 

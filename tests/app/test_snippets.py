@@ -1,4 +1,4 @@
-"""What docs/app.md shows does what it says: the Python side, with the real client beside the real functions."""
+"""The Python code of docs/app.md works, with the real client beside the real functions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SECONDS_MAX = 20
 
 @pytest.fixture(scope="module")
 def refresh() -> Iterator[CreditRefresh]:
-    """Credit Refresh with bought credits."""
+    """Credit Refresh with a field for bought credits."""
     project = f"demo-snippets-{uuid.uuid4().hex[:8]}"
     with running_credit_refresh(GOOGLE_CLOUD_PROJECT=project, CREDIT_REFRESH_PURCHASED_FIELD="purchased") as found:
         yield found
@@ -51,7 +51,7 @@ def user(db) -> firestore.DocumentReference:
 
 
 def wait_for(user: firestore.DocumentReference, holds) -> dict:
-    """The user once that holds."""
+    """Wait until that holds for the user, and return the fields."""
     deadline = time.monotonic() + SECONDS_MAX
     while not holds(found := user.get().to_dict() or {}):
         assert time.monotonic() < deadline, found
@@ -59,18 +59,18 @@ def wait_for(user: firestore.DocumentReference, holds) -> dict:
     return found
 
 
-def served(fields: dict) -> bool:
-    """The request is done: the worker has taken the flag away."""
+def is_served(fields: dict) -> bool:
+    """True if the request is done. The worker removes the flag."""
     return "refreshRequested" not in fields["creditRefresh"]
 
 
-def test_a_new_user_has_the_first_credits_and_is_told_when_the_next_come(user):
-    """Without a call: the sign-up itself is heard of."""
+def test_a_new_user_gets_the_first_credits_and_knows_the_next_refresh(user):
+    """Without a direct call, because the new document calls the function."""
     assert snippets.next_refresh(user.get()) is not None
 
 
-def test_spending_is_guarded_both_ways(db, user):
-    """Four spenders at once lose nothing, and nobody spends what is not there."""
+def test_both_ways_of_spending_are_guarded(db, user):
+    """Several spenders at once lose no write, and nobody spends more than the balance."""
 
     def spend_some() -> None:
         for _ in range(3):
@@ -88,8 +88,8 @@ def test_spending_is_guarded_both_ways(db, user):
     assert not snippets.spend_cheaply(db, user, 21)
 
 
-def test_bought_credits_outlast_the_next_refresh(db, refresh, user):
-    """Sold once however often the order comes, spent last, given back once."""
+def test_bought_credits_survive_the_next_refresh(db, refresh, user):
+    """An order is booked once, even if it comes twice. Bought credits are spent last and refunded once."""
     order = uuid.uuid4().hex
     sold = [snippets.sell(db.transaction(), db, user.id, order, 500) for _ in range(2)]
     assert (sold, user.get().get("credits"), user.get().get("purchased")) == ([True, False], 550, 500)
@@ -103,22 +103,22 @@ def test_bought_credits_outlast_the_next_refresh(db, refresh, user):
 
 
 def test_an_upgrade_is_granted_and_a_cancellation_keeps_what_was_bought(db, user):
-    """The balance is lowered by the app, in the write that changes the plan."""
+    """The app lowers the balance in the write that changes the plan."""
     snippets.change_plan(user, "pro")
-    assert wait_for(user, served)["credits"] == 2000
+    assert wait_for(user, is_served)["credits"] == 2000
     snippets.sell(db.transaction(), db, user.id, uuid.uuid4().hex, 100)
 
     snippets.cancel(db.transaction(), user, 50)
 
-    assert wait_for(user, served)["credits"] == 150
+    assert wait_for(user, is_served)["credits"] == 150
     assert user.get().get("plan") == "free"
 
 
-def test_an_own_allowance_holds_from_the_next_period_on(refresh, user):
-    """Until its last day, and then the plan's own is back."""
+def test_a_users_own_allowance_holds_from_the_next_period_on(refresh, user):
+    """It replaces the plan's allowance until its last day."""
     today = date.fromisoformat(refresh.move_clock(days=1)["now"][:10])
     snippets.give_own_allowance(user, "free", 700, today + timedelta(days=3))
-    wait_for(user, served)
+    wait_for(user, is_served)
 
     refresh.move_clock(days=2)
 
@@ -126,19 +126,19 @@ def test_an_own_allowance_holds_from_the_next_period_on(refresh, user):
 
 
 def test_a_billing_date_begins_a_new_period(refresh, user):
-    """A monthly plan counts from it."""
+    """A monthly plan counts its periods from this date."""
     snippets.change_plan(user, "pro")
-    wait_for(user, served)
+    wait_for(user, is_served)
     today = date.fromisoformat(refresh.move_clock(days=3)["now"][:10])
 
     snippets.bill_from(user, today - timedelta(days=1))
 
-    stamp = wait_for(user, served)["creditRefresh"]
+    stamp = wait_for(user, is_served)["creditRefresh"]
     assert (stamp["anchor"], stamp["periods"]["pro"]) == ((today - timedelta(days=1)).isoformat(),) * 2
 
 
-def test_who_comes_back_is_not_granted_again(db, refresh, user):
-    """The tombstone remembers the stamp."""
+def test_a_user_who_comes_back_is_not_granted_again(db, refresh, user):
+    """The tombstone keeps the stamp."""
     snippets.spend(db.transaction(), user, 40)
     snippets.delete_user(db.transaction(), db, user.id)
 
@@ -148,8 +148,8 @@ def test_who_comes_back_is_not_granted_again(db, refresh, user):
     assert user.get().get("credits") == 10
 
 
-def test_a_call_brings_its_identity_token(refresh, user, monkeypatch):
-    """From the metadata server, as on Google Cloud; here a server of our own stands for it."""
+def test_a_direct_call_sends_an_identity_token(refresh, user, monkeypatch):
+    """The token comes from the metadata server, as on Google Cloud. Here the server is a fake."""
     with metadata_server() as (address, asked):
         monkeypatch.setenv("GCE_METADATA_HOST", address)
         monkeypatch.setenv("GCE_METADATA_IP", address)
@@ -167,8 +167,8 @@ def regions(path: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("file", "language"), [("snippets.cjs", "js"), ("snippets.py", "python")])
-def test_the_document_shows_the_tested_files_word_for_word(file, language):
-    """Every snippet, and no other one under its name."""
+def test_the_document_shows_exactly_the_tested_code(file, language):
+    """It shows every snippet, and Node and Python have the same snippets."""
     other = r"(?:```js\n.*?^```\n\n)?" if language == "python" else ""
     pattern = rf"(?ms)^<!-- snippet: (\S+) -->\n{other}```{language}\n(.*?)^```"
     marked = re.findall(pattern, DOCUMENT.read_text("utf-8"))

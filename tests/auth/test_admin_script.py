@@ -1,4 +1,4 @@
-"""deploy/admin.py against the real Auth emulator: what it changes, leaves alone and prints."""
+"""deploy/admin.py against the real Auth emulator: what it changes, what it does not change, and what it prints."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def script(auth):
 
 
 def test_a_grant_lets_a_user_in_and_a_revoke_keeps_them_out(auth, script, emulated):
-    """Users are named by address or id. A revoke refuses old tokens at once, and other claims stay."""
+    """Users are named by address or uid. After a revoke old tokens are refused at once. Other claims stay."""
     user = auth.create_user(claims={"team": "blue"})
 
     granted = script("grant", auth.project, user.email)
@@ -38,31 +38,31 @@ def test_a_grant_lets_a_user_in_and_a_revoke_keeps_them_out(auth, script, emulat
     assert (granted.returncode, granted.stderr) == (0, "")
     assert granted.stdout == f"{user.email} ({user.uid}) is an admin, once signed in again.\n"
     assert auth.claims(user) == {"team": "blue", "admin": True}
-    assert emulated.knock(token).status_code == 200
+    assert emulated.call(token).status_code == 200
 
     time.sleep(1.1)  # Firebase counts whole seconds
     revoked = script("revoke", auth.project, user.uid)
 
     assert revoked.stdout == f"{user.email} ({user.uid}) is no admin, and is signed out everywhere.\n"
     assert auth.claims(user) == {"team": "blue"}
-    assert emulated.knock(token).status_code == 401
-    assert emulated.knock(auth.sign_in(user)).status_code == 403
+    assert emulated.call(token).status_code == 401
+    assert emulated.call(auth.sign_in(user)).status_code == 403
 
 
-def test_support_staff_may_look(auth, script, emulated):
-    """The other claim; it is listed as such, and a revoke takes it too."""
+def test_support_staff_get_in(auth, script, emulated):
+    """They have another claim. The list shows it, and a revoke takes it."""
     user = auth.create_user()
 
     granted = script("grant", auth.project, user.email, "--support")
-    door = emulated.knock(auth.sign_in(user))
+    answer = emulated.call(auth.sign_in(user))
     listed = script("list", auth.project)
     revoked = script("revoke", auth.project, user.email)
 
     assert granted.stdout == f"{user.email} ({user.uid}) is support staff, once signed in again.\n"
-    assert door.status_code == 200
+    assert answer.status_code == 200
     assert f"{user.uid}\t{user.email}  support" in listed.stdout.splitlines()
     assert revoked.returncode == 0
-    assert emulated.knock(auth.sign_in(user)).status_code == 403
+    assert emulated.call(auth.sign_in(user)).status_code == 403
 
 
 def test_a_second_grant_changes_nothing(auth, script):
@@ -76,8 +76,8 @@ def test_a_second_grant_changes_nothing(auth, script):
     assert auth.record(user) == before
 
 
-def test_a_revoke_takes_the_last_claim(auth, script):
-    """A revoke removes the claim completely. A second revoke is no error and ends the sessions again."""
+def test_a_second_revoke_is_no_error(auth, script):
+    """The first revoke removes the claim completely. The second one ends the sessions again."""
     user = auth.create_admin()
 
     ended = [script("revoke", auth.project, user.uid).returncode for _ in range(2)]
@@ -86,8 +86,8 @@ def test_a_revoke_takes_the_last_claim(auth, script):
     assert auth.claims(user) == {}
 
 
-def test_the_list_is_of_those_who_get_in(auth, script):
-    """The list is of one project. A claim that is not exactly true does not count."""
+def test_the_list_shows_who_gets_in(auth, script):
+    """It shows users of one project. A claim that is not exactly true does not count."""
     elsewhere = FirebaseAuth(auth.host, f"demo-list-{time.time_ns()}")
     assert script("list", elsewhere.project).stdout == "Nobody is an admin.\n"
     elsewhere.create_user("ann", {"admin": True})
@@ -97,8 +97,8 @@ def test_the_list_is_of_those_who_get_in(auth, script):
     assert script("list", elsewhere.project).stdout == "ann\tann@example.com\n"
 
 
-def test_an_address_that_nobody_verified_becomes_no_admin(auth, script):
-    """By address or uid: anybody can sign up with the address of a future admin."""
+def test_an_account_with_an_unverified_address_becomes_no_admin(auth, script):
+    """Neither by address nor by uid. Anybody could sign up with the address of a future admin."""
     stranger = auth.create_user(verified=False)
 
     for name in (stranger.email, stranger.uid):
@@ -110,8 +110,8 @@ def test_an_address_that_nobody_verified_becomes_no_admin(auth, script):
     assert auth.claims(stranger) == {}
 
 
-def test_an_unverified_account_is_named_by_its_uid(auth, script, emulated):
-    """By its address it is refused even then; and it gets in no sooner than the address is verified."""
+def test_an_unverified_account_has_to_be_named_by_its_uid(auth, script, emulated):
+    """With `--unverified` its address is still refused. It gets in only after the address is verified."""
     user = auth.create_user(verified=False)
 
     by_address = script("grant", auth.project, user.email, "--unverified")
@@ -121,13 +121,13 @@ def test_an_unverified_account_is_named_by_its_uid(auth, script, emulated):
     assert by_uid.stdout == (
         f"{user.email} ({user.uid}) is an admin, once signed in again and the address is verified.\n"
     )
-    assert emulated.knock(auth.sign_in(user)).status_code == 403
+    assert emulated.call(auth.sign_in(user)).status_code == 403
     auth.verify(user)
-    assert emulated.knock(auth.sign_in(user)).status_code == 200
+    assert emulated.call(auth.sign_in(user)).status_code == 200
 
 
-def test_an_account_without_address_is_granted_by_uid_and_said_so(auth, script):
-    """There is nothing to verify; whoever runs the script has to say that they know whose it is."""
+def test_an_account_without_address_needs_the_option_unverified(auth, script):
+    """There is nothing to verify, so the operator has to confirm whose account it is."""
     user = auth.create_user_without_address()
 
     refused = script("grant", auth.project, user.uid)
@@ -138,8 +138,8 @@ def test_an_account_without_address_is_granted_by_uid_and_said_so(auth, script):
     assert (granted.returncode, granted.stdout) == (0, f"{user.uid} is an admin, once signed in again.\n")
 
 
-def test_the_list_says_who_can_not_get_in_yet(auth, script):
-    """For want of a verified address."""
+def test_the_list_shows_who_can_not_get_in_yet(auth, script):
+    """Admins without a verified address are marked."""
     elsewhere = FirebaseAuth(auth.host, f"demo-list-{time.time_ns()}")
     elsewhere.create_user("ann", {"admin": True}, verified=False)
 
@@ -147,7 +147,7 @@ def test_the_list_says_who_can_not_get_in_yet(auth, script):
 
 
 @pytest.mark.parametrize("name", ["nobody@example.com", "nobody"])
-def test_a_user_that_is_not_there_is_named(auth, script, name):
+def test_a_missing_user_is_named(auth, script, name):
     """The message says what to do."""
     ended = script("grant", auth.project, name)
 
@@ -158,7 +158,7 @@ def test_a_user_that_is_not_there_is_named(auth, script, name):
 
 
 def test_a_disabled_user_becomes_no_admin(auth, script):
-    """A disabled user could not sign in."""
+    """A disabled user can't sign in."""
     user = auth.create_user()
     auth.disable(user)
 
@@ -168,8 +168,8 @@ def test_a_disabled_user_becomes_no_admin(auth, script):
     assert "is disabled; enable the account first" in ended.stderr
 
 
-def test_without_credentials_it_says_how_to_get_some(script, tmp_path):
-    """The message says how to get credentials, without a traceback."""
+def test_without_credentials_the_message_says_how_to_get_some(script, tmp_path):
+    """No traceback is printed."""
     missing = {"FIREBASE_AUTH_EMULATOR_HOST": "", "GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "missing.json")}
 
     ended = script("grant", "acme-prod", "ann@example.com", **missing)
@@ -179,8 +179,8 @@ def test_without_credentials_it_says_how_to_get_some(script, tmp_path):
     assert "Traceback" not in ended.stderr
 
 
-def test_credentials_without_the_role_are_told_which(script, cloud):
-    """The message names the missing role."""
+def test_the_message_names_a_missing_role(script, cloud):
+    """The credentials are valid but may not read users."""
     cloud.refuses_lookups = True
 
     ended = script("grant", PROJECT, "ann", FIREBASE_AUTH_EMULATOR_HOST="", **cloud.environ())
@@ -190,8 +190,8 @@ def test_credentials_without_the_role_are_told_which(script, cloud):
     assert "Traceback" not in ended.stderr
 
 
-def test_an_emulator_that_is_not_there_is_named(script):
-    """The message names the variable."""
+def test_an_emulator_that_does_not_answer_is_named(script):
+    """The message names the variable that names the emulator."""
     ended = script("list", "demo-auth", FIREBASE_AUTH_EMULATOR_HOST="127.0.0.1:1")
 
     assert ended.returncode == 1
@@ -202,8 +202,8 @@ def test_an_emulator_that_is_not_there_is_named(script):
 @pytest.mark.parametrize(
     "arguments", [[], ["grant"], ["grant", "p"], ["list"], ["promote", "p", "u"], ["list", "p", "u"]]
 )
-def test_what_is_not_understood_is_answered_by_the_usage(script, arguments):
-    """No call is made then."""
+def test_wrong_arguments_print_the_usage(script, arguments):
+    """Nothing is called."""
     ended = script(*arguments)
 
     assert ended.returncode == 2

@@ -1,4 +1,4 @@
-"""Tokens of the real Firebase Auth emulator: only an admin is admitted."""
+"""Tokens of the real Firebase Auth emulator. Only admins and support staff get in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared import logs
 from tests.auth.conftest import FIRESTORE
-from tests.support.door import door
+from tests.support.admin_function import admin_function
 from tests.support.firebase import FirebaseAuth, claims_in, unsigned
 
 GARBAGE = [
@@ -40,64 +40,64 @@ def code(answer):
 
 
 def test_an_admin_gets_in(auth, emulated):
-    """The admin is named by e-mail address."""
+    """The name of the admin is the e-mail address."""
     admin = auth.create_admin()
 
-    answer = emulated.knock(auth.sign_in(admin))
+    answer = emulated.call(auth.sign_in(admin))
 
     assert answer.status_code == 200
     assert answer.json == {"uid": admin.uid, "name": admin.email}
 
 
 def test_support_staff_get_in(auth, emulated):
-    """They may look. What they may not do is for the monitor to refuse."""
+    """The monitor itself refuses their actions."""
     helper = auth.create_user()
     auth.set_claims(helper, {"support": True})
 
-    assert emulated.knock(auth.sign_in(helper)).status_code == 200
+    assert emulated.call(auth.sign_in(helper)).status_code == 200
 
 
 @pytest.mark.parametrize("header", ["bearer {}", "BEARER {}", "Bearer  {} "])
-def test_the_scheme_is_read_as_http_has_it(auth, emulated, header):
-    """The scheme may be in any case, followed by any spaces."""
+def test_the_scheme_may_be_in_any_case(auth, emulated, header):
+    """It may be followed by several spaces."""
     token = auth.sign_in(auth.create_admin())
 
-    assert emulated.knock(Authorization=header.format(token)).status_code == 200
+    assert emulated.call(Authorization=header.format(token)).status_code == 200
 
 
 @pytest.mark.parametrize(
     "claims", [None, {}, {"admin": False}, {"admin": "true"}, {"admin": 1}, {"admin": [True]}, {"Admin": True}]
 )
-def test_whoever_is_no_admin_is_told_so(auth, emulated, claims):
-    """The claim is exactly true."""
-    answer = emulated.knock(auth.sign_in(auth.create_user(claims=claims)))
+def test_a_user_who_is_no_admin_is_refused(auth, emulated, claims):
+    """The claim must be exactly true."""
+    answer = emulated.call(auth.sign_in(auth.create_user(claims=claims)))
 
     assert (answer.status_code, code(answer)) == (403, "not_admin")
 
 
-def test_the_claim_with_an_address_that_nobody_verified_is_refused(auth, emulated):
-    """Its owner verifies it, signs in again, and gets in."""
+def test_an_admin_with_an_unverified_address_is_refused(auth, emulated):
+    """After verifying it and signing in again, the admin gets in."""
     admin = auth.create_user(claims={"admin": True}, verified=False)
 
-    refused = emulated.knock(auth.sign_in(admin))
+    refused = emulated.call(auth.sign_in(admin))
     auth.verify(admin)
 
     assert (refused.status_code, code(refused)) == (403, "address_not_verified")
-    assert emulated.knock(auth.sign_in(admin)).status_code == 200
+    assert emulated.call(auth.sign_in(admin)).status_code == 200
 
 
-def test_a_stranger_who_signs_up_with_the_address_of_an_admin_is_kept_out(auth, emulated):
-    """Also if somebody has made that account an admin by other means."""
+def test_a_new_account_with_any_address_is_refused(auth, emulated):
+    """Even if it got the claim by other means, because its address is not verified."""
     stranger = auth.sign_up()
     auth.set_claims(stranger, {"admin": True})
 
-    assert emulated.knock(auth.sign_in(stranger)).status_code == 403
+    assert emulated.call(auth.sign_in(stranger)).status_code == 403
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic YTpi", "Token x", "owner", "Bearerx y"])
-def test_without_a_token_nobody_gets_in(emulated, header):
+def test_a_request_without_a_token_is_refused(emulated, header):
     """The answer says how to send a token."""
-    answer = emulated.knock(**({} if header is None else {"Authorization": header}))
+    answer = emulated.call(**({} if header is None else {"Authorization": header}))
 
     assert (answer.status_code, code(answer)) == (401, "unauthenticated")
     assert answer.headers["WWW-Authenticate"] == "Bearer"
@@ -105,9 +105,9 @@ def test_without_a_token_nobody_gets_in(emulated, header):
 
 
 @pytest.mark.parametrize("token", [*GARBAGE, "owner"], ids=range(len(GARBAGE) + 1))
-def test_garbage_is_refused(emulated, token):
-    """This includes the token that the emulators accept as an administrator."""
-    answer = emulated.knock(Authorization=f"Bearer {token}")
+def test_an_invalid_token_is_refused(emulated, token):
+    """This includes `owner`, which the emulators themselves accept as an administrator."""
+    answer = emulated.call(Authorization=f"Bearer {token}")
 
     assert (answer.status_code, code(answer)) == (401, "unauthenticated")
 
@@ -118,13 +118,13 @@ def test_garbage_is_refused(emulated, token):
     payload=json_values,
     changes=st.dictionaries(st.sampled_from(["exp", "iat", "sub", "iss", "aud"]), json_values, min_size=1),
 )
-def test_whatever_is_no_token_is_refused(emulated, auth, header, payload, changes):
-    """Header and claims are any JSON, or good claims with any value in one that matters."""
+def test_any_token_with_a_wrong_part_is_refused(emulated, auth, header, payload, changes):
+    """Header and claims are any JSON, or one of the good claims is replaced by any value."""
     now = int(time.time())
     good = {"iss": f"https://securetoken.google.com/{auth.project}", "aud": auth.project, "sub": "x", "iat": now}
     tokens = [unsigned(payload, header), unsigned({**good, "exp": now + 99, "admin": True, **changes})]
 
-    assert {emulated.knock(token).status_code for token in tokens} == {401}
+    assert {emulated.call(token).status_code for token in tokens} == {401}
 
 
 def test_an_expired_token_is_refused(auth, emulated):
@@ -133,35 +133,35 @@ def test_an_expired_token_is_refused(auth, emulated):
     now = int(time.time())
     expired = {exp: unsigned({**claims_in(token), "exp": now + exp}) for exp in (-3600, -10, 60)}
 
-    assert {exp: emulated.knock(each).status_code for exp, each in expired.items()} == {-3600: 401, -10: 401, 60: 200}
+    assert {exp: emulated.call(each).status_code for exp, each in expired.items()} == {-3600: 401, -10: 401, 60: 200}
 
 
 def test_a_revoked_token_is_refused_at_once(auth, emulated):
     """The next request is refused. A new sign-in is accepted again."""
     admin = auth.create_admin()
     token = auth.sign_in(admin)
-    assert emulated.knock(token).status_code == 200
+    assert emulated.call(token).status_code == 200
 
     auth.revoke(admin)
 
-    assert emulated.knock(token).status_code == 401
+    assert emulated.call(token).status_code == 401
     time.sleep(1.1)  # Firebase counts whole seconds
-    assert emulated.knock(auth.sign_in(admin)).status_code == 200
+    assert emulated.call(auth.sign_in(admin)).status_code == 200
 
 
 @pytest.mark.parametrize("end", ["disable", "delete"])
-def test_a_user_that_is_no_more_is_refused(auth, emulated, end):
-    """The user is looked up, because the token is still valid for most of an hour."""
+def test_a_disabled_or_deleted_user_is_refused(auth, emulated, end):
+    """The user is looked up at each request, because the token itself is still valid."""
     admin = auth.create_admin()
     token = auth.sign_in(admin)
 
     getattr(auth, end)(admin)
 
-    assert emulated.knock(token).status_code == 401
+    assert emulated.call(token).status_code == 401
 
 
 def test_a_token_of_another_project_is_refused(auth, emulated):
-    """This includes an admin of that project with the same id as an admin here."""
+    """Even if it is of an admin there with the same uid as an admin here."""
     admin = auth.create_admin()
     elsewhere = FirebaseAuth(auth.host, "demo-elsewhere")
     elsewhere.create_user(admin.uid, {"admin": True})
@@ -169,67 +169,67 @@ def test_a_token_of_another_project_is_refused(auth, emulated):
     token = elsewhere.sign_in(admin)
 
     assert claims_in(token)["aud"] == "demo-elsewhere"
-    assert emulated.knock(token).status_code == 401
+    assert emulated.call(token).status_code == 401
 
 
 @pytest.mark.parametrize("name", ["aud", "iss"])
 def test_audience_and_issuer_both_count(auth, emulated, name):
-    """Each of them alone is not enough."""
+    """A token with only one of them right is refused."""
     token = auth.sign_in(auth.create_admin())
 
     altered = unsigned({**claims_in(token), name: claims_in(token)[name].replace(auth.project, "demo-elsewhere")})
 
-    assert emulated.knock(altered).status_code == 401
+    assert emulated.call(altered).status_code == 401
 
 
-def test_a_claim_granted_counts_from_the_next_token_on(auth, emulated):
-    """The answer says to sign in again, because old tokens don't have the claim."""
+def test_a_new_claim_counts_from_the_next_token_on(auth, emulated):
+    """Old tokens don't have the claim, so the answer says to sign in again."""
     user = auth.create_user()
     before = auth.sign_in(user)
 
     auth.set_claims(user, {"admin": True})
 
-    refused = emulated.knock(before)
+    refused = emulated.call(before)
     assert refused.status_code == 403
     assert "sign in again" in refused.json["error"]["message"]
-    assert emulated.knock(auth.sign_in(user)).status_code == 200
+    assert emulated.call(auth.sign_in(user)).status_code == 200
 
 
 def test_neither_answers_nor_logs_hold_a_token(auth, emulated, capsys):
-    """The answer does not say why a token was refused. It is the same for all."""
+    """The answer is the same for every refused token. It does not say why."""
     logs.configure()
     admin = auth.create_admin()
     token = auth.sign_in(admin)
     auth.revoke(admin)
 
-    answers = [emulated.knock(each).get_data(as_text=True) for each in (token, "a.b.c", None)]
+    answers = [emulated.call(each).get_data(as_text=True) for each in (token, "a.b.c", None)]
 
     assert len(set(answers)) == 1
-    told = capsys.readouterr().out + answers[0]
-    assert token not in told
-    assert token.split(".")[1] not in told
+    output = capsys.readouterr().out + answers[0]
+    assert token not in output
+    assert token.split(".")[1] not in output
 
 
-def test_the_emulator_out_of_reach_is_our_failure(monkeypatch, auth):
-    """The answer is 503, because the caller may be an admin and may try again."""
+def test_an_unreachable_emulator_gives_503(monkeypatch, auth):
+    """The caller may be an admin, so the answer asks to try again."""
     environ = {"FIREBASE_AUTH_EMULATOR_HOST": "127.0.0.1:1", "GOOGLE_CLOUD_PROJECT": auth.project}
-    closed = door(monkeypatch, {**FIRESTORE, "CREDIT_REFRESH_AUTH": "on", **environ})
+    function = admin_function(monkeypatch, {**FIRESTORE, "CREDIT_REFRESH_AUTH": "on", **environ})
 
-    answer = closed.knock(auth.sign_in(auth.create_admin()))
+    answer = function.call(auth.sign_in(auth.create_admin()))
 
     assert (answer.status_code, code(answer)) == (503, "sign_in_unavailable")
     assert answer.headers["Retry-After"] == "10"
 
 
-def test_the_page_of_another_site_gets_nothing_done(auth, emulated):
-    """This holds even with an admin's token."""
+def test_a_request_from_another_site_is_refused(auth, emulated):
+    """Even with an admin's token."""
     token = auth.sign_in(auth.create_admin())
 
-    answer = emulated.knock(token, Origin="https://evil.example")
+    answer = emulated.call(token, Origin="https://evil.example")
 
     assert (answer.status_code, code(answer)) == (403, "cross_site")
 
 
-def test_the_answers_are_json(emulated):
-    """All errors are JSON."""
-    assert set(json.loads(emulated.knock().data)["error"]) == {"code", "message", "field"}
+def test_errors_are_json(emulated):
+    """Also without a token."""
+    assert set(json.loads(emulated.call().data)["error"]) == {"code", "message", "field"}

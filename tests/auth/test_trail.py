@@ -1,4 +1,4 @@
-"""The real monitor and an admin of the real Auth emulator: the log says who looked and who acted, by uid."""
+"""The real monitor with the real Auth emulator: the log names the uid of who read and who acted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def monitor(auth, tmp_path_factory):
 
 
 def test_reads_and_actions_are_logged_with_the_uid_and_without_the_address(auth, monitor):
-    """A trail that has every address removed would name nobody."""
+    """The log removes e-mail addresses, so it has to name admins by uid."""
     admin = auth.create_admin()
     headers = {"Authorization": f"Bearer {auth.sign_in(admin)}"}
 

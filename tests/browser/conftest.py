@@ -1,11 +1,11 @@
-"""One browser for the run; a profile of its own for every test, which must have nothing to complain of in the end."""
+"""One browser for the test run. Every test has a new profile. At its end the browser must have reported no errors."""
 
 from __future__ import annotations
 
 import pytest
 from playwright.sync_api import expect
 
-from dev.browser import chromium, opened
+from dev.browser import chromium, open_page
 from tests.support.firebase import auth, auth_emulator
 from tests.support.stub import serving_stub
 
@@ -23,29 +23,29 @@ def browser():
 
 @pytest.fixture
 def options():
-    """What the profile is like; a test that wants another one parametrizes it."""
+    """The options of the profile. A test that needs others parametrizes them."""
     return {}
 
 
 @pytest.fixture
-def watched(browser, options):
-    """A page, and what it complains of so far."""
-    with opened(browser, **options) as found:
+def page_and_complaints(browser, options):
+    """A page, and the list of its errors so far."""
+    with open_page(browser, **options) as found:
         yield found
 
 
 @pytest.fixture
-def page(watched):
-    """A page that has nothing to complain of: no errors, no warnings, no breach of its own policy."""
-    page, complaints = watched
+def page(page_and_complaints):
+    """A page that must have no errors, no warnings and no violations of its policy."""
+    page, complaints = page_and_complaints
     yield page
     assert complaints == []
 
 
 @pytest.fixture
-def troubled(watched):
-    """A page that is made to meet errors, of which the browser complains by itself; still, its policy holds."""
-    page, complaints = watched
+def page_with_errors(page_and_complaints):
+    """A page whose requests fail on purpose. The browser reports these failures itself; other errors fail the test."""
+    page, complaints = page_and_complaints
     yield page
     assert [line for line in complaints if "Failed to load resource" not in line] == []
 

@@ -1,4 +1,4 @@
-"""For everybody: by keyboard alone, by ear, with big letters and without motion."""
+"""Accessibility: keyboard only, screen readers, large letters, and no motion."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def load(page, stub):
 
 
 def tab_to(page, target):
-    """Press Tab until it has the focus."""
+    """Press Tab until the target has the focus."""
     for _ in range(TABS_MAX):
         page.keyboard.press("Tab")
         if target.evaluate("(element) => element === document.activeElement"):
@@ -30,7 +30,7 @@ def tab_to(page, target):
 
 
 def test_everything_can_be_done_by_keyboard(page, stub):
-    """Pause with a reason: the question takes the focus, keeps it, and gives it back."""
+    """For example to pause with a reason. The dialog takes the focus, keeps it, and gives it back."""
     load(page, stub)
     pause = page.get_by_role("button", name="Pause", exact=True)
     tab_to(page, pause)
@@ -39,7 +39,7 @@ def test_everything_can_be_done_by_keyboard(page, stub):
     expect(dialog).to_be_visible()
     expect(page.get_by_label("Reason")).to_be_focused()
     page.keyboard.type("plans are wrong")
-    stub.answer = lambda told: jsonify({"paused": True, "changed": True} if told.body else statistics(paused=True))
+    stub.answer = lambda call: jsonify({"paused": True, "changed": True} if call.body else statistics(paused=True))
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Cancel")).to_be_focused()
     page.keyboard.press("Tab")
@@ -51,8 +51,8 @@ def test_everything_can_be_done_by_keyboard(page, stub):
     assert [call.body for call in stub.calls if call.body] == [{"action": "pause", "reason": "plans are wrong"}]
 
 
-def test_escape_closes_a_question_and_nothing_happens(page, stub):
-    """And the focus is where it was."""
+def test_escape_closes_a_dialog_without_an_action(page, stub):
+    """The focus goes back to where it was."""
     load(page, stub)
     page.locator("#rescan").focus()
     page.keyboard.press("Enter")
@@ -64,14 +64,14 @@ def test_escape_closes_a_question_and_nothing_happens(page, stub):
     assert [call.method for call in stub.calls] == ["GET"]
 
 
-def test_the_focus_goes_to_the_heading_when_its_row_is_gone(page, stub):
-    """A job that was requeued takes its button with it."""
+def test_the_focus_goes_to_the_heading_when_a_row_disappears(page, stub):
+    """The row of a requeued job disappears, and its button, too."""
     load(page, stub)
     page.get_by_role("button", name=re.compile("Requeue job")).focus()
     page.keyboard.press("Enter")
     done = {"changed": True, "requeuedJobs": 1, "requeuedUsers": 2, "hasMore": False}
     without = statistics(deadLetters=[], failedJobs=0, errors=[], errorsTotal=0)
-    stub.answer = lambda told: jsonify(done if told.body else without)
+    stub.answer = lambda call: jsonify(done if call.body else without)
     page.get_by_role("dialog").get_by_role("button", name="Requeue").press("Enter")
 
     expect(page.get_by_role("dialog")).to_be_hidden()
@@ -79,8 +79,8 @@ def test_the_focus_goes_to_the_heading_when_its_row_is_gone(page, stub):
     expect(page.get_by_role("status").filter(has_text="Requeued 1 job with 2 users.")).to_be_visible()
 
 
-def test_the_first_tab_leads_past_the_header(page, stub):
-    """To the figures, by a link that shows itself when it has the focus."""
+def test_the_first_tab_skips_the_header(page, stub):
+    """A link to the figures appears when it has the focus."""
     load(page, stub)
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the figures")).to_be_in_viewport()
@@ -89,8 +89,8 @@ def test_the_first_tab_leads_past_the_header(page, stub):
     expect(page.locator("main")).to_be_focused()
 
 
-def test_a_screen_reader_hears_the_structure(page, stub):
-    """Landmarks, one heading of the first rank, none skipped, every control named, every table with its headings."""
+def test_a_screen_reader_finds_the_structure(page, stub):
+    """Landmarks, one heading of level 1, no skipped level, a name for every control, headings for every table."""
     load(page, stub)
     for summary in page.locator("summary").all():
         summary.click()
@@ -118,8 +118,8 @@ UNNAMED = """() => {
 }"""
 
 
-def test_what_is_unchanged_is_not_read_aloud_again(page, stub):
-    """The age counts every second outside of what is read; the line in words is left alone while it says the same."""
+def test_unchanged_text_is_not_read_aloud_again(page, stub):
+    """The age changes every second, but is not read aloud. The same status line is not written again."""
     page.clock.install()
     load(page, stub)
     page.evaluate(
@@ -136,7 +136,7 @@ def test_what_is_unchanged_is_not_read_aloud_again(page, stub):
     expect(page.locator("#age")).to_have_text(re.compile(r"Updated [345] s ago"))
     assert page.evaluate("window.changes") == 0
 
-    stub.says(statistics(paused=True))
+    stub.answer_with(statistics(paused=True))
     page.clock.run_for(10_000)
     expect(page.locator("#status")).to_contain_text("Paused")
     assert page.evaluate("window.changes") > 0
@@ -144,15 +144,15 @@ def test_what_is_unchanged_is_not_read_aloud_again(page, stub):
 
 @pytest.mark.parametrize("options", [{"color_scheme": "light"}, {"color_scheme": "dark"}])
 @pytest.mark.parametrize("tone", ["good", "bad", "paused"])
-def test_every_text_stands_out_from_its_ground(page, stub, options, tone):
-    """A contrast of 4.5 at least (WCAG AA), in light and dark, in each state."""
+def test_every_text_has_enough_contrast(page, stub, options, tone):
+    """The contrast is at least 4.5 (WCAG AA), in light and dark, in each state."""
     reasons = [{"code": "queue_lag", "message": "the oldest due job has waited for 3 h"}]
     changes: dict[str, dict[str, Any]] = {
         "good": {},
         "bad": {"health": {"status": "unhealthy", "reasons": reasons}},
         "paused": {"paused": True},
     }
-    stub.says(statistics(**changes[tone]))
+    stub.answer_with(statistics(**changes[tone]))
     load(page, stub)
     for summary in page.locator("summary").all():
         summary.click()
@@ -186,16 +186,16 @@ CONTRASTS = """() => {
 
 
 @pytest.mark.parametrize("options", [{"viewport": {"width": 320, "height": 640}}])
-def test_letters_four_times_as_big_still_fit(page, stub, options):
-    """A window of 1280 pixels, enlarged four times, has the room of 320: nothing is lost to the side (WCAG 1.4.10)."""
+def test_the_page_fits_with_letters_four_times_as_big(page, stub, options):
+    """A window of 1280 pixels, enlarged four times, has 320 pixels. The page must not be wider (WCAG 1.4.10)."""
     load(page, stub)
 
     assert page.evaluate("document.documentElement.scrollWidth") <= options["viewport"]["width"]
 
 
 @pytest.mark.parametrize("options", [{"reduced_motion": "reduce"}])
-def test_nothing_moves_for_whoever_does_not_want_it(page, stub, options):
-    """The bar grows at once."""
+def test_nothing_moves_with_reduced_motion(page, stub, options):
+    """The bar changes without a transition."""
     load(page, stub)
 
     expect(page.locator(".bar .refreshed")).to_have_css("transition-property", "none")
@@ -203,8 +203,8 @@ def test_nothing_moves_for_whoever_does_not_want_it(page, stub, options):
 
 
 @pytest.mark.parametrize("options", [{"has_touch": True, "viewport": {"width": 390, "height": 844}}])
-def test_what_is_pressed_is_big_enough_for_a_finger(page, stub, options):
-    """24 pixels at least, both ways (WCAG 2.5.8)."""
+def test_buttons_are_big_enough_for_a_finger(page, stub, options):
+    """Buttons are at least 24 pixels wide and high (WCAG 2.5.8)."""
     load(page, stub)
 
     for button in page.get_by_role("button").all():

@@ -1,4 +1,4 @@
-"""Days that are past: how one gets there and back, and that nothing of today is shown on them."""
+"""Past days: how to open them and come back, and that they show nothing of today."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import re
 from flask import jsonify
 from playwright.sync_api import expect
 
-from tests.support.stub import past, statistics
+from tests.support.stub import past_day, statistics
 
 
 def answer_days(stub):
-    def answer(told):
-        day = told.query.get("runId", "2026-11-22")
-        return jsonify(statistics() if day == "2026-11-22" else past(day))
+    def answer(call):
+        day = call.query.get("runId", "2026-11-22")
+        return jsonify(statistics() if day == "2026-11-22" else past_day(day))
 
     stub.answer = answer
 
@@ -23,8 +23,8 @@ def load(page, stub, query=""):
     expect(page.locator("#status strong")).to_be_visible()
 
 
-def test_days_are_gone_through_and_the_address_follows(page, stub):
-    """Forward, back, today, and the browser's own back."""
+def test_opening_a_day_changes_the_address(page, stub):
+    """By the buttons for the day before, the day after and today, and by the browser's own back button."""
     answer_days(stub)
     load(page, stub)
     expect(page.get_by_role("button", name="Today", exact=True)).to_be_hidden()
@@ -42,7 +42,7 @@ def test_days_are_gone_through_and_the_address_follows(page, stub):
     assert "runId" not in page.url
 
 
-def test_nothing_of_today_is_shown_on_a_day_that_is_past(page, stub):
+def test_a_past_day_shows_nothing_of_today(page, stub):
     """No lag, no worker, no next run, no rescan and no pause."""
     answer_days(stub)
     load(page, stub, "?runId=2026-11-20")
@@ -54,8 +54,8 @@ def test_nothing_of_today_is_shown_on_a_day_that_is_past(page, stub):
     expect(page.get_by_role("button", name="Requeue all failed (1) …")).to_be_visible()
 
 
-def test_the_strip_shows_thirty_days_and_opens_each(page, stub):
-    """Refreshed, failed, cost and failed jobs that wait, in words for whoever can't see the bars."""
+def test_the_chart_of_days_shows_thirty_days_and_opens_each(page, stub):
+    """Each day has a label in words for screen readers: refreshed, failed, cost, and failed jobs."""
     answer_days(stub)
     load(page, stub)
     columns = page.get_by_role("group", name="Days").get_by_role("button")
@@ -72,7 +72,7 @@ def test_the_strip_shows_thirty_days_and_opens_each(page, stub):
     expect(page.get_by_role("table", name="Each of the last 30 days").get_by_role("row")).to_have_count(31)
 
 
-def test_the_strip_is_one_tab_stop(page, stub):
+def test_the_chart_of_days_is_one_tab_stop(page, stub):
     """The arrow keys lead from day to day."""
     answer_days(stub)
     load(page, stub)
@@ -86,27 +86,27 @@ def test_the_strip_is_one_tab_stop(page, stub):
     expect(page.locator("#status strong")).to_have_text("2026-11-21")
 
 
-def test_a_day_that_there_is_not_is_refused_once(troubled, stub):
-    """And not asked for again and again; there is a way back."""
-    page = troubled
-    stub.refuses(400, "invalid_value", "runId: expected a date like 2026-11-22")
+def test_an_invalid_day_is_refused_once(page_with_errors, stub):
+    """The page does not ask again, and it has a button to today."""
+    page = page_with_errors
+    stub.refuse_with(400, "invalid_value", "runId: expected a date like 2026-11-22")
     page.clock.install()
     page.goto(f"{stub.address}?runId=yesterday")
     expect(page.locator("#no-day-text")).to_have_text("runId: expected a date like 2026-11-22")
     page.clock.run_for(600_000)
     assert len(stub.calls) == 1
 
-    stub.says(statistics())
+    stub.answer_with(statistics())
     page.get_by_role("button", name="Show today").click()
     expect(page.locator("#status strong")).to_have_text("Healthy")
 
 
-def test_the_address_names_user_and_day(troubled, stub):
-    """A link for a support ticket."""
-    page = troubled
+def test_the_address_names_user_and_day(page_with_errors, stub):
+    """So it can be a link in a support ticket."""
+    page = page_with_errors
     answer_days(stub)
     load(page, stub, "?runId=2026-11-20")
-    stub.refuses(404, "user_not_found", "no such user")
+    stub.refuse_with(404, "user_not_found", "no such user")
     page.get_by_label("User id or job id").fill("a & b")
     page.get_by_role("button", name="Look up").click()
     expect(page.locator("#story")).to_contain_text("There is no user a & b")

@@ -1,4 +1,4 @@
-"""Each question belongs to its own request, says what the action comes to, and loses nothing that was written."""
+"""Dialogs: each belongs to its own request, says what the action will cost, and keeps the text that was written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def load(page, stub, query=""):
     expect(page.locator("#status strong")).to_be_visible()
 
 
-def open_question(page, name):
+def open_dialog(page, name):
     page.get_by_role("button", name=name, exact=True).click()
     return page.get_by_role("dialog")
 
@@ -27,12 +27,12 @@ def posts(stub):
     return [call.body for call in stub.calls if call.body]
 
 
-def test_a_question_stays_until_its_request_has_an_answer(page, stub):
-    """Escape is held meanwhile, so no other question can take over an answer that is not its own."""
+def test_a_dialog_stays_until_its_request_is_answered(page, stub):
+    """Escape does nothing meanwhile, so the answer can't go to another dialog."""
     load(page, stub)
     held = []
     page.route(stub.address, lambda route: held.append(route) if route.request.method == "POST" else route.continue_())
-    dialog = open_question(page, "Pause")
+    dialog = open_dialog(page, "Pause")
     dialog.get_by_role("button", name="Pause").click()
     expect(dialog.get_by_role("button", name="Cancel")).to_be_disabled()
     for _ in range(3):
@@ -40,20 +40,20 @@ def test_a_question_stays_until_its_request_has_an_answer(page, stub):
     expect(dialog).to_be_visible()
     expect(dialog).to_contain_text("Pause the refresh?")
 
-    stub.answer = lambda told: jsonify({"paused": True, "changed": True} if told.body else statistics(paused=True))
+    stub.answer = lambda call: jsonify({"paused": True, "changed": True} if call.body else statistics(paused=True))
     held[0].continue_()
     expect(dialog).to_be_hidden()
     expect(page.locator("#notice")).to_have_text("Paused.")
     assert posts(stub) == [{"action": "pause"}]
 
 
-def test_the_outcome_is_seen_from_where_the_button_is(page, stub):
-    """However long the page is."""
-    stub.answer = lambda told: jsonify({"changed": True, "status": "in_progress"} if told.body else statistics())
+def test_the_result_and_the_button_are_both_in_view(page, stub):
+    """Also on a long page."""
+    stub.answer = lambda call: jsonify({"changed": True, "status": "in_progress"} if call.body else statistics())
     load(page, stub)
     button = page.get_by_role("button", name="Rescan")
     button.scroll_into_view_if_needed()
-    open_question(page, "Rescan").get_by_role("button", name="Rescan").click()
+    open_dialog(page, "Rescan").get_by_role("button", name="Rescan").click()
 
     expect(page.locator("#notice")).to_have_text("The builder will scan again at its next run.")
     expect(page.locator("#notice")).to_be_in_viewport()
@@ -62,10 +62,10 @@ def test_the_outcome_is_seen_from_where_the_button_is(page, stub):
     expect(page.locator("#notice-bar")).to_be_hidden()
 
 
-def test_what_an_action_comes_to_is_said_before(page, stub):
-    """Jobs, users, reads, writes and dollars; and who would fail again."""
+def test_a_dialog_says_what_the_action_will_cost(page, stub):
+    """Jobs, users, reads, writes and dollars, and how many users would fail again."""
     load(page, stub)
-    dialog = open_question(page, "Requeue these: write failed")
+    dialog = open_dialog(page, "Requeue these: write failed")
 
     expect(dialog).to_contain_text("1 job, 2 users: about 4 reads, 6 writes, $0.0000066.")
     expect(dialog).to_contain_text("1 user can be refreshed now.")
@@ -74,10 +74,10 @@ def test_what_an_action_comes_to_is_said_before(page, stub):
 
 
 def test_a_rescan_says_how_many_users_it_reads(page, stub):
-    """The cost is that of reading them all."""
+    """It costs one read for each user."""
     load(page, stub)
 
-    expect(open_question(page, "Rescan")).to_contain_text("1,200 users will be read: about 1,200 reads")
+    expect(open_dialog(page, "Rescan")).to_contain_text("1,200 users will be read: about 1,200 reads")
 
 
 @pytest.mark.parametrize(
@@ -94,16 +94,16 @@ def test_a_rescan_says_how_many_users_it_queues_at_most(page, stub, users, words
     stub.views["rescan-preview"]["queuedUsersAtMost"] = users
     load(page, stub)
 
-    expect(open_question(page, "Rescan")).to_contain_text(words)
+    expect(open_dialog(page, "Rescan")).to_contain_text(words)
 
 
-def test_a_preview_that_fails_does_not_stop_the_action(troubled, stub):
-    """It is said, and the button works."""
-    page = troubled
+def test_a_preview_that_fails_does_not_stop_the_action(page_with_errors, stub):
+    """The dialog says so, and its button still works."""
+    page = page_with_errors
     del stub.views["rescan-preview"]
-    stub.answer = lambda told: jsonify({"changed": True, "status": "in_progress"} if told.body else statistics())
+    stub.answer = lambda call: jsonify({"changed": True, "status": "in_progress"} if call.body else statistics())
     load(page, stub)
-    dialog = open_question(page, "Rescan")
+    dialog = open_dialog(page, "Rescan")
     expect(dialog).to_contain_text("It could not be counted: no such view")
     dialog.get_by_role("button", name="Rescan").click()
 
@@ -111,11 +111,11 @@ def test_a_preview_that_fails_does_not_stop_the_action(troubled, stub):
 
 
 def test_ctrl_enter_confirms(page, stub):
-    """From the field of the reason, where Enter is a new line."""
+    """Also in the field for the reason, where Enter starts a new line."""
     load(page, stub)
-    open_question(page, "Pause")
+    open_dialog(page, "Pause")
     page.get_by_label("Reason").fill("plans are wrong")
-    stub.answer = lambda told: jsonify({"paused": True, "changed": True} if told.body else statistics(paused=True))
+    stub.answer = lambda call: jsonify({"paused": True, "changed": True} if call.body else statistics(paused=True))
     page.keyboard.press("Control+Enter")
 
     expect(page.get_by_role("dialog")).to_be_hidden()
@@ -124,13 +124,13 @@ def test_ctrl_enter_confirms(page, stub):
 
 @pytest.mark.parametrize("options", [{"timezone_id": "America/New_York"}])
 def test_a_pause_can_have_an_end_in_the_schedules_zone(page, stub, options):
-    """Whatever the reader's own is: 15:00 in Berlin is 14:00 in UTC."""
-    stub.says(statistics(timezone="Europe/Berlin"))
+    """Not in the reader's own zone. 15:00 in Berlin is 14:00 in UTC."""
+    stub.answer_with(statistics(timezone="Europe/Berlin"))
     load(page, stub)
-    dialog = open_question(page, "Pause")
+    dialog = open_dialog(page, "Pause")
     expect(dialog).to_contain_text("in Europe/Berlin")
     dialog.get_by_label(re.compile("Until")).fill("2026-11-22T15:00")
-    stub.answer = lambda told: jsonify({"paused": True, "changed": True} if told.body else statistics(paused=True))
+    stub.answer = lambda call: jsonify({"paused": True, "changed": True} if call.body else statistics(paused=True))
     dialog.get_by_role("button", name="Pause").click()
 
     expect(dialog).to_be_hidden()
@@ -138,16 +138,16 @@ def test_a_pause_can_have_an_end_in_the_schedules_zone(page, stub, options):
     assert options["timezone_id"] != "Europe/Berlin"
 
 
-def test_a_refresh_that_failed_is_told_as_a_failure(page, stub):
-    """In another colour, with the reason."""
+def test_a_failed_refresh_is_shown_as_a_failure(page, stub):
+    """It has another colour, and it gives the reason."""
     failed = {
         "refreshedUsers": 0,
         "failedUsers": 1,
         "errors": [{"code": "bad_balance", "error": "the balance is a text"}],
     }
-    stub.answer = lambda told: jsonify(failed if told.body else USER if "userId" in told.query else statistics())
+    stub.answer = lambda call: jsonify(failed if call.body else USER if "userId" in call.query else statistics())
     load(page, stub, "?userId=ann")
-    open_question(page, "Refresh now").get_by_role("button", name="Refresh now").click()
+    open_dialog(page, "Refresh now").get_by_role("button", name="Refresh now").click()
 
     expect(page.locator("#notice")).to_have_text("The refresh failed: the balance is a text")
     expect(page.locator("#notice-bar")).to_have_attribute("data-bad", "")
@@ -172,20 +172,20 @@ USER = {
 }
 
 
-def test_the_focus_never_falls_to_the_body(page, stub):
-    """After an action whose button is gone it is on a heading or on what took the button's place."""
-    stub.answer = lambda told: jsonify({"paused": True, "changed": True} if told.body else statistics(paused=True))
+def test_the_focus_is_never_lost(page, stub):
+    """If the button of an action has disappeared, a heading or the new button gets the focus."""
+    stub.answer = lambda call: jsonify({"paused": True, "changed": True} if call.body else statistics(paused=True))
     load(page, stub)
-    stub.answer = lambda told: jsonify({"paused": False, "changed": True} if told.body else statistics(mayAct=False))
-    open_question(page, "Resume").get_by_role("button", name="Resume").click()
+    stub.answer = lambda call: jsonify({"paused": False, "changed": True} if call.body else statistics(mayAct=False))
+    open_dialog(page, "Resume").get_by_role("button", name="Resume").click()
     expect(page.get_by_role("dialog")).to_be_hidden()
 
     expect(page.locator("#controls-title")).to_be_focused()
 
 
-def test_who_may_only_look_has_no_buttons_to_act(page, stub):
-    """And is told why."""
-    stub.answer = lambda told: jsonify(USER if "userId" in told.query else statistics(mayAct=False))
+def test_support_staff_have_no_buttons_for_actions(page, stub):
+    """The page says why."""
+    stub.answer = lambda call: jsonify(USER if "userId" in call.query else statistics(mayAct=False))
     load(page, stub, "?userId=ann")
     expect(page.locator("#detail")).to_contain_text("The balance is 5.")
 

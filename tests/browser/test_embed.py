@@ -1,4 +1,4 @@
-"""The embed script on somebody else's page: one button, in the right place, and nothing else."""
+"""The embed script on a page of another site. It adds one button in the right place, and nothing else."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def expect_button(page, stub, inside):
         ("<p>no header</p>", "", "body"),
     ],
 )
-def test_the_button_is_put_where_it_is_wanted(page, stub, body, attributes, inside):
-    """Where `data-into` says, else in the first header, else in the body."""
+def test_the_button_is_in_the_wanted_place(page, stub, body, attributes, inside):
+    """In the element that `data-into` names, or else in the first header, or else in the body."""
     with serving_html(admin_page(stub, body, attributes)) as address:
         page.goto(address)
         expect_button(page, stub, inside)
 
 
-def test_a_header_that_is_drawn_later_gets_its_button_then(page, stub):
-    """As apps do that draw themselves in the browser."""
+def test_a_header_that_is_drawn_late_gets_the_button(page, stub):
+    """Apps that render in the browser draw it late."""
     with serving_html(admin_page(stub, "", "data-into='#late'")) as address:
         page.goto(address)
         expect(page.get_by_role("link", name=NAME)).to_have_count(0)
@@ -47,8 +47,8 @@ def test_a_header_that_is_drawn_later_gets_its_button_then(page, stub):
         expect_button(page, stub, "#late")
 
 
-def test_a_header_that_is_drawn_anew_keeps_its_button(page, stub):
-    """As apps do at each change of route; also when the header was away for a while."""
+def test_a_header_that_is_drawn_again_keeps_the_button(page, stub):
+    """Apps draw it again at each change of route. The header may also be missing for a while."""
     with serving_html(admin_page(stub, "<header>one</header>")) as address:
         page.goto(address)
         expect_button(page, stub, "header")
@@ -62,9 +62,9 @@ def test_a_header_that_is_drawn_anew_keeps_its_button(page, stub):
         expect_button(page, stub, "header")
 
 
-def test_a_selector_that_is_none_is_warned_of_and_the_first_header_taken(watched, stub):
-    """Nothing is thrown in somebody else's page."""
-    page, complaints = watched
+def test_a_bad_selector_gives_a_warning_and_the_first_header_is_used(page_and_complaints, stub):
+    """No exception is raised in the other site's page."""
+    page, complaints = page_and_complaints
     with serving_html(admin_page(stub, "<header></header>", "data-into='#[bad'")) as address:
         page.goto(address)
         expect_button(page, stub, "header")
@@ -75,7 +75,7 @@ def test_a_selector_that_is_none_is_warned_of_and_the_first_header_taken(watched
 
 
 def test_two_script_tags_make_one_button_and_no_global(page, stub):
-    """A tag in the layout and one in the page, say. The host's own names are left alone."""
+    """For example one tag in the layout and one in the page. The script adds no global names."""
     twice = admin_page(stub, f"<header></header><script src='{stub.address}/embed.js' defer></script>")
     with serving_html("<title>Plain</title><header></header>") as plain, serving_html(twice) as address:
         page.goto(plain)
@@ -87,7 +87,7 @@ def test_two_script_tags_make_one_button_and_no_global(page, stub):
 
 
 def test_the_button_opens_the_monitor_in_a_new_tab_by_keyboard(page, stub):
-    """Which can't reach back into the admin page, nor learns where it came from."""
+    """The new tab has no access to the admin page, and does not get its address."""
     with serving_html(admin_page(stub, "<header></header>")) as address:
         page.goto(address)
         page.keyboard.press("Tab")
@@ -100,8 +100,8 @@ def test_the_button_opens_the_monitor_in_a_new_tab_by_keyboard(page, stub):
         assert monitor.evaluate("[window.opener, document.referrer]") == [None, ""]
 
 
-def test_a_host_with_a_policy_of_its_own_needs_no_inline_style(page, stub):
-    """The button looks as it should under `style-src 'none'`, and the page has nothing to complain of."""
+def test_a_site_with_its_own_policy_needs_to_allow_no_inline_style(page, stub):
+    """Under `style-src 'none'` the button is styled, and the browser reports no violation."""
     policy = (
         f"<meta http-equiv='Content-Security-Policy' content=\"style-src 'none'; script-src {stub.address}/embed.js\">"
     )

@@ -1,4 +1,4 @@
-"""Failures by cause: what to do, every user reachable, and the way from a user or job to its own page."""
+"""Failures by cause: what to do, all users of a cause, and the pages of single users and jobs."""
 
 from __future__ import annotations
 
@@ -64,16 +64,16 @@ def failure(number):
 
 
 def answer_pages(stub):
-    """210 users in three pages."""
+    """Answer with 210 users in three pages."""
 
-    def page_of(told):
-        start = int(told.query.get("cursor", "0"))
+    def page_of(call):
+        start = int(call.query.get("cursor", "0"))
         end = min(start + 100, 210)
         users = [failure(number) for number in range(start, end)]
         return {"users": users, "cursor": str(end) if end < 210 else None, "unnamedUsers": 0}
 
     stub.views["failures"] = page_of
-    stub.answer = lambda told: jsonify(JOB if "jobId" in told.query else statistics(failures=CAUSES, errorsTotal=214))
+    stub.answer = lambda call: jsonify(JOB if "jobId" in call.query else statistics(failures=CAUSES, errorsTotal=214))
 
 
 def load(page, stub, query=""):
@@ -81,8 +81,8 @@ def load(page, stub, query=""):
     expect(page.locator("#status strong")).to_be_visible()
 
 
-def test_causes_are_listed_with_what_to_do(page, stub):
-    """The largest first; what only the builder found can't be requeued, and is told to be rescanned."""
+def test_causes_are_listed_with_remedies(page, stub):
+    """The most frequent cause is first. Users that only the builder found have no requeue button, but need a rescan."""
     answer_pages(stub)
     load(page, stub)
     rows = page.get_by_role("table", name="Failures by cause").get_by_role("row")
@@ -93,8 +93,8 @@ def test_causes_are_listed_with_what_to_do(page, stub):
     expect(page.get_by_role("button", name="Requeue these: bad balance")).to_have_count(0)
 
 
-def test_all_users_of_a_cause_are_reachable(page, stub):
-    """Page by page."""
+def test_all_users_of_a_cause_can_be_shown(page, stub):
+    """The button loads one page after the other."""
     answer_pages(stub)
     load(page, stub)
     page.get_by_role("button", name="Show users: unknown plan").click()
@@ -110,8 +110,8 @@ def test_all_users_of_a_cause_are_reachable(page, stub):
     expect(page.get_by_role("button", name="Show users: unknown plan")).to_be_focused()
 
 
-def test_the_file_holds_all_users_and_no_formula(page, stub):
-    """A user's id that a spreadsheet would take for a formula stays a text."""
+def test_the_csv_file_has_all_users_and_no_formula(page, stub):
+    """A user id that a spreadsheet would read as a formula is written as text."""
     answer_pages(stub)
     load(page, stub)
     page.get_by_role("button", name="Show users: unknown plan").click()
@@ -125,8 +125,8 @@ def test_the_file_holds_all_users_and_no_formula(page, stub):
     assert lines[1].startswith('"\'=cmd""0","unknown_plan"')
 
 
-def test_ids_are_copied(page, stub):
-    """All of them, one a line."""
+def test_ids_can_be_copied(page, stub):
+    """All ids are copied, one a line."""
     answer_pages(stub)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     load(page, stub)
@@ -138,7 +138,7 @@ def test_ids_are_copied(page, stub):
 
 
 def test_a_job_has_a_page_of_its_own(page, stub):
-    """By its id in the look-up, or by a click; with its users, its retry and a filter for the log."""
+    """The look-up opens it by id, and a click opens it from the table. It has users, retry job and a log filter."""
     answer_pages(stub)
     load(page, stub)
     page.get_by_label("User id or job id").fill(JOB_ID)
@@ -157,9 +157,9 @@ def test_a_job_has_a_page_of_its_own(page, stub):
 
 
 def test_the_log_of_all_actions_is_filtered_and_paged(page, stub):
-    """By actor and action; a failed one is told as such."""
+    """It is filtered by actor and action. A failed action is marked."""
 
-    def page_of(told):
+    def page_of(call):
         older: dict[str, Any] = {
             "kind": "action",
             "time": "2026-10-01T10:00:00Z",
@@ -169,7 +169,7 @@ def test_the_log_of_all_actions_is_filtered_and_paged(page, stub):
         }
         older |= {"reason": "prices", "detail": "", "result": None, "failed": False}
         newer = {**older, "action": "refresh", "detail": "user ann", "result": "1 failed", "failed": True}
-        return {"entries": [older], "cursor": None} if "cursor" in told.query else {"entries": [newer], "cursor": "c"}
+        return {"entries": [older], "cursor": None} if "cursor" in call.query else {"entries": [newer], "cursor": "c"}
 
     stub.views["activity"] = page_of
     load(page, stub)

@@ -1,4 +1,4 @@
-"""The headline can be believed: it never says more than is known, and says where to go."""
+"""The headline never says more than is known, and it says what to open."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from flask import jsonify
 from playwright.sync_api import expect
 
-from tests.support.stub import past, statistics
+from tests.support.stub import past_day, statistics
 
 UNREACHABLE = {
     "status": "unhealthy",
@@ -23,12 +23,12 @@ def load(page, stub, query=""):
     expect(page.locator("#status strong")).to_be_visible()
 
 
-def test_after_a_failed_look_the_headline_says_that_nothing_is_known(troubled, stub):
-    """Since when, what was known last, and what the public health check says; the tab's title says it too."""
-    page = troubled
+def test_after_a_failed_call_the_headline_says_that_nothing_is_known(page_with_errors, stub):
+    """It says since when, what was known last, and what the health check answers. The tab's title changes, too."""
+    page = page_with_errors
     load(page, stub)
     stub.health = UNREACHABLE
-    stub.refuses(503, "unavailable", "the database can't be reached")
+    stub.refuse_with(503, "unavailable", "the database can't be reached")
     page.clock.run_for(11_000)
 
     expect(page.locator("#status strong")).to_have_text("Unhealthy")
@@ -38,35 +38,35 @@ def test_after_a_failed_look_the_headline_says_that_nothing_is_known(troubled, s
     expect(page).to_have_title(re.compile("^Unhealthy"))
     expect(page.locator("body")).to_have_attribute("data-tone", "bad")
 
-    stub.says(statistics())
+    stub.answer_with(statistics())
     page.get_by_role("button", name="Try now").click()
     expect(page.locator("#status strong")).to_have_text("Healthy")
     expect(page).to_have_title(re.compile("^Healthy ·"))
 
 
 @pytest.mark.parametrize(
-    ("health", "told"),
+    ("health", "expected"),
     [
         (None, "the health check does not answer either"),
         ({"status": "ok", "reasons": []}, "the health check answers “ok”"),
     ],
 )
-def test_a_fresh_load_that_fails_says_so(troubled, stub, health, told):
-    """Instead of “Loading …” for ever."""
-    page = troubled
+def test_a_failure_of_the_first_call_is_shown(page_with_errors, stub, health, expected):
+    """It does not show “Loading …” for ever."""
+    page = page_with_errors
     stub.health = health
-    stub.refuses(503, "unavailable", "the database can't be reached")
+    stub.refuse_with(503, "unavailable", "the database can't be reached")
     page.goto(stub.address)
 
     expect(page.locator("#status strong")).to_have_text("Unknown")
     expect(page.locator("#status")).to_contain_text("no figures could be read yet")
-    expect(page.locator("#status")).to_contain_text(told)
+    expect(page.locator("#status")).to_contain_text(expected)
     expect(page.locator("#waiting")).to_be_hidden()
     expect(page).to_have_title(re.compile("^Unknown"))
 
 
-def test_a_hidden_tab_tells_its_age(page, stub):
-    """Nothing is asked while nobody looks, so the title does not go on saying that all is well."""
+def test_a_hidden_tab_shows_the_age_of_its_figures(page, stub):
+    """A hidden page makes no calls. So its title says how old the figures are."""
     load(page, stub)
     page.evaluate(
         """() => {
@@ -80,24 +80,24 @@ def test_a_hidden_tab_tells_its_age(page, stub):
 
 
 def test_a_rescan_is_amber_and_not_red(page, stub):
-    """The figures of the morning stand while the builder looks at everybody again."""
-    stub.says(statistics(rescanning=True, runStatus="in_progress"))
+    """The old figures stay while the builder reads everybody again."""
+    stub.answer_with(statistics(rescanning=True, runStatus="in_progress"))
     load(page, stub)
 
     expect(page.locator("#status strong")).to_have_text("Scanning again")
     expect(page.locator("body")).to_have_attribute("data-tone", "busy")
 
 
-def test_dead_letters_of_yesterday_are_a_click_away(page, stub):
-    """The reason names the day and opens it."""
+def test_one_click_opens_the_day_of_old_dead_letters(page, stub):
+    """A button in the reason opens that day."""
     reason = {
         "code": "dead_letters",
         "message": "jobs of 2026-11-21 have failed for good and wait to be requeued",
         "runIds": ["2026-11-21"],
     }
     today = statistics(health={"status": "unhealthy", "reasons": [reason]}, failedJobs=0, failures=[], deadLetters=[])
-    yesterday = past("2026-11-21")
-    stub.answer = lambda told: jsonify(yesterday if told.query.get("runId") == "2026-11-21" else today)
+    yesterday = past_day("2026-11-21")
+    stub.answer = lambda call: jsonify(yesterday if call.query.get("runId") == "2026-11-21" else today)
     load(page, stub)
     page.get_by_role("button", name="Open 2026-11-21").click()
 
@@ -107,10 +107,10 @@ def test_dead_letters_of_yesterday_are_a_click_away(page, stub):
 
 
 def test_a_new_project_gets_a_checklist_instead_of_red(page, stub):
-    """What has been seen, and what to do about the rest."""
+    """It shows which steps are done, and what to do for the others."""
     setup = {"scheduleSeen": True, "builderRan": True, "workerRan": False, "usersFound": False}
     reasons = [{"code": "no_worker_heartbeat", "message": "no worker has ever run"}]
-    stub.says(statistics(setup=setup, health={"status": "unhealthy", "reasons": reasons}, users=NOTHING))
+    stub.answer_with(statistics(setup=setup, health={"status": "unhealthy", "reasons": reasons}, users=NOTHING))
     load(page, stub)
 
     expect(page.locator("#status")).to_have_text("Setting up: 2 of 4 steps are done; this page follows by itself.")
@@ -121,7 +121,7 @@ def test_a_new_project_gets_a_checklist_instead_of_red(page, stub):
 
 
 def test_the_page_says_which_monitor_it_is(page, stub):
-    """Environment, project and collection in the header, in the title and in each question."""
+    """The header, the title and each dialog name environment, project or collection."""
     load(page, stub)
 
     expect(page.locator("#identity")).to_have_text("staging · demo-page · users")
@@ -130,8 +130,8 @@ def test_the_page_says_which_monitor_it_is(page, stub):
     expect(page.get_by_role("dialog")).to_contain_text("staging · demo-page · users")
 
 
-def test_update_now_pressed_five_times_is_one_further_call(page, stub):
-    """A slow answer makes people press again."""
+def test_update_now_pressed_five_times_makes_two_calls(page, stub):
+    """People press again when an answer is slow."""
     load(page, stub)
     held = []
 

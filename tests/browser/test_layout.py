@@ -1,4 +1,4 @@
-"""Every state of the page, at three widths, in light and dark: no axe violation, and nothing out of reach."""
+"""Every state of the page at three widths, in light and dark: no axe violation, and every button can be reached."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 from shared.settings import BUNDLE
 from tests.browser.test_failures import CAUSES, JOB, JOB_ID, failure
 from tests.browser.test_page_alone import STORY
-from tests.support.stub import past, statistics
+from tests.support.stub import past_day, statistics
 
 AXE = BUNDLE / "tests/firebase/node_modules/axe-core/axe.min.js"
 NOBODY = {"refreshed": 0, "skipped": 0, "failed": 0, "pending": 0}
@@ -33,7 +33,7 @@ STATES: dict[str, dict[str, Any] | None] = {
     "setting-up": {"setup": SETUP, "users": NOBODY, "recentJobs": [], "recentActivity": [], "failures": []},
     "nobody-failed": {"failures": [], "deadLetters": [], "failedJobs": 0, "errorsTotal": 0},
     "read-only": {"mayAct": False},
-    "past": past("2026-11-20"),
+    "past": past_day("2026-11-20"),
     "unknown": None,
     "no-day": None,
     "failed-users": {"failures": CAUSES},
@@ -50,12 +50,12 @@ def show_state(page, stub, state):
     """Bring the page into that state."""
     figures = statistics(**(STATES[state] or {}))
     one = {"user": STORY, "job": JOB}.get(state)
-    stub.answer = lambda told: jsonify(one if one and {"userId", "jobId"} & told.query.keys() else figures)
+    stub.answer = lambda call: jsonify(one if one and {"userId", "jobId"} & call.query.keys() else figures)
     stub.views["failures"] = {"users": [failure(n) for n in range(30)], "cursor": "c", "unnamedUsers": 7}
     if state == "unknown":
-        stub.refuses(503, "unavailable", "the database can't be reached")
+        stub.refuse_with(503, "unavailable", "the database can't be reached")
     if state == "no-day":
-        stub.refuses(400, "invalid_value", "runId: expected a date like 2026-11-22")
+        stub.refuse_with(400, "invalid_value", "runId: expected a date like 2026-11-22")
     query = {"user": "?userId=user00418", "job": f"?jobId={JOB_ID}"}.get(state, "")
     page.goto(stub.address + query)
     expect(page.locator("#no-day-text" if state == "no-day" else "#status strong")).to_be_visible()
@@ -63,10 +63,10 @@ def show_state(page, stub, state):
         expect(page.locator("#strip .column")).to_have_count(30)
     for summary in page.locator("summary:visible").all():
         summary.click()
-    _open_up(page, stub, state)
+    _open_parts(page, stub, state)
 
 
-def _open_up(page, stub, state):
+def _open_parts(page, stub, state):
     match state:
         case "failed-users":
             page.get_by_role("button", name="Show users: unknown plan").click()
@@ -77,7 +77,7 @@ def _open_up(page, stub, state):
             page.get_by_role("button", name=re.compile("Requeue these")).click()
             expect(page.get_by_role("dialog")).to_contain_text("fail again")
         case "notice":
-            stub.answer = lambda told: jsonify({"changed": True} if told.body else statistics())
+            stub.answer = lambda call: jsonify({"changed": True} if call.body else statistics())
             page.get_by_role("button", name="Rescan").click()
             page.get_by_role("dialog").get_by_role("button", name="Rescan").click()
             expect(page.locator("#notice")).not_to_be_empty()
@@ -90,9 +90,9 @@ def _open_up(page, stub, state):
 
 @pytest.mark.parametrize("options", [{"reduced_motion": "reduce"}])
 @pytest.mark.parametrize("state", STATES)
-def test_no_state_has_an_axe_violation(troubled, stub, state, options):
-    """In light and dark, at 1280, 768 and 375 pixels; and nothing is wider than the window."""
-    page = troubled
+def test_no_state_has_an_axe_violation(page_with_errors, stub, state, options):
+    """In light and dark, at 1280, 768 and 375 pixels. The page is never wider than the window."""
+    page = page_with_errors
     show_state(page, stub, state)
     page.evaluate(AXE.read_text(encoding="utf-8") + "; window.axe.configure({ allowedOrigins: [] });")
     found = []
@@ -115,7 +115,7 @@ VIOLATIONS = """async () => {
 
 @pytest.mark.parametrize("width", [1280, 768, 640, 375])
 def test_every_button_of_the_failures_can_be_reached(page, stub, width):
-    """Also at 200% zoom, where a window of 1280 pixels has the room of 640: no table hides one behind its edge."""
+    """Also at 200% zoom, where a window of 1280 pixels has 640. No button is outside of its table."""
     page.set_viewport_size({"width": width, "height": 900})
     show_state(page, stub, "failed-users")
     boxes = page.locator("#failures button, #failed-users button").evaluate_all(
@@ -130,14 +130,14 @@ def test_every_button_of_the_failures_can_be_reached(page, stub, width):
     assert [text for text, fits in boxes if not fits] == []
 
 
-def test_long_tables_stay_short_on_a_phone(page, stub):
-    """Ids are not broken to a few characters a line, and not all receipts are unrolled at once."""
+def test_long_tables_are_not_too_long_on_a_phone(page, stub):
+    """Ids are not broken into many lines, and only the first receipts are shown."""
     page.set_viewport_size({"width": 375, "height": 900})
     receipts = [{**STORY["receipts"][0], "kind": None, "granted": 45} for _ in range(100)]
     users = [failure(n) for n in range(1, 101)]
     stub.views["failures"] = {"users": users, "cursor": None, "unnamedUsers": 0}
     story = {**STORY, "receipts": receipts}
-    stub.answer = lambda told: jsonify(story if "userId" in told.query else statistics(failures=CAUSES))
+    stub.answer = lambda call: jsonify(story if "userId" in call.query else statistics(failures=CAUSES))
     page.goto(f"{stub.address}?userId=user00418")
     page.get_by_role("button", name="Show users: unknown plan").click()
     expect(page.locator("#failed-users tbody tr")).to_have_count(100)
@@ -150,10 +150,10 @@ def test_long_tables_stay_short_on_a_phone(page, stub):
     expect(page.locator("#receipts tbody tr")).to_have_count(100)
 
 
-def test_a_duration_of_a_millisecond_has_sensible_marks(page, stub):
-    """Each mark of the axis is another number."""
+def test_the_axis_of_short_durations_has_different_marks(page, stub):
+    """No two marks of the axis are the same."""
     jobs = [{**job, "processingMs": 1} for job in statistics()["recentJobs"]]
-    stub.says(statistics(recentJobs=jobs))
+    stub.answer_with(statistics(recentJobs=jobs))
     page.add_init_script(SPY_ON_TEXT)
     page.goto(stub.address)
     expect(page.locator("#jobs canvas")).to_be_visible()
@@ -173,10 +173,10 @@ CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_neighbouring_parts_of_the_bar_can_be_told_apart(page, stub, scheme):
+def test_neighbouring_parts_of_the_bar_have_enough_contrast(page, stub, scheme):
     """The edge of each part stands out from the gap beside it by 3:1 (WCAG 1.4.11)."""
     page.emulate_media(color_scheme=scheme)
-    stub.says(statistics(users={"refreshed": 10, "skipped": 10, "failed": 10, "pending": 10}))
+    stub.answer_with(statistics(users={"refreshed": 10, "skipped": 10, "failed": 10, "pending": 10}))
     page.goto(stub.address)
     expect(page.locator(".bar .pending")).to_be_visible()
 
@@ -202,8 +202,8 @@ EDGE_CONTRASTS = """() => {
 
 
 @pytest.mark.parametrize("media", [{"media": "print"}, {"forced_colors": "active"}])
-def test_the_bar_survives_print_and_forced_colours(page, stub, media):
-    """Both drop backgrounds unless they are told to keep them."""
+def test_the_bar_is_visible_in_print_and_with_forced_colours(page, stub, media):
+    """Both remove backgrounds unless the style forbids it."""
     page.emulate_media(**media)
     page.goto(stub.address)
     expect(page.locator(".bar .refreshed")).to_be_visible()

@@ -1,4 +1,4 @@
-"""The page on the real function, over the real emulator, with what real builders and workers left there."""
+"""The page with the real function and the real emulator, with the documents of real builders and workers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ODD = "<img src=x onerror=\"window.hacked='yes'\">"
 
 @pytest.fixture(scope="module")
 def monitor(tmp_path_factory):
-    """The monitor's function, for the whole module; each test starts from an empty project."""
+    """The monitor's function, shared by all tests of the module."""
     world = World()
     folder = tmp_path_factory.mktemp("monitor")
     (folder / "plans.toml").write_text(PLANS)
@@ -34,19 +34,19 @@ def monitor(tmp_path_factory):
 
 
 class Monitor:
-    """The function's process, and the project it looks at."""
+    """The function's process and its project."""
 
     def __init__(self, world, running):
         self.world, self._running = world, running
         self.address = f"http://127.0.0.1:{running.port}/"
 
     def at(self, moment, **query):
-        """The page's address at that moment: on the emulator the page passes it on with every call."""
+        """The page's address with that moment. On the emulator the page sends it with every call."""
         query = {"asOf": moment.isoformat(), **query}
         return self.address + "?" + "&".join(f"{name}={quote(value)}" for name, value in query.items())
 
     def json(self, moment):
-        """What a script is told at that moment."""
+        """The JSON that a script gets at that moment."""
         path = self.at(moment).removeprefix(self.address.rstrip("/"))
         return self._running.request("GET", path=path, Accept="application/json").json
 
@@ -57,7 +57,7 @@ class Monitor:
 
 @pytest.fixture
 def world(monitor):
-    """The project, emptied."""
+    """The project, with all documents deleted."""
     found = monitor.world
     for collection in (
         "users",
@@ -74,15 +74,15 @@ def world(monitor):
     return found
 
 
-def half_a_day(world, **odd):
-    """Users of all the day, of whom those before noon were refreshed; and some odd ones."""
+def play_half_a_day(world, **odd):
+    """Write users, also some odd ones. Build the day, and work until noon."""
     world.users({**population(120), **odd})
     world.build()
     world.work(NOON)
 
 
 def fail_for_good(world):
-    """A dead letter: a user whose document the worker can't make sense of, though the builder could."""
+    """Make dead letters: after the build the balances become text. Then correct them. Returns the failed jobs."""
     world.users(population(40))
     world.build()
     for number in range(40):
@@ -95,7 +95,7 @@ def fail_for_good(world):
     return failed
 
 
-def opened_at(page, monitor, moment=LATER, **query):
+def open_at(page, monitor, moment=LATER, **query):
     page.goto(monitor.at(moment, **query))
     expect(page.locator("#status strong")).to_be_visible()
 
@@ -105,7 +105,7 @@ def figure(page, name):
 
 
 def confirm(page, verb, reason=None):
-    """Answer the question that is open."""
+    """Confirm the open dialog."""
     dialog = page.get_by_role("dialog")
     if reason:
         dialog.get_by_label("Reason").fill(reason)
@@ -113,43 +113,43 @@ def confirm(page, verb, reason=None):
     expect(dialog).to_be_hidden()
 
 
-def test_the_page_shows_the_figures_a_script_gets(page, world, monitor):
-    """The same address, asked by a browser and by a script, tells the same truth."""
-    half_a_day(world, bad={"credits": "many"})
-    told = monitor.json(LATER)
-    opened_at(page, monitor)
+def test_the_page_shows_the_figures_that_a_script_gets(page, world, monitor):
+    """The same address gives a browser the page, and a script the JSON."""
+    play_half_a_day(world, bad={"credits": "many"})
+    answer = monitor.json(LATER)
+    open_at(page, monitor)
 
-    users = told["users"]
+    users = answer["users"]
     assert users["refreshed"] > 10
     assert users["pending"] > 10
     for name, number in users.items():
         expect(figure(page, name)).to_have_text(str(number))
-    expect(figure(page, "jobs")).to_have_text(f"{told['completedJobs']} of {told['totalJobs']}")
+    expect(figure(page, "jobs")).to_have_text(f"{answer['completedJobs']} of {answer['totalJobs']}")
     expect(figure(page, "lag")).to_have_text("0 s")
     total = sum(users.values())
     expect(page.locator("#status")).to_contain_text(f"{users['refreshed']} of {total} users refreshed today")
     expect(page.locator("#age")).to_contain_text("Updated")
 
 
-def test_the_charts_tables_hold_the_jsons_rows(page, world, monitor):
-    """Hour by hour, and job by job."""
-    half_a_day(world)
-    told = monitor.json(LATER)
-    opened_at(page, monitor)
+def test_the_tables_of_the_charts_have_the_rows_of_the_json(page, world, monitor):
+    """A row for each hour, and a row for each job."""
+    play_half_a_day(world)
+    answer = monitor.json(LATER)
+    open_at(page, monitor)
     for name in ("hours", "jobs"):
         page.locator(f"#{name} summary").click()
 
     hours = page.get_by_role("table", name="Planned and done users per hour").get_by_role("row").all_text_contents()
     jobs = page.get_by_role("table", name="The last settled jobs").get_by_role("rowheader").all_text_contents()
-    assert hours[1:] == [f"{hour['start'][11:16]}{hour['planned']}{hour['done']}" for hour in told["hours"]]
-    assert jobs == [job["jobId"] for job in told["recentJobs"]]
-    assert sum(hour["done"] for hour in told["hours"]) == told["users"]["refreshed"]
+    assert hours[1:] == [f"{hour['start'][11:16]}{hour['planned']}{hour['done']}" for hour in answer["hours"]]
+    assert jobs == [job["jobId"] for job in answer["recentJobs"]]
+    assert sum(hour["done"] for hour in answer["hours"]) == answer["users"]["refreshed"]
 
 
-def test_there_is_nothing_yet(page, world, monitor):
-    """An empty project is not broken but not set up yet: the page says what has been seen, and what is missing."""
+def test_an_empty_project_is_shown_as_not_set_up(page, world, monitor):
+    """The page shows a checklist of the set-up, and no failure."""
     assert world.jobs() == {}
-    opened_at(page, monitor)
+    open_at(page, monitor)
 
     expect(page.locator("#status")).to_contain_text("Setting up: 0 of 4 steps are done")
     expect(page.get_by_role("list", name="Steps of a first run").get_by_role("listitem")).to_have_count(4)
@@ -160,12 +160,12 @@ def test_there_is_nothing_yet(page, world, monitor):
     assert [wrong for wrong in ("NaN", "undefined", "null", "Invalid", "Infinity") if wrong in text] == []
 
 
-def test_the_page_is_up_to_date_by_itself(page, world, monitor):
-    """Nobody presses anything: the next look shows what the worker has done meanwhile."""
+def test_the_page_updates_itself(page, world, monitor):
+    """Without a click, the next call shows what the worker has done meanwhile."""
     world.users(population(60))
     world.build()
     page.clock.install()
-    opened_at(page, monitor)
+    open_at(page, monitor)
     before = figure(page, "refreshed").text_content()
     assert before == "0"
     done = world.work(NOON).tally.refreshed
@@ -175,10 +175,10 @@ def test_the_page_is_up_to_date_by_itself(page, world, monitor):
     expect(page.locator("#activity")).to_contain_text("Job completed")
 
 
-def test_a_failed_job_is_shown_with_its_reason_requeued_and_gone(page, world, monitor):
-    """From red to green without leaving the page: reason, button, question, worker, nobody failed."""
+def test_a_failed_job_is_shown_and_requeued(page, world, monitor):
+    """All of it on one page: the reason, the button, the dialog, and after the worker no failure."""
     failed = fail_for_good(world)
-    opened_at(page, monitor)
+    open_at(page, monitor)
     expect(page.locator("#status strong")).to_have_text("Unhealthy")
     expect(page.get_by_role("table", name="Failed jobs")).to_contain_text("bad balance")
     assert monitor.health(LATER).status == 503
@@ -198,10 +198,10 @@ def test_a_failed_job_is_shown_with_its_reason_requeued_and_gone(page, world, mo
     assert all(job["status"] != "failed" for job in world.jobs().values())
 
 
-def test_all_failed_jobs_of_the_run_go_back_at_once(page, world, monitor):
-    """One button, one question."""
+def test_all_failed_jobs_of_a_run_are_requeued_at_once(page, world, monitor):
+    """It needs one button and one dialog."""
     failed = fail_for_good(world)
-    opened_at(page, monitor)
+    open_at(page, monitor)
     page.get_by_role("button", name="Requeue all").click()
     confirm(page, "Requeue")
 
@@ -211,15 +211,15 @@ def test_all_failed_jobs_of_the_run_go_back_at_once(page, world, monitor):
     assert world.work(LATER).tally.refreshed > 0
 
 
-def test_pausing_holds_the_worker_until_resumed(page, world, monitor):
-    """And the page says who did it, and why."""
-    half_a_day(world)
+def test_a_pause_stops_the_worker_until_it_is_resumed(page, world, monitor):
+    """The page says who paused it, and why."""
+    play_half_a_day(world)
     evening = NOON + timedelta(hours=11)
-    opened_at(page, monitor)
+    open_at(page, monitor)
     page.get_by_role("button", name="Pause", exact=True).click()
     confirm(page, "Pause", "prices are wrong")
-    told = page.locator("#status").text_content()  # at once, not at the next look
-    assert told.startswith("Paused: the refresh is held by local since 12:01 (prices are wrong)")
+    text = page.locator("#status").text_content()  # at once, not only after the next call
+    assert text.startswith("Paused: the refresh is held by local since 12:01 (prices are wrong)")
     assert world.work(evening).claimed == 0
 
     page.get_by_role("button", name="Resume", exact=True).click()
@@ -229,10 +229,10 @@ def test_pausing_holds_the_worker_until_resumed(page, world, monitor):
 
 
 def test_a_finished_day_is_scanned_again(page, world, monitor):
-    """The run is open again, and the builder goes on with it."""
-    half_a_day(world)
+    """The run is marked, and the next builder scans again."""
+    play_half_a_day(world)
     assert world.run()["status"] == "completed"
-    opened_at(page, monitor)
+    open_at(page, monitor)
     page.get_by_role("button", name="Rescan").click()
     confirm(page, "Rescan", "a new plan")
 
@@ -242,10 +242,10 @@ def test_a_finished_day_is_scanned_again(page, world, monitor):
 
 
 def test_a_user_is_looked_up_refreshed_and_paused(page, world, monitor):
-    """Support can answer: why does this user have so many?"""
-    half_a_day(world)
+    """The page explains the balance of a user."""
+    play_half_a_day(world)
     world.users({"late comer": {"credits": 4, "plan": "adder"}})
-    opened_at(page, monitor)
+    open_at(page, monitor)
     page.get_by_label("User id or job id").fill("late comer")
     page.get_by_label("User id or job id").press("Enter")
     story = page.locator("#story")
@@ -269,10 +269,10 @@ def test_a_user_is_looked_up_refreshed_and_paused(page, world, monitor):
 
 
 def test_a_users_receipts_are_listed(page, world, monitor):
-    """What each run did to the balance."""
-    half_a_day(world)
+    """They show how each run changed the balance."""
+    play_half_a_day(world)
     job_id, receipt = next(iter(world.receipts()))
-    opened_at(page, monitor, userId=receipt["userId"])
+    open_at(page, monitor, userId=receipt["userId"])
 
     row = page.get_by_role("table", name=f"Receipts of {receipt['userId']}").get_by_role("row").nth(1)
     expect(row).to_contain_text("2026-11-22")
@@ -280,21 +280,21 @@ def test_a_users_receipts_are_listed(page, world, monitor):
     assert job_id in world.jobs()
 
 
-def test_an_unknown_user_is_told_so(troubled, world, monitor):
-    """In words, where one looks."""
-    half_a_day(world)
-    page = troubled
-    opened_at(page, monitor, userId="nobody")
+def test_a_missing_user_gives_a_message(page_with_errors, world, monitor):
+    """The message is where the user's history would be."""
+    play_half_a_day(world)
+    page = page_with_errors
+    open_at(page, monitor, userId="nobody")
 
     expect(page.locator("#story")).to_have_text("There is no user nobody, and no receipt of one.")
 
 
 def test_a_users_id_never_becomes_markup(page, world, monitor):
-    """Whatever it is: here on the way through Firestore, the function and the page."""
+    """Here it goes through Firestore, the function and the page."""
     world.users({ODD: {"credits": "bad"}, **population(5)})
     world.build()
     world.work(NOON)
-    opened_at(page, monitor, userId=ODD)
+    open_at(page, monitor, userId=ODD)
     expect(page.locator("#detail-title")).to_contain_text(ODD)
     page.get_by_role("button", name="Show users").click()
 
@@ -303,8 +303,8 @@ def test_a_users_id_never_becomes_markup(page, world, monitor):
     assert page.locator("main img").count() == 0
 
 
-def test_the_function_is_driven_at_the_real_clock_too(page, world, monitor):
-    """Without a moment in the address: today's run, healthy once builder and worker have been there."""
+def test_the_page_works_with_the_real_clock(page, world, monitor):
+    """Without a moment in the address the page shows today. It is healthy after builder and worker have run."""
     now = datetime.now(UTC)
     world.users(population(10))
     world.build(now)
@@ -316,7 +316,7 @@ def test_the_function_is_driven_at_the_real_clock_too(page, world, monitor):
 
 
 def test_the_embed_script_comes_from_the_function(page, world, monitor):
-    """Its address is the monitor's, with `/embed.js` behind it."""
+    """Its address is that of the monitor, followed by `/embed.js`."""
     assert world.jobs() == {}
     html = (
         f"<!doctype html><title>Admin</title><header></header><script src='{monitor.address}embed.js' defer></script>"

@@ -1,4 +1,4 @@
-"""The page in a real browser, with a script for a backend: what a real one can't be made to say on demand."""
+"""The page in a real browser with scripted answers, for answers that a real function can't give on demand."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ PAST = {"health": None, "queueLagSeconds": None, "worker": None, "nextScheduledR
 
 
 def load(page, stub, query=""):
-    """Open the page with its clock in our hands, and wait for the figures."""
+    """Open the page with a clock that the test controls, and wait for the figures."""
     page.clock.install()
     page.goto(stub.address + query)
     expect(page.locator("#status strong")).to_be_visible()
 
 
 def pass_seconds(page, seconds):
-    """Let that much time go by for the page; each second it may do something."""
+    """Move the page's clock forward."""
     page.clock.run_for(seconds * 1000)
 
 
@@ -35,11 +35,11 @@ def figure(page, name):
 
 
 def answering(story, figures=None):
-    """One story, whoever is looked up; else the figures."""
-    return lambda told: jsonify(story if "userId" in told.query else figures or statistics())
+    """An answer function: this history for every user, and otherwise the figures."""
+    return lambda call: jsonify(story if "userId" in call.query else figures or statistics())
 
 
-# The line in words
+# The status line
 
 
 @pytest.mark.parametrize(
@@ -86,20 +86,20 @@ def answering(story, figures=None):
         ),
     ],
 )
-def test_the_status_is_told_in_words(page, stub, changes, expected):
-    """And the tab's title says the word too, for whoever has it in the background."""
-    stub.says(statistics(**changes))
+def test_the_status_line_is_a_sentence(page, stub, changes, expected):
+    """The tab's title has its first word."""
+    stub.answer_with(statistics(**changes))
     load(page, stub)
 
     assert page.locator("#status").text_content() == expected
     assert page.title() == f"{expected.partition(':')[0]} · staging · Credit Refresh Monitor"
 
 
-def test_a_pause_says_by_whom_since_when_until_when_and_why(page, stub):
-    """It is kept with the switch, so no later action hides it; and it says who is late because of it."""
+def test_a_pause_is_shown_with_actor_times_and_reason(page, stub):
+    """This is kept with the switch, so later actions don't hide it. It also says how many users are late."""
     pause = {"by": "ada", "since": at("13:30"), "until": at("15:00"), "reason": "bad plans", "usersLate": 40}
     later = [did("13:40", action="refresh", actor="bob", reason=None, detail=f"user u{n}") for n in range(20)]
-    stub.says(statistics(paused=True, pause=pause, recentActivity=later))
+    stub.answer_with(statistics(paused=True, pause=pause, recentActivity=later))
     load(page, stub)
 
     expect(page.locator("#status")).to_contain_text(
@@ -117,18 +117,18 @@ def did(clock, **action):
     return {"kind": "action", "time": f"2026-11-22T{clock}:00Z", **action}
 
 
-# Asking again
+# Updates
 
 
-def test_figures_are_asked_for_every_ten_seconds_and_their_age_is_told(page, stub):
-    """The age counts on between two answers; what the answer was old already counts too."""
-    stub.says(statistics(cached=True, endTime="2026-11-22T14:00:03Z"))
+def test_figures_are_updated_every_ten_seconds_and_their_age_is_shown(page, stub):
+    """The age grows between two answers. The age of a cached answer counts, too."""
+    stub.answer_with(statistics(cached=True, endTime="2026-11-22T14:00:03Z"))
     load(page, stub)
     pass_seconds(page, 5)
     expect(page.locator("#age")).to_have_text("Updated 8 s ago")
     assert len(stub.calls) == 1
 
-    stub.says(statistics(users={"refreshed": 900, "skipped": 10, "failed": 2, "pending": 200}))
+    stub.answer_with(statistics(users={"refreshed": 900, "skipped": 10, "failed": 2, "pending": 200}))
     pass_seconds(page, 6)
 
     expect(figure(page, "refreshed")).to_have_text("900")
@@ -136,8 +136,8 @@ def test_figures_are_asked_for_every_ten_seconds_and_their_age_is_told(page, stu
     assert len(stub.calls) == 2
 
 
-def test_nothing_is_asked_while_nobody_looks(page, stub):
-    """A page left open in the background for a night costs nothing; seen again it is up to date at once."""
+def test_a_hidden_page_makes_no_calls(page, stub):
+    """A hidden page makes no calls. When it becomes visible, it updates at once."""
     load(page, stub)
     set_hidden(page, hidden=True)
     pass_seconds(page, 600)
@@ -151,7 +151,7 @@ def test_nothing_is_asked_while_nobody_looks(page, stub):
 
 
 def set_hidden(page, *, hidden):
-    """As the browser does when another tab is chosen, which a browser without a screen never does by itself."""
+    """Hide or show the page like a browser when the tab changes. A browser without a screen never does that itself."""
     page.evaluate(
         """(hidden) => {
           Object.defineProperty(document, "hidden", { get: () => hidden, configurable: true });
@@ -161,11 +161,11 @@ def set_hidden(page, *, hidden):
     )
 
 
-def test_an_error_keeps_the_last_figures_and_says_what_failed(troubled, stub):
-    """It waits as long as the answer asks, and goes on when all is well again."""
-    page = troubled
+def test_an_error_keeps_the_last_figures_and_says_what_failed(page_with_errors, stub):
+    """It waits as long as the answer says, and then goes on."""
+    page = page_with_errors
     load(page, stub)
-    stub.refuses(503, "unavailable", "the database can't be reached", Retry_After="45")
+    stub.refuse_with(503, "unavailable", "the database can't be reached", Retry_After="45")
     pass_seconds(page, 11)
     expect(page.locator("#trouble")).to_contain_text("Not up to date: the database can't be reached.")
     expect(page.locator("#trouble-next")).to_contain_text("Next try in 4")
@@ -176,17 +176,17 @@ def test_an_error_keeps_the_last_figures_and_says_what_failed(troubled, stub):
     expect(page.locator("#age")).to_have_attribute("data-old", "")
     assert len(stub.calls) == 2
 
-    stub.says(statistics())
+    stub.answer_with(statistics())
     pass_seconds(page, 10)
     expect(page.locator("#trouble")).to_be_hidden()
     assert len(stub.calls) >= 3
 
 
-def test_failures_in_a_row_are_tried_again_ever_later(troubled, stub):
-    """10, 20, 40, 80, then every 120 seconds: a monitor does not add to an outage."""
-    page = troubled
+def test_the_page_waits_longer_after_each_failure(page_with_errors, stub):
+    """After 10, 20, 40, 80, and then every 120 seconds, so that the monitor adds no load to an outage."""
+    page = page_with_errors
     load(page, stub)
-    stub.refuses(500, "internal", "an unexpected error")
+    stub.refuse_with(500, "internal", "an unexpected error")
     asked = []
     for second in range(0, 600, 5):
         before = len(stub.calls)
@@ -199,9 +199,9 @@ def test_failures_in_a_row_are_tried_again_ever_later(troubled, stub):
     assert len(gaps) >= 6
 
 
-def test_a_monitor_that_cannot_be_reached_is_told_and_tried_by_hand(troubled, stub):
-    """Also when it was never reached; `Try now` does not wait."""
-    page = troubled
+def test_an_unreachable_monitor_is_shown_and_can_be_tried_by_hand(page_with_errors, stub):
+    """Also when the first call fails. `Try now` does not wait."""
+    page = page_with_errors
     page.route(
         lambda url: url == stub.address, lambda route: route.abort() if is_data(route.request) else route.continue_()
     )
@@ -219,9 +219,9 @@ def is_data(request):
     return request.headers["accept"] == "application/json"
 
 
-def test_an_answer_that_is_no_json_is_an_error_like_any_other(troubled, stub):
-    """A proxy's error page, say."""
-    page = troubled
+def test_an_answer_without_json_is_an_error(page_with_errors, stub):
+    """For example the error page of a proxy."""
+    page = page_with_errors
     load(page, stub)
     stub.answer = lambda _: jsonify(None)
     pass_seconds(page, 11)
@@ -230,13 +230,13 @@ def test_an_answer_that_is_no_json_is_an_error_like_any_other(troubled, stub):
     expect(figure(page, "refreshed")).to_have_text("812")
 
 
-# What may be hostile
+# Hostile text
 
 
 def test_no_text_becomes_markup(page, stub):
-    """User ids are chosen by users; errors and reasons hold what others wrote."""
+    """User ids, errors and reasons may hold any text."""
     job = {**statistics()["recentJobs"][0], "jobId": EVIL}
-    stub.says(
+    stub.answer_with(
         statistics(
             deadLetters=[{**statistics()["deadLetters"][0], "jobId": EVIL, "error": EVIL, "code": EVIL}],
             errors=[{"jobId": EVIL, "userId": EVIL, "code": EVIL, "error": EVIL, "timestamp": "2026-11-22T10:00:00Z"}],
@@ -338,13 +338,13 @@ STORY = {
 }
 
 
-def test_older_receipts_come_on_demand(page, stub):
-    """Each portion continues the table, until there is none."""
+def test_a_button_loads_older_receipts(page, stub):
+    """Each click adds older rows to the table, until there are no more."""
 
-    def answer(told):
-        if "userId" not in told.query:
+    def answer(call):
+        if "userId" not in call.query:
             return jsonify(statistics())
-        if "before" not in told.query:
+        if "before" not in call.query:
             return jsonify(STORY)
         older = {**STORY["receipts"][0], "runId": "2026-10-20", "after": 51}
         return jsonify({**STORY, "receipts": [older], "receiptsFrom": "2026-09-20", "hasMore": False})
@@ -362,8 +362,8 @@ def test_older_receipts_come_on_demand(page, stub):
 def test_moments_are_told_in_the_users_own_time_too(page, stub):
     """Beside the schedule's; where the user has no zone of their own there is not a line more."""
     own = {"zone": TOKYO, "localDate": "2026-11-23"}
-    stub.answer = lambda told: jsonify(
-        statistics() if "userId" not in told.query else STORY | own if told.query["userId"] == "ann" else STORY
+    stub.answer = lambda call: jsonify(
+        statistics() if "userId" not in call.query else STORY | own if call.query["userId"] == "ann" else STORY
     )
     load(page, stub, "?userId=ann")
     facts = page.locator("#story .facts")
@@ -388,8 +388,8 @@ def test_a_zone_that_can_t_be_used_is_told_as_a_problem(page, stub):
     expect(page.locator("#story .facts")).to_contain_text("Last refresh22 Nov, 10:00Granted then")
 
 
-def test_the_story_asked_for_last_is_the_one_shown(page, stub):
-    """However late the answer about the one before comes."""
+def test_the_user_that_was_looked_up_last_is_shown(page, stub):
+    """Even if the answer about an earlier user comes later."""
     load(page, stub)
     held = []
 
@@ -397,7 +397,7 @@ def test_the_story_asked_for_last_is_the_one_shown(page, stub):
         held.append(route)
 
     page.route(lambda url: "userId=slow" in url, hold)
-    stub.answer = lambda told: jsonify({**STORY, **told.query} if "userId" in told.query else statistics())
+    stub.answer = lambda call: jsonify({**STORY, **call.query} if "userId" in call.query else statistics())
     look_up(page, "slow")
     look_up(page, "fast")
     expect(page.locator("#detail-title")).to_contain_text("fast")
@@ -415,11 +415,11 @@ def look_up(page, user_id):
 # Actions
 
 
-def test_a_refused_action_is_told_in_the_question_which_stays_open(troubled, stub):
-    """With what was written in it; cancelling changes nothing."""
-    page = troubled
+def test_a_refused_action_is_shown_in_its_dialog_which_stays_open(page_with_errors, stub):
+    """It keeps the text that was written. Cancel changes nothing."""
+    page = page_with_errors
     load(page, stub)
-    stub.refuses(409, "conflict", "somebody else was first")
+    stub.refuse_with(409, "conflict", "somebody else was first")
     page.get_by_role("button", name="Pause", exact=True).click()
     page.get_by_label("Reason").fill("because")
     page.get_by_role("dialog").get_by_role("button", name="Pause").click()
@@ -432,13 +432,13 @@ def test_a_refused_action_is_told_in_the_question_which_stays_open(troubled, stu
     assert [call.method for call in stub.calls] == ["GET", "POST"]
 
 
-def test_all_failed_jobs_are_requeued_however_many_calls_it_takes(page, stub):
-    """The function does so many a call; the page goes on and adds them up."""
+def test_requeuing_all_failed_jobs_may_take_several_calls(page, stub):
+    """One call requeues some of them. The page repeats the call and adds the numbers up."""
     load(page, stub)
     left = iter([True, True, False])
 
-    def answer(told):
-        if told.method == "GET":
+    def answer(call):
+        if call.method == "GET":
             return jsonify(statistics())
         return jsonify(
             {"action": "requeue", "changed": True, "requeuedJobs": 50, "requeuedUsers": 70, "hasMore": next(left)}
@@ -453,8 +453,8 @@ def test_all_failed_jobs_are_requeued_however_many_calls_it_takes(page, stub):
     assert posts == [{"action": "requeue", "runId": "2026-11-22"}] * 3
 
 
-def test_day_and_moment_in_the_pages_address_are_passed_on(page, stub):
-    """So that a past day can be looked at, and, on the emulator, any moment."""
+def test_day_and_moment_in_the_pages_address_are_sent_with_each_call(page, stub):
+    """So the page can show a past day, and on the emulator any moment."""
     load(page, stub, "?runId=2026-11-21&asOf=2026-11-22T09:00:00Z")
     stub.answer = lambda _: jsonify({"paused": True, "changed": True, **statistics()})
     page.get_by_role("button", name="Pause", exact=True).click()
@@ -468,13 +468,13 @@ def test_day_and_moment_in_the_pages_address_are_passed_on(page, stub):
     ]
 
 
-# How it looks
+# Appearance
 
 
 @pytest.mark.parametrize("options", [{"timezone_id": "America/New_York", "locale": "de-DE"}])
-def test_times_are_told_in_the_schedules_zone(page, stub, options):
-    """Not in the reader's: an operator abroad speaks of the same midnight."""
-    stub.says(statistics(timezone=TOKYO, runId="2026-11-22"))
+def test_times_are_shown_in_the_schedules_zone(page, stub, options):
+    """Not in the reader's own zone, so that all operators see the same times."""
+    stub.answer_with(statistics(timezone=TOKYO, runId="2026-11-22"))
     load(page, stub)
 
     expect(page.locator("#status")).to_contain_text("next run 23:05")
@@ -483,8 +483,8 @@ def test_times_are_told_in_the_schedules_zone(page, stub, options):
 
 
 @pytest.mark.parametrize("options", [{"viewport": {"width": 360, "height": 740}, "has_touch": True}])
-def test_a_phone_needs_no_scrolling_sideways(page, stub, options):
-    """With the longest ids too, with everything unfolded, and with a question open."""
+def test_the_page_fits_on_a_phone(page, stub, options):
+    """Even with very long ids, with everything unfolded, and with an open dialog."""
     long = "x" * 700
     errors = [
         {"jobId": long, "userId": long, "code": "write_failed", "error": long, "timestamp": "2026-11-22T10:00:00Z"}
@@ -503,8 +503,8 @@ def test_a_phone_needs_no_scrolling_sideways(page, stub, options):
 
 
 @pytest.mark.parametrize("options", [{"color_scheme": "light"}, {"color_scheme": "dark"}])
-def test_it_is_light_or_dark_as_the_reader_wishes(page, stub, options):
-    """Also when the wish changes while it is open: the charts, which are painted, follow."""
+def test_the_page_follows_the_readers_colour_scheme(page, stub, options):
+    """Also when the setting changes while the page is open. The charts are painted again."""
     page.goto(stub.address)
     expect(page.locator("#hours canvas")).to_be_visible()
     before = page.evaluate(LOOKS)
@@ -526,8 +526,8 @@ LOOKS = """async () => {
 }"""
 
 
-def test_charts_have_their_figures_in_words_and_in_a_table(page, stub):
-    """A painting says nothing to whoever can't see it."""
+def test_charts_have_a_label_and_a_table(page, stub):
+    """People who can't see a chart need them."""
     load(page, stub)
     chart = page.get_by_role("img", name=re.compile(r"Users per hour of the day: [\d,]+ planned, [\d,]+ done\."))
     expect(chart).to_be_visible()
@@ -539,15 +539,15 @@ def test_charts_have_their_figures_in_words_and_in_a_table(page, stub):
     assert rows.all_text_contents()[1:] == expected
 
 
-def test_what_is_unfolded_or_has_the_focus_stays_so_when_figures_change(page, stub):
-    """Ten seconds are too short to read a table."""
+def test_unfolded_parts_and_the_focus_stay_when_figures_change(page, stub):
+    """Figures are updated every ten seconds, which is too short to read a table."""
     load(page, stub)
     page.locator("#hours summary").click()
     page.get_by_role("button", name=re.compile("Requeue job")).focus()
     page.evaluate("window.held = document.querySelector('#failures button')")
     hours = [{**hour, "done": hour["planned"]} for hour in statistics()["hours"]]
     letters = [{**statistics()["deadLetters"][0], "attempts": 4}]
-    stub.says(statistics(hours=hours, deadLetters=letters))
+    stub.answer_with(statistics(hours=hours, deadLetters=letters))
     pass_seconds(page, 11)
     expect(page.get_by_role("table", name="Failed jobs")).to_contain_text("4")
 
@@ -557,7 +557,7 @@ def test_what_is_unfolded_or_has_the_focus_stays_so_when_figures_change(page, st
 
 
 def test_every_call_goes_to_the_page_s_own_host(page, stub):
-    """Also from a path that is an address on another host if it stands alone: the token would be sent there."""
+    """Also on a path with two slashes, which alone would be the address of another host. It must get no token."""
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     origin = f"http://127.0.0.1:{stub.port}"

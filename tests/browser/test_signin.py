@@ -1,4 +1,4 @@
-"""Who gets to see the figures: the page, Firebase's own client, the real Auth emulator and the real function."""
+"""Who may see the figures: the page with Firebase's own client, the real Auth emulator and the real function."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.support.servers import server
 
 @pytest.fixture(scope="module")
 def address(auth, tmp_path_factory):
-    """The monitor's, where one has to sign in."""
+    """The address of a monitor with sign-in."""
     environ = {
         "GOOGLE_CLOUD_PROJECT": auth.project,
         "FIREBASE_AUTH_EMULATOR_HOST": auth.host,
         "CREDIT_REFRESH_AUTH": "on",
-        "CREDIT_REFRESH_COLLECTION_PREFIX": "signing_in",  # others use the project too
+        "CREDIT_REFRESH_COLLECTION_PREFIX": "signing_in",  # other tests use the project, too
     }
     log = tmp_path_factory.mktemp("signin") / "monitor.log"
     with server("credit_refresh_monitor", log, **environ) as running:
@@ -37,7 +37,7 @@ def expect_figures(page):
 
 
 def test_an_admin_signs_in_acts_and_signs_out(page, address, auth):
-    """No figure before, and none after; what was done is told with the admin's name."""
+    """There are no figures before and after. The activity names the admin."""
     admin = auth.create_admin()
     asked = []
     page.on("request", lambda request: asked.append(request) if request.url == address else None)
@@ -63,22 +63,22 @@ def test_an_admin_signs_in_acts_and_signs_out(page, address, auth):
     assert page.locator("#hours canvas").count() == 0
 
 
-def test_who_has_signed_in_stays_so(page, address, auth):
-    """A page loaded again does not ask again; every call has its token in its header, and never in an address."""
+def test_a_reload_keeps_the_user_signed_in(page, address, auth):
+    """A reload does not ask again. Every call has the token in a header, and never in an address."""
     page.goto(address)
     sign_in(page, auth.create_admin())
     expect_figures(page)
-    with page.expect_request(lambda request: request.url == address and "authorization" in request.headers) as told:
+    with page.expect_request(lambda request: request.url == address and "authorization" in request.headers) as call:
         page.reload()
 
     expect_figures(page)
-    assert re.fullmatch(r"Bearer [\w.-]{100,}", told.value.headers["authorization"])
+    assert re.fullmatch(r"Bearer [\w.-]{100,}", call.value.headers["authorization"])
     assert "token" not in page.url
 
 
-def test_a_wrong_password_is_told_without_telling_more(troubled, address, auth):
-    """Nor whether there is such an account."""
-    page = troubled
+def test_a_wrong_password_gives_a_message_without_details(page_with_errors, address, auth):
+    """The message is the same if there is no such account."""
+    page = page_with_errors
     page.goto(address)
     sign_in(page, auth.create_admin(), "wrong horse")
     expect(page.locator("#signin-problem")).to_have_text("E-mail or password is wrong.")
@@ -89,9 +89,9 @@ def test_a_wrong_password_is_told_without_telling_more(troubled, address, auth):
     expect(page.locator("#status")).to_be_hidden()
 
 
-def test_who_is_no_admin_is_told_so_and_let_in_once_one(troubled, address, auth):
-    """Being signed in is not enough; the claim is seen without signing in anew."""
-    page = troubled
+def test_a_user_without_the_claim_gets_in_after_it_is_granted(page_with_errors, address, auth):
+    """A sign-in is not enough. A new claim works without another sign-in."""
+    page = page_with_errors
     user = auth.create_user()
     page.goto(address)
     sign_in(page, user)
@@ -103,9 +103,9 @@ def test_who_is_no_admin_is_told_so_and_let_in_once_one(troubled, address, auth)
     expect_figures(page)
 
 
-def test_an_admin_whose_tokens_are_revoked_is_asked_to_sign_in_again(troubled, address, auth):
-    """At the next look; what was shown is taken away."""
-    page = troubled
+def test_an_admin_whose_tokens_are_revoked_is_asked_to_sign_in_again(page_with_errors, address, auth):
+    """At the next call. The figures are removed."""
+    page = page_with_errors
     admin = auth.create_admin()
     page.goto(address)
     sign_in(page, admin)
@@ -118,9 +118,9 @@ def test_an_admin_whose_tokens_are_revoked_is_asked_to_sign_in_again(troubled, a
     expect(page.locator("#status")).to_be_empty()
 
 
-def test_a_session_that_ends_with_a_question_open_loses_nothing(troubled, address, auth):
-    """The question is put away for the sign-in, and comes back with what was written; for somebody else it does not."""
-    page = troubled
+def test_a_session_that_ends_with_an_open_dialog_loses_nothing(page_with_errors, address, auth):
+    """The open dialog comes back after the sign-in, with the text that was written. For another user it does not."""
+    page = page_with_errors
     admin = auth.create_admin()
     page.goto(address)
     sign_in(page, admin)
@@ -131,7 +131,7 @@ def test_a_session_that_ends_with_a_question_open_loses_nothing(troubled, addres
     page.get_by_role("dialog").get_by_role("button", name="Pause").click()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     expect(page.get_by_role("dialog")).to_be_hidden()
-    page.wait_for_timeout(2100)  # a token of the second of the revocation is revoked too
+    page.wait_for_timeout(2100)  # a token from the same second as the revocation is revoked, too
     sign_in(page, admin)
     expect(page.get_by_role("dialog")).to_be_visible()
     expect(page.get_by_label("Reason")).to_have_value("a long reason")
@@ -147,9 +147,9 @@ def test_a_session_that_ends_with_a_question_open_loses_nothing(troubled, addres
     expect(page.get_by_role("dialog")).to_be_hidden()
 
 
-def test_support_staff_may_look_and_not_act(troubled, address, auth):
-    """With the claim `support`."""
-    page = troubled
+def test_support_staff_see_figures_and_can_not_act(page_with_errors, address, auth):
+    """They have the claim `support`."""
+    page = page_with_errors
     helper = auth.create_user()
     auth.set_claims(helper, {"support": True})
     page.goto(address)
@@ -163,9 +163,9 @@ def test_support_staff_may_look_and_not_act(troubled, address, auth):
     assert (answer.status, answer.json()["error"]["code"]) == (403, "read_only")
 
 
-def test_an_account_that_is_deleted_is_out_at_the_next_look(troubled, address, auth):
-    """However long its token would have been good."""
-    page = troubled
+def test_a_deleted_account_is_signed_out_at_the_next_call(page_with_errors, address, auth):
+    """Even if its token is not expired."""
+    page = page_with_errors
     admin = auth.create_admin()
     page.goto(address)
     sign_in(page, admin)

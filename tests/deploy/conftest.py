@@ -1,4 +1,4 @@
-"""One project for each story: a deployment takes a while, so that the tests of a story share it."""
+"""The fixtures of the deployment's tests. A deployment takes a while, so all tests of a module share one project."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.deploy.project import project, tools_on_path
 
 @pytest.fixture(scope="session")
 def tools():
-    """The folder of the real gcloud, started once. A short path: a socket's has to be."""
+    """The folder with a fast `gcloud` and `python3`. Its path is short, because paths of sockets have to be."""
     with TemporaryDirectory(prefix="tools.") as folder, tools_on_path(Path(folder)) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory, tools):
-    """A project with an app, nothing of ours in it yet."""
+    """A project with an app, without anything of ours."""
     with project(tmp_path_factory.mktemp("project"), tools) as found:
         yield found

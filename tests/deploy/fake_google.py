@@ -1,6 +1,6 @@
-"""A recording fake of Google's APIs, at the wire: what the deployment asks for, with the limits the real ones have.
+"""A fake of Google's APIs over HTTP. It records all calls and has the limits of the real APIs.
 
-It keeps resources by their full names, as the APIs do, whichever product they belong to.
+It keeps the resources of all products in one mapping, by their full names.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PROJECT_NUMBER = "123456789012"
 RUNTIMES = ("python311", "python312", "python313")
 QUESTIONS = (
     *(":getIamPolicy", ":testIamPermissions", ":getEffectiveOrgPolicy", "/entries:list", ":generateUploadUrl"),
-    "/upload",  # a file in a bucket of Google's own, which an upload alone makes nothing of
+    "/upload",  # an upload into a bucket of Google, which alone changes nothing in the project
 )
 RESERVED_VARIABLES = {"FUNCTION_TARGET", "FUNCTION_SIGNATURE_TYPE", "K_SERVICE", "K_REVISION", "PORT"}
 
@@ -46,7 +46,7 @@ def refuse(condition: object, message: str) -> None:
 
 @dataclass(frozen=True)
 class Call:
-    """One request as it came in."""
+    """One request."""
 
     method: str
     path: str
@@ -61,7 +61,7 @@ class Call:
 
 @dataclass
 class Failure:
-    """The next `times` requests that match fail: at once, or as an operation that was begun and came to nothing."""
+    """A failure of the next `times` requests that match. `in_operation`: the request succeeds, its operation fails."""
 
     method: str
     pattern: str
@@ -70,8 +70,8 @@ class Failure:
     times: int = 1
     code: str = "INTERNAL"
     in_operation: bool = False
-    after: int = 0  # so many that match go well before
-    done: bool = False  # what was asked is done all the same: only the answer says otherwise
+    after: int = 0  # so many matching requests succeed before
+    done: bool = False  # the request takes effect, only its answer is a failure
 
     def takes(self, call: Call) -> bool:
         if not self.times or call.method != self.method:
@@ -87,7 +87,7 @@ class Failure:
 
 @dataclass
 class FakeGoogle:
-    """The state of one project, and everything that was asked of it."""
+    """The state of one project, and all calls."""
 
     project: str
     location: str = "nam5"
@@ -96,7 +96,7 @@ class FakeGoogle:
     created: str = "2025-03-01T00:00:00Z"
     org_policies: dict[str, Resource] = field(default_factory=dict)
     permissions_missing: set[str] = field(default_factory=set)
-    milli_cpu_quota: int = 20_000  # of the region, as most projects have it
+    milli_cpu_quota: int = 20_000  # of the region; most projects have this one
     operations: dict[str, Resource] = field(default_factory=dict)
     log_entries: list[Resource] = field(default_factory=list)
     resources: dict[str, Resource] = field(default_factory=dict)
@@ -105,63 +105,63 @@ class FakeGoogle:
     uploads: list[bytes] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     address: str = ""
-    unchecked: set[str] = field(default_factory=set)  # services that are told not to ask for the invoker role
+    unchecked: set[str] = field(default_factory=set)  # services whose invoker check is off
     open_to_strangers: set[str] = field(default_factory=set)
-    kept: list[Any] | None = None  # the state before each change, for a test that wants it
+    kept: list[Any] | None = None  # the state before each change, if a test sets this to a list
     lock: threading.RLock = field(default_factory=threading.RLock)
 
-    # What a test asks
+    # For tests
 
     def changes(self, since: int = 0) -> list[Call]:
-        """What was sent to change something; some questions are POSTs, and so is that for a place to upload to."""
+        """Calls that change something. Some POST requests only read, or ask where to upload."""
         return [call for call in self.calls[since:] if call.is_change]
 
     def of_kind(self, kind: str) -> dict[str, Resource]:
-        """Resources by their last name, such as all `functions`."""
+        """Resources of a kind by the last part of their name, such as all `functions`."""
         return {name.rpartition("/")[2]: each for name, each in self.resources.items() if name.split("/")[-2] == kind}
 
     def snapshot(self) -> dict[str, Resource]:
         return copy.deepcopy({**self.resources, **{f"policy of {name}": each for name, each in self.policies.items()}})
 
     def restore(self, kept: tuple[dict[str, Resource], dict[str, Resource]]) -> None:
-        """Back to what `keep` kept."""
+        """Go back to a state that `copy_state` returned."""
         self.resources, self.policies = copy.deepcopy(kept)
 
-    def keep(self) -> tuple[dict[str, Resource], dict[str, Resource]]:
+    def copy_state(self) -> tuple[dict[str, Resource], dict[str, Resource]]:
         return copy.deepcopy((self.resources, self.policies))
 
     def bundle(self) -> dict[str, bytes]:
-        """What was uploaded last, by name."""
+        """The files of the last upload, by name."""
         with zipfile.ZipFile(io.BytesIO(self.uploads[-1])) as archive:
             return {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
 
     def members(self, of: str, role: str) -> set[str]:
-        """Who has a role in the project or on a service."""
+        """The members that have a role in the project or on a service."""
         bindings = self.policies.get(of, {}).get("bindings", [])
         return {member for binding in bindings if binding["role"] == role for member in binding["members"]}
 
     def log(self, service: str, time: datetime, fields: Resource) -> None:
-        """A line in the log of a service."""
+        """Write a line into the log of a service."""
         stamp = time.isoformat().replace("+00:00", "Z")
         labels = {"service_name": service}
         resource = {"type": "cloud_run_revision", "labels": labels}
         self.log_entries.append({"timestamp": stamp, "resource": resource, "jsonPayload": fields})
 
-    # The wire
+    # Answers
 
     def answer(self, call: Call) -> Any:
         with self.lock:
             self.calls.append(call)
             if self.kept is not None and call.is_change:
-                self.kept.append(self.keep())
-            self.is_enabled(call.path)
+                self.kept.append(self.copy_state())
+            self.check_enabled(call.path)
             failure = next((each for each in self.failures if not each.in_operation and each.takes(call)), None)
-            answer = self.handled(call) if failure is None or failure.done else None
+            answer = self.handle(call) if failure is None or failure.done else None
             if failure is not None:
                 raise ApiError(failure.status, failure.message, failure.code)
             return answer
 
-    def handled(self, call: Call) -> Any:
+    def handle(self, call: Call) -> Any:
         for method, pattern, handler in ROUTES:
             if call.method == method and (found := re.fullmatch(pattern, call.path)):
                 return handler(self, call, *found.groups())
@@ -196,12 +196,12 @@ class FakeGoogle:
                 target.pop(names[-1], None)
         return resource
 
-    def knows_account(self, email: str) -> None:
+    def check_account(self, email: str) -> None:
         missing = f"projects/{self.project}/serviceAccounts/{email}" not in self.resources
         refuse(missing, f"Service account {email} does not exist.")
 
-    def is_enabled(self, path: str) -> None:
-        """Raises what an API answers that is off, word for word."""
+    def check_enabled(self, path: str) -> None:
+        """Raise the error of a real API that is off, if the path belongs to one that is not enabled."""
         product = next((product for pattern, product in PRODUCTS if re.match(pattern, path)), None)
         if product is None or f"projects/{self.project}/services/{product}.googleapis.com" in self.resources:
             return
@@ -224,7 +224,7 @@ class FakeGoogle:
         )
 
     def begin_operation(self, name: str, call: Call, response: Resource) -> Resource:
-        """An operation that has ended: well, or with a failure that the test wants."""
+        """Begin an operation, which ends at once: with success, or with a failure of the test."""
         error = next((each for each in self.failures if each.in_operation and each.takes(call)), None)
         done = operation(name, response)
         if error is not None:
@@ -234,7 +234,7 @@ class FakeGoogle:
         return done
 
 
-# Which API a path belongs to: the first that matches. To enable APIs and to run functions needs none to be enabled.
+# The API of a path is that of the first pattern that matches. None: the API is always on.
 PRODUCTS = [
     (r"/v1/projects/[^/]+/services(:|$)|/v1/operations|/v1/projects/[^/]+/services/[^/]+\.com$|/run/|/upload", None),
     (r"/v1beta1/", None),
@@ -350,7 +350,7 @@ def _set_policy(fake: FakeGoogle, call: Call, name: str) -> Resource:
         for member in binding["members"]:
             kind, _, email = member.partition(":")
             if kind == "serviceAccount" and re.match(r"[a-z0-9-]+-(runtime|monitor|invoker|build)@", email):
-                fake.knows_account(email)
+                fake.check_account(email)
     fake.policies[name] = {**policy, "etag": base64.b64encode(f"{len(fake.calls):06d}".encode()).decode()}
     return fake.policies[name]
 
@@ -504,8 +504,8 @@ def _check_function(fake: FakeGoogle, function: Resource) -> None:
     build, service = function["buildConfig"], function["serviceConfig"]
     refuse(build["runtime"] not in RUNTIMES, f"{build['runtime']} is no runtime")
     refuse(not fake.uploads, "there is no source")
-    fake.knows_account(service["serviceAccountEmail"])
-    fake.knows_account(build["serviceAccount"].rpartition("/")[2])
+    fake.check_account(service["serviceAccountEmail"])
+    fake.check_account(build["serviceAccount"].rpartition("/")[2])
     refuse(not 1 <= service["timeoutSeconds"] <= 3600, "timeout_seconds must be 1 to 3600")
     refuse(not 1 <= service["maxInstanceRequestConcurrency"] <= 1000, "concurrency must be 1 to 1000")
     refuse(not 1 <= service["maxInstanceCount"] <= 1000, "max_instance_count must be 1 to 1000")
@@ -521,7 +521,7 @@ def _check_function(fake: FakeGoogle, function: Resource) -> None:
         refuse(not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", key), f"label {key}")
         refuse(not re.fullmatch(r"[a-z0-9_-]{0,63}", value), f"label value {value}")
     if trigger := function.get("eventTrigger"):
-        fake.knows_account(trigger["serviceAccountEmail"])
+        fake.check_account(trigger["serviceAccountEmail"])
         refuse(service["timeoutSeconds"] > 540, "an event-driven function has at most 540 seconds")
         refuse(trigger["triggerRegion"] != fake.location, f"the database is in {fake.location}, not there")
 
@@ -588,7 +588,7 @@ def _field(fake: FakeGoogle, _: Call, name: str) -> Resource:
 @route("PATCH", r"/v1/(projects/[^/]+/databases/[^/]+)/collectionGroups/([^/]+)/fields/([^/]+)")
 def _update_field(fake: FakeGoogle, call: Call, database: str, group: str, path: str) -> Resource:
     name = f"{database}/collectionGroups/{group}/fields/{path}"
-    masks = call.query.get("updateMask", "indexConfig,ttlConfig").split(",")  # without a mask all of it is meant
+    masks = call.query.get("updateMask", "indexConfig,ttlConfig").split(",")  # without a mask everything is changed
     refuse(set(masks) - {"indexConfig", "ttlConfig"}, f"mask {masks}")
     refuse("ttlConfig" in masks and path == "*", "Updating ttl other than single field level is not supported")
     no_exemptions = fake.edition == "ENTERPRISE" and masks != ["ttlConfig"]
@@ -599,7 +599,7 @@ def _update_field(fake: FakeGoogle, call: Call, database: str, group: str, path:
 
 
 def _set_field(fake: FakeGoogle, name: str, mask: str, value: Resource | None) -> None:
-    """Without a value the field inherits again; one without anything of its own is no resource."""
+    """Set a field's configuration. Without a value the field inherits it. A field that inherits all is no resource."""
     stored = fake.resources.setdefault(name, {"name": name})
     if value is None:
         stored.pop(mask, None)
@@ -616,7 +616,7 @@ def _set_field(fake: FakeGoogle, name: str, mask: str, value: Resource | None) -
 
 @route("GET", r"/v1/(projects/[^/]+/databases/[^/]+)/collectionGroups/-/(fields|indexes)")
 def _fields(fake: FakeGoogle, call: Call, database: str, kind: str) -> Resource:
-    """Fields that have something of their own, of the kind that is asked for; composite indexes there are none."""
+    """Fields with their own configuration of the kind in the filter. There are no composite indexes."""
     wanted = call.query.get("filter", "")
     kinds = [
         own for own, asked in (("indexConfig", "usesAncestorConfig"), ("ttlConfig", "ttlConfig")) if asked in wanted
@@ -683,13 +683,13 @@ def _delete_job(fake: FakeGoogle, _: Call, name: str) -> Resource:
 
 @route("POST", r"/v1/(projects/[^/]+/locations/[^/]+/jobs/[^/:]+):run")
 def _run_job(fake: FakeGoogle, _: Call, name: str) -> Resource:
-    """The attempt is under way when this answers; -1 stands for how it ends. The function's log has what it did."""
+    """Run a job. The answer has status -1, because the call has not ended. The function's log gets its lines now."""
     job = fake.get(name)
     now = datetime.now(UTC)
     job["lastAttemptTime"] = now.isoformat()
     job["status"] = {"code": -1}
     service = job["httpTarget"]["uri"].rpartition("/")[2]
-    earlier = now - timedelta(minutes=4)  # another call of the schedule, that ends meanwhile
+    earlier = now - timedelta(minutes=4)  # another scheduled call, which ends meanwhile
     fake.log(service, now, {"action": "credit_refresh_worker", "startTime": earlier.isoformat(), "hasMore": False})
     if "broken" in fake.open_to_strangers:
         failed = {"action": "call_failed", "function": "credit_refresh_worker", "message": "the database refuses us"}
@@ -701,7 +701,7 @@ def _run_job(fake: FakeGoogle, _: Call, name: str) -> Resource:
 
 @route("POST", r"/v2/entries:list")
 def _entries(fake: FakeGoogle, call: Call) -> Resource:
-    """Of one service, from a time on: what the filter has to say."""
+    """The log lines of one service from a time on. The filter must name both."""
     wanted = call.body["filter"]
     services = re.findall(r'resource\.labels\.service_name="([^"]+)"', wanted)
     since = re.findall(r'timestamp>="([^"]+)"', wanted)
@@ -722,7 +722,7 @@ def _check_job(fake: FakeGoogle, job: Resource) -> None:
     refuse(len(job["schedule"].split()) != 5, f"schedule {job['schedule']}")
     target = job["httpTarget"]
     refuse(not re.match(r"https?://", target["uri"]), f"uri {target['uri']}")
-    fake.knows_account(target["oidcToken"]["serviceAccountEmail"])
+    fake.check_account(target["oidcToken"]["serviceAccountEmail"])
 
 
 # Logging and Monitoring
@@ -847,7 +847,7 @@ def _check_alert(policy: Resource) -> None:
         kinds = condition.keys() - {"displayName", "name"}
         refuse(len(kinds) != 1, f"one kind of condition, not {kinds}")
         if promql := condition.get("conditionPrometheusQueryLanguage"):
-            # What a query is held against has no metric yet that nothing was ever logged of.
+            # A metric does not exist for a query until a line was logged, so validation has to be off.
             unvalidated = promql.get("disableMetricValidation")
             refuse(not unvalidated, "Cannot find metric(s) that match type of the query's metric")
         if absent := condition.get("conditionAbsent"):
@@ -896,7 +896,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def serve(fake: FakeGoogle) -> ThreadingHTTPServer:
-    """Listen on a port of this machine; the caller shuts it down."""
+    """Serve the fake on a free port. The caller has to shut the server down."""
     handler = type("Handler", (_Handler,), {"fake": fake})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     fake.address = f"http://127.0.0.1:{server.server_port}"

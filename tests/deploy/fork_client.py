@@ -1,4 +1,4 @@
-"""A command on the PATH of the tests: handed to fork_server.py. The first argument is the socket of its server."""
+"""A command on the PATH of the tests. It lets fork_server.py run the command. The first argument is the socket."""
 
 from __future__ import annotations
 

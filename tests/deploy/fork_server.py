@@ -1,8 +1,8 @@
-"""Commands without their start-up: one process imports what they need, and a fork of that process runs each command.
+"""Runs commands without their slow start. One process imports what they need, and a fork of it runs each command.
 
-Starting gcloud takes most of a second, and a deployment runs it a hundred times; Python with the deployment's libraries
-takes nearly as long. This changes nothing of what they do: a fork gets the arguments, the environment, the folder and
-the open files of the command that was called.
+Gcloud takes most of a second to start, and a deployment runs it a hundred times. Python with the deployment's libraries
+takes nearly as long. The commands do the same as without this server. A fork gets the arguments, the environment, the
+folder and the open files of the command.
 
     fork_server.py SOCKET gcloud SDK_ROOT    run by gcloud's own Python: the real gcloud
     fork_server.py SOCKET modules            run by the suite's Python: python -m MODULE, from the folder of the caller
@@ -25,7 +25,7 @@ from typing import Any
 
 LENGTH_BYTES = 8
 
-# What the deployment's modules import. None of the bundle's own: each test has its own copy of that.
+# What the deployment's modules import. Modules of the bundle are left out, because each test has its own copy.
 LIBRARIES = [
     "pydantic",
     "croniter",
@@ -53,58 +53,58 @@ def module(called: Called) -> None:
 
 def main() -> None:
     address, kind, *rest = sys.argv[1:]
-    run = imported_gcloud(*rest) if kind == "gcloud" else imported_libraries()
+    run = import_gcloud(*rest) if kind == "gcloud" else import_libraries()
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     server.bind(address)
     server.listen(64)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    learnt, teach = os.pipe()
-    os.set_blocking(learnt, False)
+    names_read, names_write = os.pipe()
+    os.set_blocking(names_read, False)
     while True:
         connection, _ = server.accept()
-        learn(learnt)
+        import_names(names_read)
         gc.freeze()
         if os.fork() == 0:
             server.close()
-            serve(connection, teach, run)
+            serve(connection, names_write, run)
         connection.close()
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
 
 
-def imported_gcloud(root: str) -> Callable[[Called], None]:
+def import_gcloud(root: str) -> Callable[[Called], None]:
     sys.path[:0] = [f"{root}/lib/third_party", f"{root}/lib"]
     importlib.import_module("googlecloudsdk.gcloud_main")
     return lambda called: gcloud(called, root)
 
 
-def imported_libraries() -> Callable[[Called], None]:
-    sys.path.remove(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 (no more imports than it needs)
+def import_libraries() -> Callable[[Called], None]:
+    sys.path.remove(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 (import as little as possible)
     for name in LIBRARIES:
         importlib.import_module(name)
     return module
 
 
-def learn(pipe: int) -> None:
-    """Import what earlier commands of gcloud had to import, so that later ones find it."""
+def import_names(pipe: int) -> None:
+    """Import the modules that earlier commands had to import, so that later commands need not."""
     with suppress(BlockingIOError):
-        while told := os.read(pipe, 65536):
-            for name in told.decode().split():
+        while names := os.read(pipe, 65536):
+            for name in names.decode().split():
                 with suppress(Exception):
                     importlib.import_module(name)
 
 
-def serve(connection: socket.socket, teach: int, run: Callable[[Called], None]) -> None:
-    """In a fork: run the command that was called in a fork of its own, and answer with its exit code."""
+def serve(connection: socket.socket, names_write: int, run: Callable[[Called], None]) -> None:
+    """Run a command in a second fork, and answer with its exit code. This itself runs in a fork."""
     size, files, _, _ = socket.recv_fds(connection, LENGTH_BYTES, 3)
     called = json.loads(read(connection, int(size)))
     child = os.fork()
     if child == 0:
         connection.close()
-        become(called, files, teach, run)
+        run_in_fork(called, files, names_write, run)
     for file in files:
         os.close(file)
     threading.Thread(target=end_with_caller, args=(connection, child), daemon=True).start()
@@ -122,13 +122,13 @@ def read(connection: socket.socket, size: int) -> bytes:
 
 
 def end_with_caller(connection: socket.socket, child: int) -> None:
-    """The caller says nothing more; when it is gone, so is the command."""
+    """End the command when the caller closes the connection."""
     connection.recv(1)
     with suppress(ProcessLookupError):
         os.kill(child, signal.SIGTERM)
 
 
-def become(called: Called, files: list[int], teach: int, run: Callable[[Called], None]) -> None:
+def run_in_fork(called: Called, files: list[int], names_write: int, run: Callable[[Called], None]) -> None:
     for number, file in enumerate(files):
         os.dup2(file, number)
     os.environ.clear()
@@ -136,22 +136,22 @@ def become(called: Called, files: list[int], teach: int, run: Callable[[Called],
     os.chdir(called["folder"])
     sys.stdin, sys.stdout, sys.stderr = (os.fdopen(number, mode) for number, mode in enumerate("rww"))
     known = set(sys.modules)
-    code = ended(run, called)
+    code = run_command(run, called)
     with suppress(BrokenPipeError, ValueError):
         sys.stdout.flush()
         sys.stderr.flush()
     if "googlecloudsdk" in known:
-        os.write(teach, "".join(f"{name}\n" for name in sys.modules.keys() - known).encode()[:60000])
+        os.write(names_write, "".join(f"{name}\n" for name in sys.modules.keys() - known).encode()[:60000])
     os._exit(code)
 
 
-def ended(run: Callable[[Called], None], called: Called) -> int:
-    """The exit code of a command."""
+def run_command(run: Callable[[Called], None], called: Called) -> int:
+    """Run a command and return its exit code."""
     try:
         run(called)
     except SystemExit as exc:
         return exc.code if isinstance(exc.code, int) else int(exc.code is not None)
-    except BaseException:  # noqa: BLE001 (as Python itself does at its end)
+    except BaseException:  # noqa: BLE001 (Python does the same at the end of a program)
         sys.excepthook(*sys.exc_info())
         return 1
     return 0

@@ -1,4 +1,4 @@
-"""A project that has an app, on the fake, and the deployment's own commands run against it with the real gcloud."""
+"""A project with an app on the fake, and methods that run the deployment's scripts on it with the real gcloud."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PRODUCTS = [
     *("CLOUDSCHEDULER", "CLOUDFUNCTIONS", "RUN", "CLOUDRESOURCEMANAGER", "SERVICEUSAGE", "MONITORING", "LOGGING"),
     *("FIRESTORE", "IAM", "EVENTARC", "CLOUDBUILD", "ARTIFACTREGISTRY", "STORAGE", "PUBSUB"),
 ]
-# What the app uses.
+# The APIs that the app uses.
 ENABLED = [
     "cloudfunctions",
     "cloudresourcemanager",
@@ -35,12 +35,12 @@ ENABLED = [
     "run",
 ]
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "node_modules")
-SECONDS_MAX = 600  # a busy machine; alone it takes half a minute
+SECONDS_MAX = 600  # for a busy machine; normally it takes half a minute
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended; both its outputs, as they came."""
+    """The exit code of a command and its output, standard error included."""
 
     code: int
     output: str
@@ -56,11 +56,11 @@ class Project:
     tools: Path
 
     def run(self, script: str, *options: str) -> Ended:
-        """One of the deployment's scripts on this project."""
-        return self._ended(["bash", str(self.bundle / "deploy" / script), PROJECT, *options])
+        """Run one of the deployment's scripts on this project."""
+        return self._run(["bash", str(self.bundle / "deploy" / script), PROJECT, *options])
 
     def step(self, name: str) -> Ended:
-        """One step alone, without what every deployment asks before it begins."""
+        """Run one step alone, without the requests with which every deployment begins."""
         state = self.config / "state"
         shutil.rmtree(state, ignore_errors=True)
         state.mkdir()
@@ -71,14 +71,14 @@ class Project:
             'source deploy/lib.sh; BEFORE_APIS=1; read_functions; BEFORE_APIS=""' if name > "50" else "true",
             f"exec bash deploy/steps/{name}.sh",
         ]
-        return self._ended(["bash", "-ec", "; ".join(words)])
+        return self._run(["bash", "-ec", "; ".join(words)])
 
     def check(self) -> Ended:
-        """What every script begins with."""
+        """Run the check with which every script begins."""
         options = [f"--project={PROJECT}", "--env-file=deploy/settings.env", f"--write={self.config}"]
-        return self._ended([sys.executable, "-m", "deploy.check", *options])
+        return self._run([sys.executable, "-m", "deploy.check", *options])
 
-    def _ended(self, command: list[str]) -> Ended:
+    def _run(self, command: list[str]) -> Ended:
         process = subprocess.Popen(
             command,
             env=self._environ(),
@@ -92,7 +92,7 @@ class Project:
         try:
             output, _ = process.communicate(timeout=SECONDS_MAX)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)  # with all that it has started
+            os.killpg(process.pid, signal.SIGKILL)  # with all its child processes
             process.communicate()
             raise
         return Ended(process.returncode, output)
@@ -109,7 +109,7 @@ class Project:
         file.write_text(text.replace(old, new), encoding="utf-8")
 
     def _environ(self) -> dict[str, str]:
-        """Nothing of the developer's own gcloud, and every API at the fake."""
+        """The environment of a command. It lacks the developer's own settings, and every API call goes to the fake."""
         environ = {name: value for name, value in os.environ.items() if not name.startswith(("CLOUDSDK_", "GOOGLE_"))}
         environ |= {f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{name}": f"{self.fake.address}/" for name in PRODUCTS}
         return {
@@ -120,7 +120,7 @@ class Project:
             "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1",
             "PATH": os.pathsep.join([str(self.tools), str(Path(sys.executable).parent), os.environ["PATH"]]),
             "TMPDIR": str(self.config),
-            # gcloud asks of Cloud Run at a region's own host, us-central1-127.0.0.1: no name, so by way of the fake.
+            # gcloud calls Cloud Run at us-central1-127.0.0.1. This host does not exist, so the fake is its proxy.
             "CLOUDSDK_PROXY_TYPE": "http",
             "CLOUDSDK_PROXY_ADDRESS": "127.0.0.1",
             "CLOUDSDK_PROXY_PORT": self.fake.address.rpartition(":")[2],
@@ -132,7 +132,7 @@ class Project:
 
 @lru_cache(maxsize=1)
 def installed_gcloud() -> tuple[str, str]:
-    """The Python the real gcloud runs on, and the folder it is in."""
+    """The Python that the real gcloud uses, and gcloud's folder."""
     if shutil.which("gcloud") is None:
         raise RuntimeError(
             "gcloud is not on PATH; these tests run the real one: https://cloud.google.com/sdk/docs/install"
@@ -144,7 +144,7 @@ def installed_gcloud() -> tuple[str, str]:
 
 @contextmanager
 def tools_on_path(folder: Path) -> Iterator[Path]:
-    """A folder with a `gcloud` and a `python3` that start quickly."""
+    """Make a folder with a `gcloud` and a `python3` that start quickly."""
     python, root = installed_gcloud()
     with (
         _server(folder, "gcloud", [python], [root], CALLED),
@@ -154,7 +154,7 @@ def tools_on_path(folder: Path) -> Iterator[Path]:
         yield folder
 
 
-# The client, by socket; modules of the deployment alone are what that server knows how to run.
+# Scripts that call the client with a socket. The second server runs only modules of deploy.
 CALLED = '#!/bin/sh\nexec "{python}" -ISE "{client}" "{socket}" "$@"\n'
 CALLED_MODULE = (
     '#!/bin/sh\ncase "$1 $2" in\n"-m deploy."*) exec "{python}" -ISE "{client}" "{socket}" "$@" ;;\nesac\n'
@@ -180,7 +180,7 @@ def _server(folder: Path, kind: str, python: list[str], rest: list[str], script:
 
 @contextmanager
 def project(folder: Path, tools: Path, *, app: bool = True) -> Iterator[Project]:
-    """A project with an app in it; without, not even an API is enabled."""
+    """A project with an app in it. Without `app` not even an API is enabled."""
     fake = FakeGoogle(PROJECT)
     server = serve(fake)
     config = folder / "gcloud"
@@ -198,7 +198,7 @@ def project(folder: Path, tools: Path, *, app: bool = True) -> Iterator[Project]
 
 
 def add_app(fake: FakeGoogle) -> None:
-    """What the app has, some of it under names like ours."""
+    """Add the app's resources. Some have names like ours."""
     here, there = f"projects/{PROJECT}", f"projects/{PROJECT}/locations/{REGION}"
     account = f"app@{PROJECT}.iam.gserviceaccount.com"
     fake.create(f"{here}/serviceAccounts/{account}", {"email": account})

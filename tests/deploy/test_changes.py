@@ -1,4 +1,4 @@
-"""What a later deployment does: after a change it does that, after a failure it goes on."""
+"""Later deployments: after a change, and after a failure."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def errors(output: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def broken(live):
-    """A first deployment during which an API fails."""
+    """The output of a first deployment during which an API fails."""
     live.fake.failures.append(
         Failure("POST", "functionId=credit-refresh-queue$", 403, "the quota of functions is used up")
     )
     return live.run("deploy.sh", "--to", "60-invokers")
 
 
-def test_a_failing_api_stops_the_deployment_and_is_told(live, broken):
-    """Which step, why, and how to go on; what comes after is not begun."""
+def test_a_failing_api_stops_the_deployment_with_a_message(live, broken):
+    """The message names the step, the cause, and the command that continues. Later steps are not begun."""
     assert broken.code == 1
     last = broken.output[broken.output.index("ERROR: step ") :]
     assert "step 50-functions failed" in last
@@ -42,8 +42,8 @@ def test_a_failing_api_stops_the_deployment_and_is_told(live, broken):
     assert set(live.fake.of_kind("jobs")) == {"credit-refresh-report"}
 
 
-def test_the_next_run_goes_on_from_there(live, broken):
-    """As it was told; only what is missing is made."""
+def test_the_next_deployment_continues_there(live, broken):
+    """The command of the message makes only what is missing."""
     assert broken
     seen = len(live.fake.calls)
 
@@ -57,21 +57,21 @@ def test_the_next_run_goes_on_from_there(live, broken):
 
 
 def test_a_changed_table_changes_one_job(live, broken):
-    """And only that field of it."""
+    """Only the changed field is sent."""
     assert broken
     live.edit("shared/schedule.toml", 'cron = "*/5 * * * *"', 'cron = "*/6 * * * *"')
     seen = len(live.fake.calls)
 
-    told = live.deploy("--only", "70-schedule")
+    ended = live.deploy("--only", "70-schedule")
 
     (call,) = live.fake.changes(seen)
     assert (call.method, call.path.rpartition("/")[2], call.query["updateMask"]) == ("PATCH", WORKER, "schedule")
     assert live.fake.of_kind("jobs")[WORKER]["schedule"] == "*/6 * * * *"
-    assert f"+ update  {WORKER}" in told.output
+    assert f"+ update  {WORKER}" in ended.output
 
 
-def test_more_workers_are_more_jobs_and_fewer_go_only_when_asked(live, broken):
-    """The first keeps its name; those that left the table are told, and removed with --prune."""
+def test_more_workers_are_more_jobs_and_only_prune_removes_jobs(live, broken):
+    """The first job keeps its name. Jobs that are not in the table any more are listed, and --prune removes them."""
     assert broken
     live.edit("shared/schedule.toml", "workers = 1\n", "workers = 3\n")
     live.deploy("--only", "70-schedule")
@@ -79,9 +79,9 @@ def test_more_workers_are_more_jobs_and_fewer_go_only_when_asked(live, broken):
 
     live.edit("shared/schedule.toml", "workers = 3\n", "workers = 2\n")
     seen = len(live.fake.calls)
-    told = live.deploy("--only", "70-schedule")
+    ended = live.deploy("--only", "70-schedule")
     assert live.fake.changes(seen) == []
-    assert f"keep    {WORKER}-3, which the table has no more: --prune removes it" in told.output
+    assert f"keep    {WORKER}-3, which the table has no more: --prune removes it" in ended.output
 
     live.deploy("--only", "70-schedule", "--prune")
     assert jobs_called(live.fake.changes(seen)) == [("DELETE", f"{WORKER}-3")]
@@ -89,7 +89,7 @@ def test_more_workers_are_more_jobs_and_fewer_go_only_when_asked(live, broken):
 
 
 def test_a_changed_setting_is_sent_to_the_functions_and_the_schedule(live, broken):
-    """From a file of one's own; each function is deployed again, in place."""
+    """The settings are in another file. Each function is updated."""
     assert broken
     settings = live.bundle / "production.env"
     settings.write_text("CREDIT_REFRESH_TIMEZONE=Europe/Berlin\n")
@@ -105,21 +105,21 @@ def test_a_changed_setting_is_sent_to_the_functions_and_the_schedule(live, broke
     assert {each["timeZone"] for name, each in live.fake.of_kind("jobs").items() if WORKER in name} == {"Europe/Berlin"}
 
 
-def test_what_is_not_known_everywhere_yet_is_waited_for(live, broken):
-    """An alert can name a metric only minutes after it was made."""
+def test_the_deployment_waits_for_new_metrics(live, broken):
+    """An alert can use a metric only minutes after it was made."""
     assert broken
     message = "Cannot find metric(s) that match type = user/credit_refresh_backlog"
     live.fake.resources = {name: each for name, each in live.fake.resources.items() if "queue lags" not in str(each)}
     live.fake.failures.append(Failure("POST", "alertPolicies$", 404, message))
 
-    told = live.deploy("--only", "80-alerts")
+    ended = live.deploy("--only", "80-alerts")
 
-    assert "not known everywhere yet, once more in 1 s" in told.output
+    assert "not known everywhere yet, once more in 1 s" in ended.output
     assert "Credit Refresh: the queue lags" in str(live.fake.of_kind("alertPolicies"))
 
 
 def test_an_alert_keeps_the_operator_s_channels(live, broken):
-    """A changed file is sent without them."""
+    """The changed file does not name them."""
     assert broken
     (alert,) = [each for each in live.fake.of_kind("alertPolicies").values() if "dead letters" in each["displayName"]]
     alert["notificationChannels"] = ["projects/p/notificationChannels/1"]
@@ -135,8 +135,8 @@ def test_an_alert_keeps_the_operator_s_channels(live, broken):
     assert now["notificationChannels"] == ["projects/p/notificationChannels/1"]
 
 
-def test_an_opened_private_function_is_told(live, broken):
-    """Whoever opened it in the console did not know."""
+def test_an_open_private_function_is_an_error(live, broken):
+    """Somebody may have opened it in the console by mistake."""
     assert broken
     name = f"projects/{PROJECT}/locations/{REGION}/services/{WORKER}"
     live.fake.policies[name]["bindings"].append({"role": "roles/run.invoker", "members": ["allUsers"]})
@@ -148,8 +148,8 @@ def test_an_opened_private_function_is_told(live, broken):
     assert f"{WORKER} is open to everybody; close it: gcloud run services remove-iam-policy-binding" in ended.output
 
 
-def test_what_is_not_ours_is_refused_by_name(live, broken):
-    """A function and a job of one of our names that somebody else made."""
+def test_foreign_resources_with_our_names_are_refused(live, broken):
+    """A function and a job that are not ours have our names."""
     assert broken
     function = live.fake.of_kind("functions")["credit-refresh"]
     job = live.fake.of_kind("jobs")[WORKER]
@@ -167,7 +167,7 @@ def test_what_is_not_ours_is_refused_by_name(live, broken):
 
 
 @pytest.mark.parametrize(
-    ("path", "change", "told"),
+    ("path", "change", "message"),
     [
         (
             "shared/schedule.toml",
@@ -226,8 +226,8 @@ def test_what_is_not_ours_is_refused_by_name(live, broken):
         ("main.py", ('"credit_refresh_worker"', '"credit_refresh_walker"'), "main.py has no credit_refresh_worker"),
     ],
 )
-def test_tables_that_do_not_fit_are_refused_by_name(live, broken, path, change, told):
-    """With the file, what is wrong, and no traceback."""
+def test_tables_that_do_not_fit_are_refused(live, broken, path, change, message):
+    """The message names the file and the problem, without a traceback."""
     assert broken
     old, new = change
     live.edit(path, old, new)
@@ -237,12 +237,12 @@ def test_tables_that_do_not_fit_are_refused_by_name(live, broken, path, change, 
         live.edit(path, new, old)
 
     assert ended.code == 1
-    assert told in ended.output
+    assert message in ended.output
     assert "Traceback" not in ended.output
 
 
-def test_tables_are_looked_at_before_anything_is_asked(live, broken):
-    """No request is made where they don't fit."""
+def test_tables_are_checked_before_any_request(live, broken):
+    """If they don't fit, no request is made."""
     assert broken
     seen = len(live.fake.calls)
     live.edit("deploy/settings.env", "CREDIT_REFRESH_TIMEZONE=UTC", "nonsense")
@@ -257,26 +257,26 @@ def test_tables_are_looked_at_before_anything_is_asked(live, broken):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--region"], "--region needs a value"),
         (["--region", "here"], "'here' is not a region such as us-central1"),
         (["another"], f"one project at a time: {PROJECT}, then another"),
-        (["--fast"], "what is --fast?"),
+        (["--fast"], "unknown option --fast"),
         (["--from", "99-dance"], "the steps are 10-apis 20-accounts"),
         (["--env-file", "absent.env"], "there is no file absent.env"),
     ],
 )
-def test_a_bad_command_line_is_told(live, options, told):
-    """With what there is instead, and exit code 2."""
+def test_a_bad_command_line_gives_a_message(live, options, message):
+    """The message says what is possible. The exit code is 2."""
     ended = live.run("deploy.sh", *options)
 
     assert ended.code == 2
-    assert told in ended.output
+    assert message in ended.output
 
 
-def test_a_project_that_cannot_be_read_is_told(live):
-    """Before anything is changed."""
+def test_a_project_that_can_not_be_read_gives_a_message(live):
+    """Nothing is changed."""
     live.fake.failures.append(Failure("GET", f"projects/{PROJECT}$", 403, "no permission"))
 
     ended = live.run("deploy.sh")
@@ -286,7 +286,7 @@ def test_a_project_that_cannot_be_read_is_told(live):
 
 
 def test_the_monitor_s_binding_is_repaired(live, broken):
-    """Whatever took it away: the next run gives it again, though the function is unchanged."""
+    """The next deployment adds it again, though the function is unchanged."""
     assert broken
     name = f"projects/{PROJECT}/locations/{REGION}/services/credit-refresh-monitor"
     live.fake.policies[name]["bindings"].clear()
@@ -296,14 +296,14 @@ def test_the_monitor_s_binding_is_repaired(live, broken):
     assert live.fake.members(name, "roles/run.invoker") == {"allUsers"}
 
 
-def test_where_everybody_is_forbidden_the_service_does_not_ask(live, broken):
-    """Domain-restricted sharing; the monitor asks who is there itself. The next run finds it so."""
+def test_if_allusers_is_forbidden_the_invoker_check_is_turned_off(live, broken):
+    """The organisation restricts domains. The monitor checks callers itself. A second run changes nothing."""
     assert broken
     name = f"projects/{PROJECT}/locations/{REGION}/services/credit-refresh-monitor"
     live.fake.policies[name]["bindings"].clear()
     live.fake.org_policies["iam.allowedPolicyMemberDomains"] = {"listPolicy": {"allowedValues": ["C0"]}}
     try:
-        told = live.deploy("--only", "60-invokers")
+        ended = live.deploy("--only", "60-invokers")
         unchecked = set(live.fake.unchecked)
         seen = len(live.fake.calls)
         live.deploy("--only", "60-invokers")
@@ -311,13 +311,13 @@ def test_where_everybody_is_forbidden_the_service_does_not_ask(live, broken):
         live.fake.org_policies.clear()
         live.fake.unchecked.clear()
 
-    assert "An organisation policy forbids allUsers" in told.output
+    assert "An organisation policy forbids allUsers" in ended.output
     assert unchecked == {"credit-refresh-monitor"}
     assert live.fake.changes(seen) == []
 
 
-def test_a_failed_update_is_not_taken_for_done(live, broken):
-    """The function goes on in its last good revision, under the label of what failed."""
+def test_a_failed_update_is_tried_again(live, broken):
+    """The function still serves its last good revision, but with the label of the failed update."""
     assert broken
     live.edit("plans.toml", "allowance = 50", "allowance = 51")
     live.fake.failures.append(
@@ -334,7 +334,7 @@ def test_a_failed_update_is_not_taken_for_done(live, broken):
 
 
 def test_a_paused_job_is_updated_and_stays_paused(live, broken):
-    """The service refuses to update it while it is paused; a failure to pause it again is tried once more."""
+    """The service refuses to update a paused job. Here even the first try to pause it again fails."""
     assert broken
     live.fake.of_kind("jobs")["credit-refresh-queue"]["state"] = "PAUSED"
     live.edit("shared/schedule.toml", 'cron = "*/10 * * * *"', 'cron = "*/20 * * * *"')
@@ -346,25 +346,25 @@ def test_a_paused_job_is_updated_and_stays_paused(live, broken):
     assert (job["schedule"], job["state"]) == ("*/20 * * * *", "PAUSED")
 
 
-def test_the_enterprise_edition_gets_ttl_alone(live, broken):
-    """It refuses every other field configuration; what to do is told."""
+def test_the_enterprise_edition_gets_only_ttl(live, broken):
+    """It refuses every other field configuration. A warning says what to do."""
     assert broken
     fields = {name for name in live.fake.resources if "/fields/" in name and not name.endswith("/email")}
     for name in fields:
         del live.fake.resources[name]
     live.fake.edition = "ENTERPRISE"
     try:
-        told = live.deploy("--only", "30-indexes")
+        ended = live.deploy("--only", "30-indexes")
     finally:
         live.fake.edition = "STANDARD"
 
     made = {name.rpartition("/")[2]: each for name, each in live.fake.resources.items() if name in fields}
     assert list(made) == ["expireAt"]
-    assert "warning: the database is of the Enterprise edition" in told.output
+    assert "warning: the database is of the Enterprise edition" in ended.output
 
 
 def test_a_database_in_datastore_mode_is_refused(live, broken):
-    """Before anything is changed."""
+    """Nothing is changed."""
     assert broken
     live.fake.database_type = "DATASTORE_MODE"
     try:
@@ -377,7 +377,7 @@ def test_a_database_in_datastore_mode_is_refused(live, broken):
 
 
 def test_an_old_project_lets_pubsub_make_tokens(live, broken):
-    """Of the invoker's account alone; once."""
+    """Only tokens of the invoker's account. A second run changes nothing."""
     assert broken
     invoker = f"projects/{PROJECT}/serviceAccounts/credit-refresh-invoker@{PROJECT}.iam.gserviceaccount.com"
     live.fake.created = "2020-05-01T00:00:00Z"
@@ -392,8 +392,8 @@ def test_an_old_project_lets_pubsub_make_tokens(live, broken):
     assert live.fake.changes(seen) == []
 
 
-def test_a_wider_role_of_before_is_narrowed(live, broken):
-    """The database's documents alone, in place of all databases'."""
+def test_an_older_role_without_condition_is_limited(live, broken):
+    """It covers only the documents of the database, and not those of all databases."""
     assert broken
     monitor = f"serviceAccount:credit-refresh-monitor@{PROJECT}.iam.gserviceaccount.com"
     policy = live.fake.policies[f"projects/{PROJECT}"]
@@ -409,8 +409,8 @@ def test_a_wider_role_of_before_is_narrowed(live, broken):
     }
 
 
-def test_a_check_tells_everything_at_once(live, broken):
-    """Permissions, policies, quota and names, in one go and with nothing but reads."""
+def test_a_check_prints_all_problems_at_once(live, broken):
+    """Permissions, policies, quota and names. It changes nothing."""
     assert broken
     live.fake.permissions_missing = {"run.services.setIamPolicy", "iam.serviceAccounts.actAs"}
     live.fake.org_policies["cloudfunctions.requireVPCConnector"] = {"booleanPolicy": {"enforced": True}}
@@ -426,7 +426,7 @@ def test_a_check_tells_everything_at_once(live, broken):
 
     assert ended.code == 1
     assert live.fake.changes(seen) == []
-    for told in (
+    for line in (
         "FAILED  function credit-refresh exists and has no label",
         "FAILED  you have no run.services.setIamPolicy, which is in roles/run.admin",
         "warning you have no iam.serviceAccounts.actAs, which is in roles/iam.serviceAccountUser, in the project or on",
@@ -435,4 +435,4 @@ def test_a_check_tells_everything_at_once(live, broken):
         "ok      Cloud Functions are available in us-central1",
         "ERROR: 5 things stand in the way; nothing was changed",
     ):
-        assert told in ended.output
+        assert line in ended.output

@@ -1,7 +1,7 @@
-"""Whatever single request of a deployment fails, a second run ends where an undisturbed one does.
+"""If any single request of a deployment fails, a second run gives the same state as a run without failure.
 
-Every request that changes something is tried, in two ways: it is refused and nothing is done, and it is done but the
-answer is lost.
+This is tested for every request that changes something, in two ways. It is refused, or it takes effect but its answer
+is lost.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.timeout(900)  # many steps
 
 
 def comparable(fake: FakeGoogle) -> dict[str, Any]:
-    """The state without what differs between any two runs: etags, and the numbers of what is named by number."""
+    """The state without parts that differ between any two runs: etags, and numbers in names."""
     state = {**fake.resources, **{f"policy of {name}": each for name, each in fake.policies.items()}}
     names = {name: f"{name.rpartition('/')[0]}/{each.get('displayName')}" for name, each in state.items()}
     named = {names[name] if re.search(NUMBERED, name) else name: stable(each) for name, each in state.items()}
@@ -42,15 +42,15 @@ def stable(value: Any) -> Any:
 
 
 def keys(calls: list[Call]) -> list[Change]:
-    """Each change by its method and its address."""
+    """The method and the address of each change."""
     return [
         (call.method, "functionId=" + call.query["functionId"] if "functionId" in call.query else call.path)
         for call in calls
     ]
 
 
-class Story:
-    """A project taken from step to step: what each changed, what there was before each change and after the step."""
+class DeployedSteps:
+    """A project in which all steps were run. For each step it keeps the changes, and the states around them."""
 
     def __init__(self, live: Project) -> None:
         self.live = live
@@ -63,35 +63,35 @@ class Story:
             ended = live.step(step)
             assert ended.code == 0, ended.output
             self.changes[step] = keys(live.fake.changes(seen))
-            self.before[step], live.fake.kept = live.fake.kept or [live.fake.keep()], None
+            self.before[step], live.fake.kept = live.fake.kept or [live.fake.copy_state()], None
             self.after[step] = comparable(live.fake)
             self.states[step] = [comparable(FakeGoogle(PROJECT, resources=r, policies=p)) for r, p in self.before[step]]
 
-    def failing(self, step: str, *, done: bool) -> dict[str, Any]:
-        """The state after runs in which one change after the other fails, and a last run.
+    def run_with_failures(self, step: str, *, done: bool) -> dict[str, Any]:
+        """Run the step so that one change after the other fails, and then without failure. Returns the state.
 
-        Each run goes on where the one before was stopped. What it leaves is what an undisturbed run has at that point.
+        Each run continues after the one before. Its state is that of a run without failure at the same point.
         """
         fake = self.live.fake
         fake.restore(self.before[step][0])
         for number, change in enumerate(self.changes[step]):
-            # What was refused is asked again first, by the same address if that is of the same kind.
+            # A run first repeats the change that was refused before. Both may have the same method and address.
             again = number > 0 and not done and change == self.changes[step][number - 1]
-            asked = self._failing(step, change, int(again), done=done)
+            was_requested = self._fails_once(step, change, int(again), done=done)
             if step in SIDE_BY_SIDE:
-                continue  # others are done side by side with the one that fails
-            assert asked, f"{change} was not asked again"
+                continue  # other changes are made at the same time
+            assert was_requested, f"{change} was not made again"
             assert comparable(fake) == (self.states[step] + [self.after[step]])[number + done], change
-        return self._undisturbed(step)
+        return self._run_without_failure(step)
 
-    def _failing(self, step: str, change: Change, after: int, *, done: bool) -> bool:
-        """Run the step, in which a change fails, after so many that look like it; was it asked for?"""
+    def _fails_once(self, step: str, change: Change, after: int, *, done: bool) -> bool:
+        """Run the step so that a change fails. So many changes like it succeed before. True if it was requested."""
         failure = Failure(change[0], re.escape(change[1]) + "$", 403, "out of luck", after=after, done=done)
         self.live.fake.failures[:] = [failure]
         self.live.step(step)
         return not failure.times
 
-    def _undisturbed(self, step: str) -> dict[str, Any]:
+    def _run_without_failure(self, step: str) -> dict[str, Any]:
         self.live.fake.failures.clear()
         ended = self.live.step(step)
         assert ended.code == 0, ended.output
@@ -99,23 +99,23 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory, tools):
+def deployed_steps(tmp_path_factory, tools):
     with project(tmp_path_factory.mktemp("project"), tools) as live:
-        yield Story(live)
+        yield DeployedSteps(live)
 
 
 @pytest.mark.parametrize("done", [False, True], ids=["refused", "answer lost"])
 @pytest.mark.parametrize("step", STEPS)
-def test_a_second_run_ends_where_an_undisturbed_one_does(story, step, done):
-    """Whichever change fails: refused, or done with the answer lost."""
-    assert story.failing(step, done=done) == story.after[step]
+def test_after_a_failure_the_state_is_that_of_a_run_without_failure(deployed_steps, step, done):
+    """Each change fails once: it is refused, or its answer is lost."""
+    assert deployed_steps.run_with_failures(step, done=done) == deployed_steps.after[step]
 
 
-def test_the_steps_change_what_a_deployment_changes(story):
-    """None of the requests is forgotten, from services to alerts."""
+def test_each_step_has_the_expected_number_of_changes(deployed_steps):
+    """So the tests above cover all changes of a deployment."""
     fields = read_json(ROOT / "firestore.indexes.json")["fieldOverrides"]
 
-    assert {step: len(story.changes[step]) for step in STEPS} == {
+    assert {step: len(deployed_steps.changes[step]) for step in STEPS} == {
         "10-apis": 1,
         "20-accounts": 4 + 7,
         "30-indexes": len(fields) + len([each for each in fields if each.get("ttl")]),

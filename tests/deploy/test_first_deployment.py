@@ -1,6 +1,6 @@
-"""A first deployment into a project that has an app: what is asked of Google, request by request.
+"""A first deployment into a project that has an app, and all its requests to Google.
 
-The real gcloud and the real Cloud Scheduler client speak to a fake at the wire.
+The real gcloud and the real Cloud Scheduler client call a fake over HTTP.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def before(live):
 
 @pytest.fixture(scope="module")
 def dry(live, before):
-    """A dry run first: of a project that has nothing of ours."""
+    """A dry run before the first deployment, and its calls."""
     assert before
     seen = len(live.fake.calls)
     return live.deploy("--dry-run"), live.fake.calls[seen:]
@@ -43,7 +43,7 @@ def dry(live, before):
 
 @pytest.fixture(scope="module")
 def deployed(live, dry):
-    """The deployment itself, of a bundle that has odds and ends lying about."""
+    """The deployment. The bundle's folder also has files that must not be uploaded."""
     assert dry
     for path in ("node_modules/left/pad.js", ".venv/bin/python", "functions/__pycache__/old.pyc", "notes.log", ".env"):
         file = live.bundle / path
@@ -62,8 +62,8 @@ def jobs(deployed):
     return deployed[1].of_kind("jobs")
 
 
-def test_a_dry_run_sends_nothing_but_gets(dry):
-    """Of a project that has nothing of ours yet."""
+def test_a_dry_run_sends_only_gets(dry):
+    """So it can't change anything."""
     _, calls = dry
 
     assert {call.method for call in calls} == {"GET"}
@@ -71,20 +71,22 @@ def test_a_dry_run_sends_nothing_but_gets(dry):
 
 
 def test_a_dry_run_prints_every_command(dry, deployed):
-    """The commands of the deployment that follows are those the dry run told of, but for what it can't know yet."""
-    told, done = ({line for line in each[0].output.splitlines() if line.startswith("+ ")} for each in (dry, deployed))
+    """They are the commands of the deployment, but for addresses that do not exist yet."""
+    planned, done = (
+        {line for line in each[0].output.splitlines() if line.startswith("+ ")} for each in (dry, deployed)
+    )
 
     def stable(lines: set[str]) -> set[str]:
         words = {" ".join(word for word in line.split() if not word.startswith(TEMPORARY)) for line in lines}
         return {line for line in words if not line.startswith("+ create")}
 
-    assert stable(told) == stable(done)
-    assert len([line for line in told if line.startswith("+ create")]) == 2
+    assert stable(planned) == stable(done)
+    assert len([line for line in planned if line.startswith("+ create")]) == 2
     assert "nothing is changed" in dry[0].output
 
 
-def test_the_app_is_left_as_it_was(before, deployed):
-    """Nothing it had is altered; a shared policy has new bindings beside the old ones."""
+def test_the_app_is_not_changed(before, deployed):
+    """None of its resources is changed. A shared policy keeps its bindings and gets new ones."""
     after = deployed[1].snapshot()
     policy = f"policy of projects/{PROJECT}"
 
@@ -98,7 +100,7 @@ def test_the_app_is_left_as_it_was(before, deployed):
 
 
 def test_the_services_are_enabled(deployed):
-    """Those the functions need, and those that build them."""
+    """Those that the functions need, and those that their builds need."""
     assert {"cloudfunctions.googleapis.com", "cloudscheduler.googleapis.com", "run.googleapis.com"} <= set(
         deployed[1].of_kind("services")
     )
@@ -113,8 +115,8 @@ def test_the_services_are_enabled(deployed):
         ("build", {"roles/artifactregistry.writer", "roles/logging.logWriter", "roles/storage.objectViewer"}),
     ],
 )
-def test_each_account_has_its_roles_and_no_more(deployed, name, roles):
-    """Least privilege; the functions that write balances can't read sign-ins."""
+def test_each_account_has_exactly_its_roles(deployed, name, roles):
+    """For example the functions that write balances can't read sign-ins."""
     fake = deployed[1]
     bindings = fake.policies[f"projects/{PROJECT}"]["bindings"]
 
@@ -122,12 +124,12 @@ def test_each_account_has_its_roles_and_no_more(deployed, name, roles):
 
 
 def test_no_keys_are_made(deployed):
-    """Whoever has no key can't lose it."""
+    """A key that does not exist can't be stolen."""
     assert [call for call in deployed[1].calls if "/keys" in call.path] == []
 
 
 def test_exactly_our_functions_are_deployed(functions):
-    """Under the entry points' names, with hyphens."""
+    """Their names are those of the entry points, with hyphens."""
     assert set(functions) - {"app-api"} == FUNCTIONS
 
 
@@ -147,7 +149,7 @@ def test_a_function_is_as_its_row_says(functions, row):
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
 def test_a_function_gets_its_settings(functions, name):
-    """The file's, the project, and closed doors; nothing of an emulator."""
+    """The settings of the file, the project, and sign-in on. No variable names an emulator."""
     assert functions[name]["serviceConfig"]["environmentVariables"] == {
         "GOOGLE_CLOUD_PROJECT": PROJECT,
         "CREDIT_REFRESH_AUTH": "on",
@@ -155,8 +157,8 @@ def test_a_function_gets_its_settings(functions, name):
     }
 
 
-def test_private_functions_are_open_to_the_invoker_alone(deployed):
-    """On each service, by a binding of its own; the invoker has no such role in the project."""
+def test_only_the_invoker_may_call_private_functions(deployed):
+    """Each service has a binding. The invoker has no such role in the project."""
     fake = deployed[1]
 
     for name in PRIVATE:
@@ -164,15 +166,15 @@ def test_private_functions_are_open_to_the_invoker_alone(deployed):
     assert fake.members(f"projects/{PROJECT}", "roles/run.invoker") == set()
 
 
-def test_the_monitor_is_open_to_all_and_the_invoker_is_not_named(deployed):
-    """It checks the tokens of browsers itself, which can't pass Cloud Run's own check."""
+def test_everybody_may_call_the_monitor(deployed):
+    """Cloud Run can't check the tokens of browsers, so the monitor does it."""
     members = deployed[1].members(f"{PLACE}/services/credit-refresh-monitor", "roles/run.invoker")
 
     assert members == {"allUsers"}
 
 
-def test_the_trigger_hears_of_new_users_and_tries_again(functions):
-    """Created documents of the users' collection, from where the database is."""
+def test_new_users_call_the_trigger_with_retries(functions):
+    """It is for new documents of the users' collection, in the location of the database."""
     trigger = functions["credit-refresh-user-created"]["eventTrigger"]
 
     assert trigger["eventType"] == "google.cloud.firestore.document.v1.created"
@@ -185,8 +187,8 @@ def test_the_trigger_hears_of_new_users_and_tries_again(functions):
     assert all("eventTrigger" not in functions[name] for name in FUNCTIONS - {"credit-refresh-user-created"})
 
 
-def test_the_upload_is_the_bundle_and_nothing_else(deployed):
-    """All it needs, byte for byte; no tests, tools, papers, environments or caches."""
+def test_only_the_bundle_is_uploaded(deployed):
+    """All files that the functions need. No tests, tools, documents, environments or caches."""
     bundle = deployed[1].bundle()
     wanted = {
         str(path.relative_to(ROOT))
@@ -202,7 +204,7 @@ def test_the_upload_is_the_bundle_and_nothing_else(deployed):
 
 
 def test_a_job_calls_its_function_as_the_invoker(jobs, functions):
-    """With an OIDC token whose audience is the function's address."""
+    """It sends an OIDC token whose audience is the function's address."""
     for row in read_timetable():
         job = jobs[row.name]
         target, uri = job["httpTarget"], functions[row.function.replace("_", "-")]["serviceConfig"]["uri"]
@@ -216,8 +218,8 @@ def test_a_job_calls_its_function_as_the_invoker(jobs, functions):
         assert job["retryConfig"]["retryCount"] == row.retries
 
 
-def test_budget_deadline_and_time_out_are_in_order(jobs, functions):
-    """Own budget < attempt deadline <= the function's time-out, on what was really sent."""
+def test_budgets_deadlines_and_time_outs_are_in_order(jobs, functions):
+    """In the sent jobs and functions, budget < attempt deadline <= the function's time-out."""
     for row in read_timetable():
         job = jobs[row.name]
         budget = json.loads(base64.b64decode(job["httpTarget"]["body"]))["processTime"] / 1000
@@ -229,7 +231,7 @@ def test_budget_deadline_and_time_out_are_in_order(jobs, functions):
 
 
 def test_our_fields_are_indexed_as_the_file_says(deployed):
-    """Field by field; the app's own override is another."""
+    """The app's own override is not changed."""
     file = json.loads((ROOT / "firestore.indexes.json").read_text(encoding="utf-8"))
     database = f"projects/{PROJECT}/databases/(default)/collectionGroups"
 
@@ -243,8 +245,8 @@ def test_our_fields_are_indexed_as_the_file_says(deployed):
     assert len(fields) == len(file["fieldOverrides"]) + 1
 
 
-def test_metrics_dashboard_and_alerts_are_there(deployed):
-    """Every file is one of them."""
+def test_metrics_dashboard_and_alerts_exist(deployed):
+    """Every file in deploy/monitoring gives one."""
     fake = deployed[1]
     alerts = {each["displayName"] for each in fake.of_kind("alertPolicies").values()}
 
@@ -255,15 +257,15 @@ def test_metrics_dashboard_and_alerts_are_there(deployed):
     assert "Credit Refresh: the error budget burns" in alerts
 
 
-def test_the_app_s_rules_are_never_sent(deployed):
-    """Ours are printed for whoever merges them."""
+def test_no_rules_are_deployed(deployed):
+    """Our rules are printed, so that they can be merged by hand."""
     assert [call for call in deployed[1].calls if "rules" in call.path] == []
     if (ROOT / "firestore.rules").exists():
         assert "    rules_version" in deployed[0].output
 
 
 def test_a_second_deployment_changes_nothing(live, deployed):
-    """And says so."""
+    """It prints that every function is unchanged."""
     assert deployed
     seen, before = len(live.fake.calls), live.fake.snapshot()
 
@@ -276,7 +278,7 @@ def test_a_second_deployment_changes_nothing(live, deployed):
 
 
 def test_the_smoke_test_passes(live, deployed):
-    """Strangers are turned away, and one scheduled run succeeds."""
+    """Callers without a token are refused, and one scheduled call succeeds."""
     assert deployed
     ended = live.run("smoke.sh")
 
@@ -285,7 +287,7 @@ def test_the_smoke_test_passes(live, deployed):
 
 
 def test_the_smoke_test_finds_a_function_that_is_open_and_a_run_that_fails(live, deployed):
-    """It can fail, too."""
+    """So the smoke test can fail."""
     assert deployed
     live.fake.open_to_strangers |= {"credit-refresh-worker", "broken"}
     try:
@@ -298,15 +300,15 @@ def test_the_smoke_test_finds_a_function_that_is_open_and_a_run_that_fails(live,
     assert "FAILED  a scheduled run of credit-refresh-worker: failure: the database refuses us instead" in ended.output
 
 
-def test_a_teardown_removes_what_is_ours_and_nothing_else(live, before, deployed):
-    """A dry run first, which removes nothing; then the project is as it was, but for the services."""
+def test_a_teardown_removes_only_what_is_ours(live, before, deployed):
+    """A dry run removes nothing. After a teardown the project is as before, but the services stay enabled."""
     assert deployed
     seen = len(live.fake.calls)
-    told = live.run("teardown.sh", "--dry-run")
-    assert (told.code, {call.method for call in live.fake.calls[seen:]}) == (0, {"GET"})
+    dry_run = live.run("teardown.sh", "--dry-run")
+    assert (dry_run.code, {call.method for call in live.fake.calls[seen:]}) == (0, {"GET"})
 
-    asked = live.run("teardown.sh")
-    assert asked.code != 0
+    unconfirmed = live.run("teardown.sh")
+    assert unconfirmed.code != 0
     assert live.fake.changes(seen) == []
 
     ended = live.run("teardown.sh", "--yes")

@@ -1,4 +1,4 @@
-"""A project made a minute ago: no API is enabled, and Google's services don't know yet of what was just made."""
+"""A new project: no API is enabled, and Google's services don't know yet of what was made a moment ago."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.timeout(900)
 
 BUILDER = f"credit-refresh-build@{PROJECT}.iam.gserviceaccount.com"
 
-# What first deployments failed with, word for word where people have told of it.
+# Failures of first deployments. Messages are quoted where people have reported them.
 RACES = [
     Failure("POST", f"projects/{PROJECT}:setIamPolicy$", 400, f"Service account {BUILDER} does not exist."),
     Failure("GET", "/metrics$", 403, "Cloud Logging API has not been used in project 1 before or it is disabled."),
@@ -48,12 +48,12 @@ RACES = [
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory, tools):
     with project(tmp_path_factory.mktemp("project"), tools, app=False) as found:
-        found.fake.location = REGION  # a database could not be anywhere else yet
+        found.fake.location = REGION  # where the deployment expects a database that does not exist yet
         yield found
 
 
-def test_a_dry_run_takes_what_is_off_as_empty(bare):
-    """It prints every command, and sends nothing but GETs."""
+def test_a_dry_run_works_while_apis_are_off(bare):
+    """It prints every command, and sends only GETs."""
     ended = bare.run("deploy.sh", "--dry-run")
 
     assert ended.code == 0, ended.output
@@ -63,8 +63,8 @@ def test_a_dry_run_takes_what_is_off_as_empty(bare):
     assert ended.output.count("+ gcloud functions deploy") == 5
 
 
-def test_a_check_says_what_could_not_be_read(bare):
-    """It sends nothing but reads, and finds nothing that stands in the way."""
+def test_a_check_names_what_could_not_be_read(bare):
+    """It changes nothing, and finds nothing that would stop a deployment."""
     seen = len(bare.fake.calls)
 
     ended = bare.run("deploy.sh", "--check")
@@ -75,8 +75,8 @@ def test_a_check_says_what_could_not_be_read(bare):
     assert "Nothing was changed." in ended.output
 
 
-def test_what_is_late_is_waited_for(bare):
-    """Each of these happens once, and the deployment goes through."""
+def test_the_deployment_waits_for_late_services(bare):
+    """Each of these failures happens once, and the deployment succeeds."""
     bare.fake.failures += RACES
 
     ended = bare.run("deploy.sh")
@@ -88,7 +88,7 @@ def test_what_is_late_is_waited_for(bare):
 
 
 def test_one_function_is_deployed_before_the_others(bare):
-    """It makes what all share; the others come once it is there."""
+    """It makes what all functions share."""
     created = [call.query["functionId"] for call in bare.fake.calls if "functionId" in call.query]
     done = [index for index, call in enumerate(bare.fake.calls) if call.path.endswith("functions/credit-refresh")]
     second = next(i for i, call in enumerate(bare.fake.calls) if call.query.get("functionId") == "credit-refresh-queue")
@@ -98,7 +98,7 @@ def test_one_function_is_deployed_before_the_others(bare):
 
 
 def test_a_second_deployment_changes_nothing(bare):
-    """What had to be tried twice is as what went well at once."""
+    """Resources that needed two tries are complete."""
     seen = len(bare.fake.calls)
 
     bare.deploy()

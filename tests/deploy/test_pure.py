@@ -1,4 +1,4 @@
-"""Decisions of the deployment that need no cloud: how a run ended, what a prefix names, whom alerts tell."""
+"""Decisions of the deployment that need no cloud: how a call ended, names from a prefix, channels of alerts."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ FAILED = line("call_failed", function=WORKER, message="the database refuses us")
         ([line("call_failed", function=WORKER)], "failure: its log says why"),
     ],
 )
-def test_a_run_is_judged_by_a_call_that_began_since(entries, ended):
-    """Not by one that only ended since."""
+def test_only_a_call_that_began_later_counts(entries, ended):
+    """A call that began earlier does not count, even if it ended later."""
     assert outcome(entries, WORKER, NOW) == ended
 
 
@@ -50,7 +50,7 @@ def test_a_run_is_judged_by_a_call_that_began_since(entries, ended):
     ],
 )
 def test_a_prefix_names_everything(prefix, function, job, account, title):
-    """The default's names are those of the tables."""
+    """With the default prefix the names are those of the tables."""
     kind = Kind(prefix)
 
     assert (kind.function("credit_refresh_worker"), kind.job("credit-refresh-worker")) == (function, job)
@@ -59,15 +59,15 @@ def test_a_prefix_names_everything(prefix, function, job, account, title):
 
 
 @pytest.mark.parametrize("prefix", ["t", "tokens_", "to--kens", "a" * 23])
-def test_a_prefix_that_can_name_nothing_is_a_problem(prefix):
-    """Too short, too long, or not to be ended with."""
+def test_a_prefix_that_gives_invalid_names_is_a_problem(prefix):
+    """It is too short or too long, or has hyphens in a wrong place."""
     (problem,) = Kind(prefix).problems()
 
     assert f"CREDIT_REFRESH_COLLECTION_PREFIX={prefix}" in problem
 
 
 @pytest.mark.parametrize(
-    ("now", "told"),
+    ("now", "channels"),
     [
         ({}, ["new"]),
         ({"notificationChannels": ["by-hand"]}, ["by-hand", "new"]),
@@ -75,6 +75,6 @@ def test_a_prefix_that_can_name_nothing_is_a_problem(prefix):
         ({"notificationChannels": ["new"]}, ["new"]),
     ],
 )
-def test_an_alert_tells_whom_the_file_names_and_whom_an_operator_added(now, told):
-    """A channel of ours that the file names no more is left out."""
-    assert Channels(["new"], {"old", "new"}).kept_by(now) == {"notificationChannels": told}
+def test_an_alert_has_channels_of_the_file_and_of_operators(now, channels):
+    """A channel of ours that the file does not name any more is left out."""
+    assert Channels(["new"], {"old", "new"}).fields_to_keep(now) == {"notificationChannels": channels}

@@ -1,4 +1,4 @@
-"""The Makefile's recipes are for any POSIX shell: macOS and Alpine have no GNU tools, and /bin/sh is no bash."""
+"""The Makefile's recipes work in any POSIX shell, because macOS and Alpine have no GNU tools and no bash as /bin/sh."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GNU_ONLY = re.compile(r"sed -i|sed .*\\t|grep -[a-zA-Z]*[Ph]|readlink -f|\bfind 
 
 
 def recipes() -> list[str]:
-    """As the shell gets them, but for the values of variables."""
+    """The recipes as the shell gets them. Variables are replaced by a word."""
     text = re.sub(r"\s*\\\n\s*", " ", (BUNDLE / "Makefile").read_text())
     found = re.findall(r"(?:^\t.*\n)+", text, re.MULTILINE)
     lines = ["\n".join(line.lstrip("\t@") for line in each.splitlines()) + "\n" for each in found]
@@ -22,7 +22,7 @@ def recipes() -> list[str]:
 
 
 def test_recipes_are_plain_posix_shell():
-    """shellcheck has to be there for that."""
+    """shellcheck has to be installed."""
     if shutil.which("shellcheck") is None:
         pytest.fail("shellcheck is not on PATH; on Debian: apt-get install shellcheck")
 
@@ -36,11 +36,11 @@ def test_recipes_are_plain_posix_shell():
 
 
 def test_recipes_use_no_option_that_only_gnu_tools_know():
-    """Of the tools they call."""
+    """This covers the tools that they call."""
     assert [each for each in recipes() if GNU_ONLY.search(each)] == []
 
 
 @pytest.mark.parametrize("recipe", [r"sed 's/a/\t/' x", "sed -i s/a/b/ x", "grep -hE a x", "readlink -f x"])
 def test_gnu_options_are_noticed(recipe):
-    """The check above can fail."""
+    """So the test above can fail."""
     assert GNU_ONLY.search(recipe)

@@ -1,4 +1,4 @@
-"""The shell scripts are clean, and each step begins alike."""
+"""shellcheck finds nothing in the shell scripts, and all steps begin in the same way."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from shared.settings import BUNDLE
 SCRIPTS = sorted([*BUNDLE.glob("deploy/**/*.sh"), BUNDLE / ".ci/run"])
 
 
-def test_shellcheck_has_nothing_to_say():
-    """Of any script; shellcheck has to be there for that."""
+def test_shellcheck_finds_nothing():
+    """shellcheck has to be installed."""
     if shutil.which("shellcheck") is None:
         pytest.fail("shellcheck is not on PATH; on Debian: apt-get install shellcheck")
 
@@ -27,7 +27,7 @@ def test_shellcheck_has_nothing_to_say():
 
 @pytest.mark.parametrize("step", sorted(BUNDLE.glob("deploy/steps/*.sh")), ids=lambda path: path.stem)
 def test_a_step_says_what_it_is_for_and_is_small(step):
-    """In its second line; it stops at the first failure, which lib.sh sees to."""
+    """The second line says it. lib.sh makes the step stop at the first failure."""
     lines = step.read_text(encoding="utf-8").splitlines()
 
     assert lines[0] == "#!/usr/bin/env bash"

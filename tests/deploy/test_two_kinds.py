@@ -1,4 +1,4 @@
-"""Two kinds of credit in one project, the second from a folder with all that a folder may hold."""
+"""Two kinds of credit in one project. The second is deployed from a folder with its own files."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ policy = "top_up"
 
 @pytest.fixture(scope="module")
 def folder(live):
-    """Settings, plans, schedule and deploy.toml of the second kind; the table of functions is the bundle's."""
+    """The folder of the second kind: settings, plans, schedule and deploy.toml. It uses the bundle's functions.toml."""
     path = live.bundle / "deploy" / "projects" / "tokens"
     path.mkdir(parents=True)
     schedule = (live.bundle / "shared/schedule.toml").read_text(encoding="utf-8")
@@ -57,14 +57,14 @@ def folder(live):
 
 @pytest.fixture(scope="module")
 def first(live):
-    """The project with the first kind alone."""
+    """The state of the project with only the first kind."""
     live.deploy()
     return live.fake.snapshot()
 
 
 @pytest.fixture(scope="module")
 def both(live, first, folder):
-    """With the second kind beside it."""
+    """The deployment of the second kind into the same project."""
     assert first
     return live.deploy("--folder", str(folder)), live.fake
 
@@ -73,8 +73,8 @@ def of_app(name: str) -> bool:
     return not re.search(r"token|/\d+$|policy of|/services/", name)
 
 
-def test_the_first_kind_stays_as_it_was(first, both):
-    """Not one of its resources is altered; in shared policies there is only more."""
+def test_the_first_kind_is_not_changed(first, both):
+    """None of its resources is changed. Shared policies only get new bindings."""
     after = both[1].snapshot()
 
     assert {name: after.get(name) for name in first if of_app(name)} == {n: e for n, e in first.items() if of_app(n)}
@@ -82,7 +82,7 @@ def test_the_first_kind_stays_as_it_was(first, both):
     assert {name: after.get(name) for name in numbered} == {name: first[name] for name in numbered}
 
 
-def test_all_of_the_second_kind_has_its_own_name(both):
+def test_all_resources_of_the_second_kind_have_their_own_names(both):
     """Functions, accounts, jobs, metrics, dashboard and alerts."""
     fake = both[1]
     own = {f"token-refresh{each}" for each in FUNCTIONS}
@@ -98,8 +98,8 @@ def test_all_of_the_second_kind_has_its_own_name(both):
     assert {"Credit Refresh", "Credit Refresh: dead letters"} <= titles
 
 
-def test_each_kind_measures_its_own_functions(both):
-    """Neither the lines nor the requests of the other."""
+def test_metrics_of_a_kind_count_only_its_functions(both):
+    """It counts neither log lines nor requests of the other kind."""
     fake = both[1]
     filters = {name: each["filter"] for name, each in fake.of_kind("metrics").items() if name != "signups"}
     alerts = [json.dumps(each) for each in fake.of_kind("alertPolicies").values() if "token" in each["displayName"]]
@@ -111,8 +111,8 @@ def test_each_kind_measures_its_own_functions(both):
     assert not any("credit_refresh_" in each or '"credit-refresh-worker' in each for each in alerts)
 
 
-def test_each_kind_calls_and_is_called_by_its_own(both):
-    """Accounts, addresses and triggers don't cross."""
+def test_each_kind_calls_only_its_own_functions(both):
+    """Accounts and addresses are those of the same kind."""
     fake = both[1]
     for slug in ("credit-refresh", "token-refresh"):
         invoker = f"serviceAccount:{slug}-invoker@{PROJECT}.iam.gserviceaccount.com"
@@ -125,7 +125,7 @@ def test_each_kind_calls_and_is_called_by_its_own(both):
 
 
 def test_a_folder_has_its_own_plans_and_schedule(both):
-    """They are uploaded in the place of the bundle's, and the scheduler is told of them."""
+    """They are uploaded instead of those of the bundle, and the scheduler's jobs follow them."""
     fake = both[1]
     bundle = fake.bundle()
 
@@ -137,8 +137,8 @@ def test_a_folder_has_its_own_plans_and_schedule(both):
     assert json.loads(body)["scan"] == "auto"
 
 
-def test_its_fields_are_indexed_under_its_names(both):
-    """The stamp map is exempt but for two fields."""
+def test_fields_of_the_second_kind_have_indexes(both):
+    """The stamp has no indexes but those of two fields."""
     base = f"projects/{PROJECT}/databases/(default)/collectionGroups"
     fields = {name.removeprefix(f"{base}/"): each for name, each in both[1].resources.items() if name.startswith(base)}
 
@@ -149,8 +149,8 @@ def test_its_fields_are_indexed_under_its_names(both):
     assert "token_refresh_jobs/fields/expireAt" in fields
 
 
-def test_the_trigger_hears_of_every_write_if_wanted(both):
-    """Of the kind that opted in, and of no other."""
+def test_every_write_calls_the_trigger_if_wanted(both):
+    """Only for the kind whose options say so."""
     functions = both[1].of_kind("functions")
 
     assert functions["token-refresh-user-created"]["eventTrigger"]["eventType"].endswith("document.v1.written")
@@ -158,7 +158,7 @@ def test_the_trigger_hears_of_every_write_if_wanted(both):
 
 
 def test_callers_may_call_the_direct_function(both):
-    """And none of the others."""
+    """They may call no other function."""
     fake = both[1]
     holders = [
         each
@@ -169,7 +169,7 @@ def test_callers_may_call_the_direct_function(both):
     assert holders == [""]
 
 
-def test_labels_are_on_all_that_can_carry_them(both):
+def test_all_resources_with_labels_have_those_of_the_options(both):
     """Functions, dashboard, alerts, channel, uptime check."""
     fake = both[1]
     labelled = [each["labels"] for name, each in fake.of_kind("functions").items() if name.startswith("token")]
@@ -185,16 +185,16 @@ def test_labels_are_on_all_that_can_carry_them(both):
     assert all({"team": "billing", "env": "test"}.items() <= labels.items() for labels in labelled)
 
 
-def test_somebody_is_told_by_its_alerts(both):
-    """Of budget and health as well, which were asked for; the first kind has neither."""
+def test_alerts_are_sent_to_the_channel(both):
+    """There are also alerts for budget and health, which are options. The first kind does not have them."""
     fake = both[1]
-    ((channel, told),) = fake.of_kind("notificationChannels").items()
+    ((name, channel),) = fake.of_kind("notificationChannels").items()
     alerts = [each for each in fake.of_kind("alertPolicies").values() if "token" in each["displayName"]]
     (check,) = fake.of_kind("uptimeCheckConfigs").values()
 
-    assert told["labels"] == {"email_address": "ops@example.com"}
+    assert channel["labels"] == {"email_address": "ops@example.com"}
     assert {tuple(each["notificationChannels"]) for each in alerts} == {
-        (f"projects/{PROJECT}/notificationChannels/{channel}",)
+        (f"projects/{PROJECT}/notificationChannels/{name}",)
     }
     text = json.dumps(alerts)
     assert "* 0.0000003000 +" in text
@@ -206,7 +206,7 @@ def test_somebody_is_told_by_its_alerts(both):
 
 
 def test_the_monitors_link_each_other(live, both, folder):
-    """The second knows of the first at once, the first of the second when it is deployed again."""
+    """The second links the first at once. The first links the second after its next deployment."""
     output, fake = both
     assert "deploy the other kinds once more, so that their monitors link this one" in output.output
     seen = len(fake.calls)
@@ -230,7 +230,7 @@ def test_the_monitors_link_each_other(live, both, folder):
 
 
 def test_another_kind_is_not_overwritten(live, both):
-    """Neither by functions of the same name, nor by stamps in the same field."""
+    """Neither its functions nor its stamps."""
     assert both
     settings = live.bundle / "other.env"
     seen = len(live.fake.calls)
@@ -247,8 +247,8 @@ def test_another_kind_is_not_overwritten(live, both):
     )
 
 
-def test_a_prefix_that_can_name_nothing_is_refused(live, both):
-    """Before anything is asked."""
+def test_a_prefix_that_gives_invalid_names_is_refused(live, both):
+    """Before any request."""
     assert both
     settings = live.bundle / "other.env"
     settings.write_text("CREDIT_REFRESH_COLLECTION_PREFIX=a_prefix_that_is_far_too_long\n")
@@ -261,8 +261,8 @@ def test_a_prefix_that_can_name_nothing_is_refused(live, both):
     )
 
 
-def test_taking_one_away_leaves_the_other(live, first, both, folder):
-    """As it was before the second came."""
+def test_removing_one_kind_leaves_the_other(live, first, both, folder):
+    """The project is as before the second kind."""
     assert both
     ended = live.run("teardown.sh", "--folder", str(folder), "--yes")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.indexes import deployed, watched
+from tests.support.indexes import check_queries, deployed_indexes
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _queries_are_served_by_the_indexes():
-    with watched(deployed(), set()):
+    with check_queries(deployed_indexes(), set()):
         yield

@@ -1,4 +1,4 @@
-"""The bench runs from end to end on few users, and prints what README and docs show."""
+"""The benchmarks run from end to end on few users and print the tables that README and docs show."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 
 from bench import profile, run, simulate, stagger, year
 from bench.figure import draw
-from bench.ground import Plot
-from bench.measure import Measured, prepare_node
+from bench.measure import Measurement, prepare_node
 from bench.people import recorded_people
+from bench.project import ProjectSpec
 from bench.record import Record
 from bench.systems import (
     BARE,
@@ -22,7 +22,7 @@ from bench.systems import (
     SKIPPING,
     Case,
     Round,
-    Seen,
+    SystemResult,
     compare,
     without_node,
 )
@@ -31,16 +31,18 @@ pytestmark = pytest.mark.timeout(600)  # each step that is measured starts a pro
 
 
 def rows_of(printed: str) -> dict[str, list[str]]:
-    """The cells of every row of the tables that were printed, by the first; where two begin alike, the later."""
+    """The rows of all printed tables, by their first cell. If two rows begin alike, the later one counts."""
     lines = [line.strip("| ").split(" | ") for line in printed.splitlines() if line.startswith("| ")]
     return {cells[0]: cells[1:] for cells in lines}
 
 
 SYSTEMS = (PYTHON_BULK, ONE_AT_A_TIME, PROJECT, BARE)
-SMALL = replace(run.QUICK, users=100, far_users=40, crews=(2,), crew_users=100, scans=(100,), sizes=((100, 100),))
+SMALL = replace(
+    run.QUICK, users=100, far_users=40, worker_counts=(2,), group_users=100, scans=(100,), sizes=((100, 100),)
+)
 
 
-def test_the_systems_side_by_side(capsys):
+def test_systems_are_compared_side_by_side(capsys):
     aims = list(run.compare_all(SMALL, SYSTEMS))
 
     rows = rows_of(capsys.readouterr().out)
@@ -49,17 +51,17 @@ def test_the_systems_side_by_side(capsys):
     assert len(aims) == 7
 
 
-def test_where_a_fifth_has_spent(capsys):
+def test_systems_are_compared_where_a_fifth_has_spent(capsys):
     """Where full users are left alone, a registered user costs little more than the share that has spent."""
-    *_, reads, writes = run.compare_a_fifth(replace(SMALL, far_users=100), SYSTEMS)
+    *_, reads, writes = run.compare_fifth_spent(replace(SMALL, far_users=100), SYSTEMS)
 
     assert SKIPPING.label in rows_of(capsys.readouterr().out)
     assert 0 < reads.value < 0.5
     assert 0 < writes.value < 0.5
 
 
-def test_what_grows(capsys):
-    aims = list(run.grow(SMALL))
+def test_scans_slots_and_workers_are_measured(capsys):
+    aims = list(run.measure_scaling(SMALL))
 
     assert {"100", "2"} <= rows_of(capsys.readouterr().out).keys()
     assert {"claims lost, 2 workers", "users one builder scans in an hour"} <= {aim.text for aim in aims}
@@ -67,14 +69,14 @@ def test_what_grows(capsys):
     assert proof == 3 / 100  # three counts, each billed a read for up to 1,000 users
 
 
-def test_growth(capsys):
-    run.growth(quick=True)
+def test_growth_is_measured(capsys):
+    run.measure_growth(quick=True)
 
     rows = rows_of(capsys.readouterr().out)
     assert {"600", "1,200", "cost a user, 1,200 : 600 users"} <= rows.keys()
 
 
-def test_a_year(capsys):
+def test_a_year_is_measured(capsys):
     year.main(quick=True)
 
     rows = rows_of(capsys.readouterr().out)
@@ -82,7 +84,7 @@ def test_a_year(capsys):
     assert rows["daily"][0] == "4.0"  # grants in as many days
 
 
-def test_a_simulation(capsys):
+def test_large_populations_are_calculated(capsys):
     simulate.main(quick=True)
 
     rows = rows_of(capsys.readouterr().out)
@@ -117,8 +119,8 @@ def test_a_profile(capsys):
     assert "RunAggregationQuery" in printed  # those who were left alone are counted
 
 
-def test_figures_replace_those_a_page_shows(tmp_path):
-    """What stands between the marks of that name is replaced, and nothing else."""
+def test_new_figures_replace_old_ones_in_a_page(tmp_path):
+    """Only the text between the markers of that name is replaced."""
     page = tmp_path / "page.md"
     page.write_text("a\n<!-- pace -->\nold\n<!-- /pace -->\nb <!-- price -->\n")
 
@@ -127,29 +129,33 @@ def test_figures_replace_those_a_page_shows(tmp_path):
     assert page.read_text() == "a\n<!-- pace -->\n\n12 users/s\n\n<!-- /pace -->\nb <!-- price -->\n"
 
 
-def test_the_plot_is_drawn(tmp_path):
-    """Both files are there, and the same figures give the same picture."""
-    seen = {system: Seen(system, [Round(10, (Measured(0, 2, 0.1, 50, {"users": 10}),))]) for system in SYSTEMS}
+def test_the_chart_is_drawn(tmp_path):
+    """Both files exist. The same figures give the same picture."""
+    results = {
+        system: SystemResult(system, [Round(10, (Measurement(0, 2, 0.1, 50, {"users": 10}),))]) for system in SYSTEMS
+    }
 
-    draw(seen, "today", tmp_path)
+    draw(results, "today", tmp_path)
     first = (tmp_path / "bench.svg").read_bytes()
-    draw(seen, "today", tmp_path)
+    draw(results, "today", tmp_path)
 
     assert (tmp_path / "bench.svg").read_bytes() == first
     assert b"this project" in first
     assert (tmp_path / "bench.png").stat().st_size > 10_000
 
 
-def test_what_is_written_by_hand_for_node():
-    """Each finds who is below the allowance, and pays a read and a write for them alone."""
+def test_node_systems_read_and_write_only_users_below_the_allowance():
+    """Each system pays one read and one write for each user below the allowance, and nothing for the others."""
     # The benchmark does not require Node. The skip prints what the machine lacks.
     if (missing := prepare_node()) is not None:
         pytest.skip(missing)
     peers = tuple(system for system in PEERS if system not in without_node(PEERS))
 
-    seen = compare(os.environ["FIRESTORE_EMULATOR_HOST"], Case(Plot(100, 86_400, below=0.5), peers, rounds=1), print)
+    results = compare(
+        os.environ["FIRESTORE_EMULATOR_HOST"], Case(ProjectSpec(100, 86_400, below=0.5), peers, rounds=1), print
+    )
 
-    assert len(seen) == 3
-    for one in seen.values():
+    assert len(results) == 3
+    for one in results.values():
         below = one.rounds[0].users / 100
         assert (one.bill.reads, one.bill.writes) == (below, below)

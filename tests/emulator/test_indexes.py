@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 from google.cloud.firestore_v1.types import query
 
-from tests.support.indexes import INDEX_FILE, Indexes, Shape, deployed, watched
+from tests.support.indexes import INDEX_FILE, Indexes, Shape, check_queries, deployed_indexes
 from tests.support.world import DAY, MIDNIGHT, World, population
 
 JOBS, USERS = "credit_refresh_jobs", "users"
@@ -47,7 +47,7 @@ def two_days() -> None:
 def test_two_days_make_queries_and_all_of_them_are_served():
     """There are queries of users by id and by date, of jobs by time, of runs by day."""
     seen: set[Shape] = set()
-    with watched(deployed(), seen):
+    with check_queries(deployed_indexes(), seen):
         two_days()
 
     assert {shape.group for shape in seen} >= {USERS, JOBS, "credit_refresh_runs"}
@@ -59,7 +59,7 @@ def test_two_days_make_queries_and_all_of_them_are_served():
 def test_an_index_left_out_of_the_file_is_missed(group, path):
     """Each index is in the file because a query needs it."""
     with (
-        watched(without(group, path), set()),
+        check_queries(without(group, path), set()),
         pytest.raises(AssertionError, match=f"lacks an index of {group}: {path}"),
     ):
         two_days()

@@ -19,7 +19,7 @@ from shared.monitor.operator_actions import Operator
 from shared.monitor.overview import check_health
 from shared.monitor.previews import preview_requeue_job, preview_requeue_run, preview_rescan
 from tests.support.faults import Mode, WireError
-from tests.support.monitor import scanned, shown, story, view
+from tests.support.monitor import comparable_part, scan_figures, story, view
 from tests.support.plans import PLANS, SKIPPING
 from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
 
@@ -126,7 +126,7 @@ def test_only_jobs_of_one_cause_are_requeued():
     assert done.jobs == len(concerned)
     assert after["failedJobs"] == len(jobs) - len(concerned)
     assert all(cause["code"] != "unknown_plan" for cause in after["failures"])
-    assert without_hours(shown(after)) == without_hours(scanned(world, "2026-11-22"))
+    assert without_hours(comparable_part(after)) == without_hours(scan_figures(world, "2026-11-22"))
 
 
 def without_hours(figures):
@@ -332,7 +332,7 @@ def test_each_day_of_the_strip_equals_a_scan():
     assert context.wire.cost.reads == 30 * 9
     assert len(answer["days"]) == 30
     for day in answer["days"][-3:]:
-        scan = scanned(world, day["runId"])
+        scan = scan_figures(world, day["runId"])
         assert {name: day[name] for name in ("refreshed", "skipped", "failed", "pending")} == scan["users"]
         assert day["deadLetters"] == scan["failedJobs"]
         assert {name: day["cost"][name] for name in ("reads", "writes")} == scan["cost"]
@@ -561,7 +561,7 @@ def test_a_rescan_while_jobs_wait_counts_each_user_once():
     assert [sum(step.values()) for step in (*steps, last["users"])] == [40, 40, 40, 40]
     assert last["users"] == {"refreshed": 40, "skipped": 0, "failed": 0, "pending": 0}
     assert sum(hour["planned"] for hour in last["hours"]) == 40
-    assert last["users"] == scanned(world, "2026-11-22")["users"]
+    assert last["users"] == scan_figures(world, "2026-11-22")["users"]
 
 
 def test_rescans_one_after_another_count_each_user_once():
@@ -575,7 +575,7 @@ def test_rescans_one_after_another_count_each_user_once():
         world.build(MIDNIGHT + hours * HOUR, "auto")
         world.work(MIDNIGHT + (hours + 5) * HOUR)
         figures = view(world, MIDNIGHT + (hours + 5) * HOUR)["users"]
-        assert figures == scanned(world, "2026-11-22")["users"]
+        assert figures == scan_figures(world, "2026-11-22")["users"]
         assert sum(figures.values()) == 40
     world.work(EVENING)
 

@@ -18,7 +18,7 @@ import pytest
 
 from dev import typescript
 from dev.cloud_scheduler import path_of
-from dev.openapi import ANSWERS, BODIES, document, monitor_types, rendered, written
+from dev.openapi import ANSWERS, BODIES, document, monitor_types, read_document, render_document
 from dev.openapi_monitor import RESULTS, VIEWS
 from shared.monitor.bodies import Action, MonitorQuery, ViewName
 from shared.settings import BUNDLE
@@ -35,32 +35,32 @@ CONFORMANCE = "status_code_conformance,content_type_conformance,response_schema_
 
 def test_the_document_is_the_code_s():
     """`make openapi` writes it, and the types of the monitor's answers."""
-    assert written() == rendered(), "docs/openapi.json is not what the code says: run `make openapi`"
+    assert read_document() == render_document(), "docs/openapi.json is not what the code says: run `make openapi`"
     assert typescript.FILE.read_text("utf-8") == monitor_types(), "docs/monitor.d.ts: run `make openapi`"
 
 
 def test_whatever_it_refers_to_is_there():
     """A tool that reads it finds each schema."""
-    told = document()
+    found = document()
 
-    refs = set(re.findall(r'"\$ref": "([^"]*)"', json.dumps(told)))
+    refs = set(re.findall(r'"\$ref": "([^"]*)"', json.dumps(found)))
 
-    assert refs <= {f"#/components/schemas/{name}" for name in told["components"]["schemas"]}
+    assert refs <= {f"#/components/schemas/{name}" for name in found["components"]["schemas"]}
     assert len(refs) > 20
 
 
 def test_each_parameter_view_and_action_is_told():
     """Of the monitor: what a GET takes and answers, and what a POST takes and answers."""
-    told = document()["paths"][path_of("credit_refresh_monitor")]
+    found = document()["paths"][path_of("credit_refresh_monitor")]
 
-    parameters = {parameter["name"]: parameter["description"] for parameter in told["get"]["parameters"]}
+    parameters = {parameter["name"]: parameter["description"] for parameter in found["get"]["parameters"]}
     assert set(parameters) == {str(field.alias) for field in MonitorQuery.model_fields.values()}
     described = " ".join(schema["description"] for schema in VIEWS.values())
     assert all(f"view={view}" in described for view in ViewName)
     actions = itertools.chain(*(schema["properties"]["action"]["enum"] for schema in RESULTS.values()))
     assert sorted(actions) == sorted(Action)
     for method, answers in (("get", VIEWS), ("post", RESULTS)):
-        schema = told[method]["responses"]["200"]["content"]["application/json"]["schema"]
+        schema = found[method]["responses"]["200"]["content"]["application/json"]["schema"]
         assert schema == {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in answers]}
 
 
@@ -271,4 +271,4 @@ def test_what_the_document_does_not_tell_is_found(answer, problem):
 
 def test_the_file_is_json():
     """As tools read it."""
-    assert json.loads(written())["openapi"] == "3.1.0"
+    assert json.loads(read_document())["openapi"] == "3.1.0"

@@ -10,7 +10,17 @@ import pytest
 from shared.core.errors import SystemFailureError
 from shared.core.runs import ScanCounts
 from shared.services.reports import PageReport
-from tests.support.core_checks import ALLOWANCE, LATER, PERIODS, TRIES, Day, a_day_worked, fine_grained, no_fault, told
+from tests.support.core_checks import (
+    ALLOWANCE,
+    LATER,
+    PERIODS,
+    TRIES,
+    Day,
+    no_fault,
+    note_circumstances,
+    small_steps,
+    work_a_day,
+)
 from tests.support.faults import FaultPlan, Mode, ProcessEnded, all_tries_at, at, since
 from tests.support.spender import spend
 from tests.support.world import DAY, MIDNIGHT, NOON, World, population
@@ -39,10 +49,10 @@ every_fault = pytest.mark.parametrize("fault", FAULTS)
 
 def fail_at_every_call(fault: str, live: Life, lanes: int = 1) -> None:
     """Run once without a fault to count the calls, then once for each call with the fault at that call."""
-    with fine_grained(lanes):
+    with small_steps(lanes):
         calls, _ = live(no_fault)
         for number in range(1, calls + 1):
-            with told(fault=fault, call=number, of=calls):
+            with note_circumstances(fault=fault, call=number, of=calls):
                 _, died = live(FAULTS[fault](number))
 
                 assert died or fault in PASSING
@@ -65,7 +75,7 @@ def test_a_builder_may_fail_at_every_call(fault):
 
 def a_worker_fails(plan: FaultPlan) -> tuple[int, bool]:
     """A worker's call on a day when users spend, are deleted or paused, turn bad, or must be tried again."""
-    day = a_day_worked(Day(), plan)
+    day = work_a_day(Day(), plan)
     day.check()
     return len(day.calls), "work" in day.died
 

@@ -28,15 +28,15 @@ from tests.support.core_checks import (
     a_worker_failing_at_any_commit_loses_and_doubles_nobody,
     a_worker_killed_before_settling_grants_nothing_twice,
     an_overtaken_worker_changes_nothing,
-    delivering_everything_again_grants_nothing,
-    fine_grained,
+    calling_everything_again_grants_nothing,
+    small_steps,
     what_is_spent_between_builder_and_worker_stays_spent,
 )
 
 
 @pytest.fixture(autouse=True)
 def _fine_grained() -> Iterator[None]:
-    with fine_grained():
+    with small_steps():
         yield
 
 
@@ -178,7 +178,7 @@ def test_sound_code_passes_every_check(check):
         (no_stamp, a_quiet_day, STAMPS),
         (no_stamp, a_lost_reply_grants_nothing_twice, BALANCES),
         (no_stamp, a_worker_killed_before_settling_grants_nothing_twice, BALANCES),
-        (no_stamp, delivering_everything_again_grants_nothing, BALANCES),
+        (no_stamp, calling_everything_again_grants_nothing, BALANCES),
         (cursor_before_jobs, a_builder_dying_at_any_commit_loses_and_doubles_nobody, BALANCES),
         (jobs_before_cursor, a_builder_dying_at_any_commit_loses_and_doubles_nobody, ROOT_JOBS),
         (no_mark, a_builder_dying_at_any_commit_loses_and_doubles_nobody, ROOT_JOBS),

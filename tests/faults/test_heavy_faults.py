@@ -21,7 +21,7 @@ from shared.store import wire
 from shared.store.budget import Budget
 from shared.store.cost import Cost
 from shared.store.wire import Wire
-from tests.support.core_checks import CALLS_MAX, SPOILED, TRIES, Day, fine_grained, told
+from tests.support.core_checks import CALLS_MAX, SPOILED, TRIES, Day, note_circumstances, small_steps
 from tests.support.faults import (
     FaultPlan,
     Faults,
@@ -76,7 +76,7 @@ def test_everybody_is_granted_once_however_many_calls_fail(tries, monkeypatch):
     world.users(users)
     seed = random.randrange(2**32)
 
-    with told(seed=seed, tries=tries):
+    with note_circumstances(seed=seed, tries=tries):
         instances = [Instance(world, seed + number) for number in range(3)]
         answers = a_day_of_ticks(*instances)
 
@@ -99,7 +99,7 @@ def test_a_small_day_lives_through_failures_upon_failures():
     for number in range(seed, seed + SMALL_DAYS):
         drawn = random.Random(number)
         world = World(job_size=drawn.choice([1, 2, 3]), slot_seconds=86_400, max_attempts=CALLS_MAX)
-        with told(seed=number), fine_grained(lanes=drawn.choice([1, 4])):
+        with note_circumstances(seed=number), small_steps(lanes=drawn.choice([1, 4])):
             day = Day(world)
             day.build(*(some_fault(drawn) for _ in range(3)))
             day.disturb()

@@ -1,4 +1,4 @@
-// Firebase's Auth emulator by itself: no hub, no log-in, nothing but loopback. It ends when its standard input does.
+// Runs only Firebase's Auth emulator, on loopback, without hub and log-in. It ends when its standard input is closed.
 // node auth-emulator.mjs PROJECT PORT
 
 import { once } from "node:events";

@@ -1,4 +1,4 @@
-// What Firebase's own tools make of a firebase.json: its schema, and which rewrite each path of standard input gets.
+// Checks a firebase.json with Firebase's own schema, and prints the rewrite of each path from standard input.
 // node check-config.mjs FILE < JSON array of paths  ->  {"problems": [], "rewrites": {path: the rewrite or null}}
 
 import { readFileSync } from "node:fs";

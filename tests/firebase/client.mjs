@@ -1,4 +1,4 @@
-// Does what an app's own page might try, with Firebase's client SDK: one JSON request a line in, one answer a line out.
+// Makes calls with Firebase's client SDK, like an app's page. Each input line is a JSON request, each output line an answer.
 // node client.mjs PROJECT AUTH_HOST FIRESTORE_HOST
 //
 // {"as": {"email", "password"} | null, "op", "path", "data"?}  ->  {"outcome": "allowed" | the SDK's error code}
@@ -44,15 +44,15 @@ const OPERATIONS = {
 
 setLogLevel("silent");
 for await (const line of createInterface({ input: process.stdin })) {
-  process.stdout.write(`${JSON.stringify(await answered(JSON.parse(line)))}\n`);
+  process.stdout.write(`${JSON.stringify(await answer(JSON.parse(line)))}\n`);
 }
 process.exit(0);
 
-async function answered({ as, op, path, data }) {
+async function answer({ as, op, path, data }) {
   const app = initializeApp({ apiKey: "any", projectId });
   try {
     const db = await database(app, as);
-    await OPERATIONS[op](db, path, revived(data));
+    await OPERATIONS[op](db, path, replaceSentinels(data));
     return { outcome: "allowed" };
   } catch (error) {
     return { outcome: error.code ?? String(error) };
@@ -71,9 +71,9 @@ async function database(app, as) {
   return db;
 }
 
-// "$increment" and its like stand for what JSON can't say.
-function revived(value) {
+// Texts like "$increment" stand for sentinels, which JSON can't hold.
+function replaceSentinels(value) {
   if (typeof value === "string" && value.startsWith("$")) return SENTINELS[value.slice(1)]();
   if (Array.isArray(value) || value === null || typeof value !== "object") return value;
-  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, revived(each)]));
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, replaceSentinels(each)]));
 }

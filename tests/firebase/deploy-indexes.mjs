@@ -1,4 +1,4 @@
-// What `firebase deploy --only firestore:indexes --force` does with an index file: firebase-tools' own code.
+// Does what `firebase deploy --only firestore:indexes --force` does with an index file, with firebase-tools' own code.
 // FIRESTORE_URL=ADDRESS node deploy-indexes.mjs PROJECT FILE
 
 import { readFileSync } from "node:fs";

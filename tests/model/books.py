@@ -19,7 +19,7 @@ from dev.oracle import (
     WHEN_LOW,
     Number,
     Rules,
-    granted,
+    after_grant,
     is_found_by_balance,
     latest_date_of,
     own_zone,
@@ -243,7 +243,7 @@ class Books:
             yield "the user has the allowance, and is to be left alone"
         if landing.before != account.credits:
             yield f"the user has {account.credits}"
-        after = granted(self.rules.plans[self._plan(account)], account.credits)
+        after = after_grant(self.rules.plans[self._plan(account)], account.credits)
         if landing.credits != after:
             yield f"the plan makes {after} of {account.credits}"
 

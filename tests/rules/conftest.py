@@ -1,4 +1,4 @@
-"""A Firestore emulator with firestore.rules in force, and Firebase's client SDK to try them."""
+"""A Firestore emulator with firestore.rules in force, and clients that try to read and write."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Client:
 
     process: subprocess.Popen[str]
 
-    def tries(self, user: User | None, op: str, path: str, data: Any = None) -> str:
-        """What comes of it: `allowed`, or the SDK's error code."""
+    def attempt(self, user: User | None, op: str, path: str, data: Any = None) -> str:
+        """Try an operation as this user. Returns `allowed`, or the SDK's error code."""
         signed_in = {"email": user.email, "password": PASSWORD} if user else None
         self.process.stdin.write(json.dumps({"as": signed_in, "op": op, "path": path, "data": data}) + "\n")
         self.process.stdin.flush()
@@ -38,8 +38,8 @@ class Client:
 
 @pytest.fixture(scope="session")
 def firestore_host() -> Iterator[str]:
-    """An emulator that starts with the rules. Put in force while one is running, and shared by the whole suite, they
-    were now and then seen to let through what they deny."""
+    """An emulator that starts with the rules. If rules are loaded into a running emulator that the whole suite shares,
+    they sometimes allow what they should deny."""
     with own_emulator(rules=RULES) as host:
         yield host
 
@@ -56,14 +56,14 @@ def client(auth: FirebaseAuth, firestore_host: str) -> Iterator[Client]:
 
 @dataclass(frozen=True)
 class RestClient:
-    """Firestore's REST API with a user's own token: it says of each number whether it is whole, which no JavaScript
-    does."""
+    """Firestore's REST API with a user's own token. Unlike JavaScript it says whether a number is an integer or a
+    double."""
 
     auth: FirebaseAuth
     host: str
 
-    def patches(self, user: User, path: str, fields: Mapping[str, Any]) -> str:
-        """What comes of writing those fields: `allowed`, or the API's error code."""
+    def patch(self, user: User, path: str, fields: Mapping[str, Any]) -> str:
+        """Try to write these fields as this user. Returns `allowed`, or an error code."""
         mask = "&".join(f"updateMask.fieldPaths={name}" for name in fields)
         url = f"http://{self.host}/v1/projects/{self.auth.project}/databases/(default)/documents/{path}?{mask}"
         headers = {"Authorization": f"Bearer {self.auth.sign_in(user)}", "Content-Type": "application/json"}
@@ -83,7 +83,7 @@ def rest(auth: FirebaseAuth, firestore_host: str) -> RestClient:
 
 @pytest.fixture(scope="session")
 def database(auth: FirebaseAuth, firestore_host: str) -> Iterator[Database]:
-    """The way round the rules, as the functions have it."""
+    """The database without the rules, as the functions use it."""
     database = Database(firestore_host, auth.project)
     yield database
     database.close()

@@ -1,4 +1,4 @@
-"""The jar that is fetched where there is no emulator is the one that Firebase's own tools fetch."""
+"""If there is no emulator, the jar that Firebase's own tools fetch is fetched."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dev.emulator_install import DEFAULT_JAR
 LIST = "tests/firebase/node_modules/firebase-tools/lib/emulator/downloadableEmulatorInfo.json"
 
 
-def test_the_jar_is_the_one_of_firebase_s_list():
-    """Address, size and checksum, of the version of Firebase's tools that is pinned."""
+def test_the_jar_is_that_of_firebases_tools():
+    """Address, size and checksum are those in the pinned version of the tools."""
     listed = json.loads((Path(__file__).resolve().parents[2] / LIST).read_text())["firestore"]
 
     assert (DEFAULT_JAR.url, DEFAULT_JAR.size, DEFAULT_JAR.sha256) == (

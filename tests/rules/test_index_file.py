@@ -1,6 +1,6 @@
-"""An app that deploys its own index file with Firebase's tools: what that does to our fields.
+"""What happens to our fields when an app deploys its own index file with Firebase's tools.
 
-Firebase's own code runs against the fake of Firestore's API that the deployment's tests use.
+Firebase's own code runs against the fake of Firestore's API that the tests of the deployment use.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from tests.support.firebase import node
 
 PROJECT = "live-app-123"
 GROUPS = f"projects/{PROJECT}/databases/(default)/collectionGroups"
-APPS = {"collectionGroup": "users", "fieldPath": "email", "indexes": []}
+APP_OVERRIDE = {"collectionGroup": "users", "fieldPath": "email", "indexes": []}
 
 
 @pytest.fixture
 def fake():
-    """A database with our fields and one of the app's."""
+    """A database with our overrides and one of the app."""
     fake = FakeGoogle(PROJECT)
     fake.resources[f"projects/{PROJECT}/services/firestore.googleapis.com"] = {}
-    for each in [APPS, *ours()]:
+    for each in [APP_OVERRIDE, *ours()]:
         name = f"{GROUPS}/{each['collectionGroup']}/fields/{each['fieldPath']}"
         indexes = [
             {"queryScope": index["queryScope"], "fields": [{"fieldPath": each["fieldPath"], **index}]}
@@ -41,12 +41,12 @@ def fake():
 
 
 def ours():
-    """What step 90 of a deployment prints."""
+    """Our overrides, which step 90 of a deployment prints."""
     return overrides(read_fields(INDEX_FILE, Settings()))
 
 
-def deployed(fake, tmp_path, *field_overrides):
-    """The app's index file with these overrides, deployed by force."""
+def deploy_index_file(fake, tmp_path, *field_overrides):
+    """Deploy an index file of the app with these overrides, with --force."""
     file = tmp_path / "firestore.indexes.json"
     file.write_text(json.dumps({"indexes": [], "fieldOverrides": field_overrides}), encoding="utf-8")
     command = node("deploy-indexes.mjs", PROJECT, str(file))
@@ -54,17 +54,17 @@ def deployed(fake, tmp_path, *field_overrides):
     return subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=100)
 
 
-def test_with_our_overrides_merged_nothing_is_changed(fake, tmp_path):
-    """The app's own deployment finds every field as its file says."""
-    ended = deployed(fake, tmp_path, APPS, *ours())
+def test_an_index_file_with_our_overrides_changes_nothing(fake, tmp_path):
+    """Every field is already as the file says."""
+    ended = deploy_index_file(fake, tmp_path, APP_OVERRIDE, *ours())
 
     assert ended.returncode == 0, ended.stderr
     assert fake.changes() == []
 
 
-def test_without_them_our_fields_would_go(fake, tmp_path):
-    """And the deployment of the app fails: what its file lacks is sent without a mask, which `*` refuses."""
-    ended = deployed(fake, tmp_path, APPS)
+def test_an_index_file_without_our_overrides_removes_them(fake, tmp_path):
+    """The app's deployment also fails. It sends what the file lacks without a mask, which the path `*` refuses."""
+    ended = deploy_index_file(fake, tmp_path, APP_OVERRIDE)
 
     assert ended.returncode != 0
     assert "Updating ttl other than single field level is not supported" in ended.stderr

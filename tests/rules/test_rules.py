@@ -1,4 +1,4 @@
-"""firestore.rules, tried by Firebase's client SDK: what a user, an admin and a stranger may do, and what nobody may."""
+"""firestore.rules, tried with Firebase's client SDK: what users, admins and strangers may do, and what nobody may."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OURS = ["credit_refresh_jobs", "credit_refresh_runs", "credit_refresh_control"]
 
 @pytest.fixture
 def owner(auth, database):
-    """Somebody with an account and a document."""
+    """A user with an account and a document."""
     user = auth.create_user()
     database.create("users", [(user.uid, DOCUMENT)])
     return user
@@ -31,7 +31,7 @@ def owner(auth, database):
 
 @pytest.fixture
 def people(auth, owner):
-    """Whoever else there is."""
+    """The owner and all other kinds of callers."""
     return {
         "nobody": None,
         "owner": owner,
@@ -48,15 +48,15 @@ def people(auth, owner):
     [("owner", ALLOWED), ("stranger", DENIED), ("nobody", DENIED), ("admin", DENIED)],
 )
 def test_a_user_reads_its_own_document(client, owner, people, who, outcome):
-    """And nobody else's; admins look users up in the monitor, which keeps a log."""
-    assert outcome == client.tries(people[who], "get", f"users/{owner.uid}")
+    """Nobody else reads it. Admins look users up in the monitor, which logs that."""
+    assert outcome == client.attempt(people[who], "get", f"users/{owner.uid}")
 
 
 @pytest.mark.parametrize("who", ["owner", "stranger", "nobody", "admin"])
 @pytest.mark.parametrize(("op", "data"), [("list", None), ("find", ["plan", "==", "free"])])
 def test_nobody_lists_users(client, people, who, op, data):
-    """Not even for one's own: there is one document, and its id is known."""
-    assert client.tries(people[who], op, "users", data) == DENIED
+    """Not even to find their own document, because its id is known."""
+    assert client.attempt(people[who], op, "users", data) == DENIED
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,9 @@ def test_nobody_lists_users(client, people, who, op, data):
         ("update", {"credits": 50, "name": "Bea"}),
     ],
 )
-def test_a_user_changes_what_is_its_own(client, owner, op, data):
-    """A guarded field that stays as it is does no harm."""
-    assert client.tries(owner, op, f"users/{owner.uid}", data) == ALLOWED
+def test_a_user_changes_its_own_fields(client, owner, op, data):
+    """A guarded field may be written with its present value."""
+    assert client.attempt(owner, op, f"users/{owner.uid}", data) == ALLOWED
 
 
 GUARDED = [
@@ -107,9 +107,9 @@ GUARDED = [
 
 
 @pytest.mark.parametrize(("op", "data"), GUARDED)
-def test_a_user_does_not_touch_what_its_credits_hang_on(client, owner, op, data):
-    """Not whole, not inside, not by a transform, not by replacing the document, not by coming back as new."""
-    assert client.tries(owner, op, f"users/{owner.uid}", data) == DENIED
+def test_a_user_can_not_change_what_decides_its_credits(client, owner, op, data):
+    """Neither whole fields nor parts, by no transform, and not by replacing or recreating the document."""
+    assert client.attempt(owner, op, f"users/{owner.uid}", data) == DENIED
 
 
 NAME = {"stringValue": "Bea"}
@@ -136,29 +136,29 @@ FLOAT_OVERRIDE = {"mapValue": {"fields": {"plan": {"stringValue": "free"}, "allo
     ],
 )
 def test_a_number_stays_whole(auth, database, rest, fields, outcome):
-    """The rules' own comparison takes 50 and 50.0 for the same; what is written as it was does no harm."""
+    """For the rules' comparison 50 and 50.0 are equal. Writing the same value again is allowed."""
     stamp = {"plan": "free", "granted": 7, "override": {"plan": "free", "allowance": 70}}
     user = auth.create_user()
     database.create("users", [(user.uid, {"credits": 50, "purchased": 2.5, "plan": "free", "creditRefresh": stamp})])
 
-    assert outcome == rest.patches(user, f"users/{user.uid}", fields)
+    assert outcome == rest.patch(user, f"users/{user.uid}", fields)
 
 
-def test_whoever_has_an_odd_stamp_still_writes_what_is_their_own(auth, client, database):
-    """A stamp that is no map is not theirs to mend."""
+def test_a_user_with_an_odd_stamp_changes_its_own_fields(auth, client, database):
+    """The user can't correct a stamp that is no map."""
     user = auth.create_user()
     database.create("users", [(user.uid, {"credits": "x", "creditRefresh": "x"})])
 
-    assert client.tries(user, "update", f"users/{user.uid}", {"name": "Bea"}) == ALLOWED
+    assert client.attempt(user, "update", f"users/{user.uid}", {"name": "Bea"}) == ALLOWED
 
 
 @pytest.mark.parametrize("who", ["nobody", "stranger", "admin"])
 @pytest.mark.parametrize("attempt", [("update", {"name": "Bea"}), ("merge", {"credits": 51}), ("delete", None)])
-def test_nobody_writes_the_document_of_another(client, owner, people, who, attempt):
-    """Admins neither: they have the monitor."""
+def test_nobody_writes_the_document_of_another_user(client, owner, people, who, attempt):
+    """Not even admins, who have the monitor."""
     op, data = attempt
 
-    assert client.tries(people[who], op, f"users/{owner.uid}", data) == DENIED
+    assert client.attempt(people[who], op, f"users/{owner.uid}", data) == DENIED
 
 
 @pytest.mark.parametrize(
@@ -175,18 +175,18 @@ def test_nobody_writes_the_document_of_another(client, owner, people, who, attem
     ],
 )
 def test_a_user_creates_its_document_without_a_balance(client, auth, data, outcome):
-    """The first balance, the plan and the day it counts from are given by the app's server."""
+    """The app's server sets the first balance, the plan and the time of the sign-up."""
     newcomer = auth.create_user()
 
-    assert outcome == client.tries(newcomer, "set", f"users/{newcomer.uid}", data)
+    assert outcome == client.attempt(newcomer, "set", f"users/{newcomer.uid}", data)
 
 
 @pytest.mark.parametrize("who", ["nobody", "stranger", "admin"])
-def test_nobody_creates_the_document_of_another(client, auth, people, who):
-    """A document that waits for its user is the server's business."""
+def test_nobody_creates_the_document_of_another_user(client, auth, people, who):
+    """Only the app's server may create it in advance."""
     newcomer = auth.create_user()
 
-    assert client.tries(people[who], "set", f"users/{newcomer.uid}", {"name": "Ann"}) == DENIED
+    assert client.attempt(people[who], "set", f"users/{newcomer.uid}", {"name": "Ann"}) == DENIED
 
 
 @pytest.mark.parametrize("path", [f"{name}/one{below}" for name in OURS for below in ("", "/shards/0", "/a/b/c/d")])
@@ -201,16 +201,16 @@ def test_nobody_creates_the_document_of_another(client, auth, people, who):
         ("nobody", DENIED),
     ],
 )
-def test_admins_alone_read_jobs_runs_and_control(client, people, path, who, outcome):
-    """And everything below them; the claim is exactly true."""
-    assert outcome == client.tries(people[who], "get", path)
+def test_only_admins_read_jobs_runs_and_control(client, people, path, who, outcome):
+    """Also everything below them. The claim must be exactly true."""
+    assert outcome == client.attempt(people[who], "get", path)
 
 
 @pytest.mark.parametrize("collection", OURS)
 @pytest.mark.parametrize(("who", "outcome"), [("admin", ALLOWED), ("owner", DENIED), ("nobody", DENIED)])
-def test_admins_alone_list_them(client, people, collection, who, outcome):
-    """As a console would."""
-    assert outcome == client.tries(people[who], "list", collection)
+def test_only_admins_list_jobs_runs_and_control(client, people, collection, who, outcome):
+    """As a console does."""
+    assert outcome == client.attempt(people[who], "list", collection)
 
 
 WRITES = [
@@ -224,7 +224,7 @@ WRITES = [
 
 @pytest.fixture
 def state(database):
-    """Something in each of them."""
+    """A document in each of our collections."""
     for collection in OURS:
         database.create(collection, [("state", {"paused": False})])
 
@@ -232,11 +232,11 @@ def state(database):
 @pytest.mark.usefixtures("state")
 @pytest.mark.parametrize("who", ["admin", "owner", "nobody"])
 @pytest.mark.parametrize("attempt", [(op, f"{name}{below}", data) for name in OURS for op, below, data in WRITES])
-def test_nobody_writes_them(client, people, who, attempt):
-    """A job that anybody could write would grant whatever it says; admins act through the monitor."""
-    assert client.tries(people[who], *attempt) == DENIED
+def test_nobody_writes_jobs_runs_and_control(client, people, who, attempt):
+    """Whoever could write a job could grant credits. Admins act through the monitor."""
+    assert client.attempt(people[who], *attempt) == DENIED
 
 
-def test_what_the_example_does_not_name_stays_closed(client, people):
-    """It adds nothing to the rest of the app's database."""
-    assert {client.tries(user, "get", "elsewhere/one") for user in people.values()} == {DENIED}
+def test_the_rules_open_no_other_collection(client, people):
+    """They change nothing for the rest of the app's database."""
+    assert {client.attempt(user, "get", "elsewhere/one") for user in people.values()} == {DENIED}

@@ -1,6 +1,6 @@
-"""The promises of the core, checked on small worlds. Each check causes some trouble and then examines everything.
+"""Checks of the core's promises on small worlds. Each check causes some faults and then examines everything.
 
-They are used twice: the code must pass them, whatever call fails; code with a guard left out must fail them.
+The checks are used twice. The code must pass them, whichever call fails. Code without one of its guards must fail them.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from tests.support.world import MIDNIGHT, World, population
 
 R = TypeVar("R")
 
-WORKED_AT = MIDNIGHT + timedelta(hours=22)  # every slot has come
-LATER = timedelta(minutes=10)  # after every lease and back-off
-CALLS_MAX = 12  # calls until nothing is left to do
-TRIES = 2  # tries of one call; two are enough to have a first and a last one
+WORKED_AT = MIDNIGHT + timedelta(hours=22)  # every slot has begun
+LATER = timedelta(minutes=10)  # longer than every lease and back-off
+CALLS_MAX = 12  # calls of a service until nothing is left to do
+TRIES = 2  # tries of one call; with two there is a first and a last try
 ALLOWANCE = 10
 PERIODS = {"adder": "2026-11-22"}
 USERS = 6  # three to a job, one job to a commit, two jobs to a flush: 0 1 2 and 3, then 4 5
@@ -44,11 +44,11 @@ FLUSH_LIMITS = FlushLimits(flush_jobs=2, commit_jobs=1)
 SPENDER, DELETED, PAUSED, BAD = "user00000", "user00001", "user00002", "user00003"
 SPOILED = "user00004"  # in the worker's first call the database fails on this user's write
 
-# The promises: the message with which a check fails.
+# The promises. If one does not hold, this is the message.
 BALANCES = "balances are exact"
 STAMPS = "every grant is stamped"
 RECEIPTS = "one receipt a user"
-TRUTH = "receipts tell what the stamps tell"
+TRUTH = "receipts and stamps agree"
 ROOT_JOBS = "every due user is in one job of the builder"
 RUN = "the run counts what its jobs hold"
 ROLLUPS = "roll-ups are what jobs add up to"
@@ -58,7 +58,7 @@ DEAD_LETTER = "a job that kills its workers becomes a dead letter"
 ANSWERS = "answers add up to what was done"
 
 
-def hold(promise: str, expected: Any, actual: Any, *, about: object = "") -> None:
+def assert_promise(promise: str, expected: Any, actual: Any, *, about: object = "") -> None:
     """Assert that both are equal. For mappings the message shows only the differences."""
     if isinstance(expected, Mapping) and isinstance(actual, Mapping):
         names = {name for name in {*expected, *actual} if expected.get(name) != actual.get(name)}
@@ -68,8 +68,8 @@ def hold(promise: str, expected: Any, actual: Any, *, about: object = "") -> Non
 
 
 @contextmanager
-def fine_grained(lanes: int = 1) -> Iterator[None]:
-    """Small pages, flushes and tries, so that a few users cause every kind of call."""
+def small_steps(lanes: int = 1) -> Iterator[None]:
+    """Set small pages, flushes and numbers of tries, so that a few users cause every kind of call."""
     with ExitStack() as stack:
         limits = Limits(page_users=3, flush=FLUSH_LIMITS, grant_rounds=2, lanes=lanes)
         stack.enter_context(patch.object(World, "limits_default", limits))
@@ -78,7 +78,7 @@ def fine_grained(lanes: int = 1) -> Iterator[None]:
 
 
 @contextmanager
-def told(**circumstances: Any) -> Iterator[None]:
+def note_circumstances(**circumstances: Any) -> Iterator[None]:
     """Add the circumstances to the message of a failed check."""
     try:
         yield
@@ -88,29 +88,29 @@ def told(**circumstances: Any) -> Iterator[None]:
 
 
 def no_fault(_number: int, _method: str, _request: Any) -> None:
-    """A wire without faults."""
+    """The plan of a wire without faults."""
 
 
 @dataclass
 class Day:
-    """A day in a small world. Calls may fail and are repeated later, and the app goes on spending."""
+    """One day in a small world. Calls may fail and are repeated later. The app spends meanwhile."""
 
     world: World = field(default_factory=lambda: World(job_size=3, slot_seconds=86_400))
     users: dict[str, dict[str, Any]] = field(default_factory=lambda: population(USERS))
-    outcomes: dict[str, str] = field(default_factory=dict)  # the outcome of users who are not refreshed
+    outcomes: dict[str, str] = field(default_factory=dict)  # outcomes of users who are not refreshed
     spent: Counter[str] = field(default_factory=Counter)
     built: list[BuildReport] = field(default_factory=list)
     worked: list[WorkReport] = field(default_factory=list)
-    died: set[str] = field(default_factory=set)  # the services that gave no answer to some call
-    calls: list[str] = field(default_factory=list)  # the calls of the last service call over a faulty wire, by method
+    died: set[str] = field(default_factory=set)  # services of which a call gave no answer
+    calls: list[str] = field(default_factory=list)  # methods that the last service call over a faulty wire called
 
     def __post_init__(self) -> None:
         self.world.users(self.users)
 
-    # What happens
+    # Actions
 
     def attempt(self, service: str, call: Callable[[], R], plan: FaultPlan) -> list[R]:
-        """Make one call over a faulty wire. Gives its answer, or None if it died."""
+        """Make one service call over a faulty wire. Returns a list with its report; it is empty if the call died."""
         with self.world.faulty(plan) as faults:
             try:
                 return [call()]
@@ -121,7 +121,7 @@ class Day:
                 self.calls = faults.calls
 
     def build(self, *plans: FaultPlan) -> None:
-        """A builder's call over each of these wires, then over a sound one until the run is complete."""
+        """Call the builder once with each of these faults, and then without faults until the run is complete."""
         for number, plan in enumerate(plans or [no_fault]):
             now = MIDNIGHT + number * LATER
             self.built += self.attempt("build", partial(self.world.build, now), plan)
@@ -132,7 +132,7 @@ class Day:
             self.built.append(self.world.build(MIDNIGHT + number * LATER))
 
     def work(self, *plans: FaultPlan) -> None:
-        """A worker's call over each of these wires, then over a sound one until no job is left."""
+        """Call the worker once with each of these faults, and then without faults until no job is left."""
         for number, plan in enumerate(plans or [no_fault]):
             now = WORKED_AT + number * LATER
             self.worked += self.attempt("work", partial(self.world.work, now), plan)
@@ -143,24 +143,24 @@ class Day:
                 return
 
     def spend(self) -> None:
-        """One user spends a credit."""
+        """Let one user spend a credit."""
         assert spend(self.world, SPENDER)
         self.spent[SPENDER] += 1
 
     def disturb(self) -> None:
-        """Between builder and worker one user is deleted, one is paused, and one gets a bad balance."""
+        """Delete one user, pause one, and give one a bad balance. This is called between builder and worker."""
         self.world.delete(f"users/{DELETED}")
         self.world.update(f"users/{PAUSED}", creditRefresh={"paused": True})
         self.world.update(f"users/{BAD}", credits="ten")
         self.outcomes = {DELETED: "skipped", PAUSED: "skipped", BAD: "failed"}
 
-    # What must hold after it
+    # Checks
 
     def check(self) -> None:
-        """Check every promise at the end of a day, when no job is open."""
+        """Check every promise at the end of the day, when no job is open."""
         jobs, run, users = self.world.jobs(), self.world.run(), self.world.all("users")
         self._check_users(users)
-        hold(AT_REST, set(), {job["status"] for job in jobs.values()} - {"completed", "failed"})
+        assert_promise(AT_REST, set(), {job["status"] for job in jobs.values()} - {"completed", "failed"})
         self._check_run(jobs, run)
         self._check_rollups(jobs)
         self._check_receipts(jobs, users)
@@ -169,34 +169,40 @@ class Day:
     def _check_users(self, users: dict[str, dict[str, Any]]) -> None:
         refreshed = [user_id for user_id in self.users if user_id not in self.outcomes]
         before = {user_id: self.users[user_id]["credits"] - self.spent[user_id] for user_id in refreshed}
-        hold(
+        assert_promise(
             BALANCES,
             {user_id: balance + ALLOWANCE for user_id, balance in before.items()},
             {user_id: users[user_id]["credits"] for user_id in refreshed},
         )
         periods = {user_id: user.get("creditRefresh", {}).get("periods") for user_id, user in users.items()}
-        hold(STAMPS, dict.fromkeys(refreshed, PERIODS), {name: found for name, found in periods.items() if found})
+        assert_promise(
+            STAMPS, dict.fromkeys(refreshed, PERIODS), {name: found for name, found in periods.items() if found}
+        )
 
     def _check_receipts(self, jobs: dict[str, dict[str, Any]], users: dict[str, dict[str, Any]]) -> None:
         receipts = [(job, receipt) for job in jobs.values() for receipt in job["receipts"]]
         expected = Counter((user_id, self.outcomes.get(user_id, "refreshed")) for user_id in self.users)
-        hold(RECEIPTS, expected, Counter((receipt["userId"], receipt["outcome"]) for _, receipt in receipts))
+        assert_promise(RECEIPTS, expected, Counter((receipt["userId"], receipt["outcome"]) for _, receipt in receipts))
         for job_id, job in jobs.items():
             outcomes = Counter(receipt["outcome"] for receipt in job["receipts"])
             counted = Counter({name: job[f"{name}Users"] for name in ("refreshed", "skipped", "failed")})
-            hold(COUNTS, outcomes, +counted, about=job_id)
-            hold(COUNTS, len(job["userIds"]), outcomes.total() + job["retriedUsers"], about=job_id)
+            assert_promise(COUNTS, outcomes, +counted, about=job_id)
+            assert_promise(COUNTS, len(job["userIds"]), outcomes.total() + job["retriedUsers"], about=job_id)
         for job, receipt in receipts:
             if receipt["outcome"] == "refreshed":
                 stamp = users[receipt["userId"]]["creditRefresh"]
                 granted = (stamp["jobId"], stamp["before"], stamp["before"] + stamp["granted"])
-                hold(TRUTH, granted, (job["rootId"], receipt["before"], receipt["after"]), about=receipt["userId"])
+                assert_promise(
+                    TRUTH, granted, (job["rootId"], receipt["before"], receipt["after"]), about=receipt["userId"]
+                )
 
     def _check_run(self, jobs: dict[str, dict[str, Any]], run: dict[str, Any]) -> None:
         roots = {job_id: job for job_id, job in jobs.items() if job["rootId"] == job_id}
         queued = Counter(user_id for job in roots.values() for user_id in job["userIds"])
-        hold(ROOT_JOBS, Counter(dict.fromkeys(self.users, 1)), queued)
-        hold(RUN, ("completed", len(self.users), len(roots)), (run["status"], run["queuedUsers"], run["jobsCreated"]))
+        assert_promise(ROOT_JOBS, Counter(dict.fromkeys(self.users, 1)), queued)
+        assert_promise(
+            RUN, ("completed", len(self.users), len(roots)), (run["status"], run["queuedUsers"], run["jobsCreated"])
+        )
 
     def _check_rollups(self, jobs: dict[str, dict[str, Any]]) -> None:
         names = ("refreshedUsers", "skippedUsers", "failedUsers", "retriedUsers", "conflicts", "reads", "writes")
@@ -204,14 +210,16 @@ class Day:
         ends = Counter(job["status"] for job in jobs.values())
         scanned |= {"completedJobs": ends["completed"], "failedJobs": ends["failed"]}
         rollup = self.world.rollup()
-        hold(ROLLUPS, scanned, {name: rollup.get(name, 0) for name in scanned})
+        assert_promise(ROLLUPS, scanned, {name: rollup.get(name, 0) for name in scanned})
 
     def _check_answers(self, jobs: dict[str, dict[str, Any]], run: dict[str, Any]) -> None:
-        """A call that died reports nothing. All other answers together report everything else, and nothing twice."""
+        """Check that all reports together have everything once. A call that died gave no report."""
         counts = sum((report.counts for report in self.built), ScanCounts())
         scanned = {name: run[name] for name in ("scannedUsers", "queuedUsers", "skippedUsers", "failedUsers")}
         answered = dict(zip(scanned, (counts.scanned, counts.queued, counts.skipped, counts.failed), strict=True))
-        self._hold_answers("build", {**scanned, "jobs": run["jobsCreated"]}, {**answered, "jobs": counts.jobs_created})
+        self._check_answers_of(
+            "build", {**scanned, "jobs": run["jobsCreated"]}, {**answered, "jobs": counts.jobs_created}
+        )
         done = Counter(
             refreshed=sum(job["refreshedUsers"] for job in jobs.values()),
             skipped=sum(job["skippedUsers"] for job in jobs.values()),
@@ -228,18 +236,20 @@ class Day:
             failed_jobs=sum(report.failed for report in self.worked),
             retry_jobs=sum(report.retried for report in self.worked),
         )
-        self._hold_answers("work", done, answers)
+        self._check_answers_of("work", done, answers)
 
-    def _hold_answers(self, service: str, done: dict[str, int], answers: dict[str, int]) -> None:
-        untold = service in self.died
-        hold(ANSWERS, {name: min(done[name], answers[name]) for name in done} if untold else done, answers)
+    def _check_answers_of(self, service: str, done: dict[str, int], answers: dict[str, int]) -> None:
+        is_incomplete = service in self.died
+        assert_promise(
+            ANSWERS, {name: min(done[name], answers[name]) for name in done} if is_incomplete else done, answers
+        )
 
 
 # The checks
 
 
 def a_quiet_day() -> None:
-    """No call fails: each user is granted once, except those who are deleted, paused or bad."""
+    """No call fails. Each user is granted once, except users who are deleted, paused or have bad data."""
     day = Day()
     day.build()
     day.disturb()
@@ -248,7 +258,7 @@ def a_quiet_day() -> None:
 
 
 def what_is_spent_between_builder_and_worker_stays_spent() -> None:
-    """The snapshots of users who spent are out of date when the worker uses them."""
+    """The worker's snapshots of users who spent are out of date."""
     day = Day()
     day.build()
     day.spend()
@@ -265,15 +275,15 @@ def a_lost_reply_grants_nothing_twice() -> None:
 
 
 def a_worker_killed_before_settling_grants_nothing_twice() -> None:
-    """Its users are granted but its job is not settled, so another worker does the job again."""
+    """The job's users are granted, but the job is not settled. Another worker does it again."""
     day = Day()
     day.build()
     day.work(nth("Commit", 2, Mode.ENDED))
     day.check()
 
 
-def delivering_everything_again_grants_nothing() -> None:
-    """Builder, worker and direct refresh are called again when the day is done."""
+def calling_everything_again_grants_nothing() -> None:
+    """Builder, worker and direct refresh are called again at the end of the day."""
     day = Day()
     day.build()
     day.work()
@@ -285,7 +295,7 @@ def delivering_everything_again_grants_nothing() -> None:
 
 
 def an_overtaken_worker_changes_nothing() -> None:
-    """A worker that is slower than its lease goes on after another did its jobs and users spent."""
+    """A worker is slower than its lease. Meanwhile another worker does the jobs and a user spends."""
     day = Day()
     day.build()
     slow = Worker(day.world.context(WORKED_AT), 1000, 60)
@@ -293,7 +303,7 @@ def an_overtaken_worker_changes_nothing() -> None:
     day.worked.append(day.world.work(WORKED_AT + LATER))
     day.spend()
     settled = [slow._attempt(claim, Budget.of(60)).settlement for claim in claims]
-    hold(ANSWERS, [None] * len(claims), settled)
+    assert_promise(ANSWERS, [None] * len(claims), settled)
     day.check()
 
 
@@ -310,21 +320,21 @@ def racing_workers_share_the_jobs() -> None:
 
 
 def a_job_that_kills_its_workers_becomes_a_dead_letter() -> None:
-    """After `max_attempts` workers have died, the job waits for a person."""
+    """After the last attempt the job waits for a person."""
     world = World(slot_seconds=86_400, max_attempts=2)
     world.users(population(3))
     world.build()
     for number in range(5):
         with world.faulty(on_user("user00001", Mode.ENDED)), suppress(ProcessEnded):
             world.work(WORKED_AT + number * LATER)
-    hold(DEAD_LETTER, {"failed"}, {job["status"] for job in world.jobs().values()})
+    assert_promise(DEAD_LETTER, {"failed"}, {job["status"] for job in world.jobs().values()})
     assert_settled(world)
 
 
 def a_builder_dying_at_any_commit_loses_and_doubles_nobody() -> None:
     """The process ends before or after every Commit of the builder."""
     for mode, number in at_every_commit(lambda day: day.build(), (Mode.ENDED, Mode.ENDED_AFTER)):
-        with told(mode=mode, commit=number):
+        with note_circumstances(mode=mode, commit=number):
             day = Day()
             day.build(nth("Commit", number, mode))
             day.work()
@@ -332,14 +342,14 @@ def a_builder_dying_at_any_commit_loses_and_doubles_nobody() -> None:
 
 
 def a_worker_failing_at_any_commit_loses_and_doubles_nobody() -> None:
-    """At each Commit of the worker the process ends or the reply is lost. One user must be tried again."""
-    for mode, number in at_every_commit(a_day_worked, (Mode.ENDED, Mode.ENDED_AFTER, Mode.LOST)):
-        with told(mode=mode, commit=number):
-            a_day_worked(Day(), nth("Commit", number, mode)).check()
+    """At each Commit of the worker the process ends or the reply is lost. One user leaves for a retry job."""
+    for mode, number in at_every_commit(work_a_day, (Mode.ENDED, Mode.ENDED_AFTER, Mode.LOST)):
+        with note_circumstances(mode=mode, commit=number):
+            work_a_day(Day(), nth("Commit", number, mode)).check()
 
 
-def a_day_worked(day: Day, plan: FaultPlan = no_fault) -> Day:
-    """A sound builder, a disturbed population, and a worker over a faulty wire on which one user always fails."""
+def work_a_day(day: Day, plan: FaultPlan = no_fault) -> Day:
+    """Call the builder, disturb users, and call the worker with faults. Writes of one user fail in its first call."""
     day.build()
     day.disturb()
     day.work(either(plan, on_user(SPOILED, WireError(grpc.StatusCode.INTERNAL))))
@@ -347,7 +357,7 @@ def a_day_worked(day: Day, plan: FaultPlan = no_fault) -> Day:
 
 
 def at_every_commit(live: Callable[[Day], Any], modes: Sequence[Mode]) -> Iterator[tuple[Mode, int]]:
-    """Each Commit that a call makes on such a day, in every mode."""
+    """Each Commit of the last service call on such a day, with every mode."""
     day = Day()
     live(day)
     yield from itertools.product(modes, range(1, day.calls.count("Commit") + 1))
@@ -358,7 +368,7 @@ CHECKS = (
     what_is_spent_between_builder_and_worker_stays_spent,
     a_lost_reply_grants_nothing_twice,
     a_worker_killed_before_settling_grants_nothing_twice,
-    delivering_everything_again_grants_nothing,
+    calling_everything_again_grants_nothing,
     an_overtaken_worker_changes_nothing,
     racing_workers_share_the_jobs,
     a_job_that_kills_its_workers_becomes_a_dead_letter,

@@ -1,4 +1,4 @@
-"""Faults on the wire: a client interceptor that refuses a call, loses its reply, or ends the process."""
+"""Causes faults on the wire. A client interceptor refuses a call, loses its reply, or ends the process."""
 
 from __future__ import annotations
 
@@ -24,22 +24,20 @@ from shared.store.wire import CHANNEL_OPTIONS
 class Mode(StrEnum):
     """What goes wrong with a call."""
 
-    REFUSED = "refused"  # fails before it takes effect
-    LOST = "lost"  # takes effect, but the reply is lost
-    ENDED = "ended"  # the process ends before it takes effect
-    ENDED_AFTER = "ended_after"  # the process ends after it took effect
+    REFUSED = "refused"  # the call fails and has no effect
+    LOST = "lost"  # the call takes effect, but the reply is lost
+    ENDED = "ended"  # the process ends before the call takes effect
+    ENDED_AFTER = "ended_after"  # the process ends after the call took effect
 
 
 class ProcessEnded(BaseException):
-    """Stands for the end of the process. Nothing that is done afterwards reaches the database."""
+    """Stands for the end of the process. No later call reaches the database."""
 
 
 class WireError(grpc.RpcError):
-    """The error that a caller gets for a failed call."""
+    """The error that a failed call raises."""
 
-    def __init__(
-        self, code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE, details: str = "a fault put there by a test"
-    ):
+    def __init__(self, code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE, details: str = "a fault caused by a test"):
         super().__init__(details)
         self._code, self._details = code, details
 
@@ -52,19 +50,19 @@ class WireError(grpc.RpcError):
     def trailing_metadata(self):
         return ()
 
-    def result(self, timeout=None):  # noqa: ARG002 (an interceptor above us takes an error for a finished call)
+    def result(self, timeout=None):  # noqa: ARG002 (the interceptor before this one handles an error like a finished call)
         raise self
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Refuses the writes of a BatchWrite that concern these users, each for itself; the others take effect."""
+    """Refuses single writes of a BatchWrite: those of some users. The other writes take effect."""
 
-    concerns: Callable[[str], bool]  # given a user's id
+    concerns: Callable[[str], bool]  # true for the id of a user whose writes are refused
     code: int  # a google.rpc.Code
 
     def answer(self, continuation, details, request) -> Answer:
-        """What a database answers that refuses some writes: their status, and no update time."""
+        """Make the other writes. Returns the answer with a status for each refused write, and no update time."""
         writes = list(request.writes)
         refused = [self._refuses(write) for write in writes]
         sound = [write for write, is_refused in zip(writes, refused, strict=True) if not is_refused]
@@ -89,7 +87,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Answer:
-    """A call that is finished."""
+    """A finished call."""
 
     response: Any
 
@@ -97,13 +95,13 @@ class Answer:
         return self.response
 
 
-# From the number of a call (from 1), its method and its request: what goes wrong, or None.
+# Gives the fault of a call, or None. The arguments are the number of the call (from 1), its method and its request.
 FaultPlan = Callable[[int, str, Any], Mode | WireError | Refusal | None]
 
 
 @dataclass
 class Faults(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
-    """Counts calls and spoils those that the plan names. After the process ended no call gets through."""
+    """Counts calls, and causes the faults of the plan. After the process ended no call gets through."""
 
     plan: FaultPlan = lambda _number, _method, _request: None
     calls: list[str] = field(default_factory=list)
@@ -134,7 +132,7 @@ class Faults(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor
         call = continuation(details, request)
         if fault is None:
             return call
-        with suppress(grpc.RpcError):  # an error is a reply, and no reply comes
+        with suppress(grpc.RpcError):  # an error would be a reply, and the reply is lost
             take_effect(call)
         raise ProcessEnded if fault is Mode.ENDED_AFTER else WireError
 
@@ -150,12 +148,12 @@ class Faults(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor
 
 
 def at(number: int, mode: Mode) -> FaultPlan:
-    """Spoil the call of that number."""
+    """A fault in the call of that number."""
     return lambda n, _method, _request: mode if n == number else None
 
 
 def all_tries_at(number: int, mode: Mode, tries: int) -> FaultPlan:
-    """Spoil the call of that number and all its repeated tries, so that the failure reaches the caller."""
+    """A fault in the call of that number and in all its repeated tries, so that the failure reaches the caller."""
     spoiled: list[Any] = []
 
     def plan(n: int, _method: str, request: Any) -> Mode | None:
@@ -169,18 +167,18 @@ def all_tries_at(number: int, mode: Mode, tries: int) -> FaultPlan:
 
 
 def since(number: int, mode: Mode) -> FaultPlan:
-    """Spoil every call from that number on: an outage."""
+    """A fault in every call from that number on: an outage."""
     return lambda n, _method, _request: mode if n >= number else None
 
 
 def nth(method: str, number: int, mode: Mode) -> FaultPlan:
-    """Spoil the call of that number among the calls of a method."""
+    """A fault in the call of that number among the calls of a method."""
     counted = itertools.count(1)
     return lambda _n, called, _request: mode if called == method and next(counted) == number else None
 
 
 def first_write_of(collection: str, mode: Mode) -> FaultPlan:
-    """Spoil the first BatchWrite to that collection. Claims before it are not counted."""
+    """A fault in the first BatchWrite to that collection. Claims before it don't count."""
     left = [mode]
 
     def plan(_number: int, method: str, request: Any) -> Mode | None:
@@ -190,7 +188,7 @@ def first_write_of(collection: str, mode: Mode) -> FaultPlan:
 
 
 def on_user(user_id: str, fault: Mode | WireError) -> FaultPlan:
-    """Spoil every call that writes this user."""
+    """A fault in every call that writes this user."""
 
     def plan(_number: int, method: str, request: Any) -> Mode | WireError | None:
         if method != "BatchWrite":
@@ -202,7 +200,7 @@ def on_user(user_id: str, fault: Mode | WireError) -> FaultPlan:
 
 
 def refusing(code: int, *user_ids: str) -> FaultPlan:
-    """Refuse the writes of those users one by one; of all users, if none is named."""
+    """Refusals of single writes of those users; of all users, if none is named."""
     refusal = Refusal(lambda user_id: not user_ids or user_id in user_ids, code)
 
     def plan(_number: int, method: str, request: Any) -> Refusal | None:
@@ -212,12 +210,12 @@ def refusing(code: int, *user_ids: str) -> FaultPlan:
 
 
 def either(first: FaultPlan, second: FaultPlan) -> FaultPlan:
-    """The fault of the first plan, else that of the second."""
+    """The fault of the first plan, or else that of the second."""
     return lambda n, method, request: first(n, method, request) or second(n, method, request)
 
 
 def at_random(seed: int, refused: float, lost: float) -> FaultPlan:
-    """Refuse this fraction of the calls, and lose the replies of that fraction."""
+    """Faults at random. `refused` and `lost` are fractions of all calls."""
     draw = random.Random(seed).random
 
     def plan(_number: int, _method: str, _request: Any) -> Mode | None:
@@ -228,7 +226,7 @@ def at_random(seed: int, refused: float, lost: float) -> FaultPlan:
 
 
 def on(method: str, mode: Mode | WireError, times: int = 1) -> FaultPlan:
-    """Spoil the first calls of a method."""
+    """A fault in the first calls of a method."""
     left = [times]
 
     def plan(_number: int, called: str, _request: Any) -> Mode | WireError | None:

@@ -1,7 +1,7 @@
-"""Firebase's real Auth emulator, and the people in it: created, signed in, promoted, revoked over its own HTTP.
+"""Runs Firebase's real Auth emulator, and manages accounts in it through its HTTP interface.
 
-`auth_emulator` and `auth` are fixtures: a conftest that imports them has them. The emulator starts on first use, once
-per process of the run (a parallel run has one per worker), and ends with that process however it ends.
+`auth_emulator` and `auth` are fixtures. A conftest that imports them has them. The emulator starts on first use, once
+in each process of the test run. It ends with that process, however the process ends.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import pytest
 from dev.emulator import free_port
 
 NODE_SIDE = Path(__file__).resolve().parents[1] / "firebase"
-PROJECT = f"demo-auth-{uuid4().hex[:8]}"  # workers of a parallel run share the Firestore emulator, not its rules
+PROJECT = f"demo-auth-{uuid4().hex[:8]}"  # each process of a parallel run has its own project
 PASSWORD = "correct horse"
 START_SECONDS_MAX = 110
 STOP_SECONDS_MAX = 5
@@ -52,7 +52,7 @@ class FirebaseAuth:
     def create_user(
         self, uid: str | None = None, claims: Mapping[str, Any] | None = None, *, verified: bool = True
     ) -> User:
-        """An account with a password, and custom claims if any. Each has its own name, unless one is given."""
+        """Create an account with a password, and with custom claims if given. Without a uid it gets a new name."""
         uid = uid or f"user{next(_numbers)}"
         user = User(uid, f"{uid}@example.com")
         self._admin("accounts", localId=uid, email=user.email, password=PASSWORD, emailVerified=verified)
@@ -64,18 +64,18 @@ class FirebaseAuth:
         return self.create_user(claims={"admin": True})
 
     def sign_in(self, user: User) -> str:
-        """A new ID token, like the page gets it."""
+        """Sign in. Returns a new ID token like the page gets."""
         body = {"email": user.email, "password": PASSWORD, "returnSecureToken": True, "targetProjectId": self.project}
         return str(self._post("accounts:signInWithPassword", body)["idToken"])
 
     def sign_up(self) -> User:
-        """An account as anybody can make one, with any address."""
+        """Sign up as anybody can, with any address. The address is not verified."""
         email = f"stranger{next(_numbers)}@example.com"
         made = self._post("accounts:signUp?key=any", {"email": email, "password": PASSWORD, "returnSecureToken": True})
         return User(str(made["localId"]), email)
 
     def create_user_without_address(self) -> User:
-        """As those who sign in by phone have it."""
+        """Create an account like that of a user who signs in by phone."""
         uid = f"user{next(_numbers)}"
         self._admin("accounts", localId=uid, phoneNumber=f"+1555{next(_numbers):07}")
         return User(uid, "")
@@ -99,7 +99,7 @@ class FirebaseAuth:
         self._admin("accounts:delete", localId=user.uid)
 
     def revoke(self, user: User) -> None:
-        """Revoke every token issued so far, also those of the present second, which Firebase would accept."""
+        """Revoke every token issued so far. Tokens of the present second are included, which Firebase would accept."""
         self._admin("accounts:update", localId=user.uid, validSince=str(int(time.time()) + 1))
 
     def _admin(self, method: str, **body: Any) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def claims_in(token: str) -> dict[str, Any]:
 
 
 def unsigned(claims: Mapping[str, Any], header: Mapping[str, Any] | None = None) -> str:
-    """An unsigned token. The Auth emulator makes such tokens, and so can anybody."""
+    """An unsigned token. The Auth emulator makes such tokens, and anybody can make one."""
     return f"{encoded(header or {'alg': 'none', 'typ': 'JWT'})}.{encoded(claims)}."
 
 
@@ -133,7 +133,7 @@ def encoded(part: Mapping[str, Any]) -> str:
 
 
 def node(script: str, *arguments: str) -> list[str]:
-    """The command that runs a script of the Node side. Fails the test, saying what is missing, if it can't."""
+    """The command that runs a script in tests/firebase. If something is missing, the test fails and names it."""
     program = shutil.which("node")
     if program is None:
         pytest.fail("these tests need Node 20 or newer, and no `node` was found on PATH (on Debian: nodejs and npm)")
@@ -144,7 +144,7 @@ def node(script: str, *arguments: str) -> list[str]:
 
 @contextmanager
 def running_auth_emulator(log: Path) -> Iterator[str]:
-    """The address of an Auth emulator of our own. It ends when the pipe to it does: with us, even if we are killed."""
+    """The address of a new Auth emulator. It ends when its standard input is closed, even if this process is killed."""
     port = free_port()
     command = node("auth-emulator.mjs", PROJECT, str(port))
     with log.open("wb") as out:
@@ -157,7 +157,7 @@ def running_auth_emulator(log: Path) -> Iterator[str]:
 
 
 def end(process: subprocess.Popen[Any]) -> None:
-    """Close its standard input, which ends it; kill it if it does not end."""
+    """End the process by closing its standard input. Kill it if it does not end."""
     if process.stdin:
         process.stdin.close()
     try:
@@ -182,12 +182,12 @@ def _wait_until_up(host: str, process: subprocess.Popen[bytes], log: Path) -> No
 
 @pytest.fixture(scope="session")
 def auth_emulator(tmp_path_factory) -> Iterator[str]:
-    """Its address, host:port."""
+    """The emulator's address, host:port."""
     with running_auth_emulator(tmp_path_factory.mktemp("auth") / "emulator.log") as host:
         yield host
 
 
 @pytest.fixture(scope="session")
 def auth(auth_emulator) -> FirebaseAuth:
-    """The project the tests use, unless they want one of their own."""
+    """The project that most tests share."""
     return FirebaseAuth(auth_emulator)

@@ -1,7 +1,7 @@
-"""A stand-in for Google on loopback, as firebase_admin uses it: certificates, access tokens, look-up of users.
+"""A fake of Google on loopback, as firebase_admin uses it: certificates, access tokens, look-up of users.
 
-The library is not patched. Standard variables of its HTTP client send it here: a proxy for https, which answers in
-Google's place, and the certificate authority that the answers are signed by.
+The library is not patched. Standard variables of its HTTP client send its requests here. One names a proxy for https,
+which answers instead of Google. The other names the certificate authority of the fake.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ REGIONS = "iamcredentials.googleapis.com"  # google-auth asks where an account m
 
 @dataclass
 class Google:
-    """What it answers, what fails, and what it was asked."""
+    """The fake's users and faults, and the requests that it got."""
 
     key: rsa.RSAPrivateKey
     folder: Path
@@ -45,7 +45,7 @@ class Google:
     asked: list[str] = field(default_factory=list)
 
     def environ(self) -> dict[str, str]:
-        """The variables that send the library here."""
+        """The variables that send the library's requests to the fake."""
         return {
             "https_proxy": f"http://127.0.0.1:{self.port}",
             "REQUESTS_CA_BUNDLE": str(self.folder / "ca.pem"),
@@ -114,7 +114,7 @@ def rsa_key(_name: str) -> rsa.RSAPrivateKey:
 
 
 def certificate(key: Any) -> x509.Certificate:
-    """Self-signed, as Google publishes its keys."""
+    """A self-signed certificate, like those in which Google publishes its keys."""
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "securetoken.system.gserviceaccount.com")])
     return _certificate(name, name, key.public_key()).sign(key, hashes.SHA256())
 
@@ -180,7 +180,7 @@ def _handler(found: Google, context: ssl.SSLContext) -> type[BaseHTTPRequestHand
         host = ""
 
         def do_CONNECT(self):
-            """From here on the connection is TLS, and this server plays that host."""
+            """Answer a CONNECT. From here on the connection is TLS, and this server answers as that host."""
             self.host = self.path.partition(":")[0]
             if self.host in found.unreachable:
                 self.send_error(502)
@@ -198,8 +198,8 @@ def _handler(found: Google, context: ssl.SSLContext) -> type[BaseHTTPRequestHand
             self._answer(self.rfile.read(int(self.headers["Content-Length"])))
 
         def _answer(self, body):
-            status, told = found.answer(self.host, self.path, body)
-            data = json.dumps(told).encode()
+            status, content = found.answer(self.host, self.path, body)
+            data = json.dumps(content).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))
@@ -208,7 +208,7 @@ def _handler(found: Google, context: ssl.SSLContext) -> type[BaseHTTPRequestHand
 
         def finish(self):
             super().finish()
-            self.connection.close()  # the server closes only what it accepted, which TLS took over
+            self.connection.close()  # the server closes only the socket without TLS
 
         def log_message(self, *_):
             pass

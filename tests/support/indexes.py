@@ -1,8 +1,8 @@
-"""Which queries the deployed indexes serve. Production refuses all others; the emulator serves them.
+"""Checks that the deployed indexes serve every query. Production refuses other queries, but the emulator serves them.
 
-A query is looked at as it goes over the wire. It is served by a composite index of firestore.indexes.json, by one
-single-field index, or by several of them where it asks for equality alone. A single-field index exists unless the
-file's overrides take it away, those of a field above or of `*` included.
+Queries are checked as they go over the wire. A query needs a composite index of firestore.indexes.json, or one
+single-field index. A query that only tests for equality may use several single-field indexes. A single-field index
+exists unless an override of the file removes it. An override of a parent field or of `*` counts, too.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Filters = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Shape:
-    """What an index must serve: fields tested for equality, array fields tested for an element, and the sort orders."""
+    """What a query needs of an index: fields tested for equality, arrays tested for an element, and the sort orders."""
 
     group: str
     equal: frozenset[str]
@@ -38,7 +38,7 @@ class Shape:
 
     @classmethod
     def of(cls, structured: Any) -> Shape:
-        """The shape of a StructuredQuery message; a range without an order is in ascending order."""
+        """The shape of a StructuredQuery message. A range without an order is in ascending order."""
         filters = list(_filters(structured.where))
         contains = {path for path, operator in filters if operator.startswith("ARRAY_CONTAINS")}
         ranges = [path for path, operator in filters if operator in RANGES]
@@ -83,7 +83,7 @@ class Indexes:
         return self._overrides.get((group, "*"), AUTOMATIC)
 
     def missing(self, shape: Shape) -> str | None:
-        """The index that a query lacks; None if it is served."""
+        """The index that a query lacks; None if the query is served."""
         sorted_by = [order for order in shape.orders if order[0] != NAME]
         if len(sorted_by) > 1 or (sorted_by and (shape.equal or shape.contains)):
             return None if self._has_composite(shape) else f"a composite index for {shape}"
@@ -109,31 +109,34 @@ def _columns(fields: list[dict[str, str]]) -> tuple[tuple[str, str], ...]:
 
 
 @cache
-def deployed() -> Indexes:
+def deployed_indexes() -> Indexes:
     return Indexes(json.loads(INDEX_FILE.read_text(encoding="utf-8")))
 
 
 @contextmanager
-def watched(indexes: Indexes, seen: set[Shape]) -> Iterator[None]:
-    """Inside, every query of this process is checked before it is sent. An AssertionError names a missing index."""
+def check_queries(indexes: Indexes, shapes: set[Shape]) -> Iterator[None]:
+    """Check every query of this process in the block before it is sent. Raises AssertionError for a missing index.
+
+    `shapes`: the shapes of all queries are added to it.
+    """
     run_query, aggregate = FirestoreClient.run_query, FirestoreClient.run_aggregation_query
 
-    def look(structured: Any) -> None:
+    def check(structured: Any) -> None:
         shape = Shape.of(structured)
-        seen.add(shape)
+        shapes.add(shape)
         missing = indexes.missing(shape)
         assert missing is None, f"in production this query is refused; firestore.indexes.json lacks {missing}"
 
-    def queried(self: Any, request: Any = None, **kwargs: Any) -> Any:
-        look(firestore.RunQueryRequest.pb(request).structured_query)
+    def check_and_query(self: Any, request: Any = None, **kwargs: Any) -> Any:
+        check(firestore.RunQueryRequest.pb(request).structured_query)
         return run_query(self, request, **kwargs)
 
-    def aggregated(self: Any, request: Any = None, **kwargs: Any) -> Any:
-        look(firestore.RunAggregationQueryRequest.pb(request).structured_aggregation_query.structured_query)
+    def check_and_aggregate(self: Any, request: Any = None, **kwargs: Any) -> Any:
+        check(firestore.RunAggregationQueryRequest.pb(request).structured_aggregation_query.structured_query)
         return aggregate(self, request, **kwargs)
 
     with (
-        patch.object(FirestoreClient, "run_query", queried),
-        patch.object(FirestoreClient, "run_aggregation_query", aggregated),
+        patch.object(FirestoreClient, "run_query", check_and_query),
+        patch.object(FirestoreClient, "run_aggregation_query", check_and_aggregate),
     ):
         yield

@@ -1,4 +1,4 @@
-"""Invariants: what must hold whenever no job is open."""
+"""Invariants that must hold whenever no job is open."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.world import World
 
 
 def assert_settled(world: World) -> None:
-    """No job is open, and the jobs' own counts equal their receipts and add up to the roll-ups."""
+    """Assert that no job is open, that jobs count their receipts, and that jobs add up to the roll-ups."""
     jobs = world.jobs()
     unsettled = {job_id: job["status"] for job_id, job in jobs.items() if job["status"] not in ("completed", "failed")}
     assert unsettled == {}
@@ -30,7 +30,7 @@ def assert_settled(world: World) -> None:
 
 
 def assert_granted_once(world: World, users: dict[str, dict], allowance: int, run_id: str = "2026-11-22") -> None:
-    """Each user has its credits plus one allowance, a stamp, and exactly one receipt of that grant."""
+    """Assert that each user has its credits plus one allowance, a stamp, and exactly one receipt of that grant."""
     after = world.all("users")
     wrong = {
         user_id: (before["credits"], after[user_id]["credits"])

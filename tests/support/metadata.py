@@ -1,4 +1,4 @@
-"""A stand-in for Google's metadata server: it gives whoever asks an identity token that nobody has signed."""
+"""A fake of Google's metadata server. It gives every caller an identity token without a signature."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-TOKEN = "e30.eyJleHAiOjQxMDI0NDQ4MDB9.c2ln"  # three parts, and good until 2100
+TOKEN = "e30.eyJleHAiOjQxMDI0NDQ4MDB9.c2ln"  # three parts, valid until 2100
 
 
 class MetadataServer(ThreadingHTTPServer):
-    """`asked`: the paths of all requests."""
+    """The fake. `asked`: the paths of all requests."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -37,7 +37,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def metadata_server() -> Iterator[tuple[str, list[str]]]:
-    """Its address, and the paths that were asked for."""
+    """The address of the fake, and the paths of all requests."""
     server = MetadataServer()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

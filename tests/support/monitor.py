@@ -1,4 +1,4 @@
-"""The monitor's figures computed from a scan of all documents, without the roll-ups that the monitor uses."""
+"""Computes the monitor's figures from all documents, without the roll-ups that the monitor uses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.world import World
 
 
 def view(world: World, now: datetime, run_id: str | None = None) -> dict[str, Any]:
-    """The monitor's answer, and what it cost."""
+    """The monitor's answer about a run, with its reads and writes."""
     context = world.context(now)
     day = None if run_id is None else datetime.fromisoformat(run_id).date()
     answer = overview_answer(context, read_overview(context, day))
@@ -26,8 +26,8 @@ def story(world: World, user_id: str, now: datetime, before: str | None = None) 
     return user_answer(read_user_history(context, user_id, day))
 
 
-def scanned(world: World, run_id: str) -> dict[str, Any]:
-    """The same figures, from a full scan of jobs and run."""
+def scan_figures(world: World, run_id: str) -> dict[str, Any]:
+    """Compute the figures of a run from all its jobs and the run document."""
     jobs = [job for job in world.jobs().values() if job["runId"] == run_id]
     run = world.get(f"credit_refresh_runs/{run_id}") or {}
     status = Counter(job["status"] for job in jobs)
@@ -85,8 +85,8 @@ def plans_scanned(world: World, run_id: str) -> dict[str, int]:
     return dict(found)
 
 
-def shown(answer: dict[str, Any]) -> dict[str, Any]:
-    """The part of the monitor's answer that a scan can compute."""
+def comparable_part(answer: dict[str, Any]) -> dict[str, Any]:
+    """The part of the monitor's answer that `scan_figures` computes, too."""
     names = ("totalJobs", "pendingJobs", "processingJobs", "completedJobs", "failedJobs", "users", "errorsByCode")
     return {
         **{name: answer[name] for name in (*names, "averageProcessingTime")},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# On this plan alone every grant too many and every grant too few shows in the sum of the balances.
+# On this plan every doubled and every missing grant changes the sum of the balances.
 ADDER = """
 [plans.adder]
 allowance = 10
@@ -36,9 +36,9 @@ period = "month"
 anchor = "signup"
 policy = "reset"
 """
-# The same, where full users of `free` are left alone.
+# The same plans, but full users on `free` are left alone.
 SKIPPING = PLANS.replace("[plans.adder]", 'when_full = "skip"\n[plans.adder]')
-# What the model plays with: every policy on a plan of a day, and sums that show every grant on longer ones.
+# The plans of the model. Each policy has a daily plan. On the longer plans each grant changes the sum of the balances.
 MODEL = f"""
 {DAILY}
 [plans.steady]

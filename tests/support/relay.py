@@ -1,4 +1,4 @@
-"""A TCP relay before the emulator whose connections can fall silent: nothing passes, and nothing is closed."""
+"""A TCP relay in front of the emulator. Its connections can fall silent: no data passes, and nothing is closed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Relay:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def fall_silent(self) -> None:
-        """From now on nothing passes over the connections there are."""
+        """Let no more data pass over the present connections."""
         self._silent.update(self._sockets)
 
     def close(self) -> None:

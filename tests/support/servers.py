@@ -1,4 +1,4 @@
-"""The functions as real processes under functions-framework, called over HTTP."""
+"""Runs functions as real processes under functions-framework, and calls them over HTTP."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Server:
                 return Reply(answer.code, dict(answer.headers), answer.read())
 
     def lines(self) -> list[dict[str, Any]]:
-        """The lines that it logged so far: those that are JSON objects are ours."""
+        """The functions' own log lines so far. They are JSON objects; other lines are left out."""
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
 
 

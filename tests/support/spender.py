@@ -1,4 +1,4 @@
-"""A stand-in for the app: it spends credits under a precondition and remembers what it spent."""
+"""Plays the app. It spends credits under a precondition and counts what it spent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.world import World
 
 
 class Spender:
-    """Spends one credit of random users until told to stop; `spent` counts what went through, by user."""
+    """Spends single credits of random users until the block ends. `spent` counts them by user."""
 
     def __init__(self, world: World, user_ids: list[str], seed: int) -> None:
         self._world, self._user_ids, self._random = world, user_ids, random.Random(seed)
@@ -37,7 +37,7 @@ class Spender:
 
 
 def spend(world: World, user_id: str, credits_spent: int = 1) -> bool:
-    """Take credits from a user, guarded by what was read. False if the document changed in between."""
+    """Take credits from a user in a guarded write. Returns False if the document changed in between."""
     name = f"{world.admin.documents}/users/{user_id}"
     document = world.admin.get(name)
     message = WritePb()

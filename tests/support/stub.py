@@ -1,6 +1,6 @@
-"""The monitor with a scripted backend, for answers that a real backend can't be made to give on demand.
+"""The monitor with scripted answers, for answers that a real database can't give on demand.
 
-The page, its files and its headers are real. Only the JSON is scripted.
+The page, its files and its headers are real. Only the JSON answers are scripted.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ OPEN = {"auth": "off", "apiKey": None, "authDomain": None, "projectId": "demo-pa
 
 
 @dataclass
-class Told:
-    """One call for data: what was asked, and with which token."""
+class StubCall:
+    """One call for data that the page made."""
 
     method: str
     query: Mapping[str, str]
@@ -36,17 +36,17 @@ class Told:
 
 @dataclass
 class Stub:
-    """Set `answer` to say something else; `calls` holds what was asked.
+    """The scripted monitor. `answer` makes the answers, and `calls` holds all calls for the overview, users and jobs.
 
-    Views beside the overview are answered from `views` by name, with a 404 where there is none, and are kept in
-    `view_calls`. `health` is what the public health check says; None: it does not answer.
+    `views` has the answers of other views by name. For other names the answer is 404. `view_calls` holds their calls.
+    `health` is the answer of the public health check. If it is None, the check fails.
     """
 
     port: int
-    answer: Callable[[Told], Response]
-    calls: list[Told] = field(default_factory=list)
+    answer: Callable[[StubCall], Response]
+    calls: list[StubCall] = field(default_factory=list)
     views: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(VIEWS))
-    view_calls: list[Told] = field(default_factory=list)
+    view_calls: list[StubCall] = field(default_factory=list)
     health: Mapping[str, Any] | None = None
     config: Mapping[str, Any] = field(default_factory=lambda: dict(OPEN))
 
@@ -54,27 +54,27 @@ class Stub:
     def address(self) -> str:
         return f"http://127.0.0.1:{self.port}/api/scheduled-tasks/credit-refresh-monitor"
 
-    def says(self, figures: Mapping[str, Any]) -> None:
+    def answer_with(self, figures: Mapping[str, Any]) -> None:
         self.answer = lambda _: jsonify(figures)
 
-    def view(self, told: Told) -> Response:
-        found = self.views.get(told.query["view"])
+    def view(self, call: StubCall) -> Response:
+        found = self.views.get(call.query["view"])
         if found is None:
-            return _refused(404, "not_found", "no such view")
-        return jsonify(found(told) if callable(found) else found)
+            return _refusal(404, "not_found", "no such view")
+        return jsonify(found(call) if callable(found) else found)
 
-    def refuses(self, status: int, code: str, message: str, **headers: str) -> None:
-        def answer(_: Told) -> Response:
-            said = _refused(status, code, message)
-            said.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
-            return said
+    def refuse_with(self, status: int, code: str, message: str, **headers: str) -> None:
+        def answer(_: StubCall) -> Response:
+            response = _refusal(status, code, message)
+            response.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
+            return response
 
         self.answer = answer
 
 
 @contextmanager
 def serving_stub() -> Iterator[Stub]:
-    """A stub on a port of its own, until the end of the block."""
+    """Serve a stub on a free port until the block ends."""
     app = Flask("stub")
     stub = Stub(0, lambda _: jsonify(statistics()))
 
@@ -83,18 +83,18 @@ def serving_stub() -> Iterator[Stub]:
         try:
             found = public_answer(request, lambda: stub.config)
         except RequestError as exc:
-            return _refused(exc.status, exc.code, str(exc))
+            return _refusal(exc.status, exc.code, str(exc))
         if found is not None:
             return found
         if request.path.endswith("/health"):
-            return jsonify(stub.health) if stub.health else _refused(500, "internal", "no health")
+            return jsonify(stub.health) if stub.health else _refusal(500, "internal", "no health")
         token = request.headers.get("Authorization", "").removeprefix("Bearer ") or None
-        told = Told(request.method, dict(request.args), request.get_json(silent=True), token)
-        if "view" in told.query:
-            stub.view_calls.append(told)
-            return stub.view(told)
-        stub.calls.append(told)
-        return stub.answer(told)
+        call = StubCall(request.method, dict(request.args), request.get_json(silent=True), token)
+        if "view" in call.query:
+            stub.view_calls.append(call)
+            return stub.view(call)
+        stub.calls.append(call)
+        return stub.answer(call)
 
     with _listening(app) as stub.port:
         yield stub
@@ -102,7 +102,7 @@ def serving_stub() -> Iterator[Stub]:
 
 @contextmanager
 def serving_html(html: str) -> Iterator[str]:
-    """Serve another site's page on another origin; gives its address."""
+    """Serve a page of another site, on another origin. Gives its address."""
 
     @Request.application
     def app(_: Request) -> Response:
@@ -112,15 +112,15 @@ def serving_html(html: str) -> Iterator[str]:
         yield f"http://localhost:{port}/"
 
 
-def _refused(status: int, code: str, message: str) -> Response:
-    said = jsonify({"error": {"code": code, "message": message, "field": None}})
-    said.status_code = status
-    return said
+def _refusal(status: int, code: str, message: str) -> Response:
+    response = jsonify({"error": {"code": code, "message": message, "field": None}})
+    response.status_code = status
+    return response
 
 
 class _Quiet(WSGIRequestHandler):
     def log_request(self, *_: Any) -> None:
-        """Not every file of every page."""
+        """Log nothing, because a page loads many files."""
 
 
 @contextmanager
@@ -137,12 +137,12 @@ def _listening(app: Callable[..., Any]) -> Iterator[int]:
 
 
 def statistics(**changes: Any) -> dict[str, Any]:
-    """The figures of a day in progress. `changes` replace some of them."""
+    """The monitor's answer on a day in progress. `changes` replace some fields."""
     return copy.deepcopy({**_FIGURES, **changes})
 
 
-def past(day: str, **changes: Any) -> dict[str, Any]:
-    """The same figures as those of a day that is over: nothing in them is of this moment."""
+def past_day(day: str, **changes: Any) -> dict[str, Any]:
+    """The monitor's answer about a past day. Fields about the present moment are null."""
     now = {"health": None, "queueLagSeconds": None, "worker": None, "nextScheduledRun": None}
     builder = {**_FIGURES["builder"], "nextRun": None}
     return statistics(**{"runId": day, "builder": builder, **now, **changes})
@@ -300,7 +300,7 @@ _FIGURES: dict[str, Any] = {
 }
 
 
-def _past_day(back: int) -> dict[str, Any]:
+def _day_row(back: int) -> dict[str, Any]:
     refreshed = 1000 + back * 37 % 160
     return {
         "runId": (DAY - timedelta(days=back)).date().isoformat(),
@@ -319,7 +319,7 @@ def _past_day(back: int) -> dict[str, Any]:
 
 VIEWS: dict[str, Any] = {
     "days": {
-        "days": [_past_day(back) for back in reversed(range(30))],
+        "days": [_day_row(back) for back in reversed(range(30))],
         "month": {
             "month": "2026-11",
             "soFar": {"reads": 29_568, "writes": 25_080, "usd": 0.031},

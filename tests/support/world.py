@@ -1,4 +1,4 @@
-"""A project of its own on the emulator. The services run in it at any simulated time."""
+"""A new project on the emulator for each test. The services run in it at any simulated time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DAY = timedelta(days=1)
 
 
 class World:
-    """Seeds users, runs builder and worker at given times, and reads everything back."""
+    """One project. It writes users, runs builder and worker at given times, and reads documents."""
 
     limits_default: ClassVar[Limits] = LIMITS
 
@@ -64,12 +64,12 @@ class World:
 
     @property
     def admin(self) -> Wire:
-        """Calls of nobody's: without faults, and in no answer's costs."""
+        """A wire of the test itself: without faults, and not counted in the cost of an answer."""
         return self.database.wire
 
     @contextmanager
     def faulty(self, plan: FaultPlan) -> Iterator[Faults]:
-        """Inside, service calls run over a wire with these faults and don't wait between tries."""
+        """In the block, service calls use a wire with these faults, and don't wait between tries."""
         faults, sound = Faults(plan), self.connection
         self.connection = self.connect(self.settings.emulator_host, faults)
         with patch.object(wire, "WAIT_SECONDS_MAX", 0.01):
@@ -90,7 +90,7 @@ class World:
         return build(self.context(now, seconds), ScanRequest(scan), seconds)
 
     def build_a_page(self, now: datetime = MIDNIGHT, scan: str = "all") -> BuildReport:
-        """A builder that is told to stop as soon as it begins. It scans one page."""
+        """Run a builder that has to stop as soon as it begins. It scans one page."""
         stopping = threading.Event()
         stopping.set()
         return build(self.context(now, stopping=stopping), ScanRequest(scan), 60)
@@ -102,7 +102,7 @@ class World:
         return work(self.context(now, seconds), jobs_max, seconds)
 
     def day(self, midnight: datetime = MIDNIGHT) -> WorkReport:
-        """Build and work one whole day."""
+        """Run builder and worker for one whole day."""
         self.build(midnight)
         return self.work(midnight + timedelta(hours=23, minutes=59))
 
@@ -124,7 +124,7 @@ class World:
         self.put_all({f"users/{user_id}": fields for user_id, fields in documents.items()})
 
     def update(self, path: str, **fields: Any) -> None:
-        """Change some fields of a document, leaving the rest."""
+        """Change some fields of a document. The others stay."""
         self.database.merge({path: fields})
 
     def delete(self, path: str) -> None:
@@ -151,19 +151,19 @@ class World:
         return found
 
     def rollup(self, run_id: str = "2026-11-22") -> dict[str, int]:
-        """The flat figures of a run's roll-up: its shards, added up."""
+        """The sums of a run's roll-up over all shards."""
         return dict(Rollup.of(list(self.all("rollups", f"credit_refresh_runs/{run_id}").values())).figures)
 
     def pause(self, *, paused: bool = True) -> None:
         self.put("credit_refresh_control/state", {"paused": paused})
 
     def receipts(self) -> Iterable[tuple[str, dict[str, Any]]]:
-        """Every receipt of every settled job of the queue, with the job's id."""
+        """The receipts of all settled jobs of the queue, each with the job's id."""
         for job_id, job in self.jobs().items():
             for receipt in () if "kind" in job else job.get("receipts", ()):
                 yield job_id, receipt
 
 
 def population(number: int, plan: str = "adder", credits_each: int = 5) -> dict[str, dict[str, Any]]:
-    """Plain users who are due today. On the plan `adder` each missing or doubled grant shows in the balance."""
+    """Plain users who are due today. On the plan `adder` each missing or doubled grant changes the balance."""
     return {f"user{n:05d}": {"credits": credits_each, "plan": plan} for n in range(number)}

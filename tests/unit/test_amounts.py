@@ -246,4 +246,4 @@ def test_another_way_of_computing_comes_to_the_same(plan, before):
     cap = {} if plan.cap is None else {"cap": plan.cap}
     rules = {"policy": plan.policy, "allowance": plan.allowance, "carry": plan.carry, **cap}
 
-    assert oracle.granted(rules, before) == after(plan, before)
+    assert oracle.after_grant(rules, before) == after(plan, before)

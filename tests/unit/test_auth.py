@@ -12,7 +12,7 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
 from shared.edge import instance
-from shared.edge.endpoint import refused
+from shared.edge.endpoint import refusal
 from shared.edge.requests import RequestError
 from shared.monitor import auth
 from shared.monitor.auth import Admin, admin_of, web_config
@@ -107,7 +107,7 @@ def test_firebases_library_is_loaded_by_the_first_token_alone():
 def test_a_401_says_which_scheme():
     """HTTP requires WWW-Authenticate with a 401. Other refusals don't have it."""
     with Flask("any").app_context():
-        answers = [refused(error) for error in (auth._unauthenticated(), RequestError(403, "any", "told"))]
+        answers = [refusal(error) for error in (auth._unauthenticated(), RequestError(403, "any", "told"))]
 
     assert [answer.headers.get("WWW-Authenticate") for answer in answers] == ["Bearer", None]
 

@@ -37,11 +37,11 @@ class Bench:
                 case "c":
                     answers += "+" if self.lets_through else "-"
                 case "f":
-                    self.breaker.failed()
+                    self.breaker.record_failure()
                 case "s":
-                    self.breaker.succeeded()
+                    self.breaker.record_success()
                 case "a":
-                    self.breaker.abandoned()
+                    self.breaker.record_inconclusive()
                 case ".":
                     self.clock.pass_by(10)
         return answers

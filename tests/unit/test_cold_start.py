@@ -79,9 +79,9 @@ def test_the_collector_is_on_again_after_a_start_that_fails():
     """When an import fails, the garbage collector is on again."""
     code = (
         "import gc\n"
-        "from shared.cold_start import uncollected\n"
+        "from shared.cold_start import without_garbage_collection\n"
         "try:\n"
-        "    with uncollected():\n"
+        "    with without_garbage_collection():\n"
         "        print(gc.isenabled())\n"
         "        raise ImportError\n"
         "except ImportError:\n"

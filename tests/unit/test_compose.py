@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from dev import serve
-from dev.console import number_wanted
+from dev.console import read_number
 from dev.serve_options import OPTIONS
 from shared.settings import BUNDLE
 
@@ -36,7 +36,7 @@ def test_it_sets_only_what_can_be_set(service):
 
     assert numbers.keys() <= OPTIONS.keys()
     for name, value in numbers.items():
-        assert number_wanted(name, value, 0, range(OPTIONS[name][1] + 1)) == int(value)
+        assert read_number(name, value, 0, range(OPTIONS[name][1] + 1)) == int(value)
 
 
 def test_both_ports_are_published_on_loopback_alone(service):

@@ -271,15 +271,15 @@ def test_a_jar_says_which_java_it_needs(tmp_path, class_version, expected):
         code = b"\xca\xfe\xba\xbe\0\0" + class_version.to_bytes(2, "big")
         jar.writestr(f"{emulator_install.MAIN_CLASS.replace('.', '/')}.class", code)
 
-    assert emulator_install.java_needed(tmp_path / "emulator.jar") == expected
+    assert emulator_install.java_version_needed(tmp_path / "emulator.jar") == expected
 
 
 def test_a_jar_that_does_not_say_is_taken_to_need_17(tmp_path):
     """No archive, or not there."""
     (tmp_path / "emulator.jar").write_text("")
 
-    assert emulator_install.java_needed(tmp_path / "emulator.jar") == 17
-    assert emulator_install.java_needed(None) == 17
+    assert emulator_install.java_version_needed(tmp_path / "emulator.jar") == 17
+    assert emulator_install.java_version_needed(None) == 17
 
 
 @pytest.fixture(scope="module")

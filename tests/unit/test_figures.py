@@ -17,12 +17,12 @@ from shared.core.figures import (
     NAMES,
     Effort,
     Rollup,
-    added,
     duration_class,
     figures_of,
     hour_name,
     plan_requeue,
     rolled_up,
+    sum_figures,
 )
 from shared.core.jobs import Job, RequeueCarryover, settle
 from shared.core.outcomes import Outcome
@@ -149,7 +149,7 @@ def test_a_requeued_job_s_receipts_and_figures_go_on():
     earlier = RequeueCarryover(receipts=(REFRESHED.as_receipt(),), figures={**before, "failedUsers": 0})
     again = settled([Outcome.refreshed("cid", 1, 50)], earlier=earlier)
 
-    figures = added(earlier.figures, figures_of(again, EFFORT))
+    figures = sum_figures(earlier.figures, figures_of(again, EFFORT))
 
     assert [receipt["userId"] for receipt in again.receipts] == ["ann", "cid"]
     assert (figures["refreshedUsers"], figures["failedUsers"], figures["reads"]) == (2, 0, 10)

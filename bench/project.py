@@ -1,4 +1,4 @@
-"""What every system is measured on: a project of its own on a warmed emulator, with the same users."""
+"""The projects that systems are measured on. Each pass has a fresh one on a warmed emulator, with the same users."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SKIPPING_FULL = PLANS.replace('policy = "top_up"', 'policy = "top_up"\nwhen_full
 ALLOWANCE = 50
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
 EVENING = datetime(2026, 11, 22, 23, 59, tzinfo=UTC)
-WARM_UP_WRITES = 12_000  # the emulator's JVM doubles its speed over the first 20,000
+WARM_UP_WRITES = 12_000  # the emulator's JVM doubles its speed in the first 20,000
 DAY_SECONDS = 86_400
 BATCH_MAX = 500  # writes of a Commit
 
@@ -52,14 +52,14 @@ def _project() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Plot:
-    """A project on the emulator, as one process describes it to another."""
+class ProjectSpec:
+    """The description of a project on the emulator. It can be passed to another process."""
 
     users: int
     slot_seconds: int
-    #: Share of the users whose balance is below the allowance; the others have spent nothing.
+    #: Share of the users whose balance is below the allowance. The others have a full balance.
     below: float = 1.0
-    #: False for users that this project has never met.
+    #: False for users without a stamp of ours.
     stamped: bool = True
     #: True for a plan that leaves users with a full balance alone.
     skips_full: bool = False
@@ -67,35 +67,35 @@ class Plot:
     lease_seconds: int = 120
     project: str = field(default_factory=_project)
 
-    def again(self) -> Plot:
-        """A fresh project like this one."""
+    def fresh_copy(self) -> ProjectSpec:
+        """The same under a new project id."""
         return replace(self, project=_project())
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """A connection to the project of a plot."""
+class BenchProject:
+    """A project on the emulator, with a connection to it."""
 
-    plot: Plot
+    spec: ProjectSpec
     settings: Settings
     plans: PlanTable
     database: Database
 
     @classmethod
-    def at(cls, host: str, plot: Plot) -> Ground:
+    def at(cls, host: str, spec: ProjectSpec) -> BenchProject:
         settings = Settings(
-            project=plot.project,
+            project=spec.project,
             emulator_host=host,
-            slot_seconds=plot.slot_seconds,
-            job_size=plot.job_size,
-            lease_seconds=plot.lease_seconds,
-            full_scan_below=0,  # the scans of a large population, however few users there are here
+            slot_seconds=spec.slot_seconds,
+            job_size=spec.job_size,
+            lease_seconds=spec.lease_seconds,
+            full_scan_below=0,  # scan as a large population is scanned
         )
-        plans = parse_plans(SKIPPING_FULL if plot.skips_full else PLANS)
-        return cls(plot, settings, plans, Database(host, plot.project))
+        plans = parse_plans(SKIPPING_FULL if spec.skips_full else PLANS)
+        return cls(spec, settings, plans, Database(host, spec.project))
 
     def context(self, now: datetime) -> Context:
-        """A call of one of this project's services at that moment."""
+        """The context of one service call at that moment."""
         return Context(self.settings, self.plans, self.wire(), lambda: now)
 
     def wire(self) -> Wire:
@@ -103,34 +103,34 @@ class Ground:
 
     @property
     def user_ids(self) -> Sequence[str]:
-        return user_ids(self.plot.users)
+        return user_ids(self.spec.users)
 
     def seed(self) -> int:
-        """Write users on a plan of a day who were granted yesterday, so that each is due; how many have spent."""
-        drawn, spenders = random.Random(self.plot.users), max(1, round(self.plot.users * self.plot.below))
-        numbered = list(enumerate(self.user_ids))  # ids are in no order, so the spenders are anywhere
+        """Write users of a daily plan who were granted yesterday, so that all are due. Returns how many have spent."""
+        rng, spenders = random.Random(self.spec.users), max(1, round(self.spec.users * self.spec.below))
+        numbered = list(enumerate(self.user_ids))  # ids are in random order, and so are the spenders
         for some in chunks(numbered, 3000):
-            users = {f"users/{one}": self._user(drawn, has_spent=number < spenders) for number, one in some}
+            users = {f"users/{one}": self._user(rng, has_spent=number < spenders) for number, one in some}
             self.database.put(users)
         return spenders
 
-    def _user(self, drawn: random.Random, *, has_spent: bool) -> dict[str, Any]:
-        """A user as yesterday's refresh and a day of the app have left them."""
+    def _user(self, rng: random.Random, *, has_spent: bool) -> dict[str, Any]:
+        """A user after yesterday's refresh and a day of spending."""
         user = {
-            "credits": drawn.randrange(ALLOWANCE) if has_spent else ALLOWANCE,
+            "credits": rng.randrange(ALLOWANCE) if has_spent else ALLOWANCE,
             "plan": "free",
-            "email": f"{drawn.getrandbits(40):x}@example.com",
-            "createdAt": MIDNIGHT - timedelta(days=drawn.randint(2, 900)),
+            "email": f"{rng.getrandbits(40):x}@example.com",
+            "createdAt": MIDNIGHT - timedelta(days=rng.randint(2, 900)),
         }
-        granted = self.stamp("free", MIDNIGHT - timedelta(days=1), MIDNIGHT, drawn.randrange(ALLOWANCE))
-        return {**user, "creditRefresh": granted} if self.plot.stamped else user
+        granted = self.stamp("free", MIDNIGHT - timedelta(days=1), MIDNIGHT, rng.randrange(ALLOWANCE))
+        return {**user, "creditRefresh": granted} if self.spec.stamped else user
 
     def stamp(self, plan: str, granted_on: datetime, due_on: datetime, before: int) -> dict[str, Any]:
-        """What a grant of that day leaves on a user."""
+        """The stamp of a grant of that day."""
         return {
             "plan": plan,
             "periods": {plan: granted_on.date().isoformat()},
-            "dueOn": WHEN_LOW if self.plot.skips_full else due_on.date().isoformat(),
+            "dueOn": WHEN_LOW if self.spec.skips_full else due_on.date().isoformat(),
             "nextAt": due_on,
             "refreshedAt": granted_on,
             "granted": ALLOWANCE - before,
@@ -141,31 +141,31 @@ class Ground:
 
 @cache
 def user_ids(users: int) -> Sequence[str]:
-    """28 letters and digits each, in no order, as Firebase gives them."""
+    """Ids of 28 letters and digits in random order, like those of Firebase."""
     return tuple(hashlib.blake2b(str(n).encode(), digest_size=14).hexdigest() for n in range(users))
 
 
 def slot_width(users_a_slot: int, users: int) -> int:
-    """The width in seconds that puts so many users in a slot."""
+    """The width in seconds of slots with so many users."""
     return min(DAY_SECONDS, max(1, round(DAY_SECONDS * users_a_slot / users)))
 
 
 def warm_up(host: str, writes: int = WARM_UP_WRITES) -> None:
-    """Let the emulator's JVM reach its speed, in the calls that systems make: BatchWrite, Commit and queries."""
-    plot = Plot(0, DAY_SECONDS)
-    database = Database(host, plot.project)
+    """Bring the emulator's JVM to full speed with the calls that the systems make: BatchWrite, Commit and queries."""
+    spec = ProjectSpec(0, DAY_SECONDS)
+    database = Database(host, spec.project)
     for start in range(0, writes, 3000):
         documents = {f"warm/{n}": {"n": start + n, "text": "warm"} for n in range(3000)}
         database.put(documents)
         for chunk in chunks(list(documents.items()), BATCH_MAX):
             database.commit(dict(chunk))
         database.all("warm")
-    clear(host, plot)
+    clear(host, spec)
 
 
-def clear(host: str, plot: Plot) -> None:
-    """Remove a project's documents, so that the emulator is as empty for the next."""
-    emulator.clear(host, plot.project)
+def clear(host: str, spec: ProjectSpec) -> None:
+    """Remove a project's documents, so that the next one finds an empty emulator."""
+    emulator.clear(host, spec.project)
 
 
 def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

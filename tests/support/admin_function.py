@@ -1,4 +1,4 @@
-"""A function that admits admins like the monitor does, and answers who called."""
+"""A function that lets admins in like the monitor. It answers with the caller's id and name."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from shared.settings import read_settings
 
 
 @dataclass(frozen=True)
-class Door:
-    """Calls the function with a token or other headers."""
+class AdminFunction:
+    """Calls the function, with a token or other headers."""
 
     client: FlaskClient
 
-    def knock(self, token: str | None = None, **headers: str) -> TestResponse:
+    def call(self, token: str | None = None, **headers: str) -> TestResponse:
         authorization = {} if token is None else {"Authorization": f"Bearer {token}"}
         return self.client.post("/", headers={**authorization, **headers})
 
 
-def door(monkeypatch, environ: Mapping[str, str]) -> Door:
-    """A door as a new instance with that environment has it."""
+def admin_function(monkeypatch, environ: Mapping[str, str]) -> AdminFunction:
+    """The function as a new instance with that environment serves it."""
     settings = read_settings(environ)
     for name, value in environ.items():
-        monkeypatch.setenv(name, value)  # firebase_admin reads its own
+        monkeypatch.setenv(name, value)  # firebase_admin reads some of them itself
     monkeypatch.setattr(instance, "settings", lambda: settings)
     monkeypatch.setattr(instance, "project", instance.once(unwrap(instance.project)))
     monkeypatch.setattr(auth, "_tokens", instance.once(unwrap(auth._tokens)))
-    app = Flask("door")
+    app = Flask("admin_function")
     app.add_url_rule("/", view_func=lambda: endpoint.error_boundary(_who)(request), methods=["POST"])
-    return Door(app.test_client())
+    return AdminFunction(app.test_client())
 
 
 def _who(asked: Request) -> Response:
