@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from shared.services.signup import take_event
+from shared.store.users import UserDocument
 from tests.support.faults import Mode, ProcessEnded, at
 from tests.support.world import DAY, MIDNIGHT, NOON, World
 
@@ -183,19 +185,36 @@ def test_who_signs_up_in_the_evening_is_granted_at_the_next_midnight_too():
     assert (user["credits"], user["creditRefresh"]["periods"]) == (30, {"adder": "2026-11-23"})
 
 
+def call(world: World, user: UserDocument, now: datetime) -> None:
+    world.refresh(user.user_id, now=now)
+
+
+def deliver_the_event(world: World, user: UserDocument, now: datetime) -> None:
+    """The event of the user's creation, with the document as it was then."""
+    take_event(world.context(now), "event", None, user)
+
+
+def serve_the_request(world: World, _user: UserDocument, now: datetime) -> None:
+    world.work(now)
+
+
+@pytest.mark.parametrize("way", [call, deliver_the_event, serve_the_request])
 @pytest.mark.parametrize("mode", [Mode.ENDED, Mode.ENDED_AFTER])
-def test_a_call_that_dies_loses_no_midnight_to_come(mode):
+def test_a_call_that_dies_loses_no_midnight_to_come(mode, way):
     """In Los Angeles it is 21:00 of the 21st, and the run of the 22nd is complete. Both dates are granted."""
     user_id = "America-Los_Angeles-0"
     for number in itertools.count(1):
         world = zoned_world(window_seconds=3600)
         tick(world, MIDNIGHT)
-        world.users(people("America/Los_Angeles", 1))
+        asks = {"creditRefresh": {"refreshRequested": True}} if way is serve_the_request else {}
+        world.users({user_id: {**people("America/Los_Angeles", 1)[user_id], **asks}})
+        user = world.context(MIDNIGHT).users().read([user_id])[user_id]
+        assert isinstance(user, UserDocument)
         with world.faulty(at(number, mode)) as faults, suppress(ProcessEnded):
-            world.refresh(user_id, now=MIDNIGHT + 5 * HOUR)
+            way(world, user, MIDNIGHT + 5 * HOUR)
         if not faults.spoiled:
             break
-        world.refresh(user_id, now=MIDNIGHT + 6 * HOUR)
+        way(world, user, MIDNIGHT + 6 * HOUR)
 
         world.work(MIDNIGHT + 9 * HOUR)
 

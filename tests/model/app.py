@@ -163,6 +163,7 @@ class App:
                 self._world.put(f"users/{user_id}", fields)
                 account = copy.deepcopy(backup.accounts[user_id])
                 account.touched = self._books.next_moment()
+                account.restored = True
                 if fields.get("createdAt") is None and account.anchor is None:
                     account.signed_up = get_time(self._document(user_id).create_time)
                 self._books.open[user_id] = account

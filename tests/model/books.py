@@ -87,6 +87,8 @@ class Account:
     changed_silently: bool = False
     #: The app changed the zone and did not say so: a scan by date knows when the date of the old zone comes.
     moved_silently: bool = False
+    #: The stamp is from a backup. The job that it names may have been settled since, when the stamp named another.
+    restored: bool = False
     zones: list[Any] = field(default_factory=list)  # all that it ever had
     periods: dict[str, str] = field(default_factory=dict)
     landings: list[Landing] = field(default_factory=list)
@@ -212,6 +214,7 @@ class Books:
         account.anchor = landing.anchor or account.anchor
         if landing.credits is not None:
             account.credits, account.job_id = landing.credits, landing.job_id
+            account.restored = False
 
     def _faults(self, account: Account, landing: Landing, days: Sequence[date]) -> Iterator[str]:
         """The faults of a grant, compared with the account just before it."""

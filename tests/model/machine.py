@@ -679,7 +679,11 @@ class Days(RuleBasedStateMachine):
             for job in settled.values()
             for receipt in job["receipts"]
         }
-        told = {user_id: receipts.get((account.job_id, user_id)) for user_id, account in self.books.open.items()}
+        told = {
+            user_id: receipts.get((account.job_id, user_id))
+            for user_id, account in self.books.open.items()
+            if not account.restored
+        }
         assert set(told.values()) <= {"refreshed", "failed", None}, told
 
     def _settled(self) -> dict[str, Any]:
