@@ -655,7 +655,9 @@ class Days(RuleBasedStateMachine):
     def _is_found(self, account: Account, run_id: str) -> bool:
         """True if a scan of the due meets the user: by date, or by a balance below the allowance."""
         due_on = account.due_on
-        return due_on == WHEN_LOW or (isinstance(due_on, str) and due_on <= run_id)
+        if due_on == WHEN_LOW:
+            return self.books.is_found_by_balance(account)  # otherwise the plan was changed without a word
+        return isinstance(due_on, str) and due_on <= run_id
 
     def _work(self, jobs_max=1000, skew=timedelta(), mishap=NOTHING, stop=None) -> WorkReport | None:
         before, counts, asked = self._settled(), self._counts(), self._has_open_requests()
