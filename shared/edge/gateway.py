@@ -2,7 +2,7 @@
 
 The framework reads the whole body before it answers, however large it is and however slowly it comes. Each of its
 threads serves one request at a time. So the gateway reads the body itself, and refuses one that is too large or takes
-more than a few seconds. If the headers announce the size, it refuses a large body before it reads any of it.
+more than a few seconds. If the headers announce a huge body, it is refused before any of it is read.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ PUBLIC_FUNCTION = "credit_refresh_monitor"
 BODY_SECONDS_MAX = 5.0
 
 WsgiApp = Callable[..., Iterable[bytes]]
+DISCARDED_BYTES_MAX = 16 * 1024 * 1024  # of a body that is too large; a larger one is not read at all
+PIECE_BYTES = 64 * 1024
 
 
 def protect(app: Flask) -> None:
@@ -68,6 +70,7 @@ def _read_body(environ: dict[str, Any]) -> bytes:
     if environ["REQUEST_METHOD"] != "POST" or announced == 0:
         return b""
     if announced is not None and announced > BODY_BYTES_MAX:
+        _discard_body(environ, announced)
         raise body_too_large()
     size = BODY_BYTES_MAX + 1 if announced is None else announced
     with cut_off_after(environ.get("gunicorn.socket"), BODY_SECONDS_MAX) as is_cut_off:
@@ -79,6 +82,18 @@ def _read_body(environ: dict[str, Any]) -> bytes:
     if len(data) > BODY_BYTES_MAX:
         raise body_too_large()
     return data
+
+
+def _discard_body(environ: dict[str, Any], size: int) -> None:
+    """Read a body that is too large, and keep nothing of it. A huge body is not read.
+
+    A client that is still sending when the connection closes sees a broken connection in place of the answer.
+    """
+    if size > DISCARDED_BYTES_MAX:
+        return
+    with cut_off_after(environ.get("gunicorn.socket"), BODY_SECONDS_MAX):
+        while size > 0 and (data := _read(environ["wsgi.input"], min(size, PIECE_BYTES))):
+            size -= len(data)
 
 
 def _announced_length(environ: dict[str, Any]) -> int | None:

@@ -162,7 +162,7 @@ def test_writes_refused_one_by_one_count_for_the_breaker(monkeypatch):
     """A call whose writes are refused one by one, for overload, counts as a failed call."""
     world, _ = one_slot()
     failed = []
-    monkeypatch.setattr(Breaker, "failed", lambda _breaker: failed.append("failed"))
+    monkeypatch.setattr(Breaker, "record_failure", lambda _breaker: failed.append("failed"))
 
     for code in (8, 14):
         assert call(world, refusing(code), code) is None
