@@ -288,7 +288,7 @@ def test_the_users_of_the_day_are_shown_by_plan(page, stub):
 def test_many_plans_are_folded(page, stub):
     """The ten largest are seen at once."""
     plans = [{"plan": f"plan{n}", "users": 30 - n, "share": 0.05} for n in range(14)]
-    stub.says(statistics(plans=plans, usersOfUncountedPlans=0))
+    stub.answer_with(statistics(plans=plans, usersOfUncountedPlans=0))
     load(page, stub)
     expect(page.get_by_role("table", name="Queued users by plan").get_by_role("row")).to_have_count(11)
     page.get_by_text("4 further plans").click()
@@ -299,7 +299,7 @@ def test_many_plans_are_folded(page, stub):
 
 def test_where_nobody_was_queued_no_plans_are_shown(page, stub):
     """A day without a run, or without anybody due."""
-    stub.says(statistics(plans=[]))
+    stub.answer_with(statistics(plans=[]))
     load(page, stub)
 
     expect(page.locator("#plans-card")).to_be_hidden()
