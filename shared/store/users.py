@@ -367,7 +367,8 @@ class UserStore:
     def _template(self, write: StampWrite) -> Any:
         grant = write.grant
         form = (grant.when_low, grant.purchased is None, write.adopting, write.activity is None)
-        key = (grant.plan, grant.period, grant.anchor, write.job_id, write.refreshed_at, write.next_at, form)
+        turn = (grant.period, grant.next_run, write.next_at)
+        key = (grant.plan, turn, grant.anchor, write.job_id, write.refreshed_at, form)
         template = self._templates.get(key)
         if template is None:
             template = self._templates[key] = self._encode_shared(write)

@@ -267,3 +267,21 @@ def test_a_slot_past_the_end_of_the_run_may_be_late_as_well():
     assert {job["localDate"] for job in jobs} == {"2026-11-23"}
     assert set(outcomes) == {"refreshed"}
     assert len(outcomes) >= 12
+
+
+def test_users_of_different_zones_with_the_same_next_slot_have_their_own_due_on():
+    """The writes of one call share what users have in common. When the next run comes is each user's own."""
+    world = zoned_world(timezone="America/New_York", slot_seconds=6 * 3600)
+    schedule, day = world.settings.schedule, MIDNIGHT.date()
+    ids = [f"user{number}" for number in range(40)]
+    here = next(one for one in ids if schedule.slot_start(day, one) == schedule.day_start(day))
+    there = next(one for one in ids if schedule.slot_start(day, one) == schedule.day_start(day) + 6 * HOUR)
+    people = {"credits": 5, "plan": "adder", "createdAt": "2020-01-01"}
+    world.users({here: people, there: {**people, "zone": "Europe/Berlin"}})
+
+    world.refresh(here, there)
+
+    stamps = [world.user(user_id)["creditRefresh"] for user_id in (here, there)]
+    assert stamps[0]["nextAt"] == stamps[1]["nextAt"]
+    assert [stamp["periods"] for stamp in stamps] == [{"adder": "2026-11-22"}] * 2
+    assert [stamp["dueOn"] for stamp in stamps] == ["2026-11-23", "2026-11-22"]  # midnight in Berlin is 18:00 here
