@@ -74,9 +74,9 @@ HEALTH: dict[str, Schema] = {
 
 # What several answers are made of.
 PARTS: Mapping[str, Schema] = {
-    "Bill": object_of(BILL, told="Billed reads and writes, and what they cost in dollars."),
-    "Job": object_of(JOB_SUMMARY, told="A settled job by its figures."),
-    "Failure": object_of(FAILURE, told="A failed user. jobId is null for one that the builder found."),
+    "Bill": object_of(BILL, description="Billed reads and writes, and what they cost in dollars."),
+    "Job": object_of(JOB_SUMMARY, description="A settled job by its figures."),
+    "Failure": object_of(FAILURE, description="A failed user. jobId is null for one that the builder found."),
     "ActionEntry": object_of(
         {
             "kind": one_of("action"),
@@ -89,7 +89,7 @@ PARTS: Mapping[str, Schema] = {
             "result": nullable(TEXT),
             "failed": FLAG,
         },
-        told="What an operator did, why, and with what result.",
+        description="What an operator did, why, and with what result.",
     ),
     "JobEntry": object_of(
         {
@@ -100,9 +100,9 @@ PARTS: Mapping[str, Schema] = {
             "users": COUNT,
             "failedUsers": COUNT,
         },
-        told="A job that was settled.",
+        description="A job that was settled.",
     ),
-    "Health": object_of(HEALTH, told="Whether the refresh does its work, and why not."),
+    "Health": object_of(HEALTH, description="Whether the refresh does its work, and why not."),
     "HealthAnswer": object_of(HEALTH, {"checkedAt": TIME}, "Of /health. checkedAt is there if the database answered."),
 }
 
@@ -303,24 +303,24 @@ RESCAN_PREVIEW: Mapping[str, Schema] = {
 
 # What a GET answers, by what is asked.
 VIEWS: Mapping[str, Schema] = {
-    "OverviewAnswer": object_of({**OVERVIEW, **TIMES}, told="Without userId, jobId and view: one day."),
+    "OverviewAnswer": object_of({**OVERVIEW, **TIMES}, description="Without userId, jobId and view: one day."),
     "UserAnswer": object_of(
         {**USER, **TIMES},
         OWN_TIME,
         "With userId: one user. Only who has a time zone of their own has zone and localDate.",
     ),
-    "JobAnswer": object_of({**JOB, **TIMES}, told="With jobId: one job."),
-    "DaysAnswer": object_of({**DAYS, **TIMES}, told="With view=days: the last thirty days."),
-    "FailuresAnswer": object_of({**FAILURES, **TIMES}, told="With view=failures: failed users, page by page."),
+    "JobAnswer": object_of({**JOB, **TIMES}, description="With jobId: one job."),
+    "DaysAnswer": object_of({**DAYS, **TIMES}, description="With view=days: the last thirty days."),
+    "FailuresAnswer": object_of({**FAILURES, **TIMES}, description="With view=failures: failed users, page by page."),
     "ActivityAnswer": object_of(
         {"entries": list_of(ref("ActionEntry")), "cursor": nullable(TEXT), **TIMES},
-        told="With view=activity: what operators did, page by page.",
+        description="With view=activity: what operators did, page by page.",
     ),
     "RequeuePreviewAnswer": object_of(
-        {**REQUEUE_PREVIEW, **TIMES}, told="With view=requeue-preview: what a requeue would do."
+        {**REQUEUE_PREVIEW, **TIMES}, description="With view=requeue-preview: what a requeue would do."
     ),
     "RescanPreviewAnswer": object_of(
-        {**RESCAN_PREVIEW, **TIMES}, told="With view=rescan-preview: what a rescan would do."
+        {**RESCAN_PREVIEW, **TIMES}, description="With view=rescan-preview: what a rescan would do."
     ),
 }
 
@@ -340,11 +340,11 @@ RESULTS: Mapping[str, Schema] = {
             "hasMore": FLAG,
             **TIMES,
         },
-        told="To requeue.",
+        description="To requeue.",
     ),
     "RescanAnswer": object_of(
         {"action": one_of(Action.RESCAN), "changed": FLAG, "runId": DATE, "status": RUN_STATUS, **TIMES},
-        told="To rescan.",
+        description="To rescan.",
     ),
     "RefreshAnswer": object_of(
         {
@@ -355,7 +355,7 @@ RESULTS: Mapping[str, Schema] = {
             "errorsTotal": COUNT,
             **TIMES,
         },
-        told="To refresh.",
+        description="To refresh.",
     ),
 }
 

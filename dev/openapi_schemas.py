@@ -40,7 +40,9 @@ def map_of(values: Schema) -> Schema:
     return {"type": "object", "additionalProperties": values}
 
 
-def object_of(fields: Mapping[str, Schema], optional: Mapping[str, Schema] | None = None, told: str = "") -> Schema:
+def object_of(
+    fields: Mapping[str, Schema], optional: Mapping[str, Schema] | None = None, description: str = ""
+) -> Schema:
     """An object with these fields in any case, and the optional ones at times. `told`: what it is."""
     schema = {"type": "object", "required": list(fields), "properties": {**fields, **(optional or {})}}
-    return {**schema, "description": told} if told else schema
+    return {**schema, "description": description} if description else schema

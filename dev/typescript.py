@@ -23,8 +23,8 @@ def rendered(schemas: Mapping[str, Any]) -> str:
 
 
 def _interface(name: str, schema: Mapping[str, Any]) -> str:
-    told = f"/** {schema['description']} */\n" if "description" in schema else ""
-    return f"\n{told}export interface {name} {_object(schema, 0)}\n"
+    comment = f"/** {schema['description']} */\n" if "description" in schema else ""
+    return f"\n{comment}export interface {name} {_object(schema, 0)}\n"
 
 
 def _object(schema: Mapping[str, Any], depth: int) -> str:

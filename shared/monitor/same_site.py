@@ -70,9 +70,9 @@ def _our_origins(request: Request) -> set[Origin | None]:
 
 def _schemes(request: Request) -> tuple[str, ...]:
     """The one the browser used, as the front end tells it; both where nobody does."""
-    told = request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower()
-    if told or request.scheme == "https":
-        return (told or request.scheme,)
+    forwarded = request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower()
+    if forwarded or request.scheme == "https":
+        return (forwarded or request.scheme,)
     return tuple(_DEFAULT_PORTS)
 
 

@@ -119,8 +119,8 @@ def test_where_no_index_serves_the_balance_everybody_is_read():
     world.work(EVENING + DAY)
 
     assert (report.scan, report.scan_reason, report.status) == ("all", NO_INDEX, "completed")
-    told = view(world, EVENING + DAY)["health"]
-    assert (told["status"], [reason["code"] for reason in told["reasons"]]) == ("ok", ["index_missing"])
+    answer = view(world, EVENING + DAY)["health"]
+    assert (answer["status"], [reason["code"] for reason in answer["reasons"]]) == ("ok", ["index_missing"])
     assert world.user("user0001")["credits"] == 50
 
 

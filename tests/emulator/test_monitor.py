@@ -301,18 +301,18 @@ def test_a_user_s_story_explains_the_balance():
         world.day(MIDNIGHT + n * DAY)
     world.update("users/ann", credits=42)
 
-    told = story(world, "ann", MIDNIGHT + 2 * DAY + 23 * HOUR)
+    answer = story(world, "ann", MIDNIGHT + 2 * DAY + 23 * HOUR)
 
-    assert "the plan free granted nothing, as the balance of 50 was full." in told["explanation"]
-    assert "Since then 8 were spent, so it is 42." in told["explanation"]
-    assert "the present period has been granted" in told["explanation"]
-    assert [(receipt["runId"], receipt["before"], receipt["after"]) for receipt in told["receipts"]] == [
+    assert "the plan free granted nothing, as the balance of 50 was full." in answer["explanation"]
+    assert "Since then 8 were spent, so it is 42." in answer["explanation"]
+    assert "the present period has been granted" in answer["explanation"]
+    assert [(receipt["runId"], receipt["before"], receipt["after"]) for receipt in answer["receipts"]] == [
         ("2026-11-24", 50, 50),
         ("2026-11-23", 50, 50),
         ("2026-11-22", 20, 50),
     ]
-    assert told["nextRefresh"].startswith("2026-11-25")
-    assert told["decision"] == {"action": "skip", "reason": "already_granted", "granted": None}
+    assert answer["nextRefresh"].startswith("2026-11-25")
+    assert answer["decision"] == {"action": "skip", "reason": "already_granted", "granted": None}
 
 
 def test_older_receipts_come_by_thirty_days():
@@ -356,14 +356,16 @@ def test_of_more_receipts_than_are_shown_it_is_the_newest_that_are():
     for day in days:
         world.put_all(receipts_of("ann", day, [1, 2, 3, 4, 5]))
 
-    told = story(world, "ann", MIDNIGHT + 29 * DAY + 20 * HOUR)
-    older = story(world, "ann", MIDNIGHT + 29 * DAY + 20 * HOUR, before=told["receiptsFrom"])
+    answer = story(world, "ann", MIDNIGHT + 29 * DAY + 20 * HOUR)
+    older = story(world, "ann", MIDNIGHT + 29 * DAY + 20 * HOUR, before=answer["receiptsFrom"])
 
-    assert len(told["receipts"]) == 100
-    assert [receipt["runId"] for receipt in told["receipts"]] == [day for day in reversed(days[10:]) for _ in range(5)]
-    assert [receipt["after"] for receipt in told["receipts"][:5]] == [4, 3, 2, 1, 0]
-    assert told["hasMore"]
-    assert len({receipt["jobId"] for receipt in (*told["receipts"], *older["receipts"])}) == 150
+    assert len(answer["receipts"]) == 100
+    assert [receipt["runId"] for receipt in answer["receipts"]] == [
+        day for day in reversed(days[10:]) for _ in range(5)
+    ]
+    assert [receipt["after"] for receipt in answer["receipts"][:5]] == [4, 3, 2, 1, 0]
+    assert answer["hasMore"]
+    assert len({receipt["jobId"] for receipt in (*answer["receipts"], *older["receipts"])}) == 150
 
 
 def test_of_a_day_with_more_receipts_than_are_shown_it_is_the_newest_that_are():
@@ -374,15 +376,15 @@ def test_of_a_day_with_more_receipts_than_are_shown_it_is_the_newest_that_are():
     world.put_all(receipts_of("ann", "2026-11-22", hours))
     world.put_all(receipts_of("ann", "2026-11-21", [1]))
 
-    told = story(world, "ann", MIDNIGHT + 20 * HOUR)
+    answer = story(world, "ann", MIDNIGHT + 20 * HOUR)
 
-    assert [receipt["after"] for receipt in told["receipts"]] == list(reversed(range(50, 150)))
-    assert told["receiptsFrom"] == "2026-11-22"
-    assert told["hasMore"]
+    assert [receipt["after"] for receipt in answer["receipts"]] == list(reversed(range(50, 150)))
+    assert answer["receiptsFrom"] == "2026-11-22"
+    assert answer["hasMore"]
 
 
 @pytest.mark.parametrize(
-    ("document", "told"),
+    ("document", "answer"),
     [
         ({"credits": "x"}, {"balance": None, "problem": "bad_balance"}),
         ({"credits": 5, "plan": "gone"}, {"balance": 5, "problem": "unknown_plan"}),
@@ -391,7 +393,7 @@ def test_of_a_day_with_more_receipts_than_are_shown_it_is_the_newest_that_are():
         ({"credits": 5, "creditRefresh": {"paused": True, "dueOn": TODAY}}, {"paused": True, "problem": None}),
     ],
 )
-def test_a_story_of_an_odd_user_says_what_is_odd(document, told):
+def test_a_story_of_an_odd_user_says_what_is_odd(document, answer):
     """Without failing over it."""
     world = World()
     world.users({"ann": document})
@@ -399,7 +401,7 @@ def test_a_story_of_an_odd_user_says_what_is_odd(document, told):
     found = story(world, "ann", NOON)
 
     found["problem"] = found["problem"] and found["problem"]["code"]
-    assert told == {name: found[name] for name in told}
+    assert answer == {name: found[name] for name in answer}
 
 
 OWN_TIME = {"zone", "localDate", "zoneProblem"}
@@ -412,15 +414,15 @@ def test_a_story_is_told_in_the_user_s_own_time():
     world.build()
     world.work(MIDNIGHT + 15 * HOUR)
 
-    told = story(world, "ann", MIDNIGHT + 16 * HOUR)
+    answer = story(world, "ann", MIDNIGHT + 16 * HOUR)
 
-    assert (told["zone"], told["localDate"]) == ("Asia/Tokyo", "2026-11-23")
-    assert told["nextRefresh"] == "2026-11-23T15:00:00+00:00"
+    assert (answer["zone"], answer["localDate"]) == ("Asia/Tokyo", "2026-11-23")
+    assert answer["nextRefresh"] == "2026-11-23T15:00:00+00:00"
     assert (
         "On 2026-11-22 at 15:00 UTC (2026-11-23 at 00:00 in Asia/Tokyo) the plan adder granted 10"
-        in told["explanation"]
+        in answer["explanation"]
     )
-    assert told["explanation"].endswith("it is 2026-11-23; the next refresh is due there on 2026-11-24 at 00:00.")
+    assert answer["explanation"].endswith("it is 2026-11-23; the next refresh is due there on 2026-11-24 at 00:00.")
 
 
 @pytest.mark.parametrize(
@@ -438,28 +440,28 @@ def test_without_a_zone_of_their_own_nothing_is_said_of_zones(field, document):
     world.users({"ann": {"credits": 5, "plan": "adder", **document}})
     world.day()
 
-    told = story(world, "ann", EVENING)
+    answer = story(world, "ann", EVENING)
 
-    assert OWN_TIME.isdisjoint(told)
-    assert "time zone" not in told["explanation"]
+    assert OWN_TIME.isdisjoint(answer)
+    assert "time zone" not in answer["explanation"]
 
 
 @pytest.mark.parametrize(
-    ("document", "told"),
+    ("document", "answer"),
     [
         ({"zone": "Mars/Olympus"}, "'Mars/Olympus' is not an IANA name such as Europe/Berlin; UTC is used until"),
         ({"zone": 5}, "the time zone: it is a whole number, not a text; UTC is used until"),
         ({"zone": 5, "credits": "x"}, "the time zone: it is a whole number"),
     ],
 )
-def test_a_story_says_why_a_zone_can_t_be_used(document, told):
+def test_a_story_says_why_a_zone_can_t_be_used(document, answer):
     """In words, also beside another problem of the document."""
     world = World(zone_field="zone")
     world.users({"ann": {"credits": 5, "plan": "adder", **document}})
 
     found = story(world, "ann", NOON)
 
-    assert told in found["zoneProblem"]
+    assert answer in found["zoneProblem"]
     assert "zone" not in found
     assert (found["problem"] is None) == ("credits" not in document)
 
@@ -469,9 +471,13 @@ def test_a_zone_is_told_although_another_field_is_bad():
     world = World(zone_field="zone")
     world.users({"ann": {"credits": "x", "zone": "Asia/Tokyo"}})
 
-    told = story(world, "ann", MIDNIGHT + 16 * HOUR)
+    answer = story(world, "ann", MIDNIGHT + 16 * HOUR)
 
-    assert (told["zone"], told["localDate"], told["problem"]["code"]) == ("Asia/Tokyo", "2026-11-23", "bad_balance")
+    assert (answer["zone"], answer["localDate"], answer["problem"]["code"]) == (
+        "Asia/Tokyo",
+        "2026-11-23",
+        "bad_balance",
+    )
 
 
 def test_nobody_s_story_is_not_found():

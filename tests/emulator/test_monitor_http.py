@@ -142,11 +142,15 @@ def test_the_views_beside_the_overview(world, monitor):
 
 def test_the_overview_says_which_monitor_it_is(world, monitor):
     """Project, collection and zone; and whether the reader may act."""
-    told = get(monitor, asOf=NOON).json
+    answer = get(monitor, asOf=NOON).json
 
-    assert (told["project"], told["usersCollection"], told["timezone"]) == (world.settings.project, "users", "UTC")
-    assert told["mayAct"] is True
-    assert told["prices"] == {"read": 0.03, "write": 0.09, "operations": 100_000}
+    assert (answer["project"], answer["usersCollection"], answer["timezone"]) == (
+        world.settings.project,
+        "users",
+        "UTC",
+    )
+    assert answer["mayAct"] is True
+    assert answer["prices"] == {"read": 0.03, "write": 0.09, "operations": 100_000}
 
 
 @pytest.mark.parametrize(
@@ -254,7 +258,7 @@ def test_a_site_whose_name_leads_here_gets_nothing(monitor):
 
 def test_actions_do_what_they_say_and_are_logged_with_who_and_why(monitor):
     """Pause, resume, requeue, rescan, refresh; and once more changes nothing."""
-    told = [
+    answer = [
         monitor.post({"action": "pause", "reason": "a test", "asOf": NOON}).json,
         monitor.post({"action": "pause", "asOf": NOON}).json,
         monitor.post({"action": "resume", "asOf": NOON}).json,
@@ -271,8 +275,8 @@ def test_actions_do_what_they_say_and_are_logged_with_who_and_why(monitor):
     monitor.post({"action": "resume", "asOf": NOON})
     refreshed = monitor.post({"action": "refresh", "userIds": ["user1", "user2"], "asOf": NOON}).json
 
-    assert [each["changed"] for each in told] == [True, False, True, True, False, True, False, True, True]
-    assert told[3]["requeuedUsers"] == 1
+    assert [each["changed"] for each in answer] == [True, False, True, True, False, True, False, True, True]
+    assert answer[3]["requeuedUsers"] == 1
     assert {entry["action"] for entry in log} >= {"pause", "requeue", "rescan"}
     assert paused.json["changed"]
     assert (health.status, health.json["status"], health.json["reasons"][0]["code"]) == (200, "paused", "paused")

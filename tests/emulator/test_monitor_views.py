@@ -291,14 +291,14 @@ def test_a_job_s_page_has_all_its_users():
     world = bad_morning()
     job_id, job = next((job_id, job) for job_id, job in world.jobs().items() if job["status"] == "failed")
 
-    told = job_answer(read_job(world.context(EVENING), job_id))
+    answer = job_answer(read_job(world.context(EVENING), job_id))
 
-    assert sorted(user["userId"] for user in told["users"]) == sorted(job["userIds"])
-    assert told["users"][0]["outcome"] == "failed"
-    assert told["users"][0]["code"] in ("unknown_plan", "bad_balance")
-    assert {user["granted"] for user in told["users"] if user["outcome"] == "refreshed"} <= {10}
-    assert (told["attempts"], told["maxAttempts"]) == (1, 3)
-    assert told["logFilter"] == f'jsonPayload.jobId="{job_id}"'
+    assert sorted(user["userId"] for user in answer["users"]) == sorted(job["userIds"])
+    assert answer["users"][0]["outcome"] == "failed"
+    assert answer["users"][0]["code"] in ("unknown_plan", "bad_balance")
+    assert {user["granted"] for user in answer["users"] if user["outcome"] == "refreshed"} <= {10}
+    assert (answer["attempts"], answer["maxAttempts"]) == (1, 3)
+    assert answer["logFilter"] == f'jsonPayload.jobId="{job_id}"'
 
 
 def test_a_waiting_job_has_nobody_settled():
@@ -307,10 +307,10 @@ def test_a_waiting_job_has_nobody_settled():
     world.users(population(3))
     world.build()
 
-    told = job_answer(read_job(world.context(MIDNIGHT), next(iter(world.jobs()))))
+    answer = job_answer(read_job(world.context(MIDNIGHT), next(iter(world.jobs()))))
 
-    assert {user["outcome"] for user in told["users"]} == {None}
-    assert told["status"] == "pending"
+    assert {user["outcome"] for user in answer["users"]} == {None}
+    assert answer["status"] == "pending"
 
 
 # Days
@@ -375,11 +375,11 @@ def test_nothing_of_today_is_told_of_a_day_that_is_past():
     world.build(MIDNIGHT + DAY)
     world.work(MIDNIGHT + DAY + HOUR)
 
-    told = view(world, NOON + DAY, "2026-11-22")
+    answer = view(world, NOON + DAY, "2026-11-22")
 
-    assert (told["queueLagSeconds"], told["worker"], told["health"], told["nextScheduledRun"]) == (None,) * 4
-    assert {job["runId"] for job in told["recentJobs"]} == {"2026-11-22"}
-    assert [entry["action"] for entry in told["recentActivity"] if entry["kind"] == "action"] == ["pause"]
+    assert (answer["queueLagSeconds"], answer["worker"], answer["health"], answer["nextScheduledRun"]) == (None,) * 4
+    assert {job["runId"] for job in answer["recentJobs"]} == {"2026-11-22"}
+    assert [entry["action"] for entry in answer["recentActivity"] if entry["kind"] == "action"] == ["pause"]
 
 
 # The pause
@@ -394,9 +394,9 @@ def test_a_pause_is_a_state_with_who_why_and_until():
     assert operator_actions.pause(world.context(NOON), EVE, until)
     for n in range(60):
         operator_actions.pause_user(world.context(NOON), EVE, "user00001", paused=n % 2 == 0)
-    told = view(world, NOON + HOUR)["pause"]
+    answer = view(world, NOON + HOUR)["pause"]
 
-    assert (told["by"], told["reason"], told["since"], told["until"]) == (
+    assert (answer["by"], answer["reason"], answer["since"], answer["until"]) == (
         "eve@example.com",
         "a test",
         NOON.isoformat(),
@@ -445,9 +445,9 @@ def test_a_pause_alone_is_healthy_and_told():
     world.work(NOON)
 
     assert [reason.code for reason in check_health(world.context(NOON))] == ["paused"]
-    told = view(world, NOON)
-    assert told["health"]["status"] == "paused"
-    assert told["pause"]["usersLate"] == 5
+    answer = view(world, NOON)
+    assert answer["health"]["status"] == "paused"
+    assert answer["pause"]["usersLate"] == 5
     assert [reason.code for reason in check_health(world.context(NOON + HOUR))] == ["paused", "no_worker_heartbeat"]
 
 
@@ -459,16 +459,16 @@ def test_an_outage_of_writes_is_told_within_45_minutes():
     refused = lambda _n, method, request: (  # noqa: E731
         Mode.REFUSED if method == "BatchWrite" and "/users/" in str(request) else None
     )
-    told = {}
+    found = {}
     with world.faulty(refused):
         for minutes in range(1, 46, 4):
             now = MIDNIGHT + timedelta(minutes=minutes)
             with suppress(SystemFailureError):
                 world.work(now)
-            told[minutes] = [reason.code for reason in check_health(world.context(now))]
+            found[minutes] = [reason.code for reason in check_health(world.context(now))]
 
-    assert told[29] == []
-    assert told[33] == told[45] == ["queue_lag"]
+    assert found[29] == []
+    assert found[33] == found[45] == ["queue_lag"]
     answer = view(world, MIDNIGHT + 45 * MINUTE)
     assert (answer["queueLagSeconds"], answer["health"]["status"]) == (45 * 60, "unhealthy")
 
@@ -479,18 +479,18 @@ def test_a_pause_of_ten_days_is_paused_on_each_of_them():
     world.users(population(5))
     world.build(MIDNIGHT, "auto")
     operator_actions.pause(world.context(MIDNIGHT), EVE)
-    told = set()
+    answer = set()
     for day in range(10):
         noon = NOON + day * DAY
         world.build(noon, "auto")
         world.work(noon)
-        told.add(tuple((reason.code, reason.is_failure) for reason in check_health(world.context(noon))))
+        answer.add(tuple((reason.code, reason.is_failure) for reason in check_health(world.context(noon))))
     operator_actions.resume(world.context(NOON + 9 * DAY), EVE)
 
     world.build(MIDNIGHT + 10 * DAY, "auto")
     world.work(MIDNIGHT + 10 * DAY + HOUR)
 
-    assert told == {(("paused", False),)}
+    assert answer == {(("paused", False),)}
     assert check_health(world.context(MIDNIGHT + 10 * DAY + HOUR)) == ()
     assert {user["credits"] for user in world.all("users").values()} == {15}
 
@@ -504,9 +504,13 @@ def test_a_broken_user_is_in_the_figures_of_each_day():
             world.build(MIDNIGHT + day * DAY + number * 10 * MINUTE, "auto")
         now = EVENING + day * DAY
         world.work(now)
-        told = view(world, now)
-        assert (told["users"]["failed"], told["standingFailures"], told["errorsByCode"]) == (1, 1, {"bad_balance": 1})
-        assert [reason["code"] for reason in told["health"]["reasons"]] == ["standing_failures"]
+        answer = view(world, now)
+        assert (answer["users"]["failed"], answer["standingFailures"], answer["errorsByCode"]) == (
+            1,
+            1,
+            {"bad_balance": 1},
+        )
+        assert [reason["code"] for reason in answer["health"]["reasons"]] == ["standing_failures"]
     assert world.run("2026-11-25")["scan"] == "due"
 
 
@@ -522,8 +526,8 @@ def test_a_rescan_is_not_unhealthy_within_its_time():
     operator_actions.rescan(world.context(EVENING), EVE, TODAY)
 
     assert check_health(world.context(EVENING)) == ()
-    told = view(world, EVENING)
-    assert (told["rescanning"], told["health"]["status"]) == (True, "ok")
+    answer = view(world, EVENING)
+    assert (answer["rescanning"], answer["health"]["status"]) == (True, "ok")
     world.build(EVENING)
     assert view(world, EVENING)["rescanning"] is False
 
@@ -591,11 +595,11 @@ def test_users_that_fail_day_after_day_are_told_above_a_number(most, codes):
         world.build(MIDNIGHT + n * DAY)
         world.work(MIDNIGHT + n * DAY + HOUR)
 
-    told = view(world, MIDNIGHT + DAY + HOUR)
+    answer = view(world, MIDNIGHT + DAY + HOUR)
     (page,) = pages(world, day=TODAY + timedelta(days=1))
 
-    assert [reason["code"] for reason in told["health"]["reasons"]] == codes
-    assert told["standingFailures"] == 3
+    assert [reason["code"] for reason in answer["health"]["reasons"]] == codes
+    assert answer["standingFailures"] == 3
     assert {(user["userId"][:3], user["since"]) for user in page["users"]} == {("odd", "2026-11-22")}
 
 
@@ -683,9 +687,9 @@ def test_a_request_s_receipt_is_told_with_the_user_and_is_in_no_figure():
     world.users({"ann": {"credits": 5, "plan": "adder", "creditRefresh": {"refreshRequested": True}}})
     world.work(NOON)
 
-    told, history = view(world, NOON), story(world, "ann", NOON)
+    answer, history = view(world, NOON), story(world, "ann", NOON)
 
     (receipt,) = history["receipts"]
     assert (receipt["kind"], receipt["granted"], receipt["after"]) == ("request", 10, 15)
-    assert (told["totalJobs"], told["recentJobs"], sum(told["users"].values())) == (0, [], 0)
+    assert (answer["totalJobs"], answer["recentJobs"], sum(answer["users"].values())) == (0, [], 0)
     assert job_answer(read_job(world.context(NOON), receipt["jobId"]))["kind"] == "request"

@@ -66,10 +66,10 @@ def test_each_parameter_view_and_action_is_told():
 
 def test_every_entry_point_and_every_field_is_in_it():
     """Fields by their names in JSON, with their ranges."""
-    told = document()
-    schemas = told["components"]["schemas"]
+    answer = document()
+    schemas = answer["components"]["schemas"]
 
-    assert {path_of(name) for name in [*ENTRY_POINTS, "credit_refresh_user_created"]} < set(told["paths"])
+    assert {path_of(name) for name in [*ENTRY_POINTS, "credit_refresh_user_created"]} < set(answer["paths"])
     for kind in BODIES:
         names = {str(field.alias) for field in kind.model_fields.values()}
         assert set(schemas[kind.__name__]["properties"]) == names

@@ -161,9 +161,9 @@ def test_a_body_announced_too_large_is_refused_before_it_is_sent(monitor):
     with connect(monitor) as connection:
         connection.sendall(head(Content_Length=32 * MEGABYTE))
 
-        status, told = answer_of(connection)
+        status, answer = answer_of(connection)
 
-    assert (status, told["error"]["code"]) == (400, "body_too_large")
+    assert (status, answer["error"]["code"]) == (400, "body_too_large")
 
 
 @pytest.mark.parametrize("sent", [b"", b"{", b'{"action": "pa'])
@@ -173,9 +173,9 @@ def test_a_body_that_does_not_come_is_told_so(monitor, sent):
     with connect(monitor) as connection:
         connection.sendall(head(Content_Length=900) + sent)
 
-        status, told = answer_of(connection)
+        status, answer = answer_of(connection)
 
-    assert (status, told["error"]["code"]) == (408, "body_too_slow")
+    assert (status, answer["error"]["code"]) == (408, "body_too_slow")
     assert time.monotonic() - started < 10
 
 

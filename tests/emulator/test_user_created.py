@@ -346,9 +346,9 @@ def test_where_the_app_gives_the_first_period_it_is_stamped_alone():
     world.users({"ann": {"credits": 700, "plan": "free"}})
     now = datetime.now(UTC)
 
-    told = take(world, "ann", now=now)
+    answer = take(world, "ann", now=now)
 
-    assert (told["outcome"], world.user("ann")["credits"], world.jobs()) == ("adopted", 700, {})
+    assert (answer["outcome"], world.user("ann")["credits"], world.jobs()) == ("adopted", 700, {})
     assert stamp_of(world, "ann")["periods"] == {"free": now.date().isoformat()}
 
 
@@ -452,9 +452,9 @@ def test_what_of_a_write_matters(before, after, outcome, credits_held):
     old = read(world, "ann")
     world.update("users/ann", **after)
 
-    told = take(world, "ann", old)
+    answer = take(world, "ann", old)
 
-    assert (told["outcome"], world.user("ann")["credits"]) == (outcome, credits_held)
+    assert (answer["outcome"], world.user("ann")["credits"]) == (outcome, credits_held)
     assert "refreshRequested" not in stamp_of(world, "ann")
 
 

@@ -38,7 +38,7 @@ def test_a_missing_database_is_no_lost_race():
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "told"),
+    ("error", "status", "found"),
     [
         (ConflictError(SECRET), 503, False),
         (RejectedError(SECRET), 500, False),
@@ -46,7 +46,7 @@ def test_a_missing_database_is_no_lost_race():
         (UnreadableRunError("the run document 2026-11-22 can't be read; delete it"), 500, True),
     ],
 )
-def test_a_caller_is_not_told_the_database_s_words(error, status, told):
+def test_a_caller_is_not_told_the_database_s_words(error, status, found):
     """They may hold paths and addresses, so only the log has them."""
 
     @error_boundary
@@ -57,5 +57,5 @@ def test_a_caller_is_not_told_the_database_s_words(error, status, told):
         answer = fail(context.request)
 
     assert answer.status_code == status
-    assert (str(error) in answer.get_data(as_text=True)) is told
+    assert (str(error) in answer.get_data(as_text=True)) is found
     assert answer.json["error"]["code"]

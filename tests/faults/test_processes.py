@@ -79,12 +79,12 @@ def test_workers_killed_and_asked_to_go_at_random_moments(tmp_path, environ):
             thread.join(timeout=90)
     healed = world.work(world_time("23:00"))
 
-    told = f"seed {SEED}, {healed.tally.refreshed} users left to the last worker"
+    answer = f"seed {SEED}, {healed.tally.refreshed} users left to the last worker"
     credits_after = {user["credits"] for user in world.all("users").values()}
-    assert credits_after == {15}, told
+    assert credits_after == {15}, answer
     receipts = sorted(receipt["userId"] for _, receipt in world.receipts() if receipt["outcome"] == "refreshed")
-    assert receipts == sorted(users), told
-    assert all(reply is None or reply.status == 200 for reply in replies), told
+    assert receipts == sorted(users), answer
+    assert all(reply is None or reply.status == 200 for reply in replies), answer
     assert_settled(world)
 
 

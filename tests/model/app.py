@@ -119,8 +119,8 @@ class App:
 
     def hop(self, user_id: str, zone: Any, due_on: date | None, *, asks: bool) -> None:
         """Move to another zone. With `due_on` the next `due` scan finds the user; one who asks is refreshed at once."""
-        told = {} if due_on is None else {"dueOn": due_on.isoformat()}
-        stamp = {**told, **({"refreshRequested": True} if asks else {})}
+        answer = {} if due_on is None else {"dueOn": due_on.isoformat()}
+        stamp = {**answer, **({"refreshRequested": True} if asks else {})}
         mask = ["zone", *(f"creditRefresh.{name}" for name in stamp)]
         fields = {} if zone is None else {"zone": zone}
         with self._books.lock:

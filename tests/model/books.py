@@ -206,7 +206,7 @@ class Books:
         if account is None:
             self.wrong.append(f"{landing} wrote a user who is gone")
             return
-        self.wrong += [f"{landing}: {told}" for told in self._faults(account, landing, days)]
+        self.wrong += [f"{landing}: {fault}" for fault in self._faults(account, landing, days)]
         account.landings.append(landing)
         account.periods[landing.plan] = landing.period
         account.due_on = landing.due_on

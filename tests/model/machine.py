@@ -402,16 +402,16 @@ class Days(RuleBasedStateMachine):
             self.app.sign_up(user_id, successor, 100, self.now if created else None)
 
     @precondition(lambda self: self._users)
-    @rule(who=whom, plan=plans, told=st.booleans())
-    def change_plan(self, who, plan, told):
+    @rule(who=whom, plan=plans, answer=st.booleans())
+    def change_plan(self, who, plan, answer):
         """A user changes plan, and the app sets dueOn or does not."""
-        self.app.change_plan(self._user(who), plan, self._today if told else None)
+        self.app.change_plan(self._user(who), plan, self._today if answer else None)
 
     @precondition(lambda self: self._users)
-    @rule(who=whom, zone=homes, told=st.booleans(), asks=st.booleans())
-    def hop(self, who, zone, told, asks):
+    @rule(who=whom, zone=homes, answer=st.booleans(), asks=st.booleans())
+    def hop(self, who, zone, answer, asks):
         """A user moves to another time zone, and the app sets dueOn, requests a refresh, does both or neither."""
-        self.app.hop(self._user(who), zone, self._today if told else None, asks=asks)
+        self.app.hop(self._user(who), zone, self._today if answer else None, asks=asks)
         self.seen["hops"] += 1
 
     @precondition(lambda self: self._users)
@@ -681,12 +681,12 @@ class Days(RuleBasedStateMachine):
             for job in settled.values()
             for receipt in job["receipts"]
         }
-        told = {
+        answer = {
             user_id: receipts.get((account.job_id, user_id))
             for user_id, account in self.books.open.items()
             if not account.restored
         }
-        assert set(told.values()) <= {"refreshed", "failed", None}, told
+        assert set(answer.values()) <= {"refreshed", "failed", None}, answer
 
     def _settled(self) -> dict[str, Any]:
         return {job_id: job for job_id, job in self._queue_jobs().items() if "visibleAt" not in job}

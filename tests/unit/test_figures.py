@@ -43,9 +43,9 @@ OUTCOMES = [REFRESHED, SKIPPED, SUPERSEDED, FAILED, AGAIN]
 
 def job(**fields) -> Job:
     """A claimed job of the slot at ten o'clock."""
-    told = {"job_id": "j", "root_id": "j", "run_id": "2026-11-22", "day": date(2026, 11, 22), "scheduled_for": SLOT}
-    told |= {"user_ids": (), "max_attempts": 3, "created_at": MIDNIGHT, "visible_at": None, "attempts": 1}
-    return Job(**{**told, **fields})
+    answer = {"job_id": "j", "root_id": "j", "run_id": "2026-11-22", "day": date(2026, 11, 22), "scheduled_for": SLOT}
+    answer |= {"user_ids": (), "max_attempts": 3, "created_at": MIDNIGHT, "visible_at": None, "attempts": 1}
+    return Job(**{**answer, **fields})
 
 
 def settled(outcomes, ended_at=SLOT, **fields):

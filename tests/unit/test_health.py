@@ -35,7 +35,7 @@ def test_all_is_well():
 
 
 @pytest.mark.parametrize(
-    ("change", "code", "told"),
+    ("change", "code", "answer"),
     [
         ({"worker_seen_at": None}, "no_worker_heartbeat", "no worker has ever run"),
         ({"worker_seen_at": NOON - 15 * MINUTE}, None, None),
@@ -60,12 +60,12 @@ def test_all_is_well():
         ({"run": replace(DONE, scan=Scan.DUE, proof=Proof(unavailable="no"))}, "proof_unavailable", "nothing proves"),
     ],
 )
-def test_each_ailment_has_a_threshold_and_a_word(change, code, told):
+def test_each_ailment_has_a_threshold_and_a_word(change, code, answer):
     """Just below the threshold there is no reason; above it there is one, with a message."""
     reasons = diagnose(replace(WELL, **change))
 
     assert [reason.code for reason in reasons] == ([] if code is None else [code])
-    assert code is None or told in reasons[0].message
+    assert code is None or answer in reasons[0].message
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ TOKENS = "https://tokens-monitor-abc-uc.a.run.app"
 
 
 @pytest.mark.parametrize(
-    ("told", "links"),
+    ("answer", "links"),
     [
         (None, []),
         ("", []),
@@ -24,9 +24,9 @@ TOKENS = "https://tokens-monitor-abc-uc.a.run.app"
         (f"tokens={TOKENS}/?a=<b>", []),
     ],
 )
-def test_only_links_are_links(told, links):
+def test_only_links_are_links(answer, links):
     """Whatever else stands there is left out."""
-    environ = {} if told is None else {VARIABLE: told}
+    environ = {} if answer is None else {VARIABLE: answer}
 
     assert other_monitors(environ) == [{"name": name, "address": address} for name, address in links]
 

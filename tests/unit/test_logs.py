@@ -54,8 +54,8 @@ def test_what_happened_between_is_context(lines):
         logs.info("b", "between")
     logs.info("c", "outside")
 
-    told = [(line["action"], line.get("function"), line.get("jobId")) for line in lines()]
-    assert told == [("a", "worker", "inner"), ("b", "worker", "outer"), ("c", None, None)]
+    answer = [(line["action"], line.get("function"), line.get("jobId")) for line in lines()]
+    assert answer == [("a", "worker", "inner"), ("b", "worker", "outer"), ("c", None, None)]
 
 
 def test_a_context_ends_with_an_exception(lines):
@@ -128,10 +128,10 @@ def test_every_line_is_one_json_object(message, fields):
 
     line = logs.JsonFormatter().format(record)
 
-    told = json.loads(line)
-    told.pop("time")
+    answer = json.loads(line)
+    answer.pop("time")
     assert len(line.splitlines()) == 1
-    assert told == {"severity": "INFO", "message": message, "action": "a", **fields}
+    assert answer == {"severity": "INFO", "message": message, "action": "a", **fields}
 
 
 @given(texts)

@@ -36,9 +36,9 @@ def words_in_code() -> set[str]:
 def test_a_metric_is_about_lines_that_are_logged(name):
     """The metric's actions and fields are in the code."""
     metric = METRICS[name]
-    told = [metric["filter"], metric.get("valueExtractor", ""), *metric.get("labelExtractors", {}).values()]
+    answer = [metric["filter"], metric.get("valueExtractor", ""), *metric.get("labelExtractors", {}).values()]
     actions = set(re.findall(r'jsonPayload\.action="([^"]+)"', metric["filter"]))
-    fields = set(re.findall(r"jsonPayload\.(\w+)", " ".join(told))) - {"action"}
+    fields = set(re.findall(r"jsonPayload\.(\w+)", " ".join(answer))) - {"action"}
 
     assert actions
     assert actions <= logged_actions()

@@ -131,7 +131,7 @@ def skipping(**allowances: int) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "low_below", "told"),
+    ("text", "low_below", "answer"),
     [
         (file_with(), None, None),
         (skipping(a=50), 50, None),
@@ -140,13 +140,13 @@ def skipping(**allowances: int) -> str:
         (skipping(a=50) + FREE.replace("50", "900"), 50, None),
     ],
 )
-def test_plans_that_leave_full_users_alone_should_have_one_allowance(text, low_below, told):
+def test_plans_that_leave_full_users_alone_should_have_one_allowance(text, low_below, answer):
     """Else those who are full on the smaller one are read every day; a warning says so."""
     table = parse_plans(text)
 
     assert table.low_below == low_below
-    assert len(table.warnings) == (0 if told is None else 1)
-    assert told is None or told in table.warnings[0]
+    assert len(table.warnings) == (0 if answer is None else 1)
+    assert answer is None or answer in table.warnings[0]
 
 
 def test_a_byte_order_mark_is_no_part_of_the_file():

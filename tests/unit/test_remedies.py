@@ -24,9 +24,9 @@ def test_every_code_has_a_remedy(code):
 )
 def test_users_are_tried_again_by_where_they_are(is_in_jobs, found, expected):
     """In failed jobs, in none, or some of them in either."""
-    told = remedy_for("bad_balance", is_in_jobs=is_in_jobs, found_by_builder=found)
+    answer = remedy_for("bad_balance", is_in_jobs=is_in_jobs, found_by_builder=found)
 
-    assert told == f"{REMEDIES['bad_balance']} {expected}"
+    assert answer == f"{REMEDIES['bad_balance']} {expected}"
 
 
 def test_an_unknown_code_has_a_remedy_as_well():

@@ -74,7 +74,7 @@ def test_the_interval_is_the_longest_gap(cron, seconds):
 
 
 @pytest.mark.parametrize(
-    ("table", "told"),
+    ("table", "answer"),
     [
         ("", "job: Field required"),
         ("job = []", "job: List should have at least 1 item"),
@@ -91,7 +91,7 @@ def test_the_interval_is_the_longest_gap(cron, seconds):
         (ROW.replace("credit_refresh_worker", "something"), "job.1.function"),
     ],
 )
-def test_a_bad_table_is_refused_by_name(tmp_path, table, told):
+def test_a_bad_table_is_refused_by_name(tmp_path, table, answer):
     """The message has the file, the row and what is wrong."""
     path = tmp_path / "schedule.toml"
     path.write_text(table)
@@ -99,7 +99,7 @@ def test_a_bad_table_is_refused_by_name(tmp_path, table, told):
     with pytest.raises(ConfigurationError, match="schedule") as raised:
         read_timetable(path)
 
-    assert told in str(raised.value)
+    assert answer in str(raised.value)
 
 
 def test_a_table_that_is_not_there_is_told(tmp_path):

@@ -104,7 +104,7 @@ def test_a_granted_user_is_read_whole():
 
 
 @pytest.mark.parametrize(
-    ("user", "code", "told"),
+    ("user", "code", "answer"),
     [
         (raw("5"), "bad_balance", "the balance is a text"),
         (raw(""), "bad_balance", "the balance is a text"),
@@ -154,16 +154,16 @@ def test_a_granted_user_is_read_whole():
         (raw(created_at=BadParent("dates", "x")), "bad_created_at", "createdAt can't be there: dates is a text"),
     ],
 )
-def test_a_wrong_type_fails_the_user(user, code, told):
+def test_a_wrong_type_fails_the_user(user, code, answer):
     """The code is stable. The message names the field and what is in it."""
     error = error_of(user)
 
     assert code == error.code
-    assert told in str(error)
+    assert answer in str(error)
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "answer"),
     [
         ("pro", "it is a text, not a map"),
         ([], "it is a list, not a map"),
@@ -184,12 +184,12 @@ def test_a_wrong_type_fails_the_user(user, code, told):
         ({"plan": "pro", "until": None}, "until is not a date like 2026-11-30, as a text"),
     ],
 )
-def test_a_bad_override_fails_the_user(override, told):
+def test_a_bad_override_fails_the_user(override, answer):
     """Whichever plan it names: a mistake in it is money."""
     error = error_of(raw(stamp={"override": override}))
 
     assert error.code == "bad_override"
-    assert told in str(error)
+    assert answer in str(error)
 
 
 @pytest.mark.parametrize(
