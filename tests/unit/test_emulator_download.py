@@ -80,6 +80,8 @@ def bare(monkeypatch, tmp_path):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PATH", "")
+    # The one in .venv, which is there if this machine had none.
+    monkeypatch.setattr(emulator_install, "JAVA_PACKAGE", "no_java_package")
     return tmp_path
 
 
