@@ -829,11 +829,12 @@ class Days(RuleBasedStateMachine):
             return [*(present[0] - number * DAY for number in range(earlier, 0, -1)), *present]
         if job is None or "kind" in job:
             return present
-        own, called_on = date.fromisoformat(job["runId"]), self.books.day(self.called_at)
+        # A worker that stalls during its call may find that the job has become an old one.
+        own, latest = date.fromisoformat(job["runId"]), self.books.day(self.now + SKEW)
         wanted = date.fromisoformat(job.get("localDate") or job["runId"])
         begun = [min(wanted, day) for day in present]
         requeues = (other.get("requeues") for other in self._queue_jobs().values() if other["rootId"] == landing.job_id)
-        return [*begun, *present] if any(requeues) or own < called_on - DAY else begun
+        return [*begun, *present] if any(requeues) or own < latest - DAY else begun
 
     # Who and when
 
