@@ -100,7 +100,7 @@ def quiet_range(
         return None
     start = (first_hour + placement.hours_free) * HOUR_SECONDS
     end = start + min(hours - placement.hours_free, placement.hours_used_max) * HOUR_SECONDS
-    pieces = list(_pieces(start, end, window_start_seconds, window_start_seconds + window_seconds))
+    pieces = _pieces(start, end, window_start_seconds, window_start_seconds + window_seconds)
     if not pieces:
         return None
     enough = [piece for piece in pieces if piece[1] - piece[0] >= placement.piece_hours_min * HOUR_SECONDS]

@@ -365,7 +365,8 @@ class Builder:
             position = SlotPosition(slot, user.user_id)
             if not any(checkpoint.has_queued(position) for checkpoint in checkpoints):
                 self._flusher.queue(position, due, self._due_at(position, user), local_date)
-            due = replace(due, snapshot=None)  # the first grant changes the document
+            if len(due.local_dates) > 1:
+                due = replace(due, snapshot=None)  # the first grant changes the document
 
     def _checkpoints_at(self, cursor: Cursor | None) -> list[Any]:
         spread = self._context.schedule.spread
