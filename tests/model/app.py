@@ -16,7 +16,7 @@ from tests.support.world import World
 
 
 @dataclass(frozen=True)
-class Look:
+class BalanceRead:
     """A balance that the app read, and the update time that guards the app's write."""
 
     credits: Number
@@ -45,7 +45,7 @@ class App:
         created_at: datetime | None,
         zone: Any = None,
     ) -> None:
-        """Create a user, or create one again. Without `createdAt` the sign-up is the document's create time."""
+        """Create a user, perhaps under the id of a deleted one. Without `createdAt` the create time counts."""
         fields: dict[str, Any] = {"credits": credits_held, "name": user_id}
         if plan is not None:
             fields["plan"] = plan
@@ -73,12 +73,12 @@ class App:
             self._world.delete(f"users/{user_id}")
             self._books.close(user_id)
 
-    def look(self, user_id: str) -> Look:
+    def read_balance(self, user_id: str) -> BalanceRead:
         document = self._document(user_id)
-        return Look(get(document.fields["credits"]), nanoseconds(document.update_time))
+        return BalanceRead(get(document.fields["credits"]), nanoseconds(document.update_time))
 
-    def move(self, user_id: str, amount: Number, look: Look, *, increment: bool) -> bool:
-        """Give or take credits by a guarded absolute value or increment. False if the document changed in between."""
+    def change_balance(self, user_id: str, amount: Number, read: BalanceRead, *, increment: bool) -> bool:
+        """Write a new balance or an increment. False if the document has changed since the balance was read."""
         message = self._message(user_id)
         if increment:
             message.update_mask.SetInParent()
@@ -86,16 +86,16 @@ class App:
             transform.field_path = "credits"
             put(transform.increment, amount)
         else:
-            put(message.update.fields["credits"], look.credits + amount)
+            put(message.update.fields["credits"], read.credits + amount)
             message.update_mask.field_paths.append("credits")
-        put_nanoseconds(message.current_document.update_time, look.update_time_ns)
+        put_nanoseconds(message.current_document.update_time, read.update_time_ns)
         with self._books.lock:
             try:
                 self._world.admin.commit([message])
             except ConflictError:
                 return False
             account = self._books.open[user_id]
-            assert account.credits == look.credits, f"{user_id}: credits changed and the update time did not"
+            assert account.credits == read.credits, f"{user_id}: credits changed and the update time did not"
             account.credits += amount
             account.moved += amount
             account.moved_at = self._books.next_moment()
@@ -103,35 +103,35 @@ class App:
 
     def spend(self, user_id: str, amount: Number, *, increment: bool) -> None:
         with self._books.lock:
-            assert self.move(user_id, -amount, self.look(user_id), increment=increment)
+            assert self.change_balance(user_id, -amount, self.read_balance(user_id), increment=increment)
 
     def change_plan(self, user_id: str, plan: str, due_on: date | None) -> None:
-        """Change the plan. With `due_on` the next `due` scan finds the user."""
+        """Change the plan. With `due_on` `due` scans find the user from that day on."""
         stamp = {} if due_on is None else {"creditRefresh": {"dueOn": due_on.isoformat()}}
         mask = ["plan"] if due_on is None else ["plan", "creditRefresh.dueOn"]
         with self._books.lock:
             self._update(user_id, {"plan": plan, **stamp}, mask)
-            account = self._touched(user_id)
+            account = self._touch(user_id)
             account.plan = plan
             account.changed_silently = due_on is None
             account.moved_silently = account.moved_silently and due_on is None
             account.due_on = account.due_on if due_on is None else due_on.isoformat()
 
     def hop(self, user_id: str, zone: Any, due_on: date | None, *, asks: bool) -> None:
-        """Move to another zone. With `due_on` the next `due` scan finds the user; one who asks is refreshed at once."""
-        answer = {} if due_on is None else {"dueOn": due_on.isoformat()}
-        stamp = {**answer, **({"refreshRequested": True} if asks else {})}
+        """Change the zone. With `due_on` `due` scans find the user from that day on. `asks`: request a refresh, too."""
+        due = {} if due_on is None else {"dueOn": due_on.isoformat()}
+        stamp = {**due, **({"refreshRequested": True} if asks else {})}
         mask = ["zone", *(f"creditRefresh.{name}" for name in stamp)]
         fields = {} if zone is None else {"zone": zone}
         with self._books.lock:
             self._update(user_id, {**fields, **({"creditRefresh": stamp} if stamp else {})}, mask)
-            account = self._touched(user_id)
+            account = self._touch(user_id)
             account.move_to(zone)
             account.moved_silently = due_on is None
             account.due_on = account.due_on if due_on is None else due_on.isoformat()
 
     def overwrite(self, user_id: str, credits_held: Number) -> None:
-        """Write the whole document without merging: the stamp is gone, and what it remembered."""
+        """Write the whole document without merging. The stamp is gone."""
         with self._books.lock:
             before = self._books.open[user_id]
             fields: dict[str, Any] = {"credits": credits_held, "name": user_id}
@@ -143,19 +143,19 @@ class App:
             self._open(user_id, fields, None)
 
     def write_due_on(self, user_id: str, due_on: Any) -> None:
-        """Write something that is no date into `dueOn`, or a date that no plan could have."""
+        """Write something into `dueOn` that is no date, or a date that no plan could have."""
         with self._books.lock:
             self._update(user_id, {"creditRefresh": {"dueOn": due_on}}, ["creditRefresh.dueOn"])
-            self._touched(user_id).due_on = due_on
+            self._touch(user_id).due_on = due_on
 
     def back_up(self) -> Backup:
-        """All documents as they are, and what the books say of them."""
+        """Copy all documents and their accounts."""
         with self._books.lock:
             accounts = {user_id: copy.deepcopy(account) for user_id, account in self._books.open.items()}
             return Backup(self._world.all("users"), accounts)
 
     def restore(self, backup: Backup) -> None:
-        """Put the documents of a backup back. Users who came later go; grants made since are as if they never were."""
+        """Put the documents of a backup back. Users created since are deleted, and grants made since are undone."""
         with self._books.lock:
             for user_id in list(self._books.open):
                 self.delete(user_id)
@@ -171,9 +171,10 @@ class App:
     def pause(self, user_id: str, *, paused: bool) -> None:
         with self._books.lock:
             self._update(user_id, {"creditRefresh": {"paused": paused}}, ["creditRefresh.paused"])
-            self._touched(user_id).paused = paused
+            self._touch(user_id).paused = paused
 
-    def _touched(self, user_id: str) -> Account:
+    def _touch(self, user_id: str) -> Account:
+        """Note that the app changed the user at this moment."""
         account = self._books.open[user_id]
         account.touched = self._books.next_moment()
         return account

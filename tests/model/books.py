@@ -29,13 +29,14 @@ from dev.oracle import (
 
 ONE_DAY = timedelta(days=1)
 SKEW = timedelta(minutes=10)  # clocks differ from the true time by at most this much
-# How long before an account began a date may be that a late job grants, which was made for an earlier user of that id.
+# A late job may have been made for an earlier user of the same id. It grants a date at most this many days before the
+# account began.
 LATE_DAYS = 3
 
 
 @dataclass(frozen=True)
 class Landing:
-    """A write of the system on a user document that took effect. `credits` None: an adoption, which grants nothing."""
+    """A write of the system that stamped a period and took effect. `credits` is None if it granted nothing."""
 
     user_id: str
     plan: str
@@ -57,7 +58,7 @@ class Landing:
 
 @dataclass(frozen=True)
 class Mending:
-    """A write of the system that corrects fields of a stamp, and grants nothing. None: the field is taken away."""
+    """A write of the system that corrects fields of a stamp and grants nothing. A field with None is removed."""
 
     user_id: str
     fields: Mapping[str, Any]
@@ -67,7 +68,7 @@ class Mending:
 class Account:
     """One life of a user document as it must be.
 
-    `touched`: when the app last changed plan, zone, pause or existence. `opened`: when it began.
+    `touched` is when the app last changed plan, zone, pause or existence. `opened` is when the account began.
     """
 
     initial: Number
@@ -83,11 +84,11 @@ class Account:
     anchor: str | None = None
     due_on: str | None = None
     job_id: str | None = None
-    #: The app changed the plan and did not say so: no scan by date can know.
+    #: The app changed the plan without setting `dueOn`: no scan by date can find the user.
     changed_silently: bool = False
-    #: The app changed the zone and did not say so: a scan by date knows when the date of the old zone comes.
+    #: The app changed the zone without setting `dueOn`: a scan by date finds the user when the old zone's date comes.
     moved_silently: bool = False
-    #: The stamp is from a backup. The job that it names may have been settled since, when the stamp named another.
+    #: The stamp is from a backup. The job that it names may have been settled while the stamp named another job.
     restored: bool = False
     zones: list[Any] = field(default_factory=list)  # all that it ever had
     periods: dict[str, str] = field(default_factory=dict)
@@ -103,7 +104,7 @@ class Account:
 
     @property
     def granted(self) -> set[tuple[str, str]]:
-        """The plans and periods that were granted, or adopted."""
+        """The plans and periods that were granted or adopted."""
         return {(landing.plan, landing.period) for landing in self.landings}
 
 
@@ -192,7 +193,7 @@ class Books:
         """Book a correction of the stamp. It must not touch what was granted."""
         account = self.open.get(mending.user_id)
         if account is None:
-            self.wrong.append(f"{mending} wrote a user who is gone")
+            self.wrong.append(f"{mending} wrote to a user who is gone")
             return
         if unknown := set(mending.fields) - {"dueOn", "adopt", "refreshRequested"}:
             self.wrong.append(f"{mending} changed {sorted(unknown)}")
@@ -204,7 +205,7 @@ class Books:
         """Book a grant that was made for one of these days, which are the user's local dates."""
         account = self.open.get(landing.user_id)
         if account is None:
-            self.wrong.append(f"{landing} wrote a user who is gone")
+            self.wrong.append(f"{landing} wrote to a user who is gone")
             return
         self.wrong += [f"{landing}: {fault}" for fault in self._faults(account, landing, days)]
         account.landings.append(landing)
@@ -245,7 +246,7 @@ class Books:
         if self.is_left_alone(account):
             yield "the user has the allowance, and is to be left alone"
         if landing.before != account.credits:
-            yield f"the user has {account.credits}"
+            yield f"the user had {account.credits}"
         after = after_grant(self.rules.plans[self._plan(account)], account.credits)
         if landing.credits != after:
             yield f"the plan makes {after} of {account.credits}"
@@ -267,14 +268,14 @@ class Books:
     def assert_kept(self, users: Mapping[str, Mapping[str, Any]]) -> None:
         """The documents equal the books, and no credit came from anywhere else."""
         assert self.wrong == [], self.wrong
-        found = {user_id: _as_booked(fields) for user_id, fields in users.items()}
-        assert found == {user_id: _booked(account) for user_id, account in self.open.items()}
+        found = {user_id: _kept_fields(fields) for user_id, fields in users.items()}
+        assert found == {user_id: _expected_fields(account) for user_id, account in self.open.items()}
         for user_id, account in self.accounts():
             self._assert_conserved(user_id, account)
             self._assert_bounded(user_id, account)
 
     def _assert_bounded(self, user_id: str, account: Account) -> None:
-        """Hopping gains no more than the dates by which the easternmost zone is ahead of the westernmost, ever."""
+        """A daily plan grants at most once for each date that the account had in any of its zones."""
         zones = [self._zone(value) for value in account.zones]
         first = min(account.opened.astimezone(zone).date() for zone in zones) - LATE_DAYS * ONE_DAY
         last = max((self.clock() + SKEW).astimezone(zone).date() for zone in zones)
@@ -284,7 +285,7 @@ class Books:
                 assert grants <= (last - first).days + 1, f"{user_id} has {grants} grants from {first} to {last}"
 
     def _assert_conserved(self, user_id: str, account: Account) -> None:
-        """On accumulating plans a balance is the first one, what the app moved, and one allowance for each period."""
+        """No period is granted twice. If all plans accumulate, the balance is the sum of what went into it."""
         given = [landing for landing in account.landings if landing.credits is not None]
         plans = {landing.plan: self.rules.plans[landing.plan] for landing in given}
         assert len(account.granted) == len(account.landings), user_id
@@ -294,7 +295,7 @@ class Books:
             assert account.credits == account.initial + account.moved + allowances, user_id
 
 
-def _booked(account: Account) -> dict[str, Any]:
+def _expected_fields(account: Account) -> dict[str, Any]:
     return {
         "credits": account.credits,
         "plan": account.plan,
@@ -307,7 +308,7 @@ def _booked(account: Account) -> dict[str, Any]:
     }
 
 
-def _as_booked(fields: Mapping[str, Any]) -> dict[str, Any]:
+def _kept_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     stamp = fields.get("creditRefresh", {})
     names = ("paused", "anchor", "dueOn", "jobId")
     return {

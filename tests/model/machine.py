@@ -1,8 +1,8 @@
 """A model of months of production: builders, workers and an app in any order, with crashes and differing clocks.
 
 No user is granted twice for a period, no credit appears or is lost, and after some healthy days no user was forgotten.
-The services run on the real emulator. The books know what must be. In half of the histories users have time zones of
-their own, and hop between them.
+The services run on the real emulator. The books hold what every user must have. In half of the histories users have
+time zones of their own, and hop between them.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ from shared.store.breaker import Breaker
 from shared.store.budget import Budget
 from shared.store.cost import Cost
 from shared.store.wire import Wire
-from tests.model.app import App, Backup, Look
+from tests.model.app import App, Backup, BalanceRead
 from tests.model.books import SKEW, Account, Books, Landing, Mending
-from tests.model.watch import Aside, AtOnce, Moment, Rpc, Spoiled, Trouble, Watched
+from tests.model.watch import AtOnce, Moment, Rpc, Spoiled, Trouble, Watched
 from tests.support.faults import FaultPlan, Mode, ProcessEnded
 from tests.support.invariants import assert_settled
 from tests.support.plans import MODEL
@@ -60,19 +60,19 @@ from tests.support.world import World
 OPERATOR = Operator("eve")
 UNKNOWN_PLAN = "discontinued"
 DAY = timedelta(days=1)
-LATER = timedelta(minutes=3)  # than the lease
+LONGER_THAN_LEASE = timedelta(minutes=3)
 CALL_SECONDS = 60
 CALLS_TO_REST_MAX = 5
-CALLS_OF_AUTO = 4  # of the builder in a healthy day, ten minutes apart: the proof takes three
+AUTO_CALLS = 4  # calls of the builder in a healthy day, ten minutes apart; the proof takes three of them
 
-# Each before something that trips date arithmetic: the end of January and of a February that has 29 days, the clocks
-# set forward in America and elsewhere, and set back there and here, the end of a year. All lie ahead of the emulator's
-# own clock, whose create times are some sign-ups.
+# Each lies just before a date at which date arithmetic easily fails: the end of January, a 29th of February, a change
+# of the clocks in America or Europe, the end of a year. All lie in the future of the emulator's own clock. The create
+# times of documents come from that clock, and some users have no other sign-up time.
 BEGINNINGS = [
     datetime(2040, month, day, 20, tzinfo=UTC)
     for month, day in ((1, 29), (2, 27), (3, 9), (3, 23), (10, 27), (11, 2), (12, 30))
 ]
-# In Beirut the clocks skip midnight, or are set back to before it. The last is no zone.
+# In Beirut a change of the clocks skips midnight, or repeats the hour before it. The last one does not exist.
 ZONES = [
     "Pacific/Auckland",
     "America/Los_Angeles",
@@ -84,15 +84,15 @@ ZONES = [
 ]
 
 skews = st.sampled_from([timedelta(), -SKEW, SKEW, timedelta(seconds=30)])
-whom = st.integers(0, 7)  # the n-th user there is
-# Some come more often than the others.
+user_numbers = st.integers(0, 7)  # an index into the present users, modulo their number
+# An element that is named twice is drawn more often.
 plans = st.sampled_from([*tomllib.loads(MODEL)["plans"], "adder", "spare", UNKNOWN_PLAN])
 amounts = st.sampled_from([1, 7, 40, -25, 0.5])
 homes = st.one_of(st.none(), st.sampled_from(ZONES))
 odd_due_ons = st.sampled_from([True, 7, 2.5, b"2040", ["2040-01-01"], "9999-12-31", "soon", "zoo"])
 
 
-class What(StrEnum):
+class Event(StrEnum):
     """Events between two calls of one process."""
 
     SPEND = "spend"
@@ -111,21 +111,21 @@ class What(StrEnum):
 
 
 @dataclass(frozen=True)
-class Meanwhile:
-    """At this moment of a call an event happens, to this user if the event is about one."""
+class Interruption:
+    """An event that happens at this moment of a call, to this user if the event is about one."""
 
     when: Moment
-    what: What
+    event: Event
     who: int
 
 
 @dataclass(frozen=True)
 class Mishap:
-    """The trouble of one call: a fault on its wire, a user who can't be written, or an event in between."""
+    """What goes wrong in one call: a fault on its wire, a user who can't be written, or an event in between."""
 
     trouble: Trouble | None = None
     spoiled: tuple[int, grpc.StatusCode] | None = None
-    meanwhile: Meanwhile | None = None
+    interruption: Interruption | None = None
 
 
 @dataclass(frozen=True)
@@ -137,31 +137,31 @@ class SeenScan:
     moment: int
 
 
-NOTHING = Mishap()
+NO_MISHAP = Mishap()
 moments = st.builds(Moment, st.sampled_from([*Rpc, Rpc.WRITE, Rpc.COMMIT]), st.sampled_from([1, 1, 2, 2, 3]))
 troubles = st.builds(Trouble, st.sampled_from([*Mode, Mode.LOST]), moments, st.booleans())
-spoilings = st.tuples(whom, st.sampled_from([grpc.StatusCode.INTERNAL, grpc.StatusCode.INVALID_ARGUMENT]))
-meanwhiles = st.builds(Meanwhile, moments, st.sampled_from(What), whom)
+spoilings = st.tuples(user_numbers, st.sampled_from([grpc.StatusCode.INTERNAL, grpc.StatusCode.INVALID_ARGUMENT]))
+interruptions = st.builds(Interruption, moments, st.sampled_from(Event), user_numbers)
 mishaps = st.one_of(
     st.builds(Mishap, trouble=troubles),
-    st.builds(Mishap, meanwhile=meanwhiles),
-    st.builds(Mishap, trouble=troubles, meanwhile=meanwhiles),
+    st.builds(Mishap, interruption=interruptions),
+    st.builds(Mishap, trouble=troubles, interruption=interruptions),
     st.builds(Mishap, spoiled=spoilings),
 )
-perhaps = st.one_of(st.just(NOTHING), mishaps)
+perhaps = st.one_of(st.just(NO_MISHAP), mishaps)
 
 
-class Patience:
-    """A process that is told to stop after it has asked this many times."""
+class StopSignal:
+    """The signal that ends a process. It is set once the process has asked for it this many times; None: never."""
 
-    def __init__(self, looks: int | None) -> None:
-        self._looks = looks
+    def __init__(self, checks: int | None) -> None:
+        self._checks = checks
 
     def is_set(self) -> bool:
-        if self._looks is None:
+        if self._checks is None:
             return False
-        self._looks -= 1
-        return self._looks < 0
+        self._checks -= 1
+        return self._checks < 0
 
 
 stops = st.one_of(st.none(), st.integers(0, 5))
@@ -189,7 +189,7 @@ class Days(RuleBasedStateMachine):
         stagger=st.sampled_from(["hash", "quiet"]),
     )
     def deploy(self, *, began, timezone, job_size, bounds, users, rests_on_auto, zoned, stagger):
-        """A project, an app with a few users, and our functions deployed beside it."""
+        """Begin with a project, an app with a few users, and the functions deployed beside it."""
         self.world = World(
             plans=MODEL,
             timezone=timezone,
@@ -211,9 +211,9 @@ class Days(RuleBasedStateMachine):
         self.seen["histories with quiet slots"] += stagger == "quiet"
         self.app = App(self.world, self.books)
         self.rests_on_auto = rests_on_auto
-        self.looks: dict[str, Look] = {}
+        self.balances_read: dict[str, BalanceRead] = {}
         self.scans: dict[str, SeenScan] = {}  # by run
-        self.last: Callable[[], object] | None = None
+        self.last_call: Callable[[], object] | None = None
         self.cursor: str | None = None
         self.backup: Backup | None = None
         self._open_wires()
@@ -223,20 +223,25 @@ class Days(RuleBasedStateMachine):
             self._sign_up(plan, "b", created=False, credits_held=5, zone=zone)
 
     def _open_wires(self) -> None:
-        """Open a wire for the process that a rule is about, and one for processes that come in between."""
+        """Open a wire for the process that a rule is about, and one for processes that interrupt it."""
         host = str(self.world.settings.emulator_host)
         wires = [
-            Watched(landed=self._landed, mended=self._mended, failed=self._failed, lock=self.books.lock)
+            Watched(
+                on_landing=self._book_landing,
+                on_mending=self._book_mending,
+                on_fault=self._count_fault,
+                lock=self.books.lock,
+            )
             for _ in range(2)
         ]
-        self.watched, self.beside = wires
+        self.watched, self.interrupting = wires
         self.connections = {id(each): self.world.connect(host, each) for each in wires}
         for connection in [*self.connections.values(), self.world.connection, self.world.admin.connection]:
             self.resources.callback(connection.client.transport.close)
         self.resources.callback(clear, host, str(self.world.settings.project))
 
     def _patch(self) -> None:
-        """No waiting between tries; threads as the model runs them."""
+        """Shorten the waits between tries, and replace thread pools by the model's."""
         patches = [
             patch.object(wire, "WAIT_SECONDS_MAX", 0.001),
         ]
@@ -252,7 +257,7 @@ class Days(RuleBasedStateMachine):
         duration=st.sampled_from([timedelta(minutes=5), timedelta(hours=1), timedelta(hours=7), DAY, 2 * DAY, 6 * DAY])
     )
     def time_passes(self, duration):
-        """Minutes, hours or days in which nobody calls."""
+        """Minutes, hours or days pass without a call."""
         self.now += duration
 
     @rule()
@@ -262,11 +267,11 @@ class Days(RuleBasedStateMachine):
 
     @rule(scan=st.sampled_from(["all", "auto"]), building=st.lists(mishaps, max_size=2))
     def a_day_goes_by(self, scan, building):
-        """Users are queued at the first or third call, and worked in the evening."""
+        """The builder is called once to three times, finally without a mishap. The worker is called in the evening."""
         self.world.pause(paused=False)
         for mishap in building:
             self._build(scan, mishap=mishap)
-            self.now += LATER
+            self.now += LONGER_THAN_LEASE
         self._build(scan)
         self._evening_comes()
         self._work()
@@ -274,13 +279,13 @@ class Days(RuleBasedStateMachine):
 
     @rule(working=st.lists(mishaps, min_size=1, max_size=3), healed=st.booleans())
     def an_evening_goes_wrong(self, working, healed):
-        """Users are queued. In the evening each worker meets some trouble, until midnight or until all is done."""
+        """Users are queued. Each call of the worker in the evening has a mishap. A call without one may follow."""
         self.world.pause(paused=False)
         self._build("all")
         self._evening_comes()
         for mishap in working:
             self._work(mishap=mishap)
-            self.now += LATER
+            self.now += LONGER_THAN_LEASE
         if healed:
             self._work()
         self.now += timedelta(minutes=30)
@@ -301,32 +306,32 @@ class Days(RuleBasedStateMachine):
 
     @rule(scan=st.sampled_from(["all", "all", "auto", "due", "adopt"]), skew=skews, mishap=perhaps, stop=stops)
     def build(self, scan, skew, mishap, stop):
-        """The builder is called. If it is told to stop, it leaves the run unfinished after some pages."""
-        self.last = lambda: self._build(scan, skew, stop=stop)
+        """The builder is called. If it is stopped, it leaves the run unfinished after some pages."""
+        self.last_call = lambda: self._build(scan, skew, stop=stop)
         self._build(scan, skew, mishap, stop)
 
     @rule(scan=st.sampled_from(["all", "due"]), pages=st.lists(st.integers(0, 1), min_size=1, max_size=4))
     def build_in_pieces(self, scan, pages):
-        """The builder is called several times and stops each time after a page or two; it may not finish."""
-        for looks in pages:
-            self._build(scan, stop=looks)
+        """The builder is called several times and is stopped early each time. It may not finish."""
+        for checks in pages:
+            self._build(scan, stop=checks)
 
     @rule(jobs_max=st.sampled_from([1, 2, 1000]), skew=skews, mishap=perhaps, stop=stops)
     def work(self, jobs_max, skew, mishap, stop):
-        """The worker is called, perhaps with a limit of jobs, and perhaps told to stop at some point."""
-        self.last = lambda: self._work(jobs_max, skew, stop=stop)
+        """The worker is called, perhaps with a limit of jobs, and perhaps stopped at some point."""
+        self.last_call = lambda: self._work(jobs_max, skew, stop=stop)
         self._work(jobs_max, skew, mishap, stop)
 
-    @rule(who=st.lists(whom, max_size=4), skew=skews, mishap=perhaps)
+    @rule(who=st.lists(user_numbers, max_size=4), skew=skews, mishap=perhaps)
     def refresh(self, who, skew, mishap):
-        """Users are refreshed by name, some named twice and one who does not exist."""
+        """Users are refreshed by name. One may be named twice, and one does not exist."""
         names = [self._user(number) for number in who if self._users] + ["nobody"]
-        self.last = lambda: self._refresh(lambda context: refresh_named(context, names), skew)
+        self.last_call = lambda: self._refresh(lambda context: refresh_named(context, names), skew)
         self._refresh(lambda context: refresh_named(context, names), skew, mishap)
 
     @rule(size=st.integers(1, 4), skew=skews, mishap=perhaps)
     def refresh_the_next_page(self, size, skew, mishap):
-        """Users are refreshed page by page."""
+        """The next page of users is refreshed."""
         after = self.cursor
         report = self._refresh(lambda context: refresh_page(context, after, size), skew, mishap)
         if report is not None:
@@ -334,9 +339,9 @@ class Days(RuleBasedStateMachine):
 
     @rule()
     def deliver_again(self):
-        """The last call is made once more."""
-        if self.last is not None:
-            self.last()
+        """The last call is made once more, without its mishap."""
+        if self.last_call is not None:
+            self.last_call()
 
     @rule(days=st.sampled_from([0, 0, 1]), skew=skews, mishap=perhaps)
     def requeue(self, days, skew, mishap):
@@ -345,16 +350,19 @@ class Days(RuleBasedStateMachine):
 
     def _requeue(self, days, skew, mishap):
         run_id = (self._today - days * DAY).isoformat()
-        self.last = lambda: self._call(lambda context: requeue_run(context, OPERATOR, run_id), skew, NOTHING)
+        self.last_call = lambda: self._call(lambda context: requeue_run(context, OPERATOR, run_id), skew, NO_MISHAP)
         done = self._call(lambda context: requeue_run(context, OPERATOR, run_id), skew, mishap)
         self.seen["jobs requeued"] += 0 if done is None else done.jobs
 
     @precondition(lambda self: self._users)
     @rule(
-        who=st.lists(whom, min_size=1, max_size=3), plan=plans, requeueing=st.lists(mishaps, max_size=2), mishap=perhaps
+        who=st.lists(user_numbers, min_size=1, max_size=3),
+        plan=plans,
+        requeueing=st.lists(mishaps, max_size=2),
+        mishap=perhaps,
     )
     def dead_letters_are_sent_back(self, who, plan, requeueing, mishap):
-        """Users turn bad between build and work. They may be corrected before their jobs are requeued."""
+        """Users get an unknown plan between build and work. Two get another plan before the jobs are requeued."""
         self._build()
         for number in who:
             self.app.change_plan(self._user(number), UNKNOWN_PLAN, None)
@@ -362,13 +370,13 @@ class Days(RuleBasedStateMachine):
         self._work()
         for number in who[:2]:
             self.app.change_plan(self._user(number), plan, None)
-        for spoiled in (*requeueing, NOTHING):
-            self._requeue(0, timedelta(), spoiled)
+        for each in (*requeueing, NO_MISHAP):
+            self._requeue(0, timedelta(), each)
         self._work(mishap=mishap)
 
     @rule(mishap=perhaps)
     def rescan(self, mishap):
-        """An operator has today's run scan everybody again."""
+        """An operator asks for a rescan of today's run."""
         moment = self.books.next_moment()
         with suppress(OperatorError):  # no run yet
             self._call(lambda context: rescan(context, OPERATOR, self._today), timedelta(), mishap)
@@ -393,7 +401,7 @@ class Days(RuleBasedStateMachine):
         self._sign_up(plan, initial, created=created, credits_held=credits_held, zone=zone)
 
     @precondition(lambda self: self._users)
-    @rule(who=whom, successor=st.one_of(st.none(), plans), created=st.booleans())
+    @rule(who=user_numbers, successor=st.one_of(st.none(), plans), created=st.booleans())
     def delete(self, who, successor, created):
         """A user is deleted, and perhaps created again with the same id."""
         user_id = self._user(who)
@@ -402,22 +410,22 @@ class Days(RuleBasedStateMachine):
             self.app.sign_up(user_id, successor, 100, self.now if created else None)
 
     @precondition(lambda self: self._users)
-    @rule(who=whom, plan=plans, answer=st.booleans())
+    @rule(who=user_numbers, plan=plans, answer=st.booleans())
     def change_plan(self, who, plan, answer):
-        """A user changes plan, and the app sets dueOn or does not."""
+        """A user changes plan, and the app sets `dueOn` or does not."""
         self.app.change_plan(self._user(who), plan, self._today if answer else None)
 
     @precondition(lambda self: self._users)
-    @rule(who=whom, zone=homes, answer=st.booleans(), asks=st.booleans())
+    @rule(who=user_numbers, zone=homes, answer=st.booleans(), asks=st.booleans())
     def hop(self, who, zone, answer, asks):
-        """A user moves to another time zone, and the app sets dueOn, requests a refresh, does both or neither."""
+        """A user moves to another time zone. The app sets `dueOn`, requests a refresh, does both or neither."""
         self.app.hop(self._user(who), zone, self._today if answer else None, asks=asks)
         self.seen["hops"] += 1
 
     @precondition(lambda self: self._users)
-    @rule(who=whom, zone=homes)
+    @rule(who=user_numbers, zone=homes)
     def hop_and_ask(self, who, zone):
-        """Who moves and requests a refresh has the present date of the new zone after the next worker call."""
+        """A user moves and requests a refresh. The next worker call grants the present date of the new zone."""
         self.world.pause(paused=False)
         self.app.hop(self._user(who), zone, None, asks=True)
         account = self.books.open[self._user(who)]
@@ -426,7 +434,7 @@ class Days(RuleBasedStateMachine):
         self.seen["hops with a request"] += 1
 
     @precondition(lambda self: self._users)
-    @rule(who=st.lists(whom, min_size=1, max_size=3), zone=homes, hours=st.sampled_from([1, 7, 12]))
+    @rule(who=st.lists(user_numbers, min_size=1, max_size=3), zone=homes, hours=st.sampled_from([1, 7, 12]))
     def hop_between_scan_and_slot(self, who, zone, hours):
         """Users move after the day's scan, and their jobs are worked some hours later."""
         self._build()
@@ -437,15 +445,15 @@ class Days(RuleBasedStateMachine):
         self._work()
 
     @precondition(lambda self: self._users)
-    @rule(who=whom, credits_held=st.sampled_from([0, 5]))
+    @rule(who=user_numbers, credits_held=st.sampled_from([0, 5]))
     def overwrite(self, who, credits_held):
-        """The app writes a user's document as a whole, and the stamp is gone."""
+        """The app writes a user's document as a whole, so the stamp is gone."""
         self.app.overwrite(self._user(who), credits_held)
 
     @precondition(lambda self: self._users)
-    @rule(who=whom, due_on=odd_due_ons)
+    @rule(who=user_numbers, due_on=odd_due_ons)
     def write_an_odd_due_on(self, who, due_on):
-        """The app writes what can't be right into our field."""
+        """The app writes something into `dueOn` that can't be right."""
         self.app.write_due_on(self._user(who), due_on)
 
     @rule()
@@ -456,25 +464,25 @@ class Days(RuleBasedStateMachine):
     @precondition(lambda self: self.backup is not None)
     @rule()
     def restore(self):
-        """The app puts the copy back, with all that the stamps said then."""
+        """The app puts the copy back, stamps included."""
         assert self.backup is not None
         self.app.restore(self.backup)
-        self.looks.clear()
+        self.balances_read.clear()
 
     @precondition(lambda self: self._users)
-    @rule(who=whom, paused=st.booleans())
+    @rule(who=user_numbers, paused=st.booleans())
     def pause_a_user(self, who, paused):
         """One user is paused or resumed."""
         self.app.pause(self._user(who), paused=paused)
 
     @precondition(lambda self: self._users)
-    @rule(who=whom, amount=amounts, increment=st.booleans())
+    @rule(who=user_numbers, amount=amounts, increment=st.booleans())
     def spend(self, who, amount, increment):
         """A user spends credits, or buys some."""
         self.app.spend(self._user(who), amount, increment=increment)
 
     @precondition(lambda self: self._users)
-    @rule(who=st.lists(whom, min_size=1, max_size=3))
+    @rule(who=st.lists(user_numbers, min_size=1, max_size=3))
     def full_users_spend(self, who):
         """Users of a plan that leaves full users alone are full at one day's scan, and spend before the next."""
         for number in who:
@@ -486,34 +494,34 @@ class Days(RuleBasedStateMachine):
         self.seen["full users spent"] += 1
 
     @precondition(lambda self: self._users)
-    @rule(who=whom)
+    @rule(who=user_numbers)
     def begin_to_spend(self, who):
-        """The app reads a balance, and takes its time."""
-        self.looks[self._user(who)] = self.app.look(self._user(who))
+        """The app reads a balance, to write it later in `end_spending`."""
+        self.balances_read[self._user(who)] = self.app.read_balance(self._user(who))
 
-    @precondition(lambda self: self.looks)
+    @precondition(lambda self: self.balances_read)
     @rule(amount=amounts, increment=st.booleans())
     def end_spending(self, amount, increment):
-        """The app writes a balance that it computed from an older read. The precondition holds or fails."""
-        user_id, look = self.looks.popitem()
-        self.app.move(user_id, -amount, look, increment=increment)
+        """The app writes a balance that it computed from an earlier read. The precondition holds or fails."""
+        user_id, read = self.balances_read.popitem()
+        self.app.change_balance(user_id, -amount, read, increment=increment)
 
     # What must hold
 
     @invariant()
     def the_books_are_kept(self):
-        """Every document is what the app and the due grants have made it."""
+        """Every document holds what the app wrote and the due grants made of it."""
         if self.world is not None:
             self.books.assert_kept(self.world.all("users"))
 
     @precondition(lambda self: self.books.moment > self.rested)
     @rule()
     def come_to_rest(self):
-        """One healthy day in which everybody is read."""
+        """A healthy day passes, in which everybody is read."""
         self._come_to_rest("all")
 
     def _come_to_rest(self, scan: str) -> None:
-        """One healthy day: nothing is left open and nobody was forgotten."""
+        """Run a healthy day, and check that nothing is left open and nobody was forgotten."""
         self.world.pause(paused=False)
         self.now = self._midnight(self.books.day(self.now + SKEW) + DAY)
         day = self._today
@@ -534,14 +542,14 @@ class Days(RuleBasedStateMachine):
                 self.seen["histories"] += 1
 
     def _healthy_day(self, scan: str) -> None:
-        """The builder is called twice: one call may finish an adoption, and the next one queues.
+        """Call the builder, and in the evening the worker. One build may finish an adoption, so the next one queues.
 
-        Users in zones of their own have their slot within a day after the midnight that lies in this day. It may lie
-        in the next day, so the worker is called once more then.
+        A user in a zone of its own has its slot within a day after the midnight that lies in this day. The slot may lie
+        in the next day, so the worker is called again then.
         """
         self.now = self._midnight(self._today) + timedelta(hours=1)
         statuses = []
-        for _ in range(CALLS_OF_AUTO if scan == "auto" else 2):
+        for _ in range(AUTO_CALLS if scan == "auto" else 2):
             report = self._build(scan)
             statuses.append(report and report.status)
             self.now += timedelta(minutes=10)
@@ -560,9 +568,10 @@ class Days(RuleBasedStateMachine):
         assert not worked[-1].claimed
 
     def _assert_nobody_is_forgotten(self, scan: str, day: date) -> None:
-        """A changed plan of which the app says nothing is found by the scan of everybody alone.
+        """Check that each user has the day's period.
 
-        A move to another zone of which the app says nothing is found by the scan of the next day at the latest.
+        If the app changed a plan without setting `dueOn`, only a scan of everybody finds the user. If it changed a zone
+        without setting `dueOn`, the `due` scan of the next day finds the user at the latest.
         """
         owed = {
             user_id: account
@@ -578,7 +587,7 @@ class Days(RuleBasedStateMachine):
         return account.changed_silently or (account.moved_silently and is_next)
 
     def _assert_receipts(self) -> None:
-        """Each user of a root job has one receipt in it or its retry jobs; `refreshed` ones equal what landed."""
+        """Each user of a root job has one receipt, in it or a retry job. Each grant in a receipt has landed."""
         jobs = self._queue_jobs()
         first = {
             (job_id, user_id) for job_id, job in jobs.items() if job["rootId"] == job_id for user_id in job["userIds"]
@@ -598,7 +607,7 @@ class Days(RuleBasedStateMachine):
         assert refreshed <= landed, "a receipt for a grant that never was"
 
     def _assert_runs(self) -> None:
-        """One scan queues each user once for a date, and a run that was scanned once counts what it queued."""
+        """One scan queues each user once per date. The counts of a run with one scan are those of its jobs."""
         jobs = self._queue_jobs()
         for run_id, run in self.world.all("credit_refresh_runs").items():
             built = [
@@ -623,7 +632,7 @@ class Days(RuleBasedStateMachine):
 
     # Calling the services
 
-    def _build(self, scan="all", skew=timedelta(), mishap=NOTHING, stop=None) -> BuildReport | None:
+    def _build(self, scan="all", skew=timedelta(), mishap=NO_MISHAP, stop=None) -> BuildReport | None:
         moment = self.books.next_moment()
         report = self._call(lambda context: build(context, ScanRequest(scan), CALL_SECONDS), skew, mishap, stop)
         self._note_scans(moment)
@@ -634,14 +643,14 @@ class Days(RuleBasedStateMachine):
         return report
 
     def _note_scans(self, moment: int) -> None:
-        """Remember when each generation of a run was first seen: it reads users as they were then, or later."""
+        """Note when each generation of a run was first seen. It reads users as they were then or later."""
         for run_id, run in self.world.all("credit_refresh_runs").items():
             known = self.scans.get(run_id)
             if known is None or (known.scan, known.generation) != (run["scan"], run["generation"]):
                 self.scans[run_id] = SeenScan(run["scan"], run["generation"], moment)
 
     def _assert_complete(self, run_id: str) -> None:
-        """Each user who existed when the scan began, and was not changed since, was granted or is in a job."""
+        """Each user who has existed unchanged since before the scan began was granted or is in a job."""
         seen = self.scans[run_id]
         queued = {
             user_id for job in self._queue_jobs().values() if job["runId"] == run_id for user_id in job["userIds"]
@@ -653,40 +662,41 @@ class Days(RuleBasedStateMachine):
                 assert user_id in queued, f"{user_id} was left out of the run {run_id}"
 
     def _is_found(self, account: Account, run_id: str) -> bool:
-        """True if a scan of the due meets the user: by date, or by a balance below the allowance."""
+        """True if a `due` scan meets the user, by date or by balance."""
         due_on = account.due_on
         if due_on == WHEN_LOW:
-            return self.books.is_found_by_balance(account)  # otherwise the plan was changed without a word
+            return self.books.is_found_by_balance(account)  # else the app changed the plan without setting `dueOn`
         return isinstance(due_on, str) and due_on <= run_id
 
-    def _work(self, jobs_max=1000, skew=timedelta(), mishap=NOTHING, stop=None) -> WorkReport | None:
-        before, counts, asked = self._settled(), self._counts(), self._has_open_requests()
+    def _work(self, jobs_max=1000, skew=timedelta(), mishap=NO_MISHAP, stop=None) -> WorkReport | None:
+        before, counts, had_requests = self._settled(), self._counts(), self._has_open_requests()
         report = self._call(lambda context: work(context, jobs_max, CALL_SECONDS), skew, mishap, stop)
         settled = self._settled()
-        self._assert_told(settled)
+        self._assert_grants_have_receipts(settled)
         ended = [job for job_id, job in settled.items() if job_id not in before]
-        if report is not None and mishap.meanwhile is None and not (asked or report.requested):
+        if report is not None and mishap.interruption is None and not (had_requests or report.requested):
             tally = {"refreshedUsers": report.tally.refreshed, "skippedUsers": report.tally.skipped}
             assert Counter(tally | {"failedUsers": report.tally.failed}) == self._counts() - counts
             assert report.completed + report.failed == len(ended) <= report.claimed <= jobs_max
         return report
 
-    def _assert_told(self, settled: Mapping[str, Any]) -> None:
-        """A grant has its receipt as long as its stamp exists, whichever worker went on after a crash.
+    def _assert_grants_have_receipts(self, settled: Mapping[str, Any]) -> None:
+        """Check the receipt of each user's latest grant. It says `refreshed`, whichever worker went on after a crash.
 
-        The exception: another worker gave the job up while the grant's worker was still running; then it says `failed`.
+        It says `failed` if another worker gave the job up while the worker that made the grant was still running. There
+        is none while the job is open, and none in the jobs of scans for a direct refresh.
         """
         receipts = {
             (job["rootId"], receipt["userId"]): receipt["outcome"]
             for job in settled.values()
             for receipt in job["receipts"]
         }
-        answer = {
+        outcomes = {
             user_id: receipts.get((account.job_id, user_id))
             for user_id, account in self.books.open.items()
             if not account.restored
         }
-        assert set(answer.values()) <= {"refreshed", "failed", None}, answer
+        assert set(outcomes.values()) <= {"refreshed", "failed", None}, outcomes
 
     def _settled(self) -> dict[str, Any]:
         return {job_id: job for job_id, job in self._queue_jobs().items() if "visibleAt" not in job}
@@ -702,22 +712,23 @@ class Days(RuleBasedStateMachine):
         return counts
 
     def _refresh(
-        self, call: Callable[[Context], PageReport], skew: timedelta = timedelta(), mishap: Mishap = NOTHING
+        self, call: Callable[[Context], PageReport], skew: timedelta = timedelta(), mishap: Mishap = NO_MISHAP
     ) -> PageReport | None:
         before = self._grants()
         report = self._call(call, skew, mishap)
-        if report is not None and mishap.meanwhile is None:
+        if report is not None and mishap.interruption is None:
             assert report.tally.refreshed == self._grants() - before
             assert report.tally.processed == report.total
         return report
 
     def _grants(self) -> int:
-        """How many grants have landed, without adoptions: those count as skipped."""
+        """How many grants have landed. Adoptions are not counted, because reports count them as skipped."""
         return sum(landing.credits is not None for landing in self.books.landings())
 
     def _call(self, call: Callable[[Context], Any], skew: timedelta, mishap: Mishap, stop: int | None = None) -> Any:
-        """A process makes the call. Gives its answer, or None if the process ended or the database failed."""
-        self.watched.arm(self._plan(mishap), None if mishap.meanwhile is None else self._aside(mishap.meanwhile))
+        """The answer of a process that makes the call, or None if the process ended or the database failed."""
+        interruption = mishap.interruption
+        self.watched.arm(self._plan(mishap), None if interruption is None else self._event(interruption))
         try:
             return self._on(self.watched, call, skew, stop)
         except (ProcessEnded, SystemFailureError) as exc:
@@ -744,87 +755,89 @@ class Days(RuleBasedStateMachine):
             self.world.plans,
             Wire(connection, Budget.of(CALL_SECONDS), Cost()),
             clock,
-            Patience(stop),
+            StopSignal(stop),
             self.world.draw,
         )
         return call(context)
 
-    # What happens meanwhile
+    # What happens during a call
 
-    def _aside(self, meanwhile: Meanwhile) -> tuple[Moment, Aside]:
+    def _event(self, interruption: Interruption) -> tuple[Moment, Callable[[], None]]:
         def happen() -> None:
-            self.seen[f"meanwhile {meanwhile.what}"] += 1
-            self._happen(meanwhile.what, meanwhile.who)
+            self.seen[f"during a call: {interruption.event}"] += 1
+            self._happen(interruption.event, interruption.who)
 
-        return meanwhile.when, happen
+        return interruption.when, happen
 
-    def _happen(self, what: What, who: int) -> None:
-        match what:
-            case What.WORK:
-                self._beside(lambda context: work(context, 1000, CALL_SECONDS))
-            case What.BUILD:
-                self.now += LATER
+    def _happen(self, event: Event, who: int) -> None:
+        match event:
+            case Event.WORK:
+                self._interrupt(lambda context: work(context, 1000, CALL_SECONDS))
+            case Event.BUILD:
+                self.now += LONGER_THAN_LEASE
                 moment = self.books.next_moment()
-                self._beside(lambda context: build(context, ScanRequest.ALL, CALL_SECONDS))
-                self._note_scans(moment)  # otherwise the next build would think that this scan began with it
-            case What.OVERTAKE:
-                self.now += LATER
-                self._beside(lambda context: work(context, 1000, CALL_SECONDS))
-            case What.STALL:
-                self.now += LATER
-            case What.SLEEP:
+                self._interrupt(lambda context: build(context, ScanRequest.ALL, CALL_SECONDS))
+                self._note_scans(moment)  # else the next build would seem to have begun this scan
+            case Event.OVERTAKE:
+                self.now += LONGER_THAN_LEASE
+                self._interrupt(lambda context: work(context, 1000, CALL_SECONDS))
+            case Event.STALL:
+                self.now += LONGER_THAN_LEASE
+            case Event.SLEEP:
                 self.now += DAY
-            case What.PAUSE:
+            case Event.PAUSE:
                 self.world.pause()
             case _ if self._users:
-                self._happen_to(self._user(who), what)
+                self._happen_to(self._user(who), event)
 
-    def _happen_to(self, user_id: str, what: What) -> None:
-        match what:
-            case What.SPEND:
+    def _happen_to(self, user_id: str, event: Event) -> None:
+        match event:
+            case Event.SPEND:
                 self.app.spend(user_id, 3, increment=True)
-            case What.CHANGE_PLAN:
+            case Event.CHANGE_PLAN:
                 self.app.change_plan(user_id, "weekly", self._today)
-            case What.HOP:
+            case Event.HOP:
                 self.app.hop(user_id, _zone_after(self.books.open[user_id].zone), None, asks=False)
-            case What.PAUSE_USER:
+            case Event.PAUSE_USER:
                 self.app.pause(user_id, paused=True)
-            case What.MAKE_AGAIN:
+            case Event.MAKE_AGAIN:
                 self.app.delete(user_id)
                 self.app.sign_up(user_id, "adder", 100, None)
-            case What.DELETE:
+            case Event.DELETE:
                 self.app.delete(user_id)
-            case What.REFRESH:
-                self._beside(lambda context: refresh_named(context, [user_id]))
+            case Event.REFRESH:
+                self._interrupt(lambda context: refresh_named(context, [user_id]))
 
-    def _beside(self, call: Callable[[Context], Any]) -> None:
+    def _interrupt(self, call: Callable[[Context], Any]) -> None:
+        """Another process makes this call in the middle of the first one's."""
         called_at = self.called_at
-        self._on(self.beside, call, timedelta())
+        self._on(self.interrupting, call, timedelta())
         self.called_at = min(called_at, self.called_at)
 
     # Booking
 
-    def _landed(self, landing: Landing) -> None:
-        """Book a write on a user that took effect, for the day that it was made for."""
+    def _book_landing(self, landing: Landing) -> None:
+        """Book a grant or adoption that took effect, for the days that it may have been made for."""
         account = self.books.open.get(landing.user_id)
         self.books.land(landing, [] if account is None else self._days_of(landing, account))
         self.seen["grants" if landing.credits is not None else "adoptions"] += 1
 
-    def _mended(self, mending: Mending) -> None:
+    def _book_mending(self, mending: Mending) -> None:
         self.books.mend(mending)
         self.seen["stamps mended"] += 1
 
-    def _failed(self, fault: str) -> None:
+    def _count_fault(self, fault: str) -> None:
         self.seen[fault] += 1
 
     def _days_of(self, landing: Landing, account: Account) -> list[date]:
-        """The user's dates that a grant may be for: the job's own; of a requeued or an old job, the present one.
+        """The user's dates that a grant may be for. It is never a date that has not begun for the user.
 
-        Without a job of a scan it is the present one. It is never a date that has not begun for the user.
+        A job of a scan grants its own date. If it was requeued or is an old one, it grants the present date. A grant
+        without such a job is for the present date.
         """
         present = self.books.dates_between(account, self.called_at, self.now + SKEW)
         job = None if landing.job_id is None else self.world.get(f"credit_refresh_jobs/{landing.job_id}")
-        if landing.job_id is None:  # a stamp without a grant: it may be of a job of an earlier date
+        if landing.job_id is None:  # a stamp without a grant; a job of an earlier date may have made it
             earlier = 2 if self.books.zoned else 1
             return [*(present[0] - number * DAY for number in range(earlier, 0, -1)), *present]
         if job is None or "kind" in job:
@@ -862,7 +875,7 @@ def _zone_after(zone: str | None) -> str:
 
 
 def run_histories(machine: type[Days], chosen: int, histories: int, steps: int) -> None:
-    """Run this many histories of this many steps, drawn by the seed. Raises with the shortest failing history."""
+    """Run this many histories of this many steps, drawn by the seed. A failure shows the shortest failing history."""
     run_state_machine_as_test(
         seed(chosen)(machine),
         settings=settings(

@@ -1,6 +1,6 @@
-"""`make soak`: histories of the model with new seeds until the time is up, with and without real threads.
+"""`make soak` runs histories of the model with new seeds until the time is up, with and without real threads.
 
-SOAK_SECONDS (default: an hour): no round begins after that time. MODEL_SEED: run only the round of that seed.
+SOAK_SECONDS (default: an hour): no round begins after that time. MODEL_SEED: only the round of that seed runs.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class DaysInThreads(Days):
 
 def main() -> int:
     logging.disable(logging.CRITICAL)
-    asked = os.environ.get("MODEL_SEED")
-    if asked:
-        _round(int(asked))
+    model_seed = os.environ.get("MODEL_SEED")
+    if model_seed:
+        _round(int(model_seed))
         return 0
     began, rounds = time.monotonic(), 0
     while (elapsed := time.monotonic() - began) < float(os.environ.get("SOAK_SECONDS") or 3600):
@@ -37,7 +37,7 @@ def main() -> int:
         print(f"{timedelta(seconds=round(elapsed))} round {rounds}, MODEL_SEED={chosen}", flush=True)
         _round(chosen)
         rounds += 1
-    print(f"{timedelta(seconds=round(time.monotonic() - began))} no history has broken a promise; they had")
+    print(f"{timedelta(seconds=round(time.monotonic() - began))} no history broke a promise. They had")
     print("\n".join(f"{number:>9,} {what}" for what, number in Days.seen.most_common()))
     return 0
 

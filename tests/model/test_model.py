@@ -12,7 +12,7 @@ from tests.model.machine import Days, run_histories
 
 @pytest.mark.timeout(900)  # shrinking a failure may take most of it
 def test_no_history_grants_twice_or_forgets_anybody():
-    """For calls, changes, pauses, crashes and delays in any order: each user is granted exactly once per period."""
+    """With calls, changes, pauses, crashes and delays in any order, each user is granted exactly once per period."""
     chosen = int(os.environ.get("MODEL_SEED") or random.SystemRandom().randrange(2**32))
     print(f"MODEL_SEED={chosen}")
     Days.seen.clear()

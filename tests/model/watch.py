@@ -1,4 +1,4 @@
-"""A watched wire: it reports every write on a user that takes effect, and lets events happen between calls."""
+"""A watched wire reports every write on a user that takes effect, and lets events happen between calls."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.store.values import get_fields
 from tests.model.books import Landing, Mending
 from tests.support.faults import FaultPlan, Faults, Mode, Refusal, WireError
 
-Aside = Callable[[], None]
+Event = Callable[[], None]
 
 
 class Rpc(StrEnum):
@@ -29,7 +29,7 @@ class Rpc(StrEnum):
 
 @dataclass(frozen=True)
 class Moment:
-    """Just before the n-th call of a kind."""
+    """The moment just before the n-th call of a kind."""
 
     rpc: Rpc
     number: int
@@ -41,7 +41,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Trouble:
-    """A fault at a moment: at one call or, if `lasting`, at every call from then on."""
+    """A fault at one call or, if it is lasting, at every call from then on."""
 
     mode: Mode
     when: Moment
@@ -51,10 +51,10 @@ class Trouble:
         begun, calls = [], []
 
         def fault(_number: int, method: str, _request: Any) -> Mode | None:
-            hit = self.when.has_come(calls, method) or bool(begun and self.lasting)
-            begun.extend([True] * hit)
+            is_hit = self.when.has_come(calls, method) or bool(begun and self.lasting)
+            begun.extend([True] * is_hit)
             calls.append(method)
-            return self.mode if hit else None
+            return self.mode if is_hit else None
 
         return fault
 
@@ -80,76 +80,76 @@ class Spoiled:
 class Watched(Faults):
     """Reports each grant that lands and each fault, and lets an event happen at a moment between calls."""
 
-    landed: Callable[[Landing], None] = lambda _landing: None
-    mended: Callable[[Mending], None] = lambda _mending: None
-    failed: Callable[[str], None] = lambda _fault: None
+    on_landing: Callable[[Landing], None] = lambda _landing: None
+    on_mending: Callable[[Mending], None] = lambda _mending: None
+    on_fault: Callable[[str], None] = lambda _fault: None
     lock: Any = None
-    aside: tuple[Moment, Aside] | None = None
+    event: tuple[Moment, Event] | None = None
 
-    def arm(self, plan: FaultPlan, aside: tuple[Moment, Aside] | None) -> None:
-        """Begin again as another process."""
-        self.plan, self.calls, self.ended, self.aside = plan, [], False, aside
+    def arm(self, plan: FaultPlan, event: tuple[Moment, Event] | None) -> None:
+        """Begin as a new process, with these faults and this event."""
+        self.plan, self.calls, self.ended, self.event = plan, [], False, event
 
     def _intercept(self, continuation: Any, details: Any, request: Any, take_effect: Any) -> Any:
         method = details.method.rpartition("/")[2]
-        if (aside := self._aside_before(method)) is not None:
-            aside()
+        if (event := self._event_before(method)) is not None:
+            event()
         return super()._intercept(
-            self._booking(continuation) if method in (Rpc.WRITE, Rpc.COMMIT) else continuation,
+            self._reporting(continuation) if method in (Rpc.WRITE, Rpc.COMMIT) else continuation,
             details,
             request,
             take_effect,
         )
 
-    def _aside_before(self, method: str) -> Aside | None:
+    def _event_before(self, method: str) -> Event | None:
         with self._lock:
-            if self.ended or self.aside is None or not self.aside[0].has_come(self.calls, method):
+            if self.ended or self.event is None or not self.event[0].has_come(self.calls, method):
                 return None
-            (_, aside), self.aside = self.aside, None
-            return aside
+            (_, event), self.event = self.event, None
+            return event
 
     def _fault(self, method: str, request: Any) -> Mode | WireError | Refusal | None:
         fault = super()._fault(method, request)
         if fault is not None:
-            self.failed(f"{fault.code().name if isinstance(fault, WireError) else fault} {method}")
+            self.on_fault(f"{fault.code().name if isinstance(fault, WireError) else fault} {method}")
         return fault
 
-    def _booking(self, continuation: Any) -> Any:
-        def booked(details: Any, request: Any) -> Any:
+    def _reporting(self, continuation: Any) -> Any:
+        def call_and_report(details: Any, request: Any) -> Any:
             with self.lock:
                 call = continuation(details, request)
                 if call.exception() is None:
-                    self._book(request, call.result())
+                    self._report(request, call.result())
                 return call
 
-        return booked
+        return call_and_report
 
-    def _book(self, request: Any, response: Any) -> None:
-        """Of a BatchWrite the writes that took effect; of a Commit all."""
+    def _report(self, request: Any, response: Any) -> None:
+        """Report the writes on users that took effect: all of a Commit, and some or all of a BatchWrite."""
         pb = type(request).pb(request)
         statuses = getattr(type(response).pb(response), "status", None)
         for number, write in enumerate(pb.writes):
             folder, _, user_id = write.update.name.rpartition("/")
             if folder.endswith("/users") and (statuses is None or statuses[number].code == 0):
-                self._book_user(user_id, write)
+                self._report_user(user_id, write)
 
-    def _book_user(self, user_id: str, write: Any) -> None:
+    def _report_user(self, user_id: str, write: Any) -> None:
         fields = get_fields(write.update.fields)
         if "periods" in fields.get("creditRefresh", {}):
-            self.landed(Landing.of(user_id, fields))
+            self.on_landing(Landing.of(user_id, fields))
         else:
-            self.mended(Mending(user_id, _corrections(write, fields)))
+            self.on_mending(Mending(user_id, _corrections(write, fields)))
 
 
 def _corrections(write: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """What a write changes in a stamp, by field; None where it takes a field away."""
+    """The fields of a stamp that a write changes, with their new values. None: it removes the field."""
     stamp = fields.get("creditRefresh", {})
     names = [path.partition(".")[2] for path in write.update_mask.field_paths]
     return {name: stamp.get(name) for name in names}
 
 
 class AtOnce:
-    """A thread pool without threads: submitted work is done at once, so that a history can be repeated."""
+    """A thread pool without threads. It does submitted work at once, so that a history can be repeated."""
 
     def __init__(self, _threads: int) -> None:
         pass
