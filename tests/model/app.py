@@ -96,14 +96,19 @@ class App:
                 return False
             account = self._books.open[user_id]
             assert account.credits == read.credits, f"{user_id}: credits changed and the update time did not"
-            account.credits += amount
-            account.moved += amount
-            account.moved_at = self._books.next_moment()
+            self._move(account, account.credits + amount)
             return True
 
+    def _move(self, account: Account, credits_held: Number) -> None:
+        account.moved += credits_held - account.credits
+        account.credits = credits_held
+        account.moved_at = self._books.next_moment()
+
     def spend(self, user_id: str, amount: Number, *, increment: bool) -> None:
+        """Take credits. Nobody spends from a balance that is no number."""
         with self._books.lock:
-            assert self.change_balance(user_id, -amount, self.read_balance(user_id), increment=increment)
+            if not self._books.open[user_id].is_broken:
+                assert self.change_balance(user_id, -amount, self.read_balance(user_id), increment=increment)
 
     def change_plan(self, user_id: str, plan: str, due_on: date | None) -> None:
         """Change the plan. With `due_on` `due` scans find the user from that day on."""
@@ -111,9 +116,10 @@ class App:
         mask = ["plan"] if due_on is None else ["plan", "creditRefresh.dueOn"]
         with self._books.lock:
             self._update(user_id, {"plan": plan, **stamp}, mask)
+            is_named = self._books.open[user_id].is_named  # then `dueOn` has come already
             account = self._touch(user_id)
             account.plan = plan
-            account.changed_silently = due_on is None
+            account.changed_silently = due_on is None and not is_named
             account.moved_silently = account.moved_silently and due_on is None
             account.due_on = account.due_on if due_on is None else due_on.isoformat()
 
@@ -148,6 +154,30 @@ class App:
             self._update(user_id, {"creditRefresh": {"dueOn": due_on}}, ["creditRefresh.dueOn"])
             self._touch(user_id).due_on = due_on
 
+    def break_balance(self, user_id: str, value: Any) -> None:
+        """Write something that is no finite number in place of the balance."""
+        with self._books.lock:
+            self._update(user_id, {"credits": value}, ["credits"])
+            self._touch(user_id).odd_fields["credits"] = value
+
+    def break_stamp(self, user_id: str, text: str) -> None:
+        """Write a text in place of the stamp."""
+        with self._books.lock:
+            self.overwrite(user_id, self._books.open[user_id].credits)
+            self._update(user_id, {"creditRefresh": text}, ["creditRefresh"])
+            self._touch(user_id).odd_fields["creditRefresh"] = text
+
+    def correct(self, user_id: str, credits_held: Number) -> None:
+        """Put a broken user in order: write a number as the balance, or remove the text in place of the stamp."""
+        with self._books.lock:
+            account = self._touch(user_id)
+            if "creditRefresh" in account.odd_fields:
+                self._update(user_id, {}, ["creditRefresh"])
+            if "credits" in account.odd_fields:
+                self._update(user_id, {"credits": credits_held}, ["credits"])
+                del account.odd_fields["credits"]
+                self._move(account, credits_held)
+
     def back_up(self) -> Backup:
         """Copy all documents and their accounts."""
         with self._books.lock:
@@ -177,6 +207,7 @@ class App:
         """Note that the app changed the user at this moment."""
         account = self._books.open[user_id]
         account.touched = self._books.next_moment()
+        account.is_named = False
         return account
 
     def _update(self, user_id: str, fields: dict[str, Any], mask: Sequence[str]) -> None:
@@ -185,6 +216,8 @@ class App:
         message.update_mask.field_paths.extend(mask)
         message.current_document.exists = True
         self._world.admin.commit([message])
+        if any(path.startswith("creditRefresh") for path in mask):  # a text that was there is gone
+            self._books.open[user_id].odd_fields.pop("creditRefresh", None)
 
     def _message(self, user_id: str) -> Any:
         message = WritePb()

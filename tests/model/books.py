@@ -90,6 +90,10 @@ class Account:
     moved_silently: bool = False
     #: The stamp is from a backup. The job that it names may have been settled while the stamp named another job.
     restored: bool = False
+    #: What the app wrote in place of the balance or of the stamp, by field. `credits` is the last balance before.
+    odd_fields: dict[str, Any] = field(default_factory=dict)
+    #: The last healthy day's run named the user as failing, and the app has not changed the user since.
+    is_named: bool = False
     zones: list[Any] = field(default_factory=list)  # all that it ever had
     periods: dict[str, str] = field(default_factory=dict)
     landings: list[Landing] = field(default_factory=list)
@@ -101,6 +105,11 @@ class Account:
     def move_to(self, zone: Any) -> None:
         self.zone = zone
         self.zones.append(zone)
+
+    @property
+    def is_broken(self) -> bool:
+        """True while the user fails by the data that the app wrote."""
+        return bool(self.odd_fields)
 
     @property
     def granted(self) -> set[tuple[str, str]]:
@@ -174,7 +183,7 @@ class Books:
 
     def _is_owed_on(self, account: Account, local_date: date) -> bool:
         due = self.period_due(account, local_date)
-        if due is None or self.is_left_alone(account):
+        if due is None or account.is_broken or self.is_left_alone(account):
             return False
         return account.periods.get(self._plan(account), "") < due
 
@@ -182,9 +191,25 @@ class Books:
         """True for a user whose plan leaves full users alone."""
         return is_found_by_balance(self.rules.plans.get(self._plan(account), {}))
 
+    def failure_of(self, account: Account, run_day: date, *, reads_everybody: bool) -> str | None:
+        """The error code with which the run of that day must name the user. None if there need be none.
+
+        A `due` scan finds an unknown plan by date. From then on each day's scan finds it.
+        """
+        if "creditRefresh" in account.odd_fields:
+            return "bad_stamp"
+        if "credits" in account.odd_fields:
+            return "bad_balance"
+        is_due = isinstance(account.due_on, str) and account.due_on <= run_day.isoformat()
+        is_found = reads_everybody or account.is_named or is_due
+        is_unknown = self._plan(account) not in self.rules.plans and not account.paused
+        return "unknown_plan" if is_unknown and is_found else None
+
     def is_left_alone(self, account: Account) -> bool:
         """True for a user who has the allowance of a plan that leaves full users alone."""
-        return self.is_found_by_balance(account) and account.credits >= self._allowance(account)
+        return (
+            self.is_found_by_balance(account) and not account.is_broken and account.credits >= self._allowance(account)
+        )
 
     def _allowance(self, account: Account) -> Number:
         return self.rules.plans[self._plan(account)]["allowance"]
@@ -222,6 +247,8 @@ class Books:
         name = self._plan(account)
         if account.paused and landing.credits is not None:  # an adoption stamps paused users too
             yield "the user is paused"
+        if account.is_broken:
+            yield "the user's data is broken"
         if landing.plan != name or name not in self.rules.plans:
             yield f"the user's plan is {name}"
             return
@@ -297,7 +324,8 @@ class Books:
 
 def _expected_fields(account: Account) -> dict[str, Any]:
     return {
-        "credits": account.credits,
+        "credits": account.odd_fields.get("credits", account.credits),
+        "oddStamp": account.odd_fields.get("creditRefresh"),
         "plan": account.plan,
         "zone": account.zone,
         "paused": account.paused,
@@ -309,10 +337,12 @@ def _expected_fields(account: Account) -> dict[str, Any]:
 
 
 def _kept_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    stamp = fields.get("creditRefresh", {})
+    found = fields.get("creditRefresh", {})
+    stamp = found if isinstance(found, dict) else {}
     names = ("paused", "anchor", "dueOn", "jobId")
     return {
         "credits": fields["credits"],
+        "oddStamp": None if found is stamp else found,
         "plan": fields.get("plan"),
         "zone": fields.get("zone"),
         "periods": stamp.get("periods", {}),

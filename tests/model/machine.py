@@ -7,6 +7,7 @@ time zones of their own, and hop between them.
 
 from __future__ import annotations
 
+import math
 import sys
 import tomllib
 from collections import Counter
@@ -89,6 +90,8 @@ user_numbers = st.integers(0, 7)  # an index into the present users, modulo thei
 plans = st.sampled_from([*tomllib.loads(MODEL)["plans"], "adder", "spare", UNKNOWN_PLAN])
 amounts = st.sampled_from([1, 7, 40, -25, 0.5])
 homes = st.one_of(st.none(), st.sampled_from(ZONES))
+scans = st.sampled_from(["all", "auto"])
+odd_balances = st.sampled_from(["12", None, True, math.inf, [5], {"amount": 5}])
 odd_due_ons = st.sampled_from([True, 7, 2.5, b"2040", ["2040-01-01"], "9999-12-31", "soon", "zoo"])
 
 
@@ -99,6 +102,8 @@ class Event(StrEnum):
     CHANGE_PLAN = "change the plan"
     HOP = "hop to another zone"
     PAUSE_USER = "pause the user"
+    BREAK = "break the user's balance"
+    CORRECT = "correct the user"
     MAKE_AGAIN = "delete and make again"
     DELETE = "delete"
     REFRESH = "refresh the user directly"
@@ -265,7 +270,7 @@ class Days(RuleBasedStateMachine):
         """Midnight is so near that clocks disagree about the day."""
         self.now = max(self.now, self._midnight(self._today + DAY) - timedelta(minutes=5))
 
-    @rule(scan=st.sampled_from(["all", "auto"]), building=st.lists(mishaps, max_size=2))
+    @rule(scan=scans, building=st.lists(mishaps, max_size=2))
     def a_day_goes_by(self, scan, building):
         """The builder is called once to three times, finally without a mishap. The worker is called in the evening."""
         self.world.pause(paused=False)
@@ -456,6 +461,48 @@ class Days(RuleBasedStateMachine):
         """The app writes something into `dueOn` that can't be right."""
         self.app.write_due_on(self._user(who), due_on)
 
+    @precondition(lambda self: self._users)
+    @rule(who=user_numbers, value=odd_balances)
+    def break_a_balance(self, who, value):
+        """The app writes something in place of a balance that is no finite number."""
+        self.app.break_balance(self._user(who), value)
+
+    @precondition(lambda self: self._sound_users)
+    @rule(who=user_numbers)
+    def break_a_stamp(self, who):
+        """The app writes a text in place of a stamp."""
+        self.app.break_stamp(self._sound_users[who % len(self._sound_users)], "see the invoice")
+
+    @precondition(lambda self: len(self._sound_users) < len(self._users))
+    @rule(credits_held=st.sampled_from([0, 5, 200]), every=st.booleans())
+    def correct(self, credits_held, every):
+        """A person corrects one broken user, or all."""
+        broken = [user_id for user_id in self._users if user_id not in self._sound_users]
+        for user_id in broken if every else broken[:1]:
+            self.app.correct(user_id, credits_held)
+            self.seen["broken users corrected"] += 1
+
+    @precondition(lambda self: self._sound_users)
+    @rule(who=user_numbers, what=st.sampled_from(["balance", "stamp", "plan"]), scan=scans, days=st.integers(0, 2))
+    def a_user_fails_for_days(self, who, what, scan, days):
+        """A broken user is named each day, and granted the day after the correction."""
+        user_id = self._sound_users[who % len(self._sound_users)]
+        match what:
+            case "balance":
+                self.app.break_balance(user_id, "12")
+            case "stamp":
+                self.app.break_stamp(user_id, "see the invoice")
+            case "plan":
+                self.app.change_plan(user_id, UNKNOWN_PLAN, None)
+        for each in (scan, *["auto"] * days):
+            self._come_to_rest(each)
+        if what == "plan":
+            self.app.change_plan(user_id, "adder", None)
+        else:
+            self.app.correct(user_id, 5)
+        self._come_to_rest("auto")
+        self.seen["users who failed for days"] += 1
+
     @rule()
     def back_up(self):
         """The app keeps a copy of its users."""
@@ -486,6 +533,7 @@ class Days(RuleBasedStateMachine):
     def full_users_spend(self, who):
         """Users of a plan that leaves full users alone are full at one day's scan, and spend before the next."""
         for number in who:
+            self.app.correct(self._user(number), 5)
             self.app.change_plan(self._user(number), "spare", self._today)
         self._come_to_rest("all")
         for number in who:
@@ -497,7 +545,8 @@ class Days(RuleBasedStateMachine):
     @rule(who=user_numbers)
     def begin_to_spend(self, who):
         """The app reads a balance, to write it later in `end_spending`."""
-        self.balances_read[self._user(who)] = self.app.read_balance(self._user(who))
+        if not self.books.open[self._user(who)].is_broken:
+            self.balances_read[self._user(who)] = self.app.read_balance(self._user(who))
 
     @precondition(lambda self: self.balances_read)
     @rule(amount=amounts, increment=st.booleans())
@@ -528,6 +577,7 @@ class Days(RuleBasedStateMachine):
         self._healthy_day(scan)
         self.the_books_are_kept()
         self._assert_nobody_is_forgotten(scan, day)
+        self._assert_failing_users_are_named(scan, day)
         assert_settled(self.world)
         self._assert_receipts()
         self._assert_runs()
@@ -580,6 +630,19 @@ class Days(RuleBasedStateMachine):
         }
         assert owed == {}, f"not granted for {day}"
         self.seen["full users left alone"] += sum(map(self.books.is_left_alone, self.books.open.values()))
+
+    def _assert_failing_users_are_named(self, scan: str, day: date) -> None:
+        """Check that the day's run names each user who fails by the user's own data."""
+        run = self.world.run(day.isoformat())
+        named = {error["userId"]: error["code"] for error in run["errors"]}
+        failing = {}
+        for user_id, account in self.books.open.items():
+            code = self.books.failure_of(account, day, reads_everybody=scan == "all")
+            if code is not None:
+                failing[user_id] = code
+            account.is_named = user_id in named
+        assert {user_id: named.get(user_id) for user_id in failing} == failing
+        self.seen["failing users named"] += len(failing)
 
     def _is_found_later(self, account: Account, day: date) -> bool:
         due_on = account.due_on
@@ -800,6 +863,10 @@ class Days(RuleBasedStateMachine):
                 self.app.hop(user_id, _zone_after(self.books.open[user_id].zone), None, asks=False)
             case Event.PAUSE_USER:
                 self.app.pause(user_id, paused=True)
+            case Event.BREAK:
+                self.app.break_balance(user_id, "12")
+            case Event.CORRECT:
+                self.app.correct(user_id, 5)
             case Event.MAKE_AGAIN:
                 self.app.delete(user_id)
                 self.app.sign_up(user_id, "adder", 100, None)
@@ -854,6 +921,10 @@ class Days(RuleBasedStateMachine):
     @property
     def _users(self) -> Sequence[str]:
         return sorted(self.books.open)
+
+    @property
+    def _sound_users(self) -> Sequence[str]:
+        return [user_id for user_id in self._users if not self.books.open[user_id].is_broken]
 
     def _user(self, number: int) -> str:
         return self._users[number % len(self._users)]
