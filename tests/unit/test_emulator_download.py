@@ -156,7 +156,7 @@ def test_a_download_that_takes_too_long_is_stopped(web, tmp_path, monkeypatch):
 
 
 def test_half_a_file_of_an_earlier_download_is_replaced(web, tmp_path):
-    """What a killed process left is deleted. Another process's download under way is left alone."""
+    """What a killed process left is deleted. A download that is under way is left alone."""
     name = fetch_jar(source(web, "whole"), tmp_path).name
     (tmp_path / name).write_bytes(JAR[:1000])
     for partial, age in (("abandoned.part", 1e5), ("under-way.part", 5)):

@@ -48,7 +48,7 @@ def test_a_user_error_has_a_code_and_a_message():
     [(SystemFailureError, "unavailable"), (BreakerOpenError, "breaker_open"), (OutOfTimeError, "out_of_time")],
 )
 def test_a_system_failure_says_when_to_try_again(kind, code):
-    """The default is after a minute."""
+    """The default is a minute."""
     assert (code, 60, 7) == (kind("x").code, kind("x").retry_after_seconds, kind("x", 7).retry_after_seconds)
 
 

@@ -132,13 +132,13 @@ def test_a_requeue_subtracts_the_failed_users_and_nothing_else():
     figures = figures_of(settlement, EFFORT)
     without = settled([REFRESHED, SKIPPED, SUPERSEDED, AGAIN], SLOT + 90 * MINUTE)
 
-    back = plan_requeue(settlement.receipts, codes_of(settlement), SLOT + 90 * MINUTE, MIDNIGHT)
-    rollup = Rollup.of(shards_of(rolled_up(settlement, figures, MIDNIGHT), back.taken_back))
+    requeue = plan_requeue(settlement.receipts, codes_of(settlement), SLOT + 90 * MINUTE, MIDNIGHT)
+    rollup = Rollup.of(shards_of(rolled_up(settlement, figures, MIDNIGHT), requeue.taken_back))
 
     expected = Rollup.of(shards_of(rolled_up(without, figures_of(without, EFFORT), MIDNIGHT)))
     ends = {"completedJobs", "failedJobs"}
-    assert back.user_ids == ("cid",)
-    assert [receipt["userId"] for receipt in back.receipts] == ["ann", "bob", "sue"]
+    assert requeue.user_ids == ("cid",)
+    assert [receipt["userId"] for receipt in requeue.receipts] == ["ann", "bob", "sue"]
     assert (rollup["failedJobs"], rollup.done_by_hour, rollup.errors_by_code) == (0, {11: 3}, {})
     assert {name: rollup[name] for name in NAMES if name not in ends} == {name: expected[name] for name in NAMES}
 
@@ -193,7 +193,7 @@ def test_an_hour_is_named_by_its_number_since_the_day_began(instant, name):
 
 @given(st.integers(0, 600_000))
 def test_a_duration_is_within_a_quarter_of_its_class_s_bound(milliseconds):
-    """A duration is at most its class's bound, and at most a quarter below it."""
+    """The bound of a class is at most a quarter above its durations, and never below them."""
     bound = DURATION_RATIO ** int(duration_class(milliseconds)[1:])
 
     assert max(1, milliseconds) <= bound * (1 + 1e-9)

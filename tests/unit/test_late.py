@@ -108,6 +108,6 @@ def user(due_on: object, plan: str = "free", granted_on: date | None = None, job
 def test_a_user_due_today_whom_the_scan_did_not_see_was_passed_by(known, passed_by):
     """The scan sees users by their `dueOn`.
 
-    One that an earlier try of this job wrote may have come too late for the scan.
+    If an earlier try of this job wrote it, that may have been after the scan.
     """
     assert passed_by == was_passed_by(known, PLANS, job(), DAY_2)

@@ -489,7 +489,7 @@ def test_after_a_decision_there_is_nothing_left_to_do(who, plans, day, left):
 
 @given(some_user, plan_tables(skipping=True), days)
 def test_the_due_on_of_a_decision_is_a_later_day_or_when_low(who, plans, day):
-    """For a paused user who is due it may be this day. No grant is due on the day before it."""
+    """For a paused user who is due it may be this day. After a skip, no grant is due on the day before it."""
     decision = decision_or_code(who, plans, day)
     if isinstance(decision, str) or decision.due_on in (None, WHEN_LOW):
         return

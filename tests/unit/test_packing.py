@@ -256,11 +256,11 @@ def test_a_job_stays_below_its_limit_of_bytes(user_id):
 
 @given(st.lists(snapshots))
 def test_snapshots_are_unpacked_as_they_were(many):
-    """Times come back to the nanosecond and balances to the last digit. 5 and 5.0 stay apart."""
-    back = unpack_snapshots(f"[{','.join(map(pack_snapshot, many))}]")
+    """Times come unpacked to the nanosecond and balances to the last digit. 5 and 5.0 stay apart."""
+    unpacked = unpack_snapshots(f"[{','.join(map(pack_snapshot, many))}]")
 
-    assert tuple(many) == back
-    assert [type(snapshot.balance) for snapshot in many] == [type(snapshot.balance) for snapshot in back]
+    assert tuple(many) == unpacked
+    assert [type(snapshot.balance) for snapshot in many] == [type(snapshot.balance) for snapshot in unpacked]
 
 
 def test_users_of_two_local_dates_share_no_job():
@@ -283,9 +283,9 @@ def test_users_of_two_local_dates_share_no_job():
 @pytest.mark.parametrize("balance", [5, 5.0, -0.0, 0, 0.1, 1e22, 5e-324, 2**63 - 1, -(2**63)])
 def test_a_balance_is_unpacked_with_its_type(balance):
     """5 is not 5.0 in Firestore."""
-    (back,) = unpack_snapshots(f"[{pack_snapshot(Snapshot(1, balance, None, None, date(2026, 1, 31)))}]")
+    (unpacked,) = unpack_snapshots(f"[{pack_snapshot(Snapshot(1, balance, None, None, date(2026, 1, 31)))}]")
 
-    assert repr(balance) == repr(back.balance)
+    assert repr(balance) == repr(unpacked.balance)
 
 
 def test_a_snapshot_is_small():
@@ -384,11 +384,11 @@ anything = st.recursive(
 def test_any_json_is_unpacked_or_raises_value_error(value):
     """There is no other exception."""
     try:
-        back = unpack_snapshots(json.dumps(value))
+        unpacked = unpack_snapshots(json.dumps(value))
     except ValueError:
         return
 
-    assert all(snapshot is None or isinstance(snapshot, Snapshot) for snapshot in back)
+    assert all(snapshot is None or isinstance(snapshot, Snapshot) for snapshot in unpacked)
 
 
 def test_users_who_are_late_share_no_job_with_others():

@@ -24,9 +24,9 @@ def test_every_code_has_a_remedy(code):
 )
 def test_the_remedy_says_how_users_are_tried_again(is_in_jobs, found, expected):
     """Users in failed jobs are requeued. Users in no job are found by a rescan."""
-    answer = remedy_for("bad_balance", is_in_jobs=is_in_jobs, found_by_builder=found)
+    remedy = remedy_for("bad_balance", is_in_jobs=is_in_jobs, found_by_builder=found)
 
-    assert answer == f"{REMEDIES['bad_balance']} {expected}"
+    assert remedy == f"{REMEDIES['bad_balance']} {expected}"
 
 
 def test_an_unknown_code_has_a_remedy_as_well():
