@@ -79,8 +79,8 @@ def test_one_user_who_breaks_every_request_delays_nobody(fault):
     [pytest.param(lambda user_id, code=code: on_user(user_id, WireError(code)), id=code.name) for code in PER_CALL]
     + [pytest.param(lambda user_id, code=code: refusing(code, user_id), id=f"write-{code}") for code in PER_WRITE],
 )
-def test_a_user_who_breaks_every_request_is_a_dead_letter_while_others_are_written(fault):
-    """On a day with users due in each slot, this user is named before the day ends, and all others are granted."""
+def test_a_user_who_breaks_every_request_becomes_a_dead_letter(fault):
+    """Users are due in each slot of the day. This user is named before the day ends, and all others are granted."""
     world, users = World(slot_seconds=7200), population(60)
     world.users(users)
     world.build()

@@ -88,7 +88,7 @@ def test_a_due_scan_reads_odd_values_first():
         (None, None),
     ],
 )
-def test_each_due_on_is_in_one_range_or_is_right_for_a_later_day(due_on, name):
+def test_each_due_on_is_in_one_range_or_right_for_later(due_on, name):
     """In no range are dates that some plan's period could make, and `when-low`, whose users are found by balance."""
     assert is_found_by_date(due_on, DUE) is (name is not None)
     if isinstance(due_on, str):
