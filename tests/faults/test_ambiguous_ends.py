@@ -15,8 +15,8 @@ from tests.support.world import EVENING, NOON, World, population
 ONE_ROUND = Limits(grant_rounds=1)
 
 
-def test_a_grant_that_landed_in_the_last_round_of_the_last_attempt_is_a_refresh():
-    """The reply is lost in the last round of the last attempt. The receipt is written from the stamp."""
+def test_a_grant_that_landed_in_the_last_attempt_is_reported_as_a_refresh():
+    """The reply of its last round is lost. The receipt is written from the stamp."""
     world = World(limits=ONE_ROUND, slot_seconds=86_400, max_attempts=1)
     users = population(3)
     world.users(users)
@@ -29,8 +29,8 @@ def test_a_grant_that_landed_in_the_last_round_of_the_last_attempt_is_a_refresh(
     assert_settled(world)
 
 
-def test_a_direct_refresh_that_landed_in_its_last_round_is_a_refresh():
-    """The caller is not told that it failed."""
+def test_a_direct_refresh_that_landed_in_its_last_round_is_reported():
+    """The caller gets no failure."""
     world = World(limits=ONE_ROUND)
     world.users(population(1))
     with world.faulty(nth("BatchWrite", 1, Mode.LOST)):
@@ -40,8 +40,8 @@ def test_a_direct_refresh_that_landed_in_its_last_round_is_a_refresh():
     assert world.user("user00000")["credits"] == 15
 
 
-def test_a_user_whose_read_breaks_the_database_is_tried_again():
-    """A user whose read fails for a passing reason leaves for a retry job. The other users go on."""
+def test_a_user_whose_read_fails_is_tried_again():
+    """The user leaves for a retry job, because the reason is a passing one. The other users go on."""
     world = World(slot_seconds=86_400)
     users = population(4)
     world.users(users)

@@ -14,11 +14,11 @@ from tests.support.world import EVENING, World, population
 
 
 def refused(_number, _method, _request):
-    """Refuses every call, as a database that is down."""
+    """Refuse every call, like a database that is down."""
     return Mode.REFUSED
 
 
-def test_opens_after_failed_calls_in_a_row_and_then_calls_nothing():
+def test_it_opens_after_failed_calls_in_a_row_and_makes_no_more_calls():
     """Each call is tried four times. After two failed calls the third is not made."""
     world = World(breaker_failures=2)
     with world.faulty(refused) as faults:
@@ -35,7 +35,7 @@ def test_opens_after_failed_calls_in_a_row_and_then_calls_nothing():
         assert 1 <= caught.value.retry_after_seconds <= 60
 
 
-def test_lets_one_call_through_after_its_time_and_closes():
+def test_it_lets_one_call_through_after_its_time_and_closes():
     """The first call that succeeds closes a half-open breaker."""
     world = World(breaker_failures=1, breaker_reset_seconds=1)
     users = population(10)
@@ -53,8 +53,8 @@ def test_lets_one_call_through_after_its_time_and_closes():
     assert_granted_once(world, users, 10)
 
 
-def test_what_was_begun_is_settled_and_what_was_claimed_handed_back():
-    """When the breaker opens in the middle of a call, no attempt is counted, nothing is lost, and the rest waits."""
+def test_begun_jobs_are_settled_and_other_claimed_jobs_are_released():
+    """The breaker opens in the middle of a call. No attempt of a released job counts, and no user is lost."""
     world = World(job_size=10, slot_seconds=86_400, breaker_failures=1)
     users = population(100)
     world.users(users)
@@ -80,8 +80,8 @@ def test_what_was_begun_is_settled_and_what_was_claimed_handed_back():
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL])
-def test_a_bad_user_never_counts(code):
-    """Requests that are refused while a bad user is being isolated don't open the breaker."""
+def test_requests_that_a_bad_user_breaks_do_not_open_the_breaker(code):
+    """Several requests are refused until the user stands alone."""
     world = World(slot_seconds=86_400, breaker_failures=1)
     world.users(population(64))
     world.build()

@@ -41,19 +41,19 @@ PAGE = 3
 GOOD = population(7)
 BAD = {"user00004b": {"credits": "ten"}}
 
-# Runs something over a faulty wire. Gives the number of calls made, and whether it died of one.
-Life = Callable[[FaultPlan], tuple[int, bool]]
+# Runs a part of the system over a faulty wire. Returns the number of calls made, and whether it died of a fault.
+Scenario = Callable[[FaultPlan], tuple[int, bool]]
 
 every_fault = pytest.mark.parametrize("fault", FAULTS)
 
 
-def fail_at_every_call(fault: str, live: Life, lanes: int = 1) -> None:
+def fail_at_every_call(fault: str, scenario: Scenario, lanes: int = 1) -> None:
     """Run once without a fault to count the calls, then once for each call with the fault at that call."""
     with small_steps(lanes):
-        calls, _ = live(no_fault)
+        calls, _ = scenario(no_fault)
         for number in range(1, calls + 1):
             with note_circumstances(fault=fault, call=number, of=calls):
-                _, died = live(FAULTS[fault](number))
+                _, died = scenario(FAULTS[fault](number))
 
                 assert died or fault in PASSING
 
@@ -62,7 +62,7 @@ def fail_at_every_call(fault: str, live: Life, lanes: int = 1) -> None:
 def test_a_builder_may_fail_at_every_call(fault):
     """The next builder goes on from the last checkpoint. Each user is queued, counted and granted once."""
 
-    def live(plan: FaultPlan) -> tuple[int, bool]:
+    def scenario(plan: FaultPlan) -> tuple[int, bool]:
         day = Day()
         day.build(plan)
         calls = len(day.calls)
@@ -70,11 +70,11 @@ def test_a_builder_may_fail_at_every_call(fault):
         day.check()
         return calls, "build" in day.died
 
-    fail_at_every_call(fault, live)
+    fail_at_every_call(fault, scenario)
 
 
 def a_worker_fails(plan: FaultPlan) -> tuple[int, bool]:
-    """A worker's call on a day when users spend, are deleted or paused, turn bad, or must be tried again."""
+    """A worker fails on a day when users spend, are deleted or paused, turn bad, or must be tried again."""
     day = work_a_day(Day(), plan)
     day.check()
     return len(day.calls), "work" in day.died
@@ -82,22 +82,22 @@ def a_worker_fails(plan: FaultPlan) -> tuple[int, bool]:
 
 @every_fault
 def test_a_worker_may_fail_at_every_call(fault):
-    """The next workers end what it began: each user has one grant, one receipt and one count."""
+    """The next workers end what it began. Each user has one grant, one receipt and one count."""
     fail_at_every_call(fault, a_worker_fails)
 
 
 @pytest.mark.parametrize("fault", ["process ends before", "process ends after"])
 def test_a_worker_with_many_lanes_may_end_at_every_call(fault):
-    """Wherever the lanes are when the process ends, the next workers end what they began."""
+    """The next workers end what the lanes had begun."""
     fail_at_every_call(fault, a_worker_fails, lanes=4)
 
 
 @every_fault
 def test_a_direct_refresh_may_fail_at_every_call(fault):
-    """Called again for the page without an answer, it skips the users it had granted and grants the others."""
+    """The page without an answer is called again. That call skips users who were granted and grants the others."""
 
-    def live(plan: FaultPlan) -> tuple[int, bool]:
-        world, answers = a_world(), list[PageReport]()
+    def scenario(plan: FaultPlan) -> tuple[int, bool]:
+        world, answers = new_world(), list[PageReport]()
 
         calls, died = over_a_faulty_wire(world, plan, lambda: go_on_paging(world, answers))
         assert spend(world, "user00000")
@@ -106,7 +106,7 @@ def test_a_direct_refresh_may_fail_at_every_call(fault):
         users = {user_id: world.user(user_id) for user_id in GOOD}
         tallies = [answer.tally for answer in answers]
         skipped = sum(tally.skipped for tally in tallies)
-        granted = {user_id: balance + ALLOWANCE for user_id, balance in one_spent().items()}
+        granted = {user_id: balance + ALLOWANCE for user_id, balance in balances_after_spending().items()}
         assert granted == {user_id: user["credits"] for user_id, user in users.items()}
         assert [user["creditRefresh"]["periods"] for user in users.values()] == [PERIODS] * 7
         assert {user["creditRefresh"]["granted"] for user in users.values()} == {ALLOWANCE}
@@ -116,15 +116,15 @@ def test_a_direct_refresh_may_fail_at_every_call(fault):
         assert world.user("user00004b") == BAD["user00004b"]
         return calls, died
 
-    fail_at_every_call(fault, live)
+    fail_at_every_call(fault, scenario)
 
 
 @every_fault
 def test_an_adoption_may_fail_at_every_call(fault):
     """The next builder goes on adopting. Each user is stamped and counted once, and no balance changes."""
 
-    def live(plan: FaultPlan) -> tuple[int, bool]:
-        world, answers = a_world(), list[ScanCounts]()
+    def scenario(plan: FaultPlan) -> tuple[int, bool]:
+        world, answers = new_world(), list[ScanCounts]()
 
         calls, died = over_a_faulty_wire(world, plan, lambda: answers.append(world.build(MIDNIGHT, "adopt").counts))
         assert spend(world, "user00000")
@@ -134,9 +134,9 @@ def test_an_adoption_may_fail_at_every_call(fault):
         next_day = world.preview(MIDNIGHT + DAY, "due")
 
         users = {user_id: world.user(user_id) for user_id in GOOD}
-        total = sum(answers, ScanCounts())  # who can't be adopted is tried again by each call
+        total = sum(answers, ScanCounts())  # a user who can't be adopted is tried again by each call
         counts = {"scannedUsers": 8, "queuedUsers": 0, "skippedUsers": 7, "failedUsers": 1, "jobsCreated": 0}
-        assert one_spent() == {user_id: user["credits"] for user_id, user in users.items()}
+        assert balances_after_spending() == {user_id: user["credits"] for user_id, user in users.items()}
         assert [user["creditRefresh"]["periods"] for user in users.values()] == [PERIODS] * 7
         assert not any("granted" in user["creditRefresh"] for user in users.values())
         assert run["status"] == "completed"
@@ -146,33 +146,33 @@ def test_an_adoption_may_fail_at_every_call(fault):
         assert world.jobs() == {}
         return calls, died
 
-    fail_at_every_call(fault, live)
+    fail_at_every_call(fault, scenario)
 
 
-def a_world() -> World:
-    """Seven users who are due and one who can't be refreshed."""
+def new_world() -> World:
+    """A world with seven users who are due and one who can't be refreshed."""
     world = World(slot_seconds=86_400)
     world.users(GOOD | BAD)
     return world
 
 
-def one_spent() -> dict[str, int]:
+def balances_after_spending() -> dict[str, int]:
     """The good users' balances after the first has spent a credit."""
     return {user_id: user["credits"] - (user_id == "user00000") for user_id, user in GOOD.items()}
 
 
-def over_a_faulty_wire(world: World, plan: FaultPlan, live: Callable[[], None]) -> tuple[int, bool]:
-    """Gives the number of calls made, and whether it died of one."""
+def over_a_faulty_wire(world: World, plan: FaultPlan, call: Callable[[], None]) -> tuple[int, bool]:
+    """Call over a wire with these faults. Returns the number of calls made, and whether it died of a fault."""
     with world.faulty(plan) as faults:
         try:
-            live()
+            call()
         except (ProcessEnded, SystemFailureError):
             return len(faults.calls), True
         return len(faults.calls), False
 
 
 def go_on_paging(world: World, answers: list[PageReport]) -> None:
-    """Refresh page after page, from the last that was answered."""
+    """Refresh page after page, behind the last page that was answered."""
     while not answers or answers[-1].has_more:
         last = answers[-1].after if answers else None
         answers.append(world.page(last, size=PAGE))

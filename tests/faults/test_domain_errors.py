@@ -26,8 +26,8 @@ def test_not_found_on_the_heartbeat_says_what_to_check(message):
         world.work(EVENING)
 
 
-def test_a_missing_database_is_no_lost_race():
-    """This holds for guarded writes too: the builder must not report that another builder was first."""
+def test_a_missing_database_is_not_taken_for_a_lost_race():
+    """This holds for guarded writes too. The builder must not report that another builder was first."""
     world = World()
     world.users(population(3))
     with (
@@ -46,8 +46,8 @@ def test_a_missing_database_is_no_lost_race():
         (UnreadableRunError("the run document 2026-11-22 can't be read; delete it"), 500, True),
     ],
 )
-def test_a_caller_is_not_told_the_database_s_words(error, status, found):
-    """They may hold paths and addresses, so only the log has them."""
+def test_the_answer_does_not_quote_the_database(error, status, found):
+    """The database's messages may hold paths and addresses. Messages of our own are passed on."""
 
     @error_boundary
     def fail(_request):

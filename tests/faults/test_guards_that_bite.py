@@ -1,4 +1,7 @@
-"""Without any one of the core's guards a check fails. So the checks work, and every guard is needed."""
+"""Without any one of the core's guards a check fails.
+
+This shows that the checks work and that every guard is needed.
+"""
 
 from __future__ import annotations
 
@@ -98,7 +101,7 @@ def jobs_before_cursor(monkeypatch):
     monkeypatch.setattr(RunStore, "save", apart)
 
 
-def no_mark(monkeypatch):
+def no_checkpoint(monkeypatch):
     """(d) A flush of several commits writes no flush checkpoint."""
     monkeypatch.setattr(Run, "with_checkpoint", lambda run, _checkpoint: run)
 
@@ -133,7 +136,7 @@ def rollup_after_settling(monkeypatch):
 
 
 def rewrite(monkeypatch: pytest.MonkeyPatch, store: type, method: str, change: Callable[..., None]) -> None:
-    """Change the Write messages a method of a store makes, or fills."""
+    """Change the Write messages that a store's method returns or fills in."""
     original = getattr(store, method)
 
     def changed(self: Any, *args: Any) -> Any:
@@ -158,17 +161,16 @@ def split_commits(monkeypatch: pytest.MonkeyPatch, split: Callable[[list[Any]], 
     monkeypatch.setattr(JobStore, "_commit_ours", apart)
 
 
-# The checks that catch them
+# The checks that notice it
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_sound_code_passes_every_check(check):
-    """With all guards in place every check passes."""
+def test_with_all_guards_every_check_passes(check):
     check()
 
 
 @pytest.mark.parametrize(
-    ("broken", "check", "promise"),
+    ("remove_guard", "check", "promise"),
     [
         (no_precondition, what_is_spent_between_builder_and_worker_stays_spent, BALANCES),
         (no_precondition, an_overtaken_worker_changes_nothing, BALANCES),
@@ -181,7 +183,7 @@ def test_sound_code_passes_every_check(check):
         (no_stamp, calling_everything_again_grants_nothing, BALANCES),
         (cursor_before_jobs, a_builder_dying_at_any_commit_loses_and_doubles_nobody, BALANCES),
         (jobs_before_cursor, a_builder_dying_at_any_commit_loses_and_doubles_nobody, ROOT_JOBS),
-        (no_mark, a_builder_dying_at_any_commit_loses_and_doubles_nobody, ROOT_JOBS),
+        (no_checkpoint, a_builder_dying_at_any_commit_loses_and_doubles_nobody, ROOT_JOBS),
         (cursor_with_the_first_commit, a_builder_dying_at_any_commit_loses_and_doubles_nobody, BALANCES),
         (retry_after_settling, a_worker_failing_at_any_commit_loses_and_doubles_nobody, BALANCES),
         (retry_before_settling, a_worker_failing_at_any_commit_loses_and_doubles_nobody, RECEIPTS),
@@ -189,9 +191,9 @@ def test_sound_code_passes_every_check(check):
         (rollup_after_settling, a_worker_failing_at_any_commit_loses_and_doubles_nobody, ROLLUPS),
     ],
 )
-def test_a_guard_left_out_is_caught(broken, check, promise, monkeypatch):
-    """Without the guard the check fails with the promise that the guard protects."""
-    broken(monkeypatch)
+def test_without_a_guard_a_check_fails(remove_guard, check, promise, monkeypatch):
+    """The failure names the promise that the guard protects."""
+    remove_guard(monkeypatch)
 
     with pytest.raises(AssertionError, match=promise):
         check()

@@ -57,7 +57,7 @@ class Instance:
         self.failed = 0
 
     def call(self, service: Callable[[Context], R], now: datetime) -> R | None:
-        """Call a service as Cloud Scheduler does. None if it failed: it is called again at the next tick."""
+        """Call a service as Cloud Scheduler does. Returns None if it failed: it is called again at the next tick."""
         over = Wire(self._connection, Budget.of(60), Cost())
         try:
             return service(Context(self._world.settings, self._world.plans, over, lambda: now, draw=self._world.draw))
@@ -83,7 +83,7 @@ def test_everybody_is_granted_once_however_many_calls_fail(tries, monkeypatch):
         calls = sum(len(instance.faults.calls) for instance in instances)
         spoiled = sum(instance.faults.spoiled for instance in instances)
         failed = sum(instance.failed for instance in instances)
-        print(f"seed {seed}: {spoiled} of {calls} calls failed, {failed} answers of {tries} tries each did")
+        print(f"seed {seed}: {spoiled} of {calls} requests and {failed} service calls failed, {tries} tries each")
         assert calls * (REFUSED + LOST) / 4 < spoiled
         assert_granted_once(world, users, 10)
         assert_settled(world)
@@ -93,7 +93,7 @@ def test_everybody_is_granted_once_however_many_calls_fail(tries, monkeypatch):
         assert refreshed == USERS if not failed else refreshed <= USERS
 
 
-def test_a_small_day_lives_through_failures_upon_failures():
+def test_a_small_day_is_completed_in_spite_of_many_failures():
     """Many calls of builder and worker fail at some moment. The calls without faults at the end complete the day."""
     seed = random.randrange(2**32)
     for number in range(seed, seed + SMALL_DAYS):
@@ -108,7 +108,7 @@ def test_a_small_day_lives_through_failures_upon_failures():
 
 
 def some_fault(drawn: random.Random) -> FaultPlan:
-    """A fault of some kind at some call, or some calls."""
+    """A random fault at one or several random calls."""
     number, mode = drawn.randrange(1, 20), drawn.choice(list(Mode))
     if mode in (Mode.ENDED, Mode.ENDED_AFTER):
         return at(number, mode)
@@ -131,4 +131,4 @@ def a_day_of_ticks(builder: Instance, *workers: Instance) -> list[WorkReport]:
             built.result()
             if not building and all(answer is not None and not answer.claimed for answer in latest):
                 return [answer for answer in answers if answer is not None]
-    raise AssertionError(f"after {TICKS_MAX} ticks there are jobs due")
+    raise AssertionError(f"jobs are still due after {TICKS_MAX} ticks")

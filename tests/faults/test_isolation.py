@@ -39,7 +39,7 @@ PER_WRITE = [1, 2, 3, 4, 8, 10, 13, 14, 15]
 
 
 def one_slot(users: int = 10, **settings) -> tuple[World, dict]:
-    """Users who are all due in one job."""
+    """A world with users who are all due in the same slot, and those users."""
     world, seeded = World(slot_seconds=86_400, **settings), population(users)
     world.users(seeded)
     world.build()
@@ -47,7 +47,7 @@ def one_slot(users: int = 10, **settings) -> tuple[World, dict]:
 
 
 def call(world: World, plan, number: int):
-    """A worker's call over that wire; None if it failed."""
+    """Call a worker over a wire with these faults. Returns None if the call failed."""
     with world.faulty(plan), suppress(SystemFailureError):
         return world.work(EARLY + number * TICK)
     return None
@@ -62,8 +62,8 @@ def granted(world: World) -> set[str]:
     [pytest.param(on_user(CULPRIT, WireError(code)), id=f"call-{code.name}") for code in PER_CALL]
     + [pytest.param(refusing(code, CULPRIT), id=f"write-{code}") for code in PER_WRITE],
 )
-def test_one_user_who_breaks_every_request_holds_up_nobody(fault):
-    """The nine other users are granted within a few calls, and this user is left alone in a job."""
+def test_one_user_who_breaks_every_request_delays_nobody(fault):
+    """The nine other users are granted within a few calls. This user has a job alone or is settled."""
     world, users = one_slot()
 
     for number in range(CALLS_MAX):
@@ -79,8 +79,8 @@ def test_one_user_who_breaks_every_request_holds_up_nobody(fault):
     [pytest.param(lambda user_id, code=code: on_user(user_id, WireError(code)), id=code.name) for code in PER_CALL]
     + [pytest.param(lambda user_id, code=code: refusing(code, user_id), id=f"write-{code}") for code in PER_WRITE],
 )
-def test_a_user_who_breaks_every_request_is_a_dead_letter_while_others_are_written(fault):
-    """On a day with users due in each slot, this user is named before the day ends, and all others are granted."""
+def test_a_user_who_breaks_every_request_becomes_a_dead_letter(fault):
+    """Users are due in each slot of the day. This user is named before the day ends, and all others are granted."""
     world, users = World(slot_seconds=7200), population(60)
     world.users(users)
     world.build()
@@ -97,7 +97,7 @@ def test_a_user_who_breaks_every_request_is_a_dead_letter_while_others_are_writt
     assert_settled(world)
 
 
-def test_six_of_three_hundred_do_not_eat_the_lease(slept):
+def test_six_failing_users_of_300_use_up_little_of_the_lease(slept):
     """When the database fails on the writes of six users, the others are granted at once, with almost no waiting."""
     world, users = one_slot(300)
     culprits = {f"user{number:05d}" for number in (3, 77, 78, 150, 222, 299)}
@@ -116,7 +116,7 @@ def test_six_of_three_hundred_do_not_eat_the_lease(slept):
 
 @pytest.fixture
 def slept(monkeypatch):
-    """The longest possible wait between tries, in seconds, recorded without waiting."""
+    """The longest possible waits between tries, in seconds. Nothing really waits."""
     waits: list[float] = []
     monkeypatch.setattr(Wire, "back_off", lambda _wire, tries, seconds_first=1.0: waits.append(tries * seconds_first))
     monkeypatch.setattr(time, "sleep", lambda _seconds: waits.append(4.0))
@@ -135,18 +135,18 @@ OUTAGES = {f"write-{code}": refusing(code) for code in (4, 8, 10, 13, 14)} | {
 }
 
 
-# A user alone in a job whose request ends in INTERNAL is taken for the culprit: the database broke on that request.
+# One case is left out: a user alone in a job whose request ends in INTERNAL is taken for the culprit.
 @pytest.mark.parametrize(
     ("outage", "job_size"),
     [(name, size) for name in OUTAGES for size in (1, 4, 300) if (name, size) != ("call-INTERNAL", 1)],
 )
-def test_an_outage_of_the_users_makes_no_dead_letters(outage, job_size):
-    """Twenty minutes of outage cost no user an attempt, whether calls fail as a whole or write by write."""
+def test_an_outage_makes_no_dead_letters(outage, job_size):
+    """Twenty minutes of outage cost no user an attempt. Calls fail as a whole or write by write."""
     world, users = one_slot(8, job_size=job_size)
 
     answers = [call(world, OUTAGES[outage], number) for number in range(0, 20, 2)]
     during = {(job["status"] == "failed", job["attempts"]) for job in world.jobs().values() if "visibleAt" in job}
-    healed = [call(world, _nothing, number) for number in range(40, 44)]
+    healed = [call(world, _no_fault, number) for number in range(40, 44)]
 
     assert (answers, during) == ([None] * len(answers), {(False, 0)})
     assert sum(report.tally.refreshed for report in healed) == 8
@@ -154,7 +154,7 @@ def test_an_outage_of_the_users_makes_no_dead_letters(outage, job_size):
     assert_settled(world)
 
 
-def _nothing(_number, _method, _request):
+def _no_fault(_number, _method, _request):
     return None
 
 
@@ -170,7 +170,7 @@ def test_writes_refused_one_by_one_count_for_the_breaker(monkeypatch):
     assert len(failed) == 2
 
 
-def test_a_job_that_is_split_leaves_all_its_users_to_two():
+def test_a_job_that_is_split_leaves_its_users_to_two_half_jobs():
     """The halves' ids follow from the job's. They hold each user once, and no attempt was counted."""
     world, users = one_slot(5)
     (job_id,) = world.jobs()
@@ -200,14 +200,14 @@ def test_a_grant_that_landed_before_its_job_was_split_is_found():
     for number in range(3):
         call(world, lost, number)
     for number in range(3, 6):
-        call(world, _nothing, number)
+        call(world, _no_fault, number)
 
     assert_granted_once(world, users, 10)
     assert_settled(world)
 
 
 def test_a_job_that_never_ends_in_time_is_split(monkeypatch):
-    """An attempt that uses up the lease's time counts as a failure of the job, which is split until it fits."""
+    """An attempt that uses up the time of the lease counts as a failure of the job. The job is split until it fits."""
     world, users = one_slot(4)
     monkeypatch.setattr(Attempt, "took_long", property(lambda _self: True))
 
@@ -229,8 +229,8 @@ def test_a_job_that_never_ends_in_time_is_split(monkeypatch):
     assert_settled(world)
 
 
-def test_many_isolated_jobs_at_the_head_of_the_queue_hold_up_no_other():
-    """Isolated jobs are worked on one at a time, which takes long, so the sound jobs behind them come first."""
+def test_isolated_jobs_at_the_head_of_the_queue_delay_no_other():
+    """They are worked on one at a time, which takes long. So the sound jobs behind them come first."""
     world = World(slot_seconds=86_400, job_size=1)
     world.users(population(LIMITS.claim_jobs + 6))
     world.build()

@@ -39,7 +39,7 @@ def environ(tmp_path):
 
 @pytest.fixture
 def own_emulator(tmp_path, monkeypatch):
-    """An emulator that a test may stop or kill: its address, and a list with its process."""
+    """An emulator that a test may stop or kill: its address, and a list that holds its process."""
     host = f"127.0.0.1:{emulator.free_port()}"
     running = [emulator.start(host, tmp_path / "emulator.log")]
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", host)
@@ -48,8 +48,8 @@ def own_emulator(tmp_path, monkeypatch):
     emulator.stop(running[0])
 
 
-def test_workers_killed_and_asked_to_go_at_random_moments(tmp_path, environ):
-    """Of eight worker processes five are killed or told to stop. After a later worker each user has one grant."""
+def test_users_are_granted_once_though_workers_are_killed_or_stopped(tmp_path, environ):
+    """Five of eight workers are killed or stopped at random moments. After a later worker each user has one grant."""
     drawn = random.Random(SEED)
     world = World(plans=ONLY_ADDER, job_size=10, slot_seconds=86_400)
     users = population(USERS)
@@ -62,7 +62,7 @@ def test_workers_killed_and_asked_to_go_at_random_moments(tmp_path, environ):
         try:
             replies[number] = worker.post({"asOf": "2026-11-22T20:00:00Z"})
         except OSError:
-            replies[number] = None  # its server died under it
+            replies[number] = None  # its server was killed
 
     with ExitStack() as stack:
         workers = [
@@ -79,16 +79,16 @@ def test_workers_killed_and_asked_to_go_at_random_moments(tmp_path, environ):
             thread.join(timeout=90)
     healed = world.work(world_time("23:00"))
 
-    answer = f"seed {SEED}, {healed.tally.refreshed} users left to the last worker"
+    circumstances = f"seed {SEED}, {healed.tally.refreshed} users left to the last worker"
     credits_after = {user["credits"] for user in world.all("users").values()}
-    assert credits_after == {15}, answer
+    assert credits_after == {15}, circumstances
     receipts = sorted(receipt["userId"] for _, receipt in world.receipts() if receipt["outcome"] == "refreshed")
-    assert receipts == sorted(users), answer
-    assert all(reply is None or reply.status == 200 for reply in replies), answer
+    assert receipts == sorted(users), circumstances
+    assert all(reply is None or reply.status == 200 for reply in replies), circumstances
     assert_settled(world)
 
 
-def test_an_emulator_that_stands_still_for_five_seconds(tmp_path, environ, own_emulator):
+def test_a_call_survives_an_emulator_that_stops_for_five_seconds(tmp_path, environ, own_emulator):
     """Calls wait, are tried again, and succeed. No user is granted twice."""
     _, running = own_emulator
     world = World(plans=ONLY_ADDER, job_size=10, slot_seconds=86_400)
@@ -113,8 +113,8 @@ def test_an_emulator_that_stands_still_for_five_seconds(tmp_path, environ, own_e
     assert_settled(world)
 
 
-def test_an_emulator_that_is_gone_and_comes_back_empty(tmp_path, environ, own_emulator):
-    """Functions answer 503 within their budget, the breaker opens and closes again, and the next run is complete."""
+def test_functions_recover_when_the_emulator_comes_back_empty(tmp_path, environ, own_emulator):
+    """They answer 503 within their budget. The breaker opens and closes again, and the next run is complete."""
     host, running = own_emulator
     environ["CREDIT_REFRESH_JOB_SIZE"] = "3"  # slow enough that the worker is not done when the emulator goes
     world = World(plans=ONLY_ADDER, job_size=3, slot_seconds=86_400)

@@ -1,4 +1,4 @@
-"""A silent connection: packets are dropped, but the connection is not closed."""
+"""A silent connection drops packets and is not closed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WITHOUT_KEEPALIVE = [
 
 
 def reads(world: World) -> bool:
-    """True if a call, which has one try, gets an answer."""
+    """True if a call gets an answer. It has only one try."""
     with patch.object(wire, "TRIES_MAX", 1), patch.object(wire, "READ_SECONDS_MAX", 8.0):
         try:
             found = world.context(NOON).users().read(["ann"])
@@ -29,8 +29,8 @@ def reads(world: World) -> bool:
 
 
 @pytest.mark.parametrize(("options", "recovers"), [(wire.CHANNEL_OPTIONS, True), (WITHOUT_KEEPALIVE, False)])
-def test_a_silent_connection_is_given_up(options, recovers):
-    """With keepalive a later call is answered, over a new connection. Without it no call is answered."""
+def test_keepalive_replaces_a_silent_connection(options, recovers):
+    """With it, a later call is answered over a new connection. Without it, no call is answered."""
     with relay(os.environ["FIRESTORE_EMULATOR_HOST"]) as relayed, patch.object(wire, "CHANNEL_OPTIONS", options):
         world = World(host=relayed.address, breaker_failures=1000)
         world.users({"ann": {"credits": 3}})
@@ -43,7 +43,7 @@ def test_a_silent_connection_is_given_up(options, recovers):
 
 
 def test_the_tries_of_one_call_outlast_the_keepalive():
-    """The call that meets a silent connection then succeeds."""
+    """So a call that meets a silent connection can still succeed."""
     seconds = (wire.KEEPALIVE_MS + wire.PING_TIMEOUT_MS) / 1000
 
     assert seconds < wire.TRIES_MAX * wire.WRITE_SECONDS_MAX

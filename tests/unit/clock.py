@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Clock:
-    """Call it for the time; it starts anywhere, as the real one does."""
+    """Calling it returns the time. Like the real clock, it does not start at zero."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -12,5 +12,5 @@ class Clock:
     def __call__(self) -> float:
         return self.now
 
-    def pass_by(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self.now += seconds

@@ -46,7 +46,7 @@ changes = st.sampled_from(OnPlanChange)
 
 @st.composite
 def plans(draw, names=plan_names, week_start=WeekStart.MONDAY, was=()):
-    """Any plan a file may hold, but for those that leave full users alone."""
+    """Any plan that a file may hold, except those that leave full users alone."""
     period, anchor, every = draw(st.sampled_from(PERIODS))
     policy = draw(st.sampled_from(Policy))
     cap = draw(st.none() | st.integers(0, 10_000)) if policy is Policy.ACCUMULATE else None
@@ -64,7 +64,7 @@ def skipping_plans(draw, names=plan_names):
 
 @st.composite
 def plan_tables(draw, on_plan_change=changes, *, skipping=False):
-    """Three plans, whatever they give; each has had another name before."""
+    """Three plans of any kind. Each of them has a former name."""
     week_start = draw(week_starts)
     table = {name: draw(plans(st.just(name), week_start, (f"old-{name}",))) for name in PLAN_NAMES}
     if skipping:
@@ -77,7 +77,7 @@ overrides = st.builds(
 )
 bought = st.none() | st.integers(-50, 5000) | st.floats(-50, 5000)
 
-# Users on any plan or none, granted before or not, under present names and former ones, who bought credits or did not.
+# Users with or without a plan, grants and bought credits. Plans have their present names or former ones.
 some_plan = plan_names | plan_names.map("old-{}".format)
 users = st.builds(
     User,

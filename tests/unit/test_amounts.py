@@ -69,7 +69,7 @@ def terms(draw):
         (Terms(ACCUMULATE, 50, cap=INT64_MAX), INT64_MAX - 1, INT64_MAX),
     ],
 )
-def test_a_grant_makes_of_a_balance(plan, before, expected):
+def test_a_policy_decides_the_balance_after_a_grant(plan, before, expected):
     """`top_up` raises, `reset` sets, `accumulate` adds up to the cap. Whole balances stay whole."""
     assert (expected, type(expected)) == (after(plan, before), type(after(plan, before)))
 
@@ -106,14 +106,14 @@ W = Terms(ACCUMULATE, 400, cap=1200)
         (C, 400, 500, 2400, 400),
     ],
 )
-def test_bought_credits_are_kept_and_a_carry_on_top(plan, before, purchased, expected, left):
+def test_a_grant_keeps_bought_credits_and_the_carry(plan, before, purchased, expected, left):
     """The plan's credits are spent first. What is left of the bought credits is added to every grant."""
     assert (expected, left) == (after(plan, before, purchased), bought_left(purchased, before))
 
 
-# Two balances and what they become, for each way a grant can be put together. The plan has allowance 400, the user's
-# own one is 1000; `accumulate` has cap 1200, the user's own one is 1500. A carry is 500, and counts for `reset` alone.
-# The difference of a plan change is the allowance less 100. In columns: 300 with nothing bought, and 900 with 500.
+# Each row is a combination, and what two balances become: 300 with nothing bought, and 900 with 500 bought. The plan's
+# allowance is 400, the user's own one is 1000. The cap of `accumulate` is 1200, the user's own one is 1500. A carry is
+# 500, and counts for `reset` alone. The difference of a plan change is the allowance less 100.
 COMBINATIONS = [
     # policy, own, carry, change, 300/0, 900/500
     (RESET, False, 0, False, 400, 900),
@@ -136,8 +136,8 @@ COMBINATIONS = [
 
 
 @pytest.mark.parametrize("row", COMBINATIONS, ids=str)
-def test_every_combination(row):
-    """Policy, own allowance, carry and plan change, without bought credits and with them."""
+def test_every_combination_has_its_balance(row):
+    """A combination has a policy, an own allowance or none, a carry or none, and a plan change or none."""
     policy, own, carry, change, plain, with_bought = row
     allowance, cap = (1000, 1500) if own else (400, 1200)
     plan = Terms(policy, allowance, cap if policy is ACCUMULATE else None, carry, allowance - 100 if change else None)
@@ -147,7 +147,10 @@ def test_every_combination(row):
 
 
 def test_no_combination_is_left_out():
-    """Every policy with and without an own allowance and a plan change; `reset` with and without a carry too."""
+    """Each policy is in the table with and without an own allowance and a plan change.
+
+    `reset` is also there with a carry.
+    """
     assert {policy for policy, *_ in COMBINATIONS} == set(Policy)
     assert len({row[:4] for row in COMBINATIONS}) == len(COMBINATIONS) == 2 * 2 * (2 + 1 + 1)
 
@@ -170,7 +173,7 @@ def test_no_combination_is_left_out():
     ],
 )
 def test_a_plan_change_adds_the_difference(plan, before, purchased, expected):
-    """Top up and accumulate still stop at their limit; reset takes nothing away."""
+    """`top_up` and `accumulate` still stop at their limit. `reset` takes nothing away."""
     assert expected == after(plan, before, purchased)
 
 
@@ -190,7 +193,7 @@ def test_a_plan_change_adds_the_difference(plan, before, purchased, expected):
         (Terms(RESET, INT64_MAX, carry=1), 1, 0),
     ],
 )
-def test_a_result_outside_64_bits_is_that_users_error(plan, before, purchased):
+def test_a_result_outside_64_bits_fails_the_user(plan, before, purchased):
     """A number that Firestore can't hold is refused before it is written."""
     with pytest.raises(UserError) as raised:
         after(plan, before, purchased)
@@ -214,7 +217,7 @@ def test_only_reset_lowers_a_balance_and_never_below_what_was_bought(plan, befor
 
 @given(terms(), st.integers(-100, 5000), st.integers(0, 5000))
 def test_a_grant_gives_the_allowance_at_most(plan, before, purchased):
-    """To a balance that is not below zero. Where it is, top up and reset also make up for the debt."""
+    """This holds for balances of at least zero. Below zero, `top_up` and `reset` also make up for the debt."""
     assume(before >= 0)
 
     amount = plan.allowance if plan.difference is None else max(plan.allowance, plan.difference)
@@ -231,8 +234,8 @@ def test_a_cap_is_never_exceeded_by_a_grant(allowance, cap, difference, before, 
 
 
 @given(terms(), st.integers(-100, 5000), bought)
-def test_topping_up_and_resetting_twice_is_once(plan, before, purchased):
-    """Without carry and plan change, applying `top_up` or `reset` a second time changes nothing."""
+def test_a_second_top_up_or_reset_changes_nothing(plan, before, purchased):
+    """This holds without a carry and without a plan change."""
     assume(plan.policy is not ACCUMULATE and not plan.carry and plan.difference is None)
     once, left = after(plan, before, purchased), bought_left(purchased, before)
 
@@ -240,8 +243,8 @@ def test_topping_up_and_resetting_twice_is_once(plan, before, purchased):
 
 
 @given(terms(), st.integers(-100, 5000))
-def test_another_way_of_computing_comes_to_the_same(plan, before):
-    """The demo's own one, which shares no code with this one. It knows no bought credits and no plan change."""
+def test_the_oracle_computes_the_same_balance(plan, before):
+    """`dev/oracle.py` shares no code with `amounts`. It knows no bought credits and no plan change."""
     assume(plan.difference is None)
     cap = {} if plan.cap is None else {"cap": plan.cap}
     rules = {"policy": plan.policy, "allowance": plan.allowance, "carry": plan.carry, **cap}

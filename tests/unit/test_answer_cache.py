@@ -13,16 +13,16 @@ from shared.monitor.answer_cache import KEPT_MAX, AnswerCache
 from tests.unit.clock import Clock
 
 
-def test_an_answer_is_good_for_its_seconds():
-    """After that time, or once it was forgotten, it is made again."""
+def test_an_answer_is_kept_for_its_seconds():
+    """After that time, or after `forget`, it is made again."""
     clock, numbers = Clock(), count()
     recent: AnswerCache[int] = AnswerCache(5, clock)
     ask = lambda: recent.get("key", lambda: next(numbers))  # noqa: E731
 
     first, second = ask(), ask()
-    clock.pass_by(4.9)
+    clock.advance(4.9)
     third = ask()
-    clock.pass_by(0.1)
+    clock.advance(0.1)
     fourth = ask()
     recent.forget()
 
@@ -48,8 +48,8 @@ def test_a_failure_is_not_kept():
     assert recent.get("key", lambda: 7) == (7, False)
 
 
-def test_many_at_once_make_one():
-    """Callers that come at the same time wait for the first one's answer."""
+def test_callers_at_the_same_time_share_one_answer():
+    """The others wait for the answer that the first one makes."""
     recent: AnswerCache[int] = AnswerCache(5, Clock())
     made, answers = [], []
 
@@ -67,8 +67,8 @@ def test_many_at_once_make_one():
     assert sorted(answers) == [(7, False)] + [(7, True)] * 7
 
 
-def test_those_who_wait_for_a_failure_share_it():
-    """One after the other they would each wait as long as the first."""
+def test_callers_who_wait_for_a_failure_share_it():
+    """Otherwise they would try one after another, and each would wait as long as the first."""
     recent: AnswerCache[int] = AnswerCache(5, Clock())
     made, failures = [], []
     waiting = threading.Event()
@@ -97,8 +97,8 @@ def test_those_who_wait_for_a_failure_share_it():
     assert (len(made), len(failures)) == (1, 8)
 
 
-def test_what_was_changed_meanwhile_is_not_kept():
-    """An answer that was begun before an action tells of the time before it."""
+def test_an_answer_begun_before_a_change_is_not_kept():
+    """`forget` is called after a change. An answer that was begun before it may be outdated."""
     recent: AnswerCache[int] = AnswerCache(5, Clock())
 
     def make() -> int:
@@ -109,8 +109,8 @@ def test_what_was_changed_meanwhile_is_not_kept():
     assert recent.get("key", lambda: 8) == (8, False)
 
 
-def test_other_keys_do_not_wait():
-    """One slow answer holds up nobody who asks for something else."""
+def test_callers_for_another_key_do_not_wait():
+    """A slow answer delays nobody who asks for another one."""
     recent: AnswerCache[int] = AnswerCache(5, Clock())
 
     assert recent.get("slow", lambda: recent.get("other", lambda: 7)[0]) == (7, False)

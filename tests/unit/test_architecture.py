@@ -27,7 +27,7 @@ RANKS = {
     "functions": 6,
     "main": 7,
 }
-PURE_IMPORTS = {*sys.stdlib_module_names, "dateutil"}
+CORE_IMPORTS = {*sys.stdlib_module_names, "dateutil"}
 CLOCKS = {"now", "utcnow", "today", "time", "time_ns"}
 
 LINES_MEDIAN_MAX = 8
@@ -43,7 +43,7 @@ SOURCES = {
     module_of(path): path
     for path in [BUNDLE / "main.py", *BUNDLE.glob("shared/**/*.py"), *BUNDLE.glob("functions/**/*.py")]
 }
-PURE = [module for module in SOURCES if module.startswith("shared.core")]
+CORE = [module for module in SOURCES if module.startswith("shared.core")]
 
 
 @cache
@@ -52,7 +52,7 @@ def tree_of(module: str) -> ast.Module:
 
 
 def imports_of(module: str) -> Iterator[str]:
-    """The modules it imports anywhere in it, by full name."""
+    """The full names of all modules that a module imports, at its top or later."""
     for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -63,13 +63,13 @@ def imports_of(module: str) -> Iterator[str]:
                 yield name if name in SOURCES else str(node.module)
 
 
-def room_of(module: str) -> str:
-    """The part of the house a module of ours is in."""
-    return max((room for room in RANKS if f"{module}.".startswith(f"{room}.")), key=len)
+def layer_of(module: str) -> str:
+    """The entry of RANKS that a module of ours belongs to."""
+    return max((layer for layer in RANKS if f"{module}.".startswith(f"{layer}.")), key=len)
 
 
-def reads_the_clock(module: str) -> bool:
-    """True for modules that may read the clock. The edge passes the time to all others."""
+def may_read_the_clock(module: str) -> bool:
+    """The edge and `tokens` may read the clock. The edge passes the time to all others."""
     return module.startswith("shared.edge") or module == "shared.monitor.tokens"
 
 
@@ -79,25 +79,27 @@ def is_ours(module: str) -> bool:
 
 @pytest.mark.parametrize("module", SOURCES)
 def test_imports_run_one_way(module):
-    """main → functions → monitor → edge → services → store → settings → core, and never back; never tools or tests."""
-    room = room_of(module)
+    """main → functions → monitor → edge → services → store → settings → core. None imports tools or tests."""
+    layer = layer_of(module)
     ours = {name for name in imports_of(module) if is_ours(name)}
 
     wrong = {
-        name for name in ours if name not in SOURCES or (room_of(name) != room and RANKS[room_of(name)] >= RANKS[room])
+        name
+        for name in ours
+        if name not in SOURCES or (layer_of(name) != layer and RANKS[layer_of(name)] >= RANKS[layer])
     }
     assert wrong == set()
 
 
-@pytest.mark.parametrize("module", PURE)
-def test_the_pure_part_imports_the_standard_library_and_dateutil_alone(module):
-    """The code that decides can be tested with plain values: it needs no database, HTTP or framework."""
+@pytest.mark.parametrize("module", CORE)
+def test_the_core_imports_only_the_standard_library_and_dateutil(module):
+    """Code that decides can then be tested with plain values. It needs no database, HTTP or framework."""
     foreign = {name.partition(".")[0] for name in imports_of(module) if not is_ours(name)}
 
-    assert foreign <= PURE_IMPORTS
+    assert foreign <= CORE_IMPORTS
 
 
-@pytest.mark.parametrize("module", [module for module in SOURCES if not reads_the_clock(module)])
+@pytest.mark.parametrize("module", [module for module in SOURCES if not may_read_the_clock(module)])
 def test_time_is_an_argument(module):
     """Only the edge and the check of a token's expiry read the clock. The monotonic clock is allowed everywhere."""
     reads = [
@@ -112,9 +114,9 @@ def test_time_is_an_argument(module):
     assert reads == []
 
 
-@pytest.mark.parametrize("module", PURE)
-def test_the_pure_part_sleeps_draws_and_reads_nothing(module):
-    """Randomness and waiting are arguments too."""
+@pytest.mark.parametrize("module", CORE)
+def test_the_core_does_not_wait_draw_or_read(module):
+    """Random numbers and waiting are arguments too."""
     assert set(imports_of(module)).isdisjoint({"os", "random", "secrets", "socket", "subprocess", "threading", "time"})
 
 
@@ -145,7 +147,7 @@ def test_no_function_imports_another():
 
 
 def entry_points() -> dict[str, str]:
-    """What main imports, and from where."""
+    """The names that main imports, each with its module."""
     return {
         alias.asname or alias.name: str(node.module)
         for node in tree_of("main").body
@@ -166,7 +168,7 @@ def test_main_imports_the_entry_points_and_nothing_else():
     assert ast.literal_eval(exported.value) == sorted(entry_points())
 
 
-def test_entry_points_are_named_unlike_modules():
+def test_no_entry_point_has_the_name_of_a_module():
     """A module with the name of a function would hide that function."""
     modules = {part for module in SOURCES for part in module.split(".")}
 
@@ -183,8 +185,8 @@ def test_no_installed_distribution_has_our_names(name):
     "package",
     ["shared", "shared.core", "shared.store", "shared.services", "shared.edge", "shared.monitor", "functions"],
 )
-def test_every_package_is_a_regular_one(package):
-    """Each has an `__init__.py`. Without it, a package of that name elsewhere on the path would be imported instead."""
+def test_every_package_has_an_init_file(package):
+    """Without it, a package of that name elsewhere on the path would be imported instead."""
     assert SOURCES[package].name == "__init__.py"
 
 
@@ -211,6 +213,5 @@ def test_functions_are_short():
 
 
 @pytest.mark.parametrize("module", SOURCES)
-def test_every_module_says_what_it_is_for(module):
-    """Its docstring begins with its one job."""
+def test_every_module_has_a_docstring(module):
     assert ast.get_docstring(tree_of(module))

@@ -1,4 +1,4 @@
-"""`make audit`: a flaw fails, and an audit that could not be made never looks like one that found nothing."""
+"""`make audit` fails if a package has a known vulnerability. If it could not ask, it says so."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ NPM = {"metadata": {"dependencies": {"total": 784}}}
         ([], False, 'pip-audit: could not ask, so nothing was checked: {"dependencies": []}'),
     ],
 )
-def test_what_pip_audit_found_is_told(packages, found, line):
-    """With how many packages it was asked about."""
+def test_the_line_names_what_pip_audit_found(packages, found, line):
+    """It also says how many packages were asked about."""
     verdict = python_verdict(json.dumps({"dependencies": packages}))
 
     assert (verdict.found, verdict.line) == (found, line)
@@ -38,7 +38,7 @@ def test_what_pip_audit_found_is_told(packages, found, line):
 @pytest.mark.parametrize("judge", [python_verdict, npm_verdict])
 @pytest.mark.parametrize("printed", ["", "Traceback\nConnectionError: no route", "[]", "{}", "npm is not on PATH"])
 def test_an_audit_that_was_not_made_says_so(judge, printed):
-    """And does not fail: it is no finding."""
+    """It does not fail, because nothing was found."""
     verdict = judge(printed)
 
     assert "could not ask, so nothing was checked" in verdict.line
@@ -53,15 +53,14 @@ def test_an_audit_that_was_not_made_says_so(judge, printed):
         ({"tar": {"severity": "high"}}, True, "npm audit: 784 packages asked about:\n  tar: high"),
     ],
 )
-def test_what_npm_found_is_told(flaws, found, line):
-    """By package and severity."""
+def test_the_line_names_what_npm_audit_found(flaws, found, line):
+    """Each vulnerable package has its severity."""
     verdict = npm_verdict(json.dumps({**NPM, "vulnerabilities": flaws}))
 
     assert (verdict.found, verdict.line) == (found, line)
 
 
-def test_npm_says_why_it_could_not_ask():
-    """In its own words."""
+def test_the_line_quotes_why_npm_could_not_ask():
     verdict = npm_verdict(json.dumps({"message": "405 Method Not Allowed"}))
 
     assert verdict.line == "npm audit: could not ask, so nothing was checked: 405 Method Not Allowed"

@@ -70,8 +70,8 @@ def test_the_emulator_is_open_by_default(monkeypatch, environ):
         ("", False),
     ],
 )
-def test_an_open_instance_answers_to_the_names_of_this_machine_alone(monkeypatch, host, outcome):
-    """A site whose name leads here reads what its own page is told, and acts by it."""
+def test_an_open_instance_answers_only_to_local_host_names(monkeypatch, host, outcome):
+    """Another site's name may lead to this address. Its page could then read answers and act."""
     with_environ(monkeypatch, EMULATOR)
 
     try:
@@ -84,8 +84,8 @@ def test_an_open_instance_answers_to_the_names_of_this_machine_alone(monkeypatch
 
 
 @pytest.mark.parametrize("environ", [{}, {"CREDIT_REFRESH_AUTH": "on", **EMULATOR}])
-def test_elsewhere_a_token_is_asked_for(monkeypatch, environ):
-    """The emulator asks for one too, where AUTH=on."""
+def test_a_call_without_a_token_is_answered_401(monkeypatch, environ):
+    """This holds in production, and on the emulator where AUTH=on."""
     with_environ(monkeypatch, environ)
 
     with pytest.raises(RequestError, match="Authorization: Bearer") as raised:
@@ -94,8 +94,8 @@ def test_elsewhere_a_token_is_asked_for(monkeypatch, environ):
     assert (raised.value.status, raised.value.code) == (401, "unauthenticated")
 
 
-def test_firebases_library_is_loaded_by_the_first_token_alone():
-    """Importing it at the start would make every function's cold start half a second longer."""
+def test_firebase_admin_is_not_imported_at_the_start():
+    """The first token loads it. Its import would make every function's cold start half a second longer."""
     listing = "print([name for name in sys.modules if name.startswith('firebase_admin')])"
     code = f"import sys, main, shared.monitor.auth; {listing}"
 
@@ -104,7 +104,7 @@ def test_firebases_library_is_loaded_by_the_first_token_alone():
     assert ended.stdout == "[]\n"
 
 
-def test_a_401_says_which_scheme():
+def test_a_401_names_the_scheme():
     """HTTP requires WWW-Authenticate with a 401. Other refusals don't have it."""
     with Flask("any").app_context():
         answers = [refusal(error) for error in (auth._unauthenticated(), RequestError(403, "any", "told"))]
@@ -155,12 +155,12 @@ def test_a_401_says_which_scheme():
         ({"Origin": f"https://{SITE}:443", "X-Forwarded-Host": f"{SITE}:80"}, False),
     ],
 )
-def test_actions_come_from_programs_and_from_our_own_page(headers, outcome):
+def test_only_programs_and_our_own_page_may_act(headers, outcome):
     """Our page is served at the function's own address, or at the site's address behind Hosting."""
     assert outcome == passes(request_of(**{"Host": SERVICE, **headers}))
 
 
-def test_an_address_with_a_port_is_one():
+def test_the_port_of_an_origin_must_be_the_same():
     """`make dev` serves at an address with a port."""
     headers = {"Host": "localhost:8080", "Origin": "http://localhost:8080"}
 
@@ -169,7 +169,7 @@ def test_an_address_with_a_port_is_one():
 
 
 @pytest.mark.parametrize(("method", "outcome"), [("GET", True), ("HEAD", True), ("PUT", False), ("DELETE", False)])
-def test_what_changes_nothing_may_come_from_anywhere(method, outcome):
+def test_another_site_may_only_send_requests_that_change_nothing(method, outcome):
     """A GET changes nothing, and the browser does not let the other site read the answer."""
     assert outcome == passes(request_of(method, Origin="https://evil.example"))
 
@@ -192,8 +192,8 @@ def test_what_changes_nothing_may_come_from_anywhere(method, outcome):
         ),
     ],
 )
-def test_the_page_is_told_how_to_sign_in(environ, config):
-    """Where no sign-in is needed, it gets no key and no domain."""
+def test_the_settings_of_the_page_say_how_to_sign_in(environ, config):
+    """Where no sign-in is needed, there is no key and no domain."""
     names = ("auth", "apiKey", "authDomain", "projectId", "authEmulatorHost")
 
     assert dict(zip(names, config, strict=True)) == web_config(read_settings(environ))

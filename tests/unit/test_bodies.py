@@ -31,7 +31,7 @@ def read(kind: type[Body], fields: dict) -> Any:
         (WorkerBody, {"process_time": 60_000, "max_jobs": 1000}),
     ],
 )
-def test_an_empty_body_is_the_defaults(kind, defaults):
+def test_an_empty_body_has_the_defaults(kind, defaults):
     """Every field has the documented default, and `as_of` is not set."""
     assert {"as_of": None, **defaults} == read(kind, {}).model_dump()
 
@@ -54,14 +54,14 @@ def test_an_empty_body_is_the_defaults(kind, defaults):
         (WorkerBody, {"processTime": 1_800_000, "maxJobs": 1}, {"process_time": 1_800_000, "max_jobs": 1}),
     ],
 )
-def test_what_is_said_is_read(kind, fields, values):
+def test_right_values_are_read(kind, fields, values):
     """Values at both ends of each range are accepted. A user named twice counts once."""
     body = read(kind, fields)
 
     assert values == {name: getattr(body, name) for name in values}
 
 
-# By field, whatever the body it is in.
+# Values that are refused, each with its body and field.
 NOT_WHOLE: list[object] = [None, True, "5", 5.0, 5.5, [], {}, float("nan"), float("inf")]
 REFUSED = [
     *[(DirectBody, "batchSize", value) for value in [0, -1, 1001, 10**30, *NOT_WHOLE]],
@@ -108,7 +108,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("kind", "field", "value"), REFUSED, ids=lambda value: str(value)[:30])
-def test_what_is_out_of_the_contract_is_refused(kind, field, value):
+def test_wrong_values_and_keys_are_refused(kind, field, value):
     """For a wrong type, a value out of range or an unknown key, the first problem names that field."""
     with pytest.raises(ValidationError) as raised:
         read(kind, {field: value})
@@ -134,8 +134,8 @@ def test_a_page_and_named_users_exclude_each_other():
         ({"cursor": "x"}, True),
     ],
 )
-def test_a_direct_call_says_whom_it_is_about(fields, outcome):
-    """Or that it is about a page of all users."""
+def test_a_direct_call_says_which_users_it_is_about(fields, outcome):
+    """It names users, or asks for a page of all users."""
     assert read(DirectBody, fields).says_whom is outcome
 
 
@@ -153,14 +153,14 @@ def test_a_direct_call_says_whom_it_is_about(fields, outcome):
         ("2999-12-31T23:59:59-12:00", datetime(2999, 12, 31, 23, 59, 59, tzinfo=timezone(timedelta(hours=-12)))),
     ],
 )
-def test_a_clock_is_iso_8601_with_an_offset(kind, text, instant):
-    """The rule is the same in every body. null means no clock."""
+def test_as_of_is_iso_8601_with_an_offset(kind, text, instant):
+    """The rule is the same in every body. null means that no time is given."""
     assert instant == read(kind, {"asOf": text}).as_of
 
 
 @given(st.text() | st.datetimes().map(datetime.isoformat))
-def test_a_clock_is_aware_or_refused(text):
-    """No text is accepted as a time without offset or a year out of range. The message does not repeat the text."""
+def test_as_of_has_an_offset_or_is_refused(text):
+    """A text without an offset or with a year out of range is refused. The message does not repeat the text."""
     try:
         body = read(Body, {"asOf": text})
     except ValidationError as exc:
@@ -183,8 +183,8 @@ def test_a_clock_is_aware_or_refused(text):
         (read(QueueBody, {"processTime": 1000}), 1),
     ],
 )
-def test_a_body_tells_its_time_budget(body, seconds):
-    """The budget is in seconds. A body without `processTime` has a minute."""
+def test_a_body_has_its_time_budget_in_seconds(body, seconds):
+    """A body without `processTime` has a minute."""
     assert seconds == body.process_seconds
 
 
@@ -192,8 +192,8 @@ texts = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 @given(st.lists(texts, min_size=1, max_size=10))
-def test_named_users_are_document_ids_each_once(user_ids):
-    """They keep their order. One bad id refuses the whole body."""
+def test_named_users_are_document_ids_and_each_counts_once(user_ids):
+    """They keep their order. A body with one bad id is refused."""
     try:
         body = read(DirectBody, {"userIds": user_ids})
     except ValidationError:
@@ -206,6 +206,6 @@ def test_named_users_are_document_ids_each_once(user_ids):
 @pytest.mark.parametrize(
     ("user_id", "fits"), [("__id123__", True), ("__id__", False), ("__ann__", False), ("__a", True)]
 )
-def test_ids_that_came_from_datastore_are_ids(user_id, fits):
+def test_only_datastore_ids_may_begin_and_end_with_two_underscores(user_id, fits):
     """Firestore reserves names between double underscores, except `__id123__`, which imports from Datastore use."""
     assert is_document_id(user_id) is fits

@@ -1,4 +1,4 @@
-"""The circuit breaker: opens after enough failures in a row, lets one call through once its time has passed."""
+"""The circuit breaker opens after enough failures in a row, and lets one call through once its time has passed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,11 @@ class Bench:
         return True
 
     def play(self, steps: str) -> str:
-        """Steps: `c` asks for a call, `f` `s` `a` end one, `.` ten seconds pass. Answers `+` and `-` for the calls."""
+        """Play the steps, and return `+` for each call that is let through and `-` for each other call.
+
+        The steps: `c` asks for a call; `f`, `s` and `a` end one as failed, successful or inconclusive; `.` lets ten
+        seconds pass.
+        """
         answers = ""
         for step in steps.replace(" ", ""):
             match step:
@@ -43,7 +47,7 @@ class Bench:
                 case "a":
                     self.breaker.record_inconclusive()
                 case ".":
-                    self.clock.pass_by(10)
+                    self.clock.advance(10)
         return answers
 
 
@@ -68,8 +72,8 @@ class Bench:
         ("a a a c", "+"),
     ],
 )
-def test_what_is_let_through(steps, answers):
-    """Each step depends on how the calls before it ended: the breaker is closed, open or half-open."""
+def test_calls_are_let_through_by_how_earlier_calls_ended(steps, answers):
+    """The breaker is closed, open or half-open, by how the calls before ended."""
     assert answers == Bench().play(steps)
 
 
@@ -79,11 +83,11 @@ def test_a_single_failure_can_be_enough():
 
 
 @pytest.mark.parametrize(("waited", "seconds"), [(0, 60), (0.5, 60), (10, 50), (59.5, 1), (60, 1), (600, 1)])
-def test_the_error_says_when_to_come_again(waited, seconds):
+def test_the_error_says_when_to_try_again(waited, seconds):
     """The time is in whole seconds and at least one, also while the probing call has not returned yet."""
     bench = Bench()
     bench.play("fff")
-    bench.clock.pass_by(waited)
+    bench.clock.advance(waited)
     if waited >= 60:
         bench.breaker.before_call()
 
@@ -96,7 +100,7 @@ def test_the_error_says_when_to_come_again(waited, seconds):
     assert isinstance(raised.value, SystemFailureError)
 
 
-def test_open_is_open_until_a_success():
+def test_the_breaker_is_open_until_a_call_succeeds():
     """Half-open counts as open, because the database has not answered yet."""
     bench = Bench()
 
@@ -108,7 +112,7 @@ def test_open_is_open_until_a_success():
     assert seen == [False, False, True, True, True, False]
 
 
-def test_of_many_threads_one_probes():
+def test_one_of_many_threads_may_probe():
     """A half-open breaker lets one call through, even when many threads ask at once."""
     bench, together = Bench(), threading.Barrier(8)
     bench.play("fff ......")
@@ -122,8 +126,8 @@ def test_of_many_threads_one_probes():
 
 
 @given(st.text("cfsa.", max_size=60))
-def test_after_a_success_calls_are_made(steps):
-    """Whatever came before, one success closes the breaker."""
+def test_a_success_closes_the_breaker(steps):
+    """This holds after any steps."""
     bench = Bench()
     bench.play(steps)
 
@@ -131,7 +135,7 @@ def test_after_a_success_calls_are_made(steps):
 
 
 @given(st.text("cfsa.", max_size=60))
-def test_while_it_fails_calls_are_rare(steps):
+def test_while_calls_fail_they_are_rare(steps):
     """While nothing succeeds, an open breaker lets at most one call a minute through."""
     bench = Bench()
     bench.play(steps + "fff")
@@ -140,7 +144,7 @@ def test_while_it_fails_calls_are_rare(steps):
 
 
 @given(st.text("cfa.", max_size=80))
-def test_it_never_stays_shut(steps):
+def test_the_breaker_does_not_stay_open_for_ever(steps):
     """When its time has passed and no probing call is under way, the next call is let through."""
     bench = Bench()
     bench.play(steps)

@@ -1,4 +1,4 @@
-"""What of a write to a user's document matters, and how a lost stamp is put back."""
+"""Writes to a user's document: what they changed, and how a lost stamp is restored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.core.users import ABSENT, RawUser
 
 CREATED = datetime(2026, 11, 22, tzinfo=UTC)
 STAMP: dict[str, Any] = {"plan": "free", "periods": {"free": "2026-11-22"}, "jobId": "j1", "dueOn": "2026-11-23"}
-LOST = {**STAMP, "refreshRequested": True}
+STAMP_WITH_REQUEST = {**STAMP, "refreshRequested": True}
 
 
 def raw(balance: Any = 5, plan: Any = "free", stamp: Any = STAMP, zone: Any = ABSENT) -> RawUser:
@@ -36,8 +36,8 @@ def raw(balance: Any = 5, plan: Any = "free", stamp: Any = STAMP, zone: Any = AB
         (raw(), raw(stamp={**STAMP, "anchor": "2026-11-01"}), Change.TERMS),
         (raw(), raw(stamp={**STAMP, "override": {"plan": "free"}}), Change.TERMS),
         (raw(), raw(stamp={**STAMP, "refreshRequested": True}), Change.TERMS),
-        (raw(stamp=LOST), raw(stamp=LOST), Change.NOTHING),
-        (raw(stamp=LOST), raw(stamp=STAMP), Change.NOTHING),
+        (raw(stamp=STAMP_WITH_REQUEST), raw(stamp=STAMP_WITH_REQUEST), Change.NOTHING),
+        (raw(stamp=STAMP_WITH_REQUEST), raw(stamp=STAMP), Change.NOTHING),
         (raw(), raw(stamp={**STAMP, "refreshRequested": "yes"}), Change.NOTHING),
         (raw(), raw(stamp={**STAMP, "dueOn": "2026-11-22"}), Change.NOTHING),
         (raw(), raw(stamp={**STAMP, "paused": True}), Change.NOTHING),
@@ -47,20 +47,20 @@ def raw(balance: Any = 5, plan: Any = "free", stamp: Any = STAMP, zone: Any = AB
         (raw(stamp={"dueOn": "2026-11-22"}), raw(stamp=ABSENT), Change.NOTHING),
         (raw(stamp={"paused": True}), raw(stamp=ABSENT), Change.STAMP_LOST),
         (raw(stamp={"override": {"plan": "free"}, "dueOn": "2026-11-22"}), raw(stamp=ABSENT), Change.STAMP_LOST),
-        # The app's own write of the stamp as a whole, where a field path was meant.
+        # The app writes the whole stamp where it meant to write one field of it.
         (raw(), raw(plan="pro", stamp={"refreshRequested": True}), Change.TERMS),
         (raw(), raw(stamp={"refreshRequested": True}), Change.TERMS),
         (raw(), raw(plan="pro", stamp={}), Change.TERMS),
         (raw(stamp="odd"), raw(stamp=ABSENT), Change.NOTHING),
         (raw(), raw(stamp="odd"), Change.NOTHING),
-        # Writes of our own: a grant, with the anchor it stamps, and a stamp put back.
+        # Our own writes: a first grant with the anchor that it stamps, a later grant, and a restored stamp.
         (raw(stamp=ABSENT), raw(balance=50, stamp={**STAMP, "anchor": "2026-11-01"}), Change.NOTHING),
         (raw(), raw(balance=50, stamp={**STAMP, "jobId": "j2"}), Change.NOTHING),
         (raw(stamp=ABSENT), raw(), Change.NOTHING),
     ],
 )
-def test_what_a_write_changed(old, new, change):
-    """Only what may owe the user something leads to a look, and no write of ours does."""
+def test_a_write_is_judged_by_what_it_changed(old, new, change):
+    """We act where a grant may be due or a stamp is lost, and never on our own writes."""
     assert change == change_of(old, new)
 
 
@@ -69,7 +69,7 @@ def test_what_a_write_changed(old, new, change):
     [
         (STAMP, ABSENT, STAMP),
         (STAMP, None, STAMP),
-        (LOST, ABSENT, STAMP),
+        (STAMP_WITH_REQUEST, ABSENT, STAMP),
         (STAMP, "odd", {}),
         (STAMP, STAMP, {}),
         (STAMP, {"periods": {"free": "2026-11-23"}}, {}),
@@ -77,6 +77,6 @@ def test_what_a_write_changed(old, new, change):
         (STAMP, {"periods": {"pro": "2026-11-01"}}, {"periods": {"free": "2026-11-22", "pro": "2026-11-01"}}),
     ],
 )
-def test_how_a_lost_stamp_is_put_back(before, now, fields):
-    """All of it but a request; beside a new one, per plan the later date."""
+def test_a_lost_stamp_is_restored(before, now, fields):
+    """A request in it is not restored. If there is a new stamp, each plan keeps the later date."""
     assert fields == fields_to_restore(raw(stamp=before), raw(stamp=now))

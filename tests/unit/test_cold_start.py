@@ -1,4 +1,4 @@
-"""Cold starts: they import no module that only another function needs, and run no garbage collection."""
+"""A cold start imports no module that only another function needs, and runs no garbage collection."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from shared.settings import BUNDLE
 
-# Each module with the function that needs it, and when.
-LEFT_TO_LATER = {
+# Modules that `main` does not import, each with the function that needs it.
+IMPORTED_LATER = {
     "firebase_admin": "the monitor, once somebody signs in",
     "google.cloud.scheduler": "deployment",
     "google.events": "the event function, at its first event",
@@ -31,7 +31,7 @@ OURS = [
 ]
 
 
-def told_by(code: str) -> str:
+def output_of(code: str) -> str:
     """The output of a program in a fresh interpreter."""
     return subprocess.run(
         [sys.executable, "-c", code], cwd=BUNDLE, capture_output=True, text=True, timeout=60, check=True
@@ -41,18 +41,18 @@ def told_by(code: str) -> str:
 @pytest.fixture(scope="module")
 def imported() -> list[str]:
     """The modules in memory once `main` is imported."""
-    return told_by("import sys, main; print(*sys.modules)").split()
+    return output_of("import sys, main; print(*sys.modules)").split()
 
 
-@pytest.mark.parametrize("module", LEFT_TO_LATER)
-def test_main_leaves_to_later_what_one_function_needs(imported, module):
+@pytest.mark.parametrize("module", IMPORTED_LATER)
+def test_main_does_not_import_what_only_one_function_needs(imported, module):
     """Each function has instances of its own, so it must not pay for imports that only others need."""
     assert [name for name in imported if f"{name}.".startswith(f"{module}.")] == []
 
 
-@pytest.mark.parametrize("module", LEFT_TO_LATER)
-def test_what_is_left_to_later_is_there(module):
-    """The names in the list exist: the test above would not notice a misspelt one."""
+@pytest.mark.parametrize("module", IMPORTED_LATER)
+def test_modules_that_are_imported_later_exist(module):
+    """The test above would not notice a misspelt name."""
     assert importlib.util.find_spec(module) is not None
 
 
@@ -62,9 +62,9 @@ def test_every_module_can_be_imported(module):
     importlib.import_module(module)
 
 
-def test_no_pass_of_the_collector_goes_over_what_is_imported():
+def test_the_garbage_collector_leaves_imported_objects_alone():
     """No collection runs during the imports, and imported objects are never examined later."""
-    seen = told_by(
+    seen = output_of(
         "import gc, sys\n"
         "late = []\n"
         "gc.callbacks.append(lambda phase, info: late.append('shared.edge' in sys.modules))\n"
@@ -75,8 +75,7 @@ def test_no_pass_of_the_collector_goes_over_what_is_imported():
     assert seen == "False True True\n"
 
 
-def test_the_collector_is_on_again_after_a_start_that_fails():
-    """When an import fails, the garbage collector is on again."""
+def test_the_garbage_collector_is_on_again_after_a_start_that_fails():
     code = (
         "import gc\n"
         "from shared.cold_start import without_garbage_collection\n"
@@ -88,4 +87,4 @@ def test_the_collector_is_on_again_after_a_start_that_fails():
         "    print(gc.isenabled())\n"
     )
 
-    assert told_by(code) == "False\nTrue\n"
+    assert output_of(code) == "False\nTrue\n"

@@ -1,4 +1,4 @@
-"""The compose file starts what there is: no container engine is needed to see that it would."""
+"""The compose file names files, programs and settings that exist. These tests need no container engine."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def service():
     return yaml.safe_load(FILE.read_text())["services"]["credit-refresh"]
 
 
-def test_the_command_installs_and_serves_what_is_there(service):
-    """The pinned packages, and a program that takes these arguments."""
+def test_the_command_names_a_file_and_a_program_that_exist(service):
+    """The list of packages is a file, and the program accepts the arguments."""
     make_venv, install, start = (shlex.split(part) for part in service["command"][-1].split("&&"))
 
     assert make_venv == ["python", "-m", "venv", "/venv"]
@@ -30,8 +30,8 @@ def test_the_command_installs_and_serves_what_is_there(service):
     assert str(serve._arguments(start[4:])) == service["healthcheck"]["test"][-1]
 
 
-def test_it_sets_only_what_can_be_set(service):
-    """A name that changed would be ignored without a word."""
+def test_it_sets_only_known_options(service):
+    """An unknown name would be ignored without a message."""
     numbers = {name: value for name, value in service["environment"].items() if name != "BIND_ADDRESS"}
 
     assert numbers.keys() <= OPTIONS.keys()
@@ -40,7 +40,7 @@ def test_it_sets_only_what_can_be_set(service):
 
 
 def test_both_ports_are_published_on_loopback_alone(service):
-    """Nobody is asked who they are, so nobody else may get in."""
+    """There is no sign-in, so nobody else may connect."""
     environment = service["environment"]
 
     assert service["ports"] == [
@@ -49,8 +49,8 @@ def test_both_ports_are_published_on_loopback_alone(service):
     assert environment["BIND_ADDRESS"] == "0.0.0.0"
 
 
-def test_it_sees_this_folder_and_keeps_what_it_has_fetched(service):
-    """Read-only; volumes that are named are declared."""
+def test_it_mounts_this_folder_and_keeps_what_it_has_fetched(service):
+    """Each volume with a name is declared."""
     sources = dict(volume.split(":")[:2] for volume in service["volumes"])
     named = {source for source in sources if not source.startswith(".")}
 

@@ -1,4 +1,4 @@
-"""Cost: reads and writes add up, from parts to the whole and across threads."""
+"""Costs: the reads and writes of jobs add up to those of the call, across threads too."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from shared.store.cost import Cost
 amounts = st.lists(st.tuples(st.booleans(), st.integers(0, 500), st.integers(0, 500)))
 
 
-def test_nothing_costs_nothing():
-    """A new sum is zero."""
+def test_a_new_cost_is_zero():
     assert (Cost().reads, Cost().writes) == (0, 0)
 
 
 @given(amounts)
-def test_what_a_part_costs_the_whole_costs_too(spent):
-    """What a job costs is also counted for the call. What the call costs is not counted for a job."""
+def test_the_cost_of_a_job_counts_for_its_call_too(spent):
+    """The cost of the call itself does not count for a job."""
     call = Cost()
     job = Cost(call)
     for of_job, reads, writes in spent:
@@ -30,8 +29,8 @@ def test_what_a_part_costs_the_whole_costs_too(spent):
     assert job.writes == sum(writes for of_job, _, writes in spent if of_job)
 
 
-def test_threads_lose_nothing():
-    """Several threads add at the same time, and no operation is missing."""
+def test_no_operation_is_lost_between_threads():
+    """Several threads add at the same time."""
     call = Cost()
     jobs = [Cost(call) for _ in range(8)]
 

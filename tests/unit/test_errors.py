@@ -23,14 +23,14 @@ EVERY_ERROR = [kind for kind in CLASSES if not issubclass(kind, StrEnum)]
 
 
 @pytest.mark.parametrize("kind", EVERY_ERROR)
-def test_every_error_has_the_one_base(kind):
+def test_every_error_has_the_same_base_class(kind):
     """Catching the base class catches every error that is raised on purpose. Each class says what it means."""
     assert issubclass(kind, CreditRefreshError)
     assert kind.__doc__
 
 
 def test_a_configuration_error_names_every_problem():
-    """The problems are kept apart, and read as one line."""
+    """It holds them one by one, and its text has all of them."""
     error = ConfigurationError(["a: bad", "b: worse"])
 
     assert (error.problems, str(error)) == (("a: bad", "b: worse"), "a: bad; b: worse")
@@ -47,7 +47,7 @@ def test_a_user_error_has_a_code_and_a_message():
     ("kind", "code"),
     [(SystemFailureError, "unavailable"), (BreakerOpenError, "breaker_open"), (OutOfTimeError, "out_of_time")],
 )
-def test_a_system_failure_says_when_to_come_again(kind, code):
+def test_a_system_failure_says_when_to_try_again(kind, code):
     """The default is a minute."""
     assert (code, 60, 7) == (kind("x").code, kind("x").retry_after_seconds, kind("x", 7).retry_after_seconds)
 

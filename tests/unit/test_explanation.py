@@ -18,7 +18,7 @@ GRANT = Grant("free", Period(date(2026, 11, 22), date(2026, 11, 23)), 12, 50, No
 
 
 @pytest.mark.parametrize(
-    ("balance", "past", "answer"),
+    ("balance", "past", "expected"),
     [
         (None, GRANTED, "no usable balance"),
         (50, Past(plan=None, before=None, granted=None, refreshed_at=None), "no refresh has changed it yet"),
@@ -37,33 +37,33 @@ GRANT = Grant("free", Period(date(2026, 11, 22), date(2026, 11, 23)), 12, 50, No
         ),
     ],
 )
-def test_why_the_balance_is_what_it_is(balance, past, answer):
+def test_the_sentence_says_why_the_balance_is_what_it_is(balance, past, expected):
     """The sentence is made from the stamp alone."""
-    assert answer in explain(balance, past)
+    assert expected in explain(balance, past)
 
 
 @pytest.mark.parametrize(
-    ("decision", "answer"),
+    ("decision", "expected"),
     [
         (GRANT, "would grant 38, to 50"),
         (AlreadyApplied(12, 50), "would do nothing"),
         *((Skip(reason), "would do nothing: ") for reason in SkipReason),
     ],
 )
-def test_what_a_refresh_would_do(decision, answer):
+def test_the_sentence_says_what_a_refresh_would_do(decision, expected):
     """There is a sentence for every decision."""
-    assert answer in foretell(decision)
+    assert expected in foretell(decision)
 
 
-def test_a_grant_is_told_in_the_users_own_time_too():
-    """Where the user has a zone of their own, whose date may be another."""
-    answer = explain(50, GRANTED, TOKYO)
+def test_the_time_of_a_grant_is_also_given_in_the_users_zone():
+    """The date there may be another one."""
+    text = explain(50, GRANTED, TOKYO)
 
-    assert answer.startswith("On 2026-11-22 at 10:05 UTC (2026-11-22 at 19:05 in Asia/Tokyo) the plan free granted 38")
+    assert text.startswith("On 2026-11-22 at 10:05 UTC (2026-11-22 at 19:05 in Asia/Tokyo) the plan free granted 38")
 
 
 @pytest.mark.parametrize(
-    ("next_at", "answer"),
+    ("next_at", "ending"),
     [
         (None, "."),
         (
@@ -72,8 +72,8 @@ def test_a_grant_is_told_in_the_users_own_time_too():
         ),
     ],
 )
-def test_what_time_it_is_for_the_user(next_at, answer):
-    """The date there, and when the next refresh is due there, if that is known."""
+def test_the_sentence_has_the_users_date_and_next_refresh(next_at, ending):
+    """The next refresh is left out if it is not known."""
     own = OwnTime(zone=TOKYO, local_date=date(2026, 11, 23), next_at=next_at)
 
-    assert tell_own_time(own) == f"In the user's own time zone, Asia/Tokyo, it is 2026-11-23{answer}"
+    assert tell_own_time(own) == f"In the user's own time zone, Asia/Tokyo, it is 2026-11-23{ending}"

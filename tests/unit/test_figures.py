@@ -43,9 +43,9 @@ OUTCOMES = [REFRESHED, SKIPPED, SUPERSEDED, FAILED, AGAIN]
 
 def job(**fields) -> Job:
     """A claimed job of the slot at ten o'clock."""
-    answer = {"job_id": "j", "root_id": "j", "run_id": "2026-11-22", "day": date(2026, 11, 22), "scheduled_for": SLOT}
-    answer |= {"user_ids": (), "max_attempts": 3, "created_at": MIDNIGHT, "visible_at": None, "attempts": 1}
-    return Job(**{**answer, **fields})
+    defaults = {"job_id": "j", "root_id": "j", "run_id": "2026-11-22", "day": date(2026, 11, 22), "scheduled_for": SLOT}
+    defaults |= {"user_ids": (), "max_attempts": 3, "created_at": MIDNIGHT, "visible_at": None, "attempts": 1}
+    return Job(**{**defaults, **fields})
 
 
 def settled(outcomes, ended_at=SLOT, **fields):
@@ -68,8 +68,8 @@ def shards_of(*increments):
     return [shard]
 
 
-def test_a_job_s_figures():
-    """They count users by outcome and by being on time, and what the attempt cost."""
+def test_the_figures_of_a_job_count_its_users_and_its_cost():
+    """Users are counted by outcome, and by whether they were on time."""
     figures = figures_of(settled([REFRESHED, SKIPPED, FAILED, AGAIN]), EFFORT)
 
     assert figures == {
@@ -102,14 +102,14 @@ def test_a_job_s_figures():
         (None, SLOT, [NOBODY], 0, 0),
     ],
 )
-def test_who_is_served_on_time(due_at, ended_at, outcomes, on_time, late):
-    """On time is up to and including half an hour. Users who failed or were superseded count as late."""
+def test_users_refreshed_within_half_an_hour_are_on_time(due_at, ended_at, outcomes, on_time, late):
+    """Half an hour exactly is on time. Users who failed or were superseded count as late."""
     figures = figures_of(settled(outcomes, ended_at, due_at=due_at), EFFORT)
 
     assert (figures["onTimeUsers"], figures["lateUsers"]) == (on_time, late)
 
 
-def test_a_roll_up_s_increments():
+def test_a_settled_job_increments_the_roll_up():
     """It adds the figures, how the job ended, the hour, the class of its duration, and errors by code."""
     settlement = settled([REFRESHED, FAILED, FAILED, AGAIN], SLOT + 90 * MINUTE)
     figures = figures_of(settlement, EFFORT)
@@ -126,25 +126,25 @@ def test_a_roll_up_s_increments():
     }
 
 
-def test_a_requeue_takes_back_what_failed_and_nothing_else():
+def test_a_requeue_subtracts_the_failed_users_and_nothing_else():
     """The roll-up is then as if those users had not been settled yet. Time and cost stay: they were spent."""
     settlement = settled(OUTCOMES, SLOT + 90 * MINUTE)
     figures = figures_of(settlement, EFFORT)
     without = settled([REFRESHED, SKIPPED, SUPERSEDED, AGAIN], SLOT + 90 * MINUTE)
 
-    back = plan_requeue(settlement.receipts, codes_of(settlement), SLOT + 90 * MINUTE, MIDNIGHT)
-    rollup = Rollup.of(shards_of(rolled_up(settlement, figures, MIDNIGHT), back.taken_back))
+    requeue = plan_requeue(settlement.receipts, codes_of(settlement), SLOT + 90 * MINUTE, MIDNIGHT)
+    rollup = Rollup.of(shards_of(rolled_up(settlement, figures, MIDNIGHT), requeue.taken_back))
 
     expected = Rollup.of(shards_of(rolled_up(without, figures_of(without, EFFORT), MIDNIGHT)))
     ends = {"completedJobs", "failedJobs"}
-    assert back.user_ids == ("cid",)
-    assert [receipt["userId"] for receipt in back.receipts] == ["ann", "bob", "sue"]
+    assert requeue.user_ids == ("cid",)
+    assert [receipt["userId"] for receipt in requeue.receipts] == ["ann", "bob", "sue"]
     assert (rollup["failedJobs"], rollup.done_by_hour, rollup.errors_by_code) == (0, {11: 3}, {})
     assert {name: rollup[name] for name in NAMES if name not in ends} == {name: expected[name] for name in NAMES}
 
 
-def test_a_requeued_job_s_receipts_and_figures_go_on():
-    """Receipts and figures from before the requeue are kept, and the new ones are added."""
+def test_a_requeued_job_keeps_its_receipts_and_figures():
+    """Receipts and figures of the new attempt are added to them."""
     before = figures_of(settled([REFRESHED, FAILED]), EFFORT)
     earlier = RequeueCarryover(receipts=(REFRESHED.as_receipt(),), figures={**before, "failedUsers": 0})
     again = settled([Outcome.refreshed("cid", 1, 50)], earlier=earlier)
@@ -171,7 +171,7 @@ def test_a_retry_of_a_requeued_job_has_an_id_of_its_own():
 
 @pytest.mark.parametrize("codes", [{}, {"": "unreadable_job"}, {"ann": None}])
 def test_a_failed_document_that_was_made_by_hand_can_be_requeued(codes):
-    """Without receipts nobody is known to be settled: all its users are tried."""
+    """Without receipts no user is known to have failed. The caller then tries all users of the job."""
     assert plan_requeue((), codes, SLOT, MIDNIGHT).user_ids == ()
 
 
@@ -186,14 +186,14 @@ def test_a_failed_document_that_was_made_by_hand_can_be_requeued(codes):
         (MIDNIGHT - timedelta(hours=1), "h00"),
     ],
 )
-def test_hours_since_the_day_began(instant, name):
+def test_an_hour_is_named_by_its_number_since_the_day_began(instant, name):
     """An hour contains its start and not its end. The number has a smallest and a largest value."""
     assert hour_name(instant, MIDNIGHT) == name
 
 
 @given(st.integers(0, 600_000))
 def test_a_duration_is_within_a_quarter_of_its_class_s_bound(milliseconds):
-    """A duration is at most its class's bound, and at most a quarter below it."""
+    """The bound of a class is at most a quarter above its durations, and never below them."""
     bound = DURATION_RATIO ** int(duration_class(milliseconds)[1:])
 
     assert max(1, milliseconds) <= bound * (1 + 1e-9)
@@ -212,15 +212,15 @@ def test_a_percentile_is_the_bound_of_the_class_it_falls_into(durations):
     assert max(1, true) - 0.5 <= found <= max(1, true) * DURATION_RATIO + 0.5
 
 
-def test_an_empty_roll_up_says_nothing():
-    """Averages of nothing are None, not zero."""
+def test_an_empty_roll_up_has_no_averages():
+    """They are None and not zero."""
     rollup = Rollup.of([])
 
     assert (rollup.average_ms, rollup.percentile_ms(0.95), rollup["refreshedUsers"]) == (None, None, 0)
 
 
-def test_shards_add_up_and_foreign_fields_are_passed_over():
-    """Fields that somebody wrote by hand are ignored."""
+def test_shards_add_up_and_unknown_fields_are_ignored():
+    """Somebody may have written such a field by hand. A count below zero is read as zero."""
     rollup = Rollup.of([{"reads": 2, "note": "x", "doneByHour": {"h01": 3}}, {"reads": 5, "doneByHour": {"h01": 4}}])
 
     assert (rollup["reads"], rollup.done_by_hour) == (7, {1: 7})

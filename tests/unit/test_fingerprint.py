@@ -64,22 +64,22 @@ def fingerprint(plans: str = PLANS, **values: Any) -> str:
 
 
 @pytest.mark.parametrize(("name", "value"), FOLLOWED_BY_A_FULL_SCAN.items())
-def test_it_changes_with_what_decisions_depend_on(name, value):
-    """Else users who were scanned under the old value would keep what followed from it."""
+def test_it_changes_with_each_setting_that_decisions_depend_on(name, value):
+    """Otherwise users who were scanned under the old value would keep the dates that it led to."""
     assert fingerprint(**{name: value}) != fingerprint()
 
 
 @pytest.mark.parametrize(("name", "value"), NOT_FOLLOWED.items())
-def test_it_stands_while_decisions_do(name, value):
+def test_it_does_not_change_with_other_settings(name, value):
     """A scan of everybody costs a read of each user, so other settings cause none."""
     assert fingerprint(**{name: value}) == fingerprint()
 
 
 def test_it_changes_with_the_plans():
-    """A user may be due under the new plans, who was not under the old ones."""
+    """A user may be due under the new plans and not under the old ones."""
     assert fingerprint(PLANS.replace("50", "60")) != fingerprint()
 
 
 def test_each_setting_is_in_one_of_the_two_lists():
-    """A new setting is put into one of them by somebody who has thought about it."""
+    """Whoever adds a setting has to decide which list it belongs to."""
     assert FOLLOWED_BY_A_FULL_SCAN.keys() ^ NOT_FOLLOWED.keys() == Settings.model_fields.keys()

@@ -29,13 +29,12 @@ WELL = Vitals(
 )
 
 
-def test_all_is_well():
-    """A healthy system has no reasons."""
+def test_a_healthy_system_has_no_reasons():
     assert diagnose(WELL) == ()
 
 
 @pytest.mark.parametrize(
-    ("change", "code", "answer"),
+    ("change", "code", "message"),
     [
         ({"worker_seen_at": None}, "no_worker_heartbeat", "no worker has ever run"),
         ({"worker_seen_at": NOON - 15 * MINUTE}, None, None),
@@ -60,12 +59,12 @@ def test_all_is_well():
         ({"run": replace(DONE, scan=Scan.DUE, proof=Proof(unavailable="no"))}, "proof_unavailable", "nothing proves"),
     ],
 )
-def test_each_ailment_has_a_threshold_and_a_word(change, code, answer):
+def test_each_problem_has_a_threshold_and_a_message(change, code, message):
     """Just below the threshold there is no reason; above it there is one, with a message."""
     reasons = diagnose(replace(WELL, **change))
 
     assert [reason.code for reason in reasons] == ([] if code is None else [code])
-    assert code is None or answer in reasons[0].message
+    assert code is None or message in reasons[0].message
 
 
 @pytest.mark.parametrize(
@@ -76,16 +75,15 @@ def test_each_ailment_has_a_threshold_and_a_word(change, code, answer):
         ({"run": replace(DONE, scan_reason=NO_INDEX), "breaker_is_open": True}, "unhealthy"),
     ],
 )
-def test_what_is_only_to_be_known_is_no_failure(change, status):
-    """It is told, and health stays what it is."""
+def test_a_notice_does_not_change_the_status(change, status):
+    """The answer names it all the same."""
     answer = health_answer(diagnose(replace(WELL, **change)))
 
     assert answer["status"] == status
     assert "index_missing" in [reason["code"] for reason in answer["reasons"]]
 
 
-def test_all_that_is_wrong_is_told_at_once():
-    """Several problems give several reasons."""
+def test_all_problems_are_named_at_once():
     vitals = replace(
         WELL, run=None, worker_seen_at=None, lag_seconds=9999, dead_letter_days=(DAY,), breaker_is_open=True
     )

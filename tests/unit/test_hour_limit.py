@@ -40,14 +40,14 @@ def by_hour(times):
     ("total", "window_seconds", "most"),
     [(240, DAY, 30), (100, DAY, 12), (7, DAY, 1), (0, DAY, 1), (240, 4 * 3600, 180), (10, 600, 30)],
 )
-def test_three_times_the_even_share(total, window_seconds, most):
-    """A window of less than an hour is one hour, which holds everybody."""
+def test_an_hour_takes_three_times_its_even_share(total, window_seconds, most):
+    """A window of less than an hour counts as one hour, which takes everybody."""
     assert HourLimit(MIDNIGHT, window_seconds, 300).users_max(total) == most
 
 
 @given(minutes, st.integers(1, 120))
-def test_no_hour_holds_more(offsets, width_minutes):
-    """For any slots of a day, whatever their width; everybody keeps a slot in the day."""
+def test_no_hour_takes_more_than_its_limit(offsets, width_minutes):
+    """This holds for slots of up to an hour. With slots of any width, everybody keeps a slot in the day."""
     limit = HourLimit(MIDNIGHT, DAY, width_minutes * 60)
     width = timedelta(minutes=width_minutes)
     slots = slots_of([minute - minute % width_minutes for minute in offsets])
@@ -61,8 +61,7 @@ def test_no_hour_holds_more(offsets, width_minutes):
 
 
 @given(minutes)
-def test_an_even_day_is_left_as_it_is(offsets):
-    """Only users beyond an hour's share are moved."""
+def test_only_users_beyond_the_limit_are_moved(offsets):
     limit, slots = HourLimit(MIDNIGHT, DAY, 60), slots_of(offsets)
 
     moved = limit.move_overflow(slots, {}, MIDNIGHT)
@@ -75,7 +74,10 @@ def test_an_even_day_is_left_as_it_is(offsets):
 
 
 def test_the_overflow_goes_to_the_nearest_hours_later_before_earlier():
-    """Of 16 users at 05:10 an hour takes two. The others lie around it, at the same minute."""
+    """16 users have the slot at 05:10, and an hour takes two.
+
+    The others go to the hours around it, at the same minute.
+    """
     slots = slots_of([310] * 16)
 
     times = after(slots, HourLimit(MIDNIGHT, DAY, 60).move_overflow(slots, {}, MIDNIGHT))
@@ -94,8 +96,8 @@ def test_nobody_is_moved_out_of_their_window_or_into_the_past():
     assert by_hour(times.values()) == {5: 70, 6: 10}
 
 
-def test_users_in_jobs_already_count():
-    """An interrupted flush leaves the same limit to the next one."""
+def test_users_who_are_in_jobs_already_count():
+    """So the limit also holds after a flush that was interrupted."""
     slots = slots_of([310] * 12)
 
     times = after(slots, HourLimit(MIDNIGHT, DAY, 60).move_overflow(slots, {5: 12}, MIDNIGHT))
@@ -103,8 +105,8 @@ def test_users_in_jobs_already_count():
     assert by_hour(times.values()) == {6: 3, 4: 3, 7: 3, 3: 3}
 
 
-def test_late_users_stay():
-    """Their slot has passed: they are worked now. They take room of the present hour."""
+def test_late_users_are_not_moved():
+    """Their slot has passed, so they are refreshed now. They count for the present hour."""
     slots = slots_of([10] * 8 + [310] * 8)
 
     moved = HourLimit(MIDNIGHT, DAY, 60).move_overflow(slots, {}, MIDNIGHT + 5 * HOUR)

@@ -1,4 +1,4 @@
-"""Jobs: how they end, which users leave for a retry, and when a job is given up."""
+"""Jobs: how they end, which users leave for a retry, and when attempts are used up."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def job(attempts: int = 1, user_ids: tuple[str, ...] = IDS, max_attempts: int = 
         (4, [ANN_REFRESHED, CID_AGAIN], "failed", None, Tally(1, 0, 1)),
     ],
 )
-def test_a_job_ends(attempts, outcomes, status, leaving, tally):
+def test_a_job_ends_by_the_outcomes_of_its_users(attempts, outcomes, status, leaving, tally):
     """A job with a user who failed for good is failed. Users to try again leave, except at the last attempt."""
     settlement = settle(job(attempts), outcomes, NOW, MINUTE)
 
@@ -87,7 +87,7 @@ def test_a_job_ends(attempts, outcomes, status, leaving, tally):
     assert (settlement.ended_at, settlement.job.visible_at) == (NOW, None)
 
 
-def test_a_retry_job_goes_on_with_those_who_left():
+def test_a_retry_job_goes_on_with_the_users_who_left():
     """It is visible later, keeps counting attempts, and has no snapshots, so it reads its users again."""
     first = job(1)
 
@@ -133,21 +133,21 @@ def test_a_replayed_settling_makes_the_same_retry_job():
     assert one.job_id == other.job_id
 
 
-def test_receipts_are_of_those_who_are_settled():
+def test_only_settled_users_have_a_receipt():
     """A user who left gets a receipt in the retry job only."""
     settlement = settle(job(), [ANN_REFRESHED, BOB_SKIPPED, CID_AGAIN], NOW, MINUTE)
 
     assert [ANN_REFRESHED.as_receipt(), BOB_SKIPPED.as_receipt()] == settlement.receipts
 
 
-def test_errors_are_of_those_who_failed_now_or_for_good():
-    """The errors also say why users left."""
+def test_errors_name_users_who_failed_or_left_for_a_retry():
+    """The error says why a user left."""
     settlement = settle(job(), [ANN_AGAIN, BOB_SKIPPED, CID_FAILED], NOW, MINUTE)
 
     assert [ANN_AGAIN.as_error(), CID_FAILED.as_error()] == settlement.errors
 
 
-def test_who_is_given_up_keeps_the_reason():
+def test_a_user_who_fails_for_good_keeps_the_reason():
     """The last attempt turns a retry into a failure with the same code and message."""
     settlement = settle(job(3), [CID_AGAIN], NOW, MINUTE)
 
@@ -170,7 +170,7 @@ def test_who_is_given_up_keeps_the_reason():
         (3, 1, AttemptMode.ABANDON, True),
     ],
 )
-def test_the_course_of_an_attempt(attempts, max_attempts, mode, last):
+def test_the_mode_of_an_attempt_follows_from_the_attempts_made(attempts, max_attempts, mode, last):
     """While attempts are left it works. Then one attempt reconciles, and the next abandons the job."""
     claimed = job(attempts, max_attempts=max_attempts)
 
@@ -192,16 +192,16 @@ def test_the_course_of_an_attempt(attempts, max_attempts, mode, last):
         (9, ("ann",), True, FailureResponse.COUNT),
     ],
 )
-def test_what_becomes_of_a_job_under_which_the_database_failed(database_failures, user_ids, database_works, response):
-    """Handed back twice; then split down to one user, whose attempts count where others are written."""
+def test_a_job_whose_requests_fail_is_released_and_then_split(database_failures, user_ids, database_works, response):
+    """It is released twice, then split until a user has a job alone. That attempt counts if others are written."""
     failed = replace(job(user_ids=user_ids), database_failures=database_failures)
 
     assert response == failed.response_to_failure(database_works=database_works)
 
 
 @pytest.mark.parametrize("chain_id", ["", "2026-11-22-00001-007-requeue1"])
-def test_halves_hold_everybody_and_no_attempt_more(chain_id):
-    """Their ids follow from the chain; they are isolated from the start; a replay makes the same ones."""
+def test_half_jobs_hold_all_users_and_count_no_attempt(chain_id):
+    """Their ids follow from the chain, so a replay makes the same ones. They are isolated from the start."""
     claimed = replace(job(2, ("a", "b", "c")), chain_id=chain_id)
 
     first, second = split(claimed, "unavailable", NOW, NOW + MINUTE).new_jobs
@@ -226,7 +226,7 @@ many = st.lists(kinds, max_size=20).map(
 
 
 @given(many, st.integers(1, 6), st.integers(1, 4))
-def test_everybody_is_settled_or_leaves_and_nobody_both(outcomes, attempts, max_attempts):
+def test_each_user_is_settled_or_leaves_and_no_user_does_both(outcomes, attempts, max_attempts):
     """No user is lost between a job and its retry job, and no user is in both."""
     claimed = job(attempts, tuple(outcome.user_id for outcome in outcomes), max_attempts)
 
@@ -261,8 +261,11 @@ def test_a_retry_is_a_pending_job_like_any_other():
     ) == (JobStatus.PENDING, NOW + MINUTE, None)
 
 
-def test_each_try_queues_its_own_users_for_later_today():
-    """A retry job and a half have the root of the job before them, and other users. A replay has the same users."""
+def test_the_id_of_a_job_for_later_today_follows_from_its_users():
+    """Two tries at one request have the same root and other users, so their jobs have two ids.
+
+    A replay makes the same id.
+    """
     made = [
         later_today_job("root", user_ids, SUNDAY, SUNDAY, NOW).job_id for user_ids in (("ann",), ("bob",), ("ann",))
     ]
@@ -272,7 +275,7 @@ def test_each_try_queues_its_own_users_for_later_today():
 
 
 def test_ids_of_a_day_begin_with_it_and_are_spread_evenly():
-    """The day at the front finds a user's jobs. The hash behind it keeps new jobs apart in the indexes."""
+    """The day in front finds a day's jobs. The hash behind it spreads new jobs over the indexes."""
     ids = [
         new_job_id("2026-11-22", f"{flush:05d}-{number:03d}", "abcdef") for flush in range(5) for number in range(400)
     ]

@@ -1,4 +1,4 @@
-"""Late jobs: when a newer scan has replaced one, and whom today's scan has passed by."""
+"""Late jobs: when a newer scan has replaced a job, and which users today's scan did not see."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ def run(completed_generation: int | None = None) -> Run:
     [(0, None, False), (0, 0, False), (0, 1, True), (1, 1, False), (1, 2, True), (2, 1, False)],
 )
 def test_a_job_is_outdated_once_a_newer_scan_is_complete(generation, completed, outdated):
-    """Not before: an unfinished scan has not queued everybody yet."""
+    """An unfinished scan has not queued everybody yet."""
     assert outdated == is_outdated(job(generation), run(completed))
 
 
 def test_a_job_without_its_run_is_not_outdated():
-    """Somebody deleted the run document to have the day scanned again."""
+    """Somebody may have deleted the run document to have the day scanned again."""
     assert not is_outdated(job(), None)
 
 
@@ -70,7 +70,7 @@ def test_a_job_without_its_run_is_not_outdated():
     [(None, False), (run(), False), (run(0), True), (run(1), True)],
 )
 def test_a_day_is_scanned_once_a_scan_of_it_is_complete(found, scanned):
-    """A scan that was begun again afterwards does not undo that."""
+    """A restart of the scan does not undo that."""
     assert scanned == is_scanned(found)
 
 
@@ -105,6 +105,9 @@ def user(due_on: object, plan: str = "free", granted_on: date | None = None, job
         (user("2026-11-23", granted_on=DAY_1, job_id="other"), False),
     ],
 )
-def test_who_was_passed_by(known, passed_by):
-    """Whoever is due again today and had no date that a scan finds, or got it from an earlier try of the job."""
+def test_a_user_due_today_whom_the_scan_did_not_see_was_passed_by(known, passed_by):
+    """The scan sees users by their `dueOn`.
+
+    If an earlier try of this job wrote it, that may have been after the scan.
+    """
     assert passed_by == was_passed_by(known, PLANS, job(), DAY_2)

@@ -10,7 +10,7 @@ TOKENS = "https://tokens-monitor-abc-uc.a.run.app"
 
 
 @pytest.mark.parametrize(
-    ("answer", "links"),
+    ("value", "links"),
     [
         (None, []),
         ("", []),
@@ -24,15 +24,15 @@ TOKENS = "https://tokens-monitor-abc-uc.a.run.app"
         (f"tokens={TOKENS}/?a=<b>", []),
     ],
 )
-def test_only_links_are_links(answer, links):
-    """Whatever else stands there is left out."""
-    environ = {} if answer is None else {VARIABLE: answer}
+def test_only_names_with_a_plain_address_become_links(value, links):
+    """Anything else in the variable is left out."""
+    environ = {} if value is None else {VARIABLE: value}
 
     assert other_monitors(environ) == [{"name": name, "address": address} for name, address in links]
 
 
-def test_the_page_is_told_of_them_only_if_there_are_any():
-    """One kind of credit alone has no line about others."""
+def test_the_config_has_other_monitors_only_if_there_are_any():
+    """With one kind of credit alone, the page has no line about others."""
     config = {"auth": "on", "projectId": "acme"}
 
     assert with_others(config, {}) == config

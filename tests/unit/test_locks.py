@@ -1,4 +1,4 @@
-"""The lock files: every package pinned with its hashes, from nowhere in particular, and the same in all three."""
+"""The lock files pin every package with its hashes, name no package index, and agree on the versions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PIN = re.compile(r"([a-z0-9-]+)==(\S+)( ; [^\\]+)? \\\n((?:    --hash=sha256:[0-
 
 
 def pins(lock: str) -> dict[str, str]:
-    """Each package of a lock file with its version; nothing else may be in the file."""
+    """The version of each package of a lock file. Nothing else may be in the file."""
     text = (BUNDLE / lock).read_text(encoding="utf-8")
     without_comments = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE)
     assert PIN.sub("", without_comments) == ""
@@ -30,7 +30,7 @@ def wanted(source: str) -> set[str]:
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_every_package_is_pinned_with_its_hashes(lock):
-    """pip then takes these files and no others. No address of a package index is in the file."""
+    """pip then installs these files and no others. No address of a package index is in the file."""
     assert len(pins(lock)) > 40
 
 
@@ -41,6 +41,6 @@ def test_a_lock_has_what_its_source_asks_for(lock):
 
 
 @pytest.mark.parametrize(("smaller", "larger"), [LOCKS[:2], LOCKS[1:]])
-def test_one_version_of_each_package(smaller, larger):
-    """What is tested is what is deployed."""
+def test_each_package_has_the_same_version_in_all_lock_files(smaller, larger):
+    """So what is tested is what is deployed."""
     assert pins(smaller).items() <= pins(larger).items()

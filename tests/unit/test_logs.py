@@ -46,7 +46,7 @@ def test_a_line_has_severity_message_action_and_fields(lines, log, severity):
     assert time.utcoffset() == UTC.utcoffset(None)
 
 
-def test_what_happened_between_is_context(lines):
+def test_a_line_has_the_fields_of_its_context(lines):
     """Lines inside a context have its fields, lines outside don't. An inner context wins over an outer one."""
     with logs.context(function="worker", jobId="outer"):
         with logs.context(jobId="inner"):
@@ -54,8 +54,8 @@ def test_what_happened_between_is_context(lines):
         logs.info("b", "between")
     logs.info("c", "outside")
 
-    answer = [(line["action"], line.get("function"), line.get("jobId")) for line in lines()]
-    assert answer == [("a", "worker", "inner"), ("b", "worker", "outer"), ("c", None, None)]
+    logged = [(line["action"], line.get("function"), line.get("jobId")) for line in lines()]
+    assert logged == [("a", "worker", "inner"), ("b", "worker", "outer"), ("c", None, None)]
 
 
 def test_a_context_ends_with_an_exception(lines):
@@ -67,7 +67,7 @@ def test_a_context_ends_with_an_exception(lines):
     assert "jobId" not in lines()[0]
 
 
-def test_a_context_is_of_its_thread(lines):
+def test_a_context_belongs_to_its_thread(lines):
     """Another thread has the context only if it was passed on."""
     with logs.context(jobId="j"):
         for target in (logs.info, copy_context().run):
@@ -102,8 +102,8 @@ def test_configuring_twice_logs_once(lines):
     assert sum(isinstance(handler.formatter, logs.JsonFormatter) for handler in handlers) == 1
 
 
-def test_what_json_does_not_know_is_told_as_text(lines):
-    """A value of an unknown type is logged as text, and the line is not lost."""
+def test_a_value_of_an_unknown_type_is_logged_as_text(lines):
+    """Its line is not lost."""
     logs.info("a", "told", at=datetime(2026, 11, 22, tzinfo=UTC), who={"ann"})
 
     (line,) = lines()
@@ -128,14 +128,14 @@ def test_every_line_is_one_json_object(message, fields):
 
     line = logs.JsonFormatter().format(record)
 
-    answer = json.loads(line)
-    answer.pop("time")
+    parsed = json.loads(line)
+    parsed.pop("time")
     assert len(line.splitlines()) == 1
-    assert answer == {"severity": "INFO", "message": message, "action": "a", **fields}
+    assert parsed == {"severity": "INFO", "message": message, "action": "a", **fields}
 
 
 @given(texts)
-def test_a_percent_sign_is_a_percent_sign(message):
+def test_a_percent_sign_in_a_message_is_kept(message):
     """A message is logged unchanged and never formatted a second time."""
     record = logging.LogRecord("credit_refresh", logging.INFO, "", 0, "%d " + message, (), None)
 
@@ -190,8 +190,8 @@ def test_e_mail_addresses_and_tokens_are_removed(lines, secret):
         "token: not one of this project",
     ],
 )
-def test_what_is_no_secret_stays(lines, text):
-    """A log that removes too much tells nothing."""
+def test_text_without_a_secret_is_unchanged(lines, text):
+    """A log that removes too much is of no use."""
     logs.info("a", text)
 
     assert lines()[0]["message"] == text
@@ -203,8 +203,8 @@ def test_what_is_no_secret_stays(lines, text):
 @example("\x0e", "yJhbGciOiJSUzI1NiJ9", "")
 @example("\b", "earer 0123", "")
 @example("\n", "Bearer 0123", "")
-def test_a_removal_never_breaks_the_line(before, secret, after):
-    """Removing a secret never cuts an escape in half, so the line is still one JSON object."""
+def test_removing_a_secret_never_breaks_the_line(before, secret, after):
+    """The removal cuts no escape in half, so the line is still one JSON object."""
     record = logging.LogRecord("credit_refresh", logging.INFO, "", 0, before + secret + after, (), None)
 
     line = json.loads(logs.JsonFormatter().format(record))
@@ -217,7 +217,7 @@ def test_a_removal_never_breaks_the_line(before, secret, after):
     "part",
     ["W", "@", "a@", "%40", '"', '"a', "password", "-----BEGIN PRIVATE KEY-----", "secret =", "basic ", " ", "1//"],
 )
-def test_a_long_text_is_told_at_once(part):
+def test_a_long_text_is_logged_quickly(part):
     """The search for secrets takes time in proportion to the text, also where nothing is found."""
     record = logging.LogRecord("credit_refresh", logging.INFO, "", 0, part * (100_000 // len(part)), (), None)
     started = time.process_time()

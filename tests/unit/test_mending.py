@@ -53,7 +53,7 @@ def user(stamp=ABSENT, balance=5) -> RawUser:
         ({"adopt": True, "dueOn": "2026-11-23"}, ADOPTED, {"dueOn": "2026-11-22"}),
     ],
 )
-def test_only_what_is_wrong_is_written(stamp, found, corrections):
+def test_only_wrong_fields_of_a_stamp_are_corrected(stamp, found, corrections):
     """The app's fields stay unchanged, and so does a stamp that is no map."""
     assert corrections_of(user(stamp), found, SUNDAY) == corrections
 
@@ -62,8 +62,8 @@ def test_only_what_is_wrong_is_written(stamp, found, corrections):
     ("stamp", "corrections"),
     [(ABSENT, {}), ({"dueOn": "2026-11-22"}, {"dueOn": None}), ({"dueOn": "2026-11-30"}, {"dueOn": None}), ("x", {})],
 )
-def test_a_balance_that_can_not_be_there_has_no_due_on(stamp, corrections):
-    """Such a user is in no index of balances, so a `dueOn` would be one too many in the proof. It is kept by name."""
+def test_a_user_whose_balance_can_not_be_there_gets_no_due_on(stamp, corrections):
+    """The user is in no index of balances, so the proof would count one `dueOn` too many. The user is kept by name."""
     broken = user(stamp, BadParent("wallet", "none"))
 
     assert corrections_of(broken, FAILED, SUNDAY) == corrections
@@ -73,6 +73,6 @@ def test_a_balance_that_can_not_be_there_has_no_due_on(stamp, corrections):
 @pytest.mark.parametrize(
     ("stamp", "named"), [(ABSENT, False), (None, False), ({}, False), ("x", True), ([], True), (5, True)]
 )
-def test_who_can_hold_no_due_on_is_kept_by_name(stamp, named):
-    """A `dueOn` written there would destroy what the field holds."""
+def test_a_user_whose_stamp_is_no_map_is_kept_by_name(stamp, named):
+    """A `dueOn` in it would destroy what the field holds."""
     assert must_be_named(user(stamp)) is named

@@ -36,7 +36,7 @@ SIGNUP = date(2026, 1, 31)
 
 
 def on(day: str) -> date:
-    """A day of 2026, as month and day."""
+    """A day of 2026, given as month and day."""
     return date.fromisoformat(f"2026-{day}")
 
 
@@ -68,7 +68,7 @@ def _stamped(who: User, by: Grant, due_on: str) -> User:
 
 
 def balances(plans: PlanTable, who: User, *steps: tuple[str, str | None]) -> list:
-    """The balances after each step. A step is a day and the plan that the user changes to then."""
+    """The balances after each step. A step is a day, and the plan that the user changes to on it, if any."""
     found = []
     for number, (day, plan) in enumerate(steps):
         who = replace(who, plan=plan or who.plan)
@@ -102,8 +102,8 @@ def test_a_grant_says_what_is_left_of_the_bought_credits(plan, before, purchased
     assert (decision.after, decision.purchased) == (expected, left)
 
 
-def test_a_lost_reply_is_told_from_the_stamp_whatever_was_spent_and_sold_since():
-    """The retry finds its own grant. The next period counts what is left of all bought credits."""
+def test_a_retry_finds_its_grant_after_credits_were_spent_and_sold():
+    """It is found by the stamp. The next period counts what is left of all bought credits."""
     who = user(700, "P", purchased=500)
     granted = after(who, decide(who, GRANTING, TODAY, "job"))
     assert (granted.balance, granted.purchased) == (2500, 500)
@@ -141,7 +141,7 @@ def test_an_override_holds_on_its_plan_until_its_end(override, steps, expected):
 
 
 def test_an_override_changes_nothing_of_a_period_that_was_granted():
-    """Set on 20 November after the grant of that month, it counts from December on."""
+    """An override that is set on 20 November, after that month's grant, counts from December on."""
     who = user(10, "S", {"S": "11-01"}, override=Override("S", 1000))
 
     assert balances(GRANTING, who, ("11-20", None), ("11-30", None), ("12-01", None)) == [10, 10, 1000]
@@ -164,7 +164,7 @@ def test_a_better_plan_adds_the_difference(before, purchased, expected):
 
 
 def test_plans_changed_back_and_forth_give_the_better_allowance_once():
-    """With the difference: up, down and up again; the next month is a whole one."""
+    """With `difference`, the plan goes up, down and up again. The next month is granted in full."""
     who = user(100, "P", {"S": "11-01"})
 
     assert balances(
@@ -184,8 +184,8 @@ def test_plans_changed_back_and_forth_give_the_better_allowance_once():
     ]
 
 
-def test_a_downgrade_is_stamped_with_nothing():
-    """The stamp prevents that the user is met again in the same period."""
+def test_a_downgrade_stamps_the_period_and_grants_nothing():
+    """Because of the stamp, the user is not due again in the same period."""
     decision = decide(user(2000, "S", {"P": "11-01"}), DIFFERENCE, on("11-28"), "job")
 
     assert isinstance(decision, Grant)
@@ -206,7 +206,7 @@ def test_a_downgrade_is_stamped_with_nothing():
         (user(10, "P", {"S": "11-01"}, override=Override("P", 100)), 10),
     ],
 )
-def test_only_a_grant_of_the_same_period_is_taken_off(who, expected):
+def test_only_a_grant_of_the_same_period_is_subtracted(who, expected):
     """Own allowances count for both plans."""
     assert expected == decide(who, DIFFERENCE, TODAY, "job").after
 
@@ -289,7 +289,7 @@ def test_only_plans_that_count_from_signup_need_createdat():
     ],
 )
 def test_the_period_the_app_gave_counts_as_granted(plan, day, stamped):
-    """The first look at the user stamps that period and leaves the balance."""
+    """The first decision on the user stamps that period and leaves the balance."""
     who = user(700, plan, given_on=TODAY, anchor=TODAY)
 
     decision = decide(who, GRANTING, on(day), "job")
@@ -304,11 +304,11 @@ def test_the_period_the_app_gave_counts_as_granted(plan, day, stamped):
 
 
 def test_an_upgrade_after_a_stamped_sign_up_is_a_plan_change():
-    """The app gave the small plan's month; the better plan adds the difference."""
+    """The app gave the small plan's month. The better plan adds the difference."""
     who = user(400, "S", given_on=TODAY)
-    met = after(who, decide(who, DIFFERENCE, TODAY, "sign-up"))
+    stamped = after(who, decide(who, DIFFERENCE, TODAY, "sign-up"))
 
-    assert decide(replace(met, plan="P"), DIFFERENCE, on("11-27"), "job").after == 2000
+    assert decide(replace(stamped, plan="P"), DIFFERENCE, on("11-27"), "job").after == 2000
 
 
 # Full balances
@@ -327,7 +327,7 @@ def test_an_upgrade_after_a_stamped_sign_up_is_a_plan_change():
         (user(3, "D", {"D": "11-25"}), (50, WHEN_LOW)),
         (user(49.5, "D", due_on=WHEN_LOW), (50, WHEN_LOW)),
         (user(-7, "D"), (50, WHEN_LOW)),
-        # Bought credits or an own allowance: as any other user.
+        # With bought credits or an own allowance, the user is treated like users of other plans.
         (user(560, "D", purchased=500), (560, "2026-11-27")),
         (user(80, "D", purchased=500), (130, "2026-11-27")),
         (user(560, "D", {"D": "11-26"}, purchased=500, due_on=WHEN_LOW), ("already_granted", "2026-11-27")),
@@ -338,11 +338,11 @@ def test_an_upgrade_after_a_stamped_sign_up_is_a_plan_change():
         (user(50, "D", override=Override("D")), (50, "2026-11-27")),
         (user(50, "D", override=Override("P", 200)), ("full", WHEN_LOW)),
         (user(50, "D", override=Override("D", 200, until=on("11-25"))), ("full", WHEN_LOW)),
-        # A user who comes from another plan, and one who goes to another.
+        # One user comes from another plan, and two go to another plan.
         (user(50, "D", {"F": "11-26"}, due_on="2026-11-27"), ("full", WHEN_LOW)),
         (user(50, "F", {"D": "11-26"}, due_on=WHEN_LOW), (50, "2026-11-27")),
         (user(50, "F", {"F": "11-26"}, due_on=WHEN_LOW), ("already_granted", "2026-11-27")),
-        # Paused: as if the user were not.
+        # Paused users are found by balance or by date like others.
         (user(50, "D", paused=True, due_on="2026-11-26"), ("paused", WHEN_LOW)),
         (user(50, "D", paused=True, due_on=WHEN_LOW), ("paused", None)),
         (user(3, "D", paused=True, due_on=WHEN_LOW), ("paused", None)),
@@ -350,12 +350,12 @@ def test_an_upgrade_after_a_stamped_sign_up_is_a_plan_change():
         (user(80, "D", paused=True, purchased=500, due_on=WHEN_LOW), ("paused", "2026-11-26")),
     ],
 )
-def test_who_has_the_allowance_is_left_alone(who, expected):
-    """On a plan that skips full users: what is granted, or why nothing is, and the right `dueOn`."""
+def test_a_plan_that_skips_full_users_leaves_them_alone(who, expected):
+    """Each case has the balance after a grant, or why nothing is granted, and the `dueOn` to write."""
     decision = decide(who, GRANTING, TODAY, "job")
 
-    told = decision.after if isinstance(decision, Grant) else decision.reason.value
-    assert expected == (told, decision.due_on)
+    result = decision.after if isinstance(decision, Grant) else decision.reason.value
+    assert expected == (result, decision.due_on)
 
 
 # Adoption
@@ -388,8 +388,8 @@ def test_an_adoption_stamps_the_period_and_grants_nothing(who, expected):
     ("periods", "start"),
     [({}, "11-01"), ({"P": "10-01"}, "11-01"), ({"P": "11-01"}, "11-01"), ({"P": "12-01"}, "12-01")],
 )
-def test_who_failed_in_an_adoption_is_adopted_and_never_granted(periods, start):
-    """Whatever meets the user first adopts it, and the same write removes the mark."""
+def test_a_user_who_failed_in_an_adoption_is_adopted_and_not_granted(periods, start):
+    """The next decision adopts the user. After that there is nothing to grant."""
     who = user(700, "P", periods, adopt=True)
 
     decision = decide(who, GRANTING, TODAY, "job")
@@ -407,7 +407,7 @@ def spending(who: User, amount: int) -> User:
 
 @st.composite
 def tables_of_one_period(draw):
-    """Plans of the same periods, under the difference."""
+    """Three plans with the same periods, and `difference` for plan changes."""
     policies = st.sampled_from(Policy)
     plans = {}
     for name in ("a", "b", "c"):
@@ -437,7 +437,7 @@ def test_any_order_of_plan_changes_grants_the_largest_allowance_at_most(plans, b
     assert granted <= max(plan.allowance for plan in plans.plans.values())
 
 
-def told(who: User, plans: PlanTable, day: date) -> Decision | str:
+def decision_or_code(who: User, plans: PlanTable, day: date) -> Decision | str:
     try:
         return decide(who, plans, day, None)
     except UserError as exc:
@@ -459,28 +459,28 @@ own_days = st.sampled_from([None, *(OwnDays(ZoneInfo(name), ZoneInfo("UTC")) for
 
 
 @given(some_user, own_days, plan_tables(skipping=True), days)
-def test_a_snapshot_is_decided_on_like_its_user(who, own_days, plans, day):
-    """Packed and unpacked, on its day; whatever the user has, and whatever is to be done."""
+def test_a_snapshot_leads_to_the_same_decision_as_its_user(who, own_days, plans, day):
+    """This holds on its day, after packing and unpacking."""
     who = replace(who, own_days=own_days)
-    if told(who, plans, day) == "out_of_range":
-        return  # who fails is in no job
+    if decision_or_code(who, plans, day) == "out_of_range":
+        return  # a user who fails is in no job
 
     packed = pack_snapshot(snapshot_of(1, who, plans, day))
     (snapshot,) = unpack_snapshots(f"[{packed}]")
 
     assert snapshot is not None
-    assert told(who, plans, day) == told(user_of(snapshot, plans, ZoneInfo("UTC")), plans, day)
+    assert decision_or_code(who, plans, day) == decision_or_code(user_of(snapshot, plans, ZoneInfo("UTC")), plans, day)
 
 
 @given(some_user, plan_tables(skipping=True), days, st.integers(-10, 5000))
-def test_deciding_twice_is_deciding_once(who, plans, day, left):
-    """After the write there is nothing to grant and nothing to write, whatever was spent since."""
-    first = told(who, plans, day)
+def test_after_a_decision_there_is_nothing_left_to_do(who, plans, day, left):
+    """There is nothing to grant and nothing to write. Spending after a grant leads to no second grant."""
+    first = decision_or_code(who, plans, day)
     if isinstance(first, str):
         return
-    met = after(who, first)
-    again = told(met, plans, day)
-    spent = told(replace(met, balance=left), plans, day)
+    written = after(who, first)
+    again = decision_or_code(written, plans, day)
+    spent = decision_or_code(replace(written, balance=left), plans, day)
 
     assert again == Skip(again.reason)
     if isinstance(first, Grant):
@@ -488,14 +488,14 @@ def test_deciding_twice_is_deciding_once(who, plans, day, left):
 
 
 @given(some_user, plan_tables(skipping=True), days)
-def test_what_a_decision_says_of_dueon_is_a_day_to_come_or_when_low(who, plans, day):
-    """It may also be this day, for a paused user who is due."""
-    decision = told(who, plans, day)
+def test_the_due_on_of_a_decision_is_a_later_day_or_when_low(who, plans, day):
+    """For a paused user who is due it may be this day. After a skip, no grant is due on the day before it."""
+    decision = decision_or_code(who, plans, day)
     if isinstance(decision, str) or decision.due_on in (None, WHEN_LOW):
         return
 
     due_on = date.fromisoformat(decision.due_on)
     assert due_on > day or (due_on == day and who.paused)
     if isinstance(decision, Skip) and not who.paused:
-        tomorrow = told(after(who, decision), plans, due_on - timedelta(days=1))
-        assert not isinstance(tomorrow, Grant)
+        day_before = decision_or_code(after(who, decision), plans, due_on - timedelta(days=1))
+        assert not isinstance(day_before, Grant)

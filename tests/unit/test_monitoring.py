@@ -33,12 +33,11 @@ def words_in_code() -> set[str]:
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_a_metric_is_about_lines_that_are_logged(name):
-    """The metric's actions and fields are in the code."""
+def test_a_metric_uses_actions_and_fields_that_are_logged(name):
     metric = METRICS[name]
-    answer = [metric["filter"], metric.get("valueExtractor", ""), *metric.get("labelExtractors", {}).values()]
+    expressions = [metric["filter"], metric.get("valueExtractor", ""), *metric.get("labelExtractors", {}).values()]
     actions = set(re.findall(r'jsonPayload\.action="([^"]+)"', metric["filter"]))
-    fields = set(re.findall(r"jsonPayload\.(\w+)", " ".join(answer))) - {"action"}
+    fields = set(re.findall(r"jsonPayload\.(\w+)", " ".join(expressions))) - {"action"}
 
     assert actions
     assert actions <= logged_actions()
@@ -46,7 +45,7 @@ def test_a_metric_is_about_lines_that_are_logged(name):
 
 
 @pytest.mark.parametrize("path", sorted(MONITORING.glob("[ad]*/*.json")), ids=lambda path: path.stem)
-def test_alerts_and_the_dashboard_are_about_metrics_there_are(path):
+def test_alerts_and_the_dashboard_use_metrics_that_exist(path):
     """Every metric of ours that they name is among the deployed ones."""
     named = set(re.findall(r"user[/_](credit_refresh_\w+?)(?:_sum|_bucket)?(?=\\\"|\{)", path.read_text()))
 
@@ -55,7 +54,7 @@ def test_alerts_and_the_dashboard_are_about_metrics_there_are(path):
 
 
 def test_each_danger_has_its_alert():
-    """Silence, lag, dead letters, 5xx, an open breaker, a burning error budget, a forgotten pause."""
+    """These are silence, lag, dead letters, 5xx, an open breaker, a burning error budget and a forgotten pause."""
     assert {path.stem for path in MONITORING.glob("alerts/*.json")} == {
         "heartbeat",
         "lag",
@@ -67,8 +66,8 @@ def test_each_danger_has_its_alert():
     }
 
 
-def test_the_page_of_costs_counts_the_conditions_of_all_alerts():
-    """Google asks for each of them."""
+def test_the_documents_count_the_conditions_of_all_alerts():
+    """Google has a price for each condition."""
     alerts = [json.loads(path.read_text()) for path in MONITORING.glob("alerts/*.json")]
     conditions = sum(len(alert["conditions"]) for alert in alerts)
 
@@ -77,15 +76,15 @@ def test_the_page_of_costs_counts_the_conditions_of_all_alerts():
 
 @pytest.mark.parametrize("path", sorted(MONITORING.glob("[ao]*/*.json")), ids=lambda path: path.stem)
 def test_an_alert_says_what_to_do_and_where_the_monitor_is(path):
-    """The address is filled in by the deployment."""
+    """The deployment fills in the address."""
     text = json.loads(path.read_text())["documentation"]["content"]
 
     assert "What to do: " in text
     assert text.endswith("The monitor: @@MONITOR@@")
 
 
-def test_page_and_alert_have_one_objective():
-    """The same share, time and span; the alert's queries count with that share."""
+def test_page_and_alert_have_the_same_objective():
+    """They have the same share, time and number of days. The alert's queries count with that share."""
     alert = json.loads((MONITORING / "alerts/error-budget.json").read_text())
     text = alert["documentation"]["content"]
     queries = [each["conditionPrometheusQueryLanguage"]["query"] for each in alert["conditions"]]
@@ -96,7 +95,7 @@ def test_page_and_alert_have_one_objective():
 
 
 def test_each_legend_of_the_dashboard_says_what_is_counted():
-    """None is empty, and each chart has a unit."""
+    """No legend is empty, and the axis of each chart has a label."""
     tiles = json.loads((MONITORING / "dashboards/overview.json").read_text())["mosaicLayout"]["tiles"]
     charts = [tile["widget"]["xyChart"] for tile in tiles]
 

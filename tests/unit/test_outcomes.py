@@ -34,7 +34,7 @@ outcomes = st.builds(Outcome, st.text(min_size=1), st.sampled_from(OutcomeKind))
         ),
     ],
 )
-def test_an_outcome_is_a_receipt(outcome, receipt):
+def test_an_outcome_becomes_a_receipt(outcome, receipt):
     """A refreshed user's receipt has both balances, a skipped user's the reason."""
     assert receipt == outcome.as_receipt()
 
@@ -43,7 +43,7 @@ def test_an_outcome_is_a_receipt(outcome, receipt):
     "outcome",
     [Outcome.failed("cid", UserErrorCode.BAD_PLAN, "told"), Outcome.retry("cid", UserErrorCode.BAD_PLAN, "told")],
 )
-def test_an_outcome_with_a_code_is_an_error(outcome):
+def test_an_outcome_with_a_code_becomes_an_error(outcome):
     """It has the user's id, the code and the message."""
     assert outcome.as_error() == {"userId": "cid", "error": "told", "code": "bad_plan"}
 

@@ -1,4 +1,4 @@
-"""A user's own days: each local date belongs to one run, and no user gets ahead of their midnight."""
+"""A user's own days: each local date belongs to one run, and is not granted before the user's midnight."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def at(text: str) -> datetime:
         ("Pacific/Apia", "2011-12-30", ["2011-12-31"]),  # the 30th was skipped
     ],
 )
-def test_which_dates_a_run_grants(zone, run, dates):
-    """In a deployment in UTC."""
+def test_a_run_grants_the_dates_whose_midnight_lies_in_it(zone, run, dates):
+    """The schedule is in UTC."""
     assert own(zone).days_in_run(on(run)) == tuple(map(on, dates))
 
 
@@ -70,7 +70,7 @@ def test_which_dates_a_run_grants(zone, run, dates):
         ("Pacific/Auckland", "0001-01-01", "0001-01-01"),
     ],
 )
-def test_to_which_run_a_date_belongs(zone, day, run):
+def test_a_date_belongs_to_the_run_that_holds_its_midnight(zone, day, run):
     assert own(zone).run_day(on(day)) == on(run)
 
 
@@ -80,7 +80,7 @@ def test_to_which_run_a_date_belongs(zone, day, run):
 @example(ZoneInfo("Pacific/Apia"), ZoneInfo("UTC"), date(2011, 12, 30))
 @example(ZoneInfo("Pacific/Apia"), ZoneInfo("Pacific/Auckland"), date(2011, 12, 31))
 def test_each_date_is_granted_by_the_run_it_belongs_to(zone, runs_zone, day):
-    """In all pairs of zones. A date that the zone skips is granted by none."""
+    """This holds for any two zones. No run grants a date that the zone skips."""
     found = OwnDays(zone, runs_zone)
     exists = midnight(zone, day) < midnight(zone, day + ONE_DAY)
     run = found.run_day(day)
@@ -98,7 +98,7 @@ def _begins_in(zone: ZoneInfo, runs_zone: ZoneInfo, day: date, run: date) -> boo
 @settings(max_examples=60)
 @given(zones, zones, days, st.integers(0, 10_000))
 def test_each_date_is_granted_once_and_not_before_midnight(zone, runs_zone, first, number):
-    """Over four runs: each date that begins in them, in order, and each slot in the window after its midnight."""
+    """Four runs grant each date that begins in them, in order. Each slot lies in the window after its midnight."""
     own_days, schedule = OwnDays(zone, runs_zone), Schedule(runs_zone, 86_400, 300, 3600)
     user = User(0, None, {"free": own_days.days_in_run(first)[0] - ONE_DAY}, None, own_days=own_days)
     granted: list[date] = []
@@ -117,7 +117,7 @@ def test_each_date_is_granted_once_and_not_before_midnight(zone, runs_zone, firs
 
 
 def test_the_stamp_names_the_run_of_the_next_midnight():
-    """That of Auckland's next day is in the run of the day before."""
+    """The midnight of Auckland's next day lies in the run of the day before."""
     user = User(0, None, {}, None, own_days=own("Pacific/Auckland"))
 
     first = decide(user, PLANS, on("2026-11-23"), None)
@@ -129,8 +129,8 @@ def test_the_stamp_names_the_run_of_the_next_midnight():
     assert again.due_on is None, "the stamp is right"
 
 
-def test_a_stamp_that_names_a_later_run_is_put_right():
-    """As after a change of zones."""
+def test_a_due_on_of_a_later_run_is_corrected():
+    """A change of zones may leave such a `dueOn`."""
     user = User(0, None, {"free": on("2026-11-23")}, None, due_on="2026-11-24", own_days=own("Pacific/Auckland"))
 
     found = decide(user, PLANS, on("2026-11-23"), None)
@@ -139,14 +139,14 @@ def test_a_stamp_that_names_a_later_run_is_put_right():
     assert found.due_on == "2026-11-23"
 
 
-def test_hopping_between_zones_gains_a_day_once():
-    """From Los Angeles to Auckland on 26 November: the 27th comes 3 hours after the 26th. Back: the 28th is next."""
+def test_changing_zones_every_hour_gains_a_day_once():
+    """The user is in Auckland in every other hour. After the first grant, each date comes at Auckland's midnight."""
     here, there = own("America/Los_Angeles"), own("Pacific/Auckland")
     user = User(0, None, {"free": on("2026-11-25")}, None, own_days=here)
     granted = []
     for hour in range(5 * 24):
         now = at("2026-11-26") + timedelta(hours=hour)
-        own_days = there if hour % 2 else here  # a hop each hour
+        own_days = there if hour % 2 else here  # another zone each hour
         user = replace(user, own_days=own_days)
         found = decide(user, PLANS, own_days.day_of(now), None)
         if isinstance(found, Grant):
@@ -165,12 +165,12 @@ def test_hopping_between_zones_gains_a_day_once():
 
 @settings(max_examples=100)
 @given(st.lists(zones, min_size=1, max_size=6), days)
-def test_hopping_gains_two_days_at_most(hops, first):
-    """Local dates differ by no more than a day at any moment, two at the date line, so no series of hops gains more."""
+def test_changing_zones_gains_two_days_at_most(zones_in_turn, first):
+    """At no moment do local dates differ by more than two days, so no series of changes gains more."""
     user = User(0, None, {"free": first - ONE_DAY}, None)
     start, grants = midnight(ZoneInfo("UTC"), first), 0
     for number in range(6 * 24):
-        now, zone = start + timedelta(hours=number), hops[number % len(hops)]
+        now, zone = start + timedelta(hours=number), zones_in_turn[number % len(zones_in_turn)]
         own_days = OwnDays(zone, ZoneInfo("UTC"))
         user = replace(user, own_days=own_days)
         found = decide(user, PLANS, own_days.day_of(now), None)
@@ -217,7 +217,7 @@ def test_the_sign_up_is_on_the_users_own_date():
         (BadParent("profile", "x"), "profile is a text, not a map"),
     ],
 )
-def test_a_bad_zone_is_the_deployments_and_named(zone, problem):
+def test_a_bad_zone_is_named_and_the_deployments_zone_is_used(zone, problem):
     """The user does not fail."""
     found = read(zone)
 
@@ -227,16 +227,16 @@ def test_a_bad_zone_is_the_deployments_and_named(zone, problem):
 
 
 @given(st.text())
-def test_no_text_raises(text):
-    """Whatever an app or a user writes there."""
+def test_any_text_is_a_zone_or_none(text):
+    """An app or a user may write anything there."""
     found = find_zone(text)
 
     assert found is None or found.key == text
 
 
 @given(zones, instants)
-def test_a_users_date_is_the_one_whose_day_holds_the_moment(zone, moment):
-    """In days of 23 and 25 hours too."""
+def test_a_moment_lies_in_the_day_of_the_users_date(zone, moment):
+    """This also holds for days of 23 and 25 hours."""
     day = day_at(zone, moment)
 
     assert midnight(zone, day) <= moment < midnight(zone, day + ONE_DAY)

@@ -92,8 +92,8 @@ def settled_bytes(draft: JobDraft) -> int:
 
 
 @given(due_users, st.integers(1, 8), limits)
-def test_packing_loses_and_doubles_nobody(users, job_size, bounds):
-    """With any limits, each user is in one job, of its own slot, with its own snapshot."""
+def test_packing_puts_each_user_into_one_job(users, job_size, bounds):
+    """This holds for any limits. The job is of the user's slot, and has the user's snapshot."""
     flushes = packed(Packer(job_size, MIDNIGHT, bounds), users)
 
     found = [
@@ -105,8 +105,8 @@ def test_packing_loses_and_doubles_nobody(users, job_size, bounds):
 
 
 @given(due_users, st.integers(1, 8), limits)
-def test_no_bound_is_exceeded(users, job_size, bounds):
-    """No job is empty or has more than JOB_SIZE users. No flush and no commit exceeds its limits."""
+def test_no_limit_is_exceeded(users, job_size, bounds):
+    """No job is empty or has more than JOB_SIZE users. A flush has few enough users, and a commit few enough jobs."""
     flushes = packed(Packer(job_size, MIDNIGHT, bounds), users)
 
     assert all(1 <= len(draft.user_ids) <= job_size for draft in drafts_of(flushes))
@@ -115,25 +115,27 @@ def test_no_bound_is_exceeded(users, job_size, bounds):
 
 
 @given(due_users, st.integers(1, 8), limits, st.sampled_from(SLOTS[:5]))
-def test_the_last_place_tells_whom_a_flush_has_reached(users, job_size, bounds, now):
+def test_the_last_position_of_a_batch_is_that_of_its_last_user(users, job_size, bounds, now):
     """After each batch, users up to its last position are in jobs, and users behind it are not."""
     slots = {user_id: slot for slot, user_id, _ in users}
     for batches in packed(Packer(job_size, now, bounds), users):
-        places = [
+        positions = [
             sorted(SlotPosition(slots[user_id], user_id) for draft in batch.drafts for user_id in draft.user_ids)
             for batch in batches
         ]
 
-        assert [batch.last for batch in batches] == [batch[-1] if batch else None for batch in places]
-        assert sorted(place for batch in places for place in batch) == [place for batch in places for place in batch]
+        assert [batch.last for batch in batches] == [batch[-1] if batch else None for batch in positions]
+        assert sorted(position for batch in positions for position in batch) == [
+            position for batch in positions for position in batch
+        ]
 
 
 @given(due_users, st.integers(1, 8))
 def test_jobs_come_in_the_order_of_their_slots(users, job_size):
     """The earliest slot comes first, and a job is full before the next one of its slot begins."""
-    batches = drafts_of(packed(Packer(job_size, MIDNIGHT), users))
+    drafts = drafts_of(packed(Packer(job_size, MIDNIGHT), users))
 
-    slots = [draft.scheduled_for for draft in batches]
+    slots = [draft.scheduled_for for draft in drafts]
     assert slots == sorted(slots)
     assert Counter(slots) == {
         slot: -(-count // job_size) for slot, count in Counter(slot for slot, _, _ in users).items()
@@ -141,13 +143,12 @@ def test_jobs_come_in_the_order_of_their_slots(users, job_size):
 
 
 @given(due_users, st.integers(1, 8))
-def test_slots_that_have_passed_share_the_present(users, job_size):
-    """Their users share jobs that are due now."""
+def test_users_of_past_slots_share_jobs_that_are_due_now(users, job_size):
     now = SLOTS[2]
-    batches = drafts_of(packed(Packer(job_size, now), users))
+    drafts = drafts_of(packed(Packer(job_size, now), users))
 
     due = Counter(max(slot, now) for slot, _, _ in users)
-    assert Counter(draft.scheduled_for for draft in batches) == {
+    assert Counter(draft.scheduled_for for draft in drafts) == {
         moment: -(-count // job_size) for moment, count in due.items()
     }
 
@@ -163,13 +164,13 @@ def test_a_drained_packer_is_empty(users, job_size):
     assert packed(Packer(job_size, MIDNIGHT), users) == packed(packer, users)
 
 
-def test_one_user_a_job_is_possible():
+def test_a_job_may_have_one_user():
     """JOB_SIZE=1 gives one job document per user."""
     users = [(SLOTS[0], f"user-{number:02}", SNAPSHOT) for number in range(20)]
 
-    batches = drafts_of(packed(Packer(1, MIDNIGHT), users))
+    drafts = drafts_of(packed(Packer(1, MIDNIGHT), users))
 
-    assert [draft.user_ids for draft in batches] == [(user_id,) for _, user_id, _ in users]
+    assert [draft.user_ids for draft in drafts] == [(user_id,) for _, user_id, _ in users]
 
 
 def test_a_flush_is_due_by_the_number_of_jobs():
@@ -186,7 +187,7 @@ def test_a_flush_is_due_by_the_number_of_jobs():
 
 
 def test_a_flush_is_due_by_the_number_of_users():
-    """The packer holds no more for a larger population, and with the default slots its jobs are well filled."""
+    """So the packer needs no more memory for more users. With the default slots its jobs are well filled."""
     packer, added = Packer(300, MIDNIGHT), 0
     while not packer.is_full:
         packer.add(SlotPosition(SLOTS[added % 288], f"{added:028}"), SNAPSHOT)
@@ -198,36 +199,38 @@ def test_a_flush_is_due_by_the_number_of_users():
 
 
 @pytest.mark.parametrize("filling", ["", "u" * 23, "ü" * 747], ids=["short", "usual", "longest"])
-def test_a_commit_stays_under_its_bytes(filling):
-    """Documents stay under 6 MB, and under 10 MiB with their index entries, also with the longest ids."""
+def test_a_commit_stays_below_its_limit_of_bytes(filling):
+    """Documents stay below 6 MB, and below 10 MiB with their index entries. This holds for the longest ids too."""
     packer, added = Packer(500, MIDNIGHT), 0
     while not packer.is_full:
         packer.add(SlotPosition(SLOTS[added % 288], f"{added:05}{filling}"), SNAPSHOT)
         added += 1
 
-    batches = drained(packer)
-    assert (sum(map(weight, batches)) >= packing.FLUSH_LIMITS.flush_bytes) == (added < packing.FLUSH_LIMITS.flush_users)
-    for batch in batches:
-        assert weight(batch) < 6_000_000
-        assert weight(batch) + indexed(batch) < 10 * 2**20
-    assert min(map(weight, batches[:-1])) > 0.8 * packing.FLUSH_LIMITS.commit_bytes
+    commits = drained(packer)
+    assert (sum(map(bytes_of, commits)) >= packing.FLUSH_LIMITS.flush_bytes) == (
+        added < packing.FLUSH_LIMITS.flush_users
+    )
+    for batch in commits:
+        assert bytes_of(batch) < 6_000_000
+        assert bytes_of(batch) + index_bytes_of(batch) < 10 * 2**20
+    assert min(map(bytes_of, commits[:-1])) > 0.8 * packing.FLUSH_LIMITS.commit_bytes
 
 
-def weight(batch: CommitBatch) -> int:
+def bytes_of(batch: CommitBatch) -> int:
     """The bytes of a commit's ids and snapshots."""
     return sum(
         sum(len(user_id.encode()) for user_id in draft.user_ids) + len(draft.snapshots) for draft in batch.drafts
     )
 
 
-def indexed(batch: CommitBatch) -> int:
+def index_bytes_of(batch: CommitBatch) -> int:
     """The bytes of the index entries that a commit makes: for each user the id, the job's path, and a fixed part."""
     return sum(len(user_id.encode()) + 125 for draft in batch.drafts for user_id in draft.user_ids)
 
 
 @pytest.mark.parametrize("bound", [{"flush_jobs": 1}, {"flush_users": 1}, {"flush_bytes": 1}], ids=str)
 def test_an_empty_packer_is_not_full(bound):
-    """A packer that has just been drained is not full either."""
+    """It is not full after it has been drained either."""
     packer = Packer(300, MIDNIGHT, FlushLimits(**bound))
     assert not packer.is_full
 
@@ -239,29 +242,29 @@ def test_an_empty_packer_is_not_full(bound):
 
 
 @pytest.mark.parametrize("user_id", ["u" * 28, LONGEST_ID], ids=["short", "longest"])
-def test_a_job_stays_under_its_bytes(user_id):
+def test_a_job_stays_below_its_limit_of_bytes(user_id):
     """Only very long ids make smaller jobs."""
     users = [(SLOTS[0], f"{number:03}{user_id[3:]}", SNAPSHOT) for number in range(500)]
 
-    batches = drafts_of(packed(Packer(500, MIDNIGHT), users))
+    drafts = drafts_of(packed(Packer(500, MIDNIGHT), users))
 
-    assert max(settled_bytes(draft) for draft in batches) <= packing.JOB_BYTES_MAX
-    assert (len(batches) == 1) == (len(user_id) == 28)
-    # ... and no smaller than necessary
-    assert all(settled_bytes(draft) > 0.98 * packing.JOB_BYTES_MAX for draft in batches[:-1])
+    assert max(settled_bytes(draft) for draft in drafts) <= packing.JOB_BYTES_MAX
+    assert (len(drafts) == 1) == (len(user_id) == 28)
+    # no job is smaller than necessary
+    assert all(settled_bytes(draft) > 0.98 * packing.JOB_BYTES_MAX for draft in drafts[:-1])
 
 
 @given(st.lists(snapshots))
-def test_snapshots_come_back_as_they_were(many):
-    """Times come back to the nanosecond and balances to the last digit. 5 and 5.0 stay apart."""
-    back = unpack_snapshots(f"[{','.join(map(pack_snapshot, many))}]")
+def test_snapshots_are_unpacked_as_they_were(many):
+    """Times come unpacked to the nanosecond and balances to the last digit. 5 and 5.0 stay apart."""
+    unpacked = unpack_snapshots(f"[{','.join(map(pack_snapshot, many))}]")
 
-    assert tuple(many) == back
-    assert [type(snapshot.balance) for snapshot in many] == [type(snapshot.balance) for snapshot in back]
+    assert tuple(many) == unpacked
+    assert [type(snapshot.balance) for snapshot in many] == [type(snapshot.balance) for snapshot in unpacked]
 
 
 def test_users_of_two_local_dates_share_no_job():
-    """Though their slots are the same moment."""
+    """This holds even if their slots are the same moment."""
     packer = Packer(10, MIDNIGHT)
     today, tomorrow = None, date(2026, 11, 23)
     for number in range(4):
@@ -278,11 +281,11 @@ def test_users_of_two_local_dates_share_no_job():
 
 
 @pytest.mark.parametrize("balance", [5, 5.0, -0.0, 0, 0.1, 1e22, 5e-324, 2**63 - 1, -(2**63)])
-def test_a_balance_comes_back_with_its_type(balance):
+def test_a_balance_is_unpacked_with_its_type(balance):
     """5 is not 5.0 in Firestore."""
-    (back,) = unpack_snapshots(f"[{pack_snapshot(Snapshot(1, balance, None, None, date(2026, 1, 31)))}]")
+    (unpacked,) = unpack_snapshots(f"[{pack_snapshot(Snapshot(1, balance, None, None, date(2026, 1, 31)))}]")
 
-    assert repr(balance) == repr(back.balance)
+    assert repr(balance) == repr(unpacked.balance)
 
 
 def test_a_snapshot_is_small():
@@ -290,8 +293,8 @@ def test_a_snapshot_is_small():
     assert pack_snapshot(SNAPSHOT) == '[1790000000123456789,10,null,null,"2026-01-31",{}]'
 
 
-def test_what_few_users_have_is_named():
-    """A user with all of it has the longest snapshot there is, but for its numbers."""
+def test_what_few_users_have_is_packed_by_name():
+    """It takes no room in the snapshots of other users."""
     snapshot = replace(
         SNAPSHOT,
         purchased=500.5,
@@ -308,8 +311,8 @@ def test_what_few_users_have_is_named():
     )
 
 
-def test_snapshots_of_the_older_form_are_not_used():
-    """They don't say what a decision needs now; the worker reads their users again."""
+def test_snapshots_of_an_older_format_are_not_used():
+    """They lack what a decision needs now, so the worker reads their users again."""
     older = '[1,10,null,null,"2026-01-31"],[2,0.5,"pro","2026-11-22","2026-01-31"]'
 
     assert unpack_snapshots(f"[{older},null,{pack_snapshot(SNAPSHOT)}]") == (None, None, None, SNAPSHOT)
@@ -365,8 +368,8 @@ def test_snapshots_of_the_older_form_are_not_used():
     ],
     ids=lambda text: text[:40],
 )
-def test_what_is_no_array_of_snapshots_is_a_value_error(text):
-    """Bad content raises ValueError, so that only this job fails."""
+def test_a_text_that_is_no_array_of_snapshots_raises_value_error(text):
+    """So only this job fails."""
     with pytest.raises(ValueError, match=r"."):
         unpack_snapshots(text)
 
@@ -378,30 +381,30 @@ anything = st.recursive(
 
 
 @given(anything)
-def test_any_json_is_an_array_of_snapshots_or_a_value_error(value):
-    """Nothing else happens."""
+def test_any_json_is_unpacked_or_raises_value_error(value):
+    """There is no other exception."""
     try:
-        back = unpack_snapshots(json.dumps(value))
+        unpacked = unpack_snapshots(json.dumps(value))
     except ValueError:
         return
 
-    assert all(snapshot is None or isinstance(snapshot, Snapshot) for snapshot in back)
+    assert all(snapshot is None or isinstance(snapshot, Snapshot) for snapshot in unpacked)
 
 
-def test_users_late_already_have_jobs_of_their_own():
-    """Users queued within half an hour of their time count as on time, so they share no job with users who are late."""
+def test_users_who_are_late_share_no_job_with_others():
+    """Users who are queued within half an hour of their time still count as on time."""
     now = SLOTS[200]
     packer = Packer(300, now)
     for number, minutes in enumerate([0, 29, 30, 31, 500]):
         packer.add(SlotPosition(SLOTS[0], f"user-{number}"), SNAPSHOT, JobTerms(now - timedelta(minutes=minutes)))
 
-    batches = sorted(packer.take().drafts, key=lambda draft: draft.due_at)
+    drafts = sorted(packer.take().drafts, key=lambda draft: draft.due_at)
 
-    assert [(draft.user_ids, now - draft.due_at) for draft in batches] == [
+    assert [(draft.user_ids, now - draft.due_at) for draft in drafts] == [
         (("user-3", "user-4"), timedelta(minutes=500)),
         (("user-0", "user-1", "user-2"), timedelta(minutes=30)),
     ]
-    assert {draft.scheduled_for for draft in batches} == {now}
+    assert {draft.scheduled_for for draft in drafts} == {now}
 
 
 def at(minutes: int) -> datetime:
@@ -422,15 +425,15 @@ def at(minutes: int) -> datetime:
     ],
 )
 def test_thinly_filled_slots_share_a_job(users, put_off, times):
-    """Until they fill one, or the first of them would be put off too far."""
+    """Slots are merged until they fill a job, or until the first of them would be put off too far."""
     merged = merge_slots({at(slot): number for slot, number in users.items()}, 300, timedelta(minutes=put_off))
 
     assert merged == {at(slot): at(time) for slot, time in times.items()}
 
 
 @given(st.dictionaries(st.integers(0, 287), st.integers(1, 400)), st.integers(0, 1440))
-def test_nobody_is_put_off_too_far_or_served_before_their_slot(users, put_off):
-    """Whatever the slots hold."""
+def test_nobody_is_put_off_too_far_or_refreshed_before_their_slot(users, put_off):
+    """This holds for any number of users in the slots."""
     slots = {at(5 * slot): number for slot, number in sorted(users.items())}
     merged = merge_slots(slots, 300, timedelta(minutes=put_off))
 
@@ -439,8 +442,8 @@ def test_nobody_is_put_off_too_far_or_served_before_their_slot(users, put_off):
     assert list(merged.values()) == sorted(merged.values())
 
 
-def test_users_put_off_are_on_time():
-    """They are put off on purpose: lateness counts from the moment their job is due."""
+def test_users_who_are_put_off_are_on_time():
+    """They are put off on purpose, so lateness counts from the moment when their job is due."""
     packer = Packer(300, MIDNIGHT, put_off=timedelta(minutes=60))
     packer.add(SlotPosition(at(0), "ann"), SNAPSHOT)
     packer.add(SlotPosition(at(50), "bob"), SNAPSHOT)

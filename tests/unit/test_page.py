@@ -22,8 +22,8 @@ OURS = sorted(ASSETS.glob("*.js"))
 app = Flask("page")
 
 
-def asked(path="/", accept=BROWSER, method="GET", config=OFF, **headers):
-    """The page's answer to that request, or None if it isn't the page's to answer."""
+def page_answer(path="/", accept=BROWSER, method="GET", config=OFF, **headers):
+    """The page's answer to a request. None if the page leaves the request to the API."""
     sent = {"Accept": accept, **headers} if accept is not None else headers
     with app.test_request_context(path, method=method, headers=sent):
         return public_answer(request, lambda: config)
@@ -46,29 +46,29 @@ def asked(path="/", accept=BROWSER, method="GET", config=OFF, **headers):
         ("nonsense", False),
     ],
 )
-def test_the_page_is_for_those_who_would_rather_have_html(accept, expected):
+def test_a_client_that_prefers_html_gets_the_page(accept, expected):
     """A script that sends no Accept header, or accepts anything, gets JSON."""
-    assert (asked(accept=accept) is not None) is expected
+    assert (page_answer(accept=accept) is not None) is expected
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
-def test_only_a_get_is_for_the_page(method):
+def test_the_page_answers_only_a_get(method):
     """A POST is an action, whatever it accepts."""
-    assert asked(method=method) is None
-    assert asked("/?asset=monitor.js", method=method) is None
+    assert page_answer(method=method) is None
+    assert page_answer("/?asset=monitor.js", method=method) is None
 
 
 def test_the_page_loads_nothing_from_elsewhere_and_nothing_inline():
     """Each address is a query on the page's own path, so it works anywhere. No script, style or handler is inline."""
     parser = Inspector()
-    parser.feed(asked().get_data(as_text=True))
+    parser.feed(page_answer().get_data(as_text=True))
 
     assert len(parser.addresses) > 5
     assert {address for address in parser.addresses if not address.startswith(("?asset=", "#"))} == set()
     assert parser.inline == []
     for address in parser.addresses:
         if address.startswith("?"):
-            answer = asked(f"/any/where/{address}")
+            answer = page_answer(f"/any/where/{address}")
             assert answer.status_code == 200
             assert "immutable" in answer.headers["Cache-Control"]
 
@@ -95,8 +95,11 @@ class Inspector(HTMLParser):
 
 
 def test_the_pages_headers_are_strict():
-    """Only its own files load. It is not framed or sniffed, sends no referrer, and is not kept without asking."""
-    headers = asked().headers
+    """Only its own files load.
+
+    It is not framed or sniffed, sends no referrer, and is fetched anew if it has changed.
+    """
+    headers = page_answer().headers
 
     assert headers["Content-Security-Policy"] == (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -119,8 +122,8 @@ def test_the_pages_headers_are_strict():
         ({**OFF, "authEmulatorHost": "127.0.0.1:9099"}, "connect-src 'self'"),
     ],
 )
-def test_the_page_may_speak_to_firebase_only_where_one_signs_in(config, expected):
-    """It may speak to the Auth emulator only where that is used."""
+def test_the_page_may_connect_to_firebase_only_where_sign_in_is_on(config, expected):
+    """It may connect to the Auth emulator only where that is used."""
     assert expected in content_security_policy(config).split("; ")
 
 
@@ -136,9 +139,9 @@ def test_a_strange_emulator_host_cannot_loosen_the_policy(host):
 @pytest.mark.parametrize("name", FILES)
 def test_every_file_is_served_with_its_type_and_may_be_kept(name):
     """With the version in the address a file is kept for ever. Without it the browser asks whether it has changed."""
-    fresh = asked(f"/?asset={name}&v={version()}")
-    other = asked(f"/?asset={name}&v=older")
-    again = asked(f"/?asset={name}", **{"If-None-Match": other.headers["ETag"]})
+    fresh = page_answer(f"/?asset={name}&v={version()}")
+    other = page_answer(f"/?asset={name}&v=older")
+    again = page_answer(f"/?asset={name}", **{"If-None-Match": other.headers["ETag"]})
 
     assert fresh.status_code == 200
     assert fresh.get_data() == (ASSETS / FILES[name]).read_bytes()
@@ -167,14 +170,14 @@ def test_every_file_is_served_with_its_type_and_may_be_kept(name):
 def test_no_other_file_is_served(name):
     """Names are looked up in a table and never used as paths."""
     with pytest.raises(RequestError) as refused:
-        asked(f"/?asset={name}")
+        page_answer(f"/?asset={name}")
 
     assert (refused.value.status, refused.value.code) == (404, "not_found")
 
 
-def test_config_says_what_the_page_has_to_know():
+def test_the_config_says_what_the_page_has_to_know():
     """It is not cached, because it may change with a deployment."""
-    answer = asked("/?asset=config.json", config=ON)
+    answer = page_answer("/?asset=config.json", config=ON)
 
     assert answer.json == ON
     assert answer.headers["Cache-Control"] == "no-cache"
@@ -184,19 +187,19 @@ def test_config_says_what_the_page_has_to_know():
 @pytest.mark.parametrize("accept", [BROWSER, "*/*", None])
 def test_the_embed_script_may_be_loaded_from_anywhere(path, accept):
     """Any path that ends in its name serves it."""
-    answer = asked(path, accept=accept)
+    answer = page_answer(path, accept=accept)
 
     assert answer.mimetype == "text/javascript"
     assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
     assert answer.get_data() == (ASSETS / "embed.js").read_bytes()
 
 
-def test_no_file_lies_there_unserved():
-    """The table names all files except the page itself, the embed script, licences and their list."""
-    there = {str(path.relative_to(ASSETS)) for path in ASSETS.rglob("*") if path.is_file()}
-    aside = {"monitor.html", "embed.js", "vendor/VENDORED.md", "vendor/uPlot-LICENSE", "vendor/firebase-LICENSE"}
+def test_every_file_in_the_folder_is_served_or_listed_here():
+    """The list has the page itself, the embed script, and the licences with their table."""
+    present = {str(path.relative_to(ASSETS)) for path in ASSETS.rglob("*") if path.is_file()}
+    not_in_table = {"monitor.html", "embed.js", "vendor/VENDORED.md", "vendor/uPlot-LICENSE", "vendor/firebase-LICENSE"}
 
-    assert there == {*FILES.values(), *aside}
+    assert present == {*FILES.values(), *not_in_table}
 
 
 def test_the_version_changes_with_any_file(monkeypatch):
@@ -212,12 +215,12 @@ def test_the_version_changes_with_any_file(monkeypatch):
 
 
 def vendored():
-    """The rows of VENDORED.md: file name, published sum."""
+    """The rows of VENDORED.md: a file name and its published checksum."""
     text = (ASSETS / "vendor/VENDORED.md").read_text(encoding="utf-8")
     return re.findall(r"^\| (\S+) \| \S+ \| [\d.]+ \| \S+ \| .+? \| ([0-9a-f]{64}) \|$", text, re.MULTILINE)
 
 
-def test_what_is_vendored_is_what_was_published():
+def test_vendored_files_are_the_published_ones():
     """The files are equal byte for byte, except for the one statement that VENDORED.md names."""
     text = (ASSETS / "vendor/VENDORED.md").read_text(encoding="utf-8")
     published, here = (re.search(rf"^- {name}: `(.+)`$", text, re.MULTILINE)[1] for name in ("published", "here"))
@@ -231,7 +234,7 @@ def test_what_is_vendored_is_what_was_published():
 
 
 @pytest.mark.parametrize("path", OURS, ids=lambda path: path.name)
-def test_our_scripts_put_no_text_in_as_markup(path):
+def test_our_scripts_insert_no_text_as_markup(path):
     """They use neither innerHTML nor anything like it, and name no other site."""
     text = path.read_text(encoding="utf-8")
 
@@ -243,7 +246,7 @@ def test_our_scripts_put_no_text_in_as_markup(path):
 
 @pytest.mark.parametrize("path", OURS, ids=lambda path: path.name)
 def test_our_scripts_load_only_what_is_served(path):
-    """Otherwise only a browser would find a misspelt name."""
+    """Otherwise only a browser would find a misspelt name. Each script begins with a comment."""
     text = path.read_text(encoding="utf-8")
     names = set(re.findall(r'"([a-z-]+\.js)"', text))
 

@@ -18,18 +18,18 @@ document_ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).fil
 
 
 def cursor_of(content: str | bytes) -> str:
-    """A forged cursor."""
+    """A forged cursor with this content."""
     return base64.urlsafe_b64encode(content if isinstance(content, bytes) else content.encode()).decode()
 
 
-def test_without_a_cursor_a_chain_begins():
-    """It begins at the first user, with page 1."""
+def test_without_a_cursor_the_first_page_begins():
+    """It begins at the first user."""
     assert PagePosition(None, 1) == PagePosition.parse(None)
 
 
 @given(document_ids, st.integers(1, 10_000))
-def test_a_cursor_comes_back_as_it_was_given_out(user_id, number):
-    """It begins the next page behind the last user of this one."""
+def test_a_cursor_leads_to_the_next_page(user_id, number):
+    """The next page begins behind the last user of this one."""
     cursor = PagePosition(None, number).next_cursor(user_id)
 
     assert PagePosition(user_id, number + 1) == PagePosition.parse(cursor)
@@ -85,8 +85,8 @@ def test_the_longest_id_makes_a_cursor_that_is_accepted(character):
     ],
     ids=lambda text: ascii(text[:20]),
 )
-def test_what_was_not_given_out_is_refused(text):
-    """It is the caller's mistake, and the answer names the field."""
+def test_a_text_that_is_no_cursor_is_refused(text):
+    """It is the caller's mistake, and the error names the field."""
     with pytest.raises(RequestError) as raised:
         PagePosition.parse(text)
 

@@ -77,8 +77,11 @@ def test_a_calendar_period_contains_its_day(period, day, start, end):
         (("year", 366, "monday"), "2026-11-26", "1970-01-01", "2336-01-01"),
     ],
 )
-def test_calendar_periods_of_several_are_counted_from_1970(period, day, start, end):
-    """Weeks from the first week_start there, months and years from 1 January: three months are a quarter."""
+def test_calendar_periods_of_several_units_count_from_1970(period, day, start, end):
+    """Weeks count from the first `week_start` of 1970, months and years from 1 January.
+
+    So three months are a quarter.
+    """
     kind, every, week_start = period
     plan = plan_per(PeriodKind(kind), every=every, week_start=WeekStart(week_start))
 
@@ -105,8 +108,8 @@ def test_calendar_periods_of_several_are_counted_from_1970(period, day, start, e
         (("year", 2), "2024-02-29", "2028-02-29", "2028-02-29", "2030-02-28"),
     ],
 )
-def test_anchored_periods_of_several_are_counted_from_signup(period, anchor, day, start, end):
-    """Whatever weekday or month that was."""
+def test_anchored_periods_of_several_units_count_from_signup(period, anchor, day, start, end):
+    """The weekday or month of the sign-up does not matter."""
     kind, every = period
     plan = plan_per(PeriodKind(kind), Anchor.SIGNUP, every)
 
@@ -118,7 +121,7 @@ def test_anchored_periods_of_several_are_counted_from_signup(period, anchor, day
 @pytest.mark.parametrize(
     ("plan", "day", "stamp", "following"),
     [
-        # What a stamp of other periods leads to, once a plan's have been changed.
+        # The plan's periods were changed, so the stamp is of other periods.
         (plan_per(PeriodKind.WEEK, week_start=WeekStart.SUNDAY), "2026-11-26", "2026-11-23", "2026-11-29"),
         (plan_per(PeriodKind.WEEK), "2026-11-29", "2026-11-29", "2026-11-30"),
         (plan_per(PeriodKind.MONTH), "2026-11-26", "2026-11-02", "2026-12-01"),
@@ -129,7 +132,7 @@ def test_anchored_periods_of_several_are_counted_from_signup(period, anchor, day
         (plan_per(PeriodKind.DAY), "2026-11-22", "9999-12-31", "9999-12-31"),
         (plan_per(PeriodKind.YEAR, every=366), "2026-11-22", "9998-01-01", "9999-12-31"),
         (plan_per(PeriodKind.MONTH, Anchor.SIGNUP), "2026-11-22", "2026-12-31", "2027-01-31"),
-        # One far behind, and none.
+        # A stamp far behind the day, and none.
         (plan_per(PeriodKind.DAY), "2026-11-22", "2020-01-01", "2026-11-23"),
         (plan_per(PeriodKind.DAY), "2026-11-22", None, "2026-11-23"),
         # Before the anchor, which is 31 January 2026.
@@ -139,7 +142,7 @@ def test_anchored_periods_of_several_are_counted_from_signup(period, anchor, day
     ],
 )
 def test_the_next_period_begins_after_the_day_and_after_the_stamp(plan, day, stamp, following):
-    """The first start behind both; past the year 9999 the last day there is."""
+    """It is the first start after both. Past the year 9999 it is the last day of that year."""
     granted_on = None if stamp is None else date.fromisoformat(stamp)
 
     found = next_start(plan, date.fromisoformat(day), date(2026, 1, 31), granted_on)
@@ -149,7 +152,7 @@ def test_the_next_period_begins_after_the_day_and_after_the_stamp(plan, day, sta
 
 @given(every_plan, days, days, starts)
 def test_the_next_start_is_the_first_at_which_a_user_is_due(plan, day, anchor, granted_on):
-    """It is the start of a period, later than the day and the stamp, and no start between is."""
+    """It is the start of a period, after the day and after the stamp. No start before it is after both."""
     found = next_start(plan, day, anchor, granted_on)
     assume(found < date(9000, 1, 1))
 
@@ -268,7 +271,7 @@ def test_a_month_never_strays_from_its_anchors_day(anchor, day):
 
 @given(days, st.sampled_from(WeekStart))
 def test_weeks_begin_on_their_first_day(day, week_start):
-    """Seven days from there on."""
+    """A week has seven days."""
     period = period_of(plan_per(PeriodKind.WEEK, week_start=week_start), day, ANY)
 
     assert period is not None
@@ -277,8 +280,8 @@ def test_weeks_begin_on_their_first_day(day, week_start):
 
 
 @given(every_plan, days, days)
-def test_another_way_of_counting_comes_to_the_same(plan, day, anchor):
-    """The demo's own one, which shares no code with this one."""
+def test_the_oracle_finds_the_same_periods(plan, day, anchor):
+    """`dev/oracle.py` shares no code with `periods`."""
     rules = {"period": plan.period, "every": plan.every, "anchor": plan.anchor, "week_start": plan.week_start}
 
     period = period_of(plan, day, anchor)

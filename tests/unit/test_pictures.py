@@ -1,4 +1,4 @@
-"""Screenshots are made small and stay the same pictures. A missing browser is named."""
+"""Screenshots become smaller and look the same. The error for a missing browser says what to install."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def picture(pixels):
 
 
 def largest_difference(one, other):
-    """Of one colour of one pixel."""
+    """The largest difference in one colour of one pixel."""
     difference = ImageChops.difference(*(Image.open(BytesIO(each)).convert("RGB") for each in (one, other)))
     return max(difference.tobytes())
 
 
 def test_a_picture_of_few_colours_stays_as_it_is():
-    """Pixel by pixel, with a palette."""
+    """No pixel changes, and the file has a palette."""
     taken = picture(random.Random(3).choices(COLOURS, k=600))
     made = reduce_colours(taken)
 
@@ -37,8 +37,8 @@ def test_a_picture_of_few_colours_stays_as_it_is():
     assert Image.open(BytesIO(made)).mode == "P"
 
 
-def test_a_picture_of_many_colours_changes_by_less_than_is_seen():
-    """Colours that are nearly the same become the same, in less room."""
+def test_a_picture_of_many_colours_changes_too_little_to_be_seen():
+    """Nearly equal colours become equal, and the file becomes smaller."""
     draw = random.Random(4)
     taken = picture([(200 + draw.randrange(16), 40, draw.randrange(256)) for _ in range(9000)])
     made = reduce_colours(taken)
@@ -48,8 +48,8 @@ def test_a_picture_of_many_colours_changes_by_less_than_is_seen():
 
 
 @pytest.mark.parametrize("wanted", ["", "/nowhere/chromium"])
-def test_a_missing_browser_is_told_with_the_package_to_install(monkeypatch, wanted):
-    """A failure, not a skip: who runs the browser tests means them."""
+def test_the_error_for_a_missing_browser_names_the_package_to_install(monkeypatch, wanted):
+    """The browser tests are not skipped then, because whoever starts them wants them to run."""
     monkeypatch.setenv("CHROMIUM", wanted)
     monkeypatch.setenv("PATH", "")
 
@@ -57,8 +57,8 @@ def test_a_missing_browser_is_told_with_the_package_to_install(monkeypatch, want
         find_chromium()
 
 
-def test_a_browser_that_is_named_is_the_one(monkeypatch, tmp_path):
-    """`CHROMIUM` goes before whatever is on PATH."""
+def test_the_browser_that_the_environment_names_is_used(monkeypatch, tmp_path):
+    """`CHROMIUM` is read before PATH."""
     (tmp_path / "browser").write_text("")
     (tmp_path / "browser").chmod(0o755)
     monkeypatch.setenv("CHROMIUM", str(tmp_path / "browser"))

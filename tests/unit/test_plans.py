@@ -1,4 +1,4 @@
-"""Plans: what a file may say, and how every problem of it is told at once."""
+"""Plans: what a file may say, and that all its problems are named at once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NUMBER = f"a whole number from 0 to {INT64_MAX}"
 
 
 def file_with(free: str = "", **keys: str | None) -> str:
-    """A plans file of one plan, some keys of it written otherwise; None leaves a key out."""
+    """A plans file of one plan. `keys` replace keys of the plan; None leaves a key out."""
     given = {"allowance": "50", "period": '"day"', "policy": '"top_up"', **keys}
     lines = [f"{key} = {value}" for key, value in given.items() if value is not None]
     return "\n".join(['default_plan = "free"', "[plans.free]", *lines, free])
@@ -44,7 +44,7 @@ def file_with(free: str = "", **keys: str | None) -> str:
 def toml_of(
     default: str, table: dict[str, Plan], change: OnPlanChange = OnPlanChange.GRANT, *, comment: str = ""
 ) -> str:
-    """A plans file that says just that."""
+    """A plans file with these plans."""
     lines = [f'default_plan = "{default}"', f'on_plan_change = "{change}"']
     lines += [f'week_start = "{plan.week_start}"' for plan in list(table.values())[:1]]
     for plan in table.values():
@@ -107,7 +107,7 @@ def test_a_valid_file_gives_its_plans():
 
 @pytest.mark.parametrize("period", ["day", "week", "month", "year"])
 def test_every_period_may_count_from_signup(period):
-    """Days and weeks too: a day with every = 30 is a rolling month."""
+    """So may days and weeks: a day with every = 30 is a rolling month."""
     plan = parse_plans(file_with(period=f'"{period}"', anchor='"signup"', every="30")).find(None)
 
     assert (plan.anchor, plan.every) == (Anchor.SIGNUP, 30)
@@ -131,7 +131,7 @@ def skipping(**allowances: int) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "low_below", "answer"),
+    ("text", "low_below", "warning"),
     [
         (file_with(), None, None),
         (skipping(a=50), 50, None),
@@ -140,22 +140,22 @@ def skipping(**allowances: int) -> str:
         (skipping(a=50) + FREE.replace("50", "900"), 50, None),
     ],
 )
-def test_plans_that_leave_full_users_alone_should_have_one_allowance(text, low_below, answer):
-    """Else those who are full on the smaller one are read every day; a warning says so."""
+def test_plans_that_leave_full_users_alone_should_have_one_allowance(text, low_below, warning):
+    """If not, users who are full on the smaller one are read every day, and a warning says so."""
     table = parse_plans(text)
 
     assert table.low_below == low_below
-    assert len(table.warnings) == (0 if answer is None else 1)
-    assert answer is None or answer in table.warnings[0]
+    assert len(table.warnings) == (0 if warning is None else 1)
+    assert warning is None or warning in table.warnings[0]
 
 
-def test_a_byte_order_mark_is_no_part_of_the_file():
+def test_a_byte_order_mark_is_ignored():
     """Some editors write one."""
     assert parse_plans("\ufeff" + file_with()) == parse_plans(file_with())
 
 
-def test_a_former_name_is_the_plan():
-    """In the plan field and in the stamp; the latest stamp of all names counts."""
+def test_a_plan_is_found_by_its_former_names():
+    """Users and stamps may have them. The latest stamp of all names counts."""
     table = parse_plans(file_with(was='["starter", "basic"]'))
     free = table.find("free")
 
@@ -167,15 +167,15 @@ def test_a_former_name_is_the_plan():
 
 
 def test_the_bundles_own_file_is_valid():
-    """A deployment without changes works."""
+    """So a deployment without changes works."""
     table = parse_plans((BUNDLE / "plans.toml").read_text(encoding="utf-8"))
 
     assert table.find(None) == Plan("free", 50, PeriodKind.DAY, Policy.TOP_UP)
     assert {"free", "starter", "pro"} == set(table.plans)
 
 
-def test_the_model_plays_with_every_policy():
-    """Random histories show what a table of balances can't: a grant too many, and one too few."""
+def test_the_model_uses_every_policy():
+    """Its random histories find a grant too many or too few, which a table of balances can't find."""
     assert {plan.policy for plan in parse_plans(MODEL).plans.values()} == set(Policy)
 
 
@@ -293,8 +293,7 @@ def test_a_bad_key_is_named_with_its_plan(keys, problem):
         ),
     ],
 )
-def test_a_bad_file_is_told_what_it_lacks(text, problems):
-    """Problems of the file as a whole are named too."""
+def test_problems_of_the_whole_file_are_named(text, problems):
     assert tuple(f"plans.toml: {problem}" for problem in problems) == problems_of(text)
 
 
@@ -348,8 +347,8 @@ def test_every_problem_is_named_at_once():
     ],
     ids=["bare", "open", "json", "twice", "plan-twice", "no-such-day", "digits", "brackets"],
 )
-def test_what_is_not_toml_is_one_problem(text):
-    """The file is named, whatever keeps it from being TOML."""
+def test_a_file_that_is_not_toml_has_one_problem(text):
+    """The message names the file."""
     problems = problems_of(text)
 
     assert len(problems) == 1
@@ -366,7 +365,7 @@ def test_the_number_of_plans_is_bounded():
     )
 
 
-def test_an_unknown_plan_is_that_users_error():
+def test_an_unknown_plan_fails_the_user():
     """The message names the plan and the existing ones. None stands for the default plan."""
     table = parse_plans(file_with())
 
@@ -377,8 +376,8 @@ def test_an_unknown_plan_is_that_users_error():
     assert table.find(None) is table.find("free")
 
 
-def test_an_unknown_plan_is_quoted_in_short():
-    """The plan field may hold a megabyte of text. Its error stays small."""
+def test_the_error_shortens_a_long_plan_name():
+    """The plan field may hold a megabyte of text."""
     with pytest.raises(UserError) as raised:
         parse_plans(file_with()).find("x" * 1_000_000)
 
@@ -386,7 +385,7 @@ def test_an_unknown_plan_is_quoted_in_short():
 
 
 @given(plan_tables())
-def test_a_plan_file_says_what_was_written(table):
+def test_a_plan_file_is_read_as_it_was_written(table):
     """Parsing is the inverse of writing."""
     parsed = parse_plans(toml_of(table.default, dict(table.plans), table.on_plan_change))
 
@@ -430,7 +429,7 @@ def fingerprint_of(default: str, table: dict[str, Plan], change: OnPlanChange = 
 @settings(max_examples=30)
 @given(plan_tables())
 def test_the_fingerprint_changes_when_a_plan_does(change, table):
-    """Whatever is changed of a plan, the fingerprint tells."""
+    """Each key of a plan counts."""
     changed = {**table.plans, "free": replace(table.plans["free"], **change(table.plans["free"]))}
 
     assert fingerprint_of(table.default, dict(table.plans)) != fingerprint_of(table.default, changed)
@@ -451,8 +450,7 @@ def test_the_fingerprint_changes_when_the_file_does(table):
 
 
 @given(plan_tables())
-def test_the_fingerprint_stands_while_the_plans_do(table):
-    """Order and comments in the file don't matter."""
+def test_the_fingerprint_does_not_depend_on_order_and_comments(table):
     upside_down = dict(reversed(table.plans.items()))
 
     one = parse_plans(toml_of(table.default, dict(table.plans)))

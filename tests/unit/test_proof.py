@@ -1,4 +1,4 @@
-"""The proof that a scan of the due finds everybody."""
+"""The proof that a `due` scan finds everybody."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOW = datetime(2026, 11, 22, tzinfo=UTC)
     ],
 )
 def test_the_smallest_difference_counts(differences, tolerance, holds, failed):
-    """One count without a difference proves. Three counts with a difference disprove."""
+    """One count within the tolerance proves it. Three counts beyond the tolerance disprove it."""
     proof = Proof(differences)
 
     assert proof.holds(tolerance) is holds
@@ -37,7 +37,7 @@ def test_the_smallest_difference_counts(differences, tolerance, holds, failed):
 
 
 @given(st.lists(st.integers(-5, 5), max_size=TRIES_MAX), st.integers(0, 3))
-def test_a_proof_that_is_open_is_tried_again_and_no_other(differences, tolerance):
+def test_only_an_open_proof_is_tried_again(differences, tolerance):
     """The first count is made at once, the others minutes later."""
     proof = Proof(tuple(differences), NOW if differences else None)
     is_open = not proof.holds(tolerance) and not proof.has_failed(tolerance)
@@ -46,8 +46,8 @@ def test_a_proof_that_is_open_is_tried_again_and_no_other(differences, tolerance
     assert proof.is_due(NOW + TRY_EVERY - timedelta(seconds=1), tolerance) is (is_open and not differences)
 
 
-def test_where_no_count_can_be_made_there_is_neither_proof_nor_failure():
-    """There is no further count on that day."""
+def test_a_proof_that_is_unavailable_neither_holds_nor_fails():
+    """No further count is made on that day."""
     proof = Proof((3,), NOW, unavailable="the index is being built")
 
     assert not proof.holds(0)
@@ -56,7 +56,7 @@ def test_where_no_count_can_be_made_there_is_neither_proof_nor_failure():
 
 
 def test_a_count_missed_for_a_passing_reason_is_tried_again():
-    """Three times in all. What is not going to pass is not tried again."""
+    """There are three tries in all. After any other reason there is no second try."""
     once = Proof().without_count(NOW, is_passing=True)
     thrice = once.without_count(NOW, is_passing=True).without_count(NOW, is_passing=True)
 
@@ -66,6 +66,5 @@ def test_a_count_missed_for_a_passing_reason_is_tried_again():
     assert not Proof().without_count(NOW, is_passing=False).is_due(NOW + TRY_EVERY, 0)
 
 
-def test_a_try_is_added():
-    """A try keeps the time at which it was made."""
+def test_a_try_is_added_with_its_time():
     assert Proof((1,), NOW).with_try(0, NOW + TRY_EVERY) == Proof((1, 0), NOW + TRY_EVERY)

@@ -41,7 +41,7 @@ def learnt(*seen: int) -> str | None:
 
 @given(observations)
 def test_the_text_has_a_digit_for_each_hour(seen):
-    """Whatever is seen, the text stays as short, and each observed hour has a digit until many others follow."""
+    """This holds for any observations. The hours of the last 15 observations have a digit above zero."""
     activity = learnt(*seen)
 
     assert activity is None or len(activity) == 24
@@ -54,8 +54,8 @@ def test_an_hour_is_forgotten_after_sixteen_others():
 
 
 @given(odd_activities, hours)
-def test_what_is_no_such_text_counts_as_nothing_known(odd, hour):
-    """The next observation writes a right one; until then the hash decides."""
+def test_an_activity_of_another_form_is_ignored(odd, hour):
+    """The next observation replaces it. Until then the user's id decides."""
     assert read_activity(odd) is None
     assert quiet_range(odd, 0, DAY) is None
     assert learn_hour(odd, hour) == learnt(hour)
@@ -71,12 +71,12 @@ def test_what_is_no_such_text_counts_as_nothing_known(odd, hour):
         ((3, 4, 2), (7, 8)),
         ((14, 14), (0, 3)),
         ((12, 12), (15, 8)),  # from 15:00 to 01:00: the hour after midnight is too little
-        (tuple(range(0, 24, 3)), None),  # never two quiet hours free in a row
+        (tuple(range(0, 24, 3)), None),  # never enough quiet hours in a row
         ((5, *range(9, 24)), (2, 3)),  # five hours of rest: two are left free
     ],
 )
-def test_where_the_day_is_quiet(seen, quiet_hours):
-    """The hours to refresh somebody in who was seen at these hours: the first, and how many."""
+def test_users_are_refreshed_in_their_longest_row_of_quiet_hours(seen, quiet_hours):
+    """Each case has the first of these hours, and how many there are."""
     found = quiet_range(learnt(*seen), 0, DAY)
 
     assert found == (None if quiet_hours is None else tuple(hour * HOUR for hour in quiet_hours))
@@ -111,7 +111,7 @@ def test_a_quiet_range_is_bounded(seen, start, window):
 
 
 def test_users_with_the_same_hours_are_spread_over_them():
-    """Two hundred people who were seen in the same evening hours do not all come at the same moment."""
+    """Users who were seen in the same evening hours do not all come at the same moment."""
     offsets = {quiet_offset_seconds(f"user{number}", learnt(18, 18), 0, DAY) for number in range(200)}
 
     assert len(offsets) > 190
@@ -133,8 +133,8 @@ def test_users_with_the_same_hours_are_spread_over_them():
         ({"refreshedAt": "yesterday"}, GRANTED_AT, learnt(4)),
     ],
 )
-def test_what_a_look_at_a_document_teaches(stamp, changed_at, expected):
-    """Its last change is activity, at the hour of the user's own clock, unless it is the grant itself."""
+def test_the_last_change_of_a_document_counts_as_activity(stamp, changed_at, expected):
+    """It counts at the hour of the user's own clock. The grant itself does not count."""
     assert activity_after(stamp, changed_at, BERLIN) == expected
 
 
@@ -149,8 +149,8 @@ def test_the_slot_follows_the_users_own_midnight():
     assert timedelta() <= slot - schedule.window_start(day, tokyo) < timedelta(hours=7)
 
 
-def test_without_quiet_the_activity_is_not_looked_at():
-    """Left over from another setting, it moves nobody's slot."""
+def test_without_quiet_staggering_the_activity_is_ignored():
+    """It may be left over from another setting, and moves nobody's slot."""
     schedule = Schedule(ZoneInfo("UTC"), DAY, 300)
     day = GRANTED_AT.date()
 

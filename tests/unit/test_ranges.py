@@ -19,8 +19,8 @@ user_ids = st.text(st.characters(exclude_characters="/", exclude_categories=["Cs
 
 
 @given(user_ids, st.sampled_from(RangeName), st.text() | st.integers() | st.floats(allow_nan=False))
-def test_a_cursor_comes_back_as_it_was(user_id, name, value):
-    """Whatever the id, and whatever somebody wrote into the field."""
+def test_a_cursor_is_parsed_as_it_was_written(user_id, name, value):
+    """This holds for any id, and for any value of the field."""
     cursor = Cursor(user_id, name, "" if name is RangeName.EVERYBODY else json.dumps(value))
 
     assert Cursor.parse(str(cursor)) == cursor
@@ -42,20 +42,20 @@ def test_cursors_of_an_earlier_version_are_read(text, cursor):
 
 @pytest.mark.parametrize("text", ["/nowhere/5/ann", "/"])
 def test_a_cursor_of_an_unknown_range_is_refused(text):
-    """So that a run that can't be read is told as such."""
+    """So the run is reported as unreadable."""
     with pytest.raises(ValueError, match="RangeName"):
         Cursor.parse(text)
 
 
 def test_a_scan_of_everybody_is_one_range_or_wraps_around():
-    """The second one ends where the scan began."""
+    """If it wraps around, its second range ends where the scan began."""
     assert [each.name for each in everybody(None)] == ["everybody"]
     whole, rest = everybody("mia")
     assert (whole.end, rest.end.value, rest.end.inclusive) == (None, "mia", True)
 
 
-def test_a_scan_of_the_due_reads_what_is_odd_first():
-    """A balance is looked at only where a plan leaves full users alone."""
+def test_a_due_scan_reads_odd_values_first():
+    """Balances are read only where a plan leaves full users alone."""
     assert [each.name for each in DUE] == [name for name in RangeName if name not in ("everybody", "wrapped")]
     assert [each.name for each in due(SUNDAY, 31, None)] == [
         "named",
@@ -88,8 +88,8 @@ def test_a_scan_of_the_due_reads_what_is_odd_first():
         (None, None),
     ],
 )
-def test_each_due_on_is_in_one_range_or_is_right_for_a_later_day(due_on, name):
-    """In none: a date that some plan's period could make, or that of a user who is found by balance."""
+def test_each_due_on_is_in_one_range_or_right_for_later(due_on, name):
+    """In no range are dates that some plan's period could make, and `when-low`, whose users are found by balance."""
     assert is_found_by_date(due_on, DUE) is (name is not None)
     if isinstance(due_on, str):
         found = {each.name for each in DUE if is_found_by_date(due_on, [each])}
@@ -97,14 +97,14 @@ def test_each_due_on_is_in_one_range_or_is_right_for_a_later_day(due_on, name):
 
 
 def test_ranges_read_to_the_end_are_not_read_again():
-    """The cursor's own range and those behind it are left."""
+    """A scan goes on with its cursor's range and those after it."""
     assert from_cursor(DUE, None) == DUE
     names = [each.name for each in from_cursor(DUE, Cursor("ann", RangeName.BY_DATE, '"2026-11-21"'))]
     assert names == ["by_date", "by_balance"]
 
 
 def test_the_longest_period_may_reach_beyond_the_calendar():
-    """The last day there is ends it."""
+    """The range `too_late` then begins at the last day of the year 9999."""
     assert due(date(9999, 12, 1), 366, None)[2].start.value == "9999-12-31"
 
 
@@ -122,8 +122,8 @@ ORDERED = [
 ]
 
 
-def test_cursors_compare_as_a_scan_goes():
-    """By range, by value, then by id: Firestore puts numbered ids before all others."""
+def test_cursors_are_ordered_as_a_scan_reads():
+    """The order is by range, by value, and then by id. Firestore puts numbered ids before all others."""
     keys = [(cursor.order[0], cursor.order[1], cursor.order[2], cursor.order[3]) for cursor in ORDERED]
 
     assert sorted(keys) == keys

@@ -22,11 +22,11 @@ def test_every_code_has_a_remedy(code):
         (True, 3, "Then requeue, and rescan for the 3 that are in no job."),
     ],
 )
-def test_users_are_tried_again_by_where_they_are(is_in_jobs, found, expected):
-    """In failed jobs, in none, or some of them in either."""
-    answer = remedy_for("bad_balance", is_in_jobs=is_in_jobs, found_by_builder=found)
+def test_the_remedy_says_how_users_are_tried_again(is_in_jobs, found, expected):
+    """Users in failed jobs are requeued. Users in no job are found by a rescan."""
+    remedy = remedy_for("bad_balance", is_in_jobs=is_in_jobs, found_by_builder=found)
 
-    assert answer == f"{REMEDIES['bad_balance']} {expected}"
+    assert remedy == f"{REMEDIES['bad_balance']} {expected}"
 
 
 def test_an_unknown_code_has_a_remedy_as_well():

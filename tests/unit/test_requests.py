@@ -37,8 +37,7 @@ def test_an_empty_body_is_an_empty_object(data, kind):
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "application/x-www-form-urlencoded", ""])
-def test_a_body_is_json_whatever_it_is_called(content_type):
-    """The Content-Type header doesn't matter."""
+def test_a_body_is_read_as_json_whatever_its_content_type(content_type):
     assert DirectBody.model_validate({"batchSize": 5}) == read(b'{"batchSize": 5}', content_type=content_type)
 
 
@@ -94,7 +93,7 @@ def test_a_body_is_json_whatever_it_is_called(content_type):
     ],
     ids=lambda value: ascii(value)[:40] if isinstance(value, str | bytes) else None,
 )
-def test_a_bad_body_is_told_what_is_wrong(data, code, field, message):
+def test_the_error_says_what_is_wrong_with_a_body(data, code, field, message):
     """The answer is 400 with a stable code, the field and a helpful message."""
     error = refusal(data)
 
@@ -102,7 +101,7 @@ def test_a_bad_body_is_told_what_is_wrong(data, code, field, message):
 
 
 def test_too_few_and_too_many_users_are_out_of_range():
-    """At least one, at most a thousand."""
+    """A body names at least one user and at most a thousand."""
     for user_ids in ([], ["u"] * 1001):
         error = refusal(json.dumps({"userIds": user_ids}))
 
@@ -120,16 +119,15 @@ def test_too_few_and_too_many_users_are_out_of_range():
         ('{"maxJobs": 5}', "unknown_field", "maxJobs"),
     ],
 )
-def test_a_builders_bad_body_is_told_too(data, code, field):
-    """The builder's body uses the same codes."""
+def test_errors_in_the_builders_body_have_the_same_codes(data, code, field):
     error = refusal(data, QueueBody)
 
     assert (400, code, field) == (error.status, error.code, error.field)
 
 
 @pytest.mark.parametrize("kind", [DirectBody, QueueBody, WorkerBody])
-def test_a_clock_is_refused_in_production(kind):
-    """`asOf` is for the emulator; null is no clock."""
+def test_as_of_is_refused_in_production(kind):
+    """`asOf` is for the emulator. null means that no time is given."""
     error = refusal('{"asOf": "2026-11-22T10:00:00Z"}', kind, emulated=False)
 
     assert (error.status, error.code, error.field) == (400, "as_of_refused", "asOf")
@@ -150,7 +148,7 @@ def test_a_body_may_be_large():
 
 
 def test_a_body_is_bounded():
-    """The limit is exact to the byte, and nothing beyond it is read."""
+    """The limit is exact to the byte."""
     assert read(b" " * (BODY_BYTES_MAX - 2) + b"{}") == DirectBody()
 
     error = refusal(b" " * (BODY_BYTES_MAX - 1) + b"{}")
@@ -158,7 +156,7 @@ def test_a_body_is_bounded():
     assert (error.status, error.code, error.field) == (400, "body_too_large", None)
 
 
-def test_a_body_that_only_claims_to_be_large_is_not_read():
+def test_a_body_with_too_large_a_content_length_is_not_read():
     """The announced length is enough to refuse it."""
     stream = Endless()
     environ = {"wsgi.input": stream, "CONTENT_LENGTH": str(BODY_BYTES_MAX + 1), "REQUEST_METHOD": "POST"}
@@ -194,7 +192,7 @@ def test_a_body_without_a_length_is_bounded_as_well():
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"])
-def test_a_wrong_method_is_told_the_right_one(method):
+def test_the_error_for_a_wrong_method_names_the_right_one(method):
     """The answer is 405, before the body is read."""
     with app.test_request_context(method=method), pytest.raises(RequestError) as raised:
         check_method(request, ("POST",))
@@ -204,8 +202,7 @@ def test_a_wrong_method_is_told_the_right_one(method):
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_right_method_passes(method):
-    """Any of the allowed methods passes."""
+def test_any_allowed_method_passes(method):
     with app.test_request_context(method=method):
         check_method(request, ("GET", "POST"))
 

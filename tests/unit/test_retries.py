@@ -18,7 +18,7 @@ draws = st.floats(0, 1, exclude_max=True)
 )
 @pytest.mark.parametrize("drawn", [0.0, 0.5, 0.999])
 def test_the_delay_is_drawn_from_a_span_that_doubles(attempts_made, minutes, drawn):
-    """At most 1, 2, 4 minutes after the first, second, third attempt, and never more than a day."""
+    """It is at most 1, 2, 4 minutes after the first, second, third attempt, and never more than a day."""
     assert timedelta(seconds=minutes * 60 * drawn) == retry_delay(attempts_made, lambda: drawn)
 
 
@@ -35,7 +35,7 @@ def test_a_later_attempt_waits_no_less(attempts_made, drawn):
 
 
 @pytest.mark.parametrize("attempts_made", [0, -1])
-def test_nonsense_is_refused(attempts_made):
+def test_a_number_of_attempts_below_one_is_refused(attempts_made):
     """There is no retry before the first attempt."""
     with pytest.raises(ValueError, match=rf"^attempts_made is {attempts_made}; "):
         retry_delay(attempts_made, lambda: 0.5)

@@ -42,7 +42,7 @@ def run(scan: Scan = ALL, status: RunStatus = IN_PROGRESS, **more) -> Run:
 
 
 def test_a_run_is_restarted_from_the_first_user():
-    """The same day's run as another generation: who is settled stays counted, everybody else is found again."""
+    """It becomes the next generation of the same day. Settled users stay counted, and all others are found again."""
     ended = run(
         DUE,
         COMPLETED,
@@ -84,8 +84,11 @@ def test_a_run_is_restarted_from_the_first_user():
         (run(DUE, IN_PROGRESS, named=1, names_from=("2026-11-21", 0)), ("2026-11-21", 0)),
     ],
 )
-def test_names_are_handed_on_by_the_last_scan_that_met_them_all(before, names_from):
-    """A scan that is not complete has not met all of them; a complete one that named nobody found them in order."""
+def test_the_next_scan_reads_the_follow_up_list_of_the_last_complete_scan(before, names_from):
+    """A scan that is not complete has not met all users of the list.
+
+    A complete scan that names nobody found them in order.
+    """
     assert before.next_names_from == names_from
 
 
@@ -101,7 +104,7 @@ def test_names_are_handed_on_by_the_last_scan_that_met_them_all(before, names_fr
     ],
 )
 def test_older_jobs_are_closed_once_everybody_is_found(scan, proof, found):
-    """A scan of the due finds everybody only if it is proved."""
+    """A `due` scan has found everybody only if that is proved."""
     begun = run(scan, generation=3, proof=proof)
 
     assert begun.completed_generation is None
@@ -118,7 +121,7 @@ def test_a_proof_that_comes_later_closes_older_jobs():
 
 
 def test_a_lease_is_half_open():
-    """Nobody else scans until it ends; at its end it is over."""
+    """Nobody else scans before it ends. At its end it is over."""
     leased = run().leased("token", NOW)
 
     assert (leased.token, leased.flushes) == ("token", 1)
@@ -133,7 +136,7 @@ def test_a_lease_is_half_open():
     [(ALL, LastFull(SUNDAY, "new")), (ADOPT, LastFull(SUNDAY, "new")), (DUE, LastFull(SUNDAY, "f"))],
 )
 def test_a_completed_run_says_whether_everybody_was_read(scan, last_full):
-    """A `due` scan hands on what the last full one said."""
+    """A `due` scan keeps what the last full scan said."""
     begun = run(scan, cursor=Cursor("zoe"), lease_until=NOW, fingerprint="new", last_full=LastFull(SUNDAY, "f"))
 
     completed = begun.completed(NOW, 0)
@@ -151,7 +154,7 @@ def test_a_completed_run_says_whether_everybody_was_read(scan, last_full):
 
 
 def test_a_superseded_run_keeps_its_cursor():
-    """The day after begins there."""
+    """The next day's scan begins there."""
     left = run(cursor=Cursor("mid"), lease_until=NOW, flushes=3).superseded()
 
     assert (SUPERSEDED, Cursor("mid"), None, 4) == (left.status, left.cursor, left.lease_until, left.flushes)
@@ -169,8 +172,8 @@ def checkpoint(
     return FlushCheckpoint(cursor(until, due_on, wrapped=wrapped), SlotPosition(NOW, user_id), "spread")
 
 
-def test_a_flush_that_goes_on_moves_its_mark():
-    """The cursor stays; of one flush there is one checkpoint, those of flushes broken off before stand beside it."""
+def test_a_flush_that_goes_on_moves_its_checkpoint():
+    """The cursor stays. Checkpoints of earlier flushes that were broken off stay beside it."""
     broken = run(cursor=Cursor("ada")).with_checkpoint(checkpoint("zoe", "ann"))
 
     going_on = broken.with_checkpoint(checkpoint("max", "bob")).with_checkpoint(checkpoint("max", "eve"))
@@ -179,8 +182,8 @@ def test_a_flush_that_goes_on_moves_its_mark():
     assert going_on.checkpoints == (checkpoint("zoe", "ann"), checkpoint("max", "eve"))
 
 
-def test_a_mark_is_kept_until_the_cursor_is_past_it():
-    """Up to there users are passed who are in jobs already."""
+def test_a_checkpoint_is_kept_until_the_cursor_has_passed_it():
+    """Until then the scan meets users who are in jobs already."""
     checkpoints = checkpoint("mia"), checkpoint("zoe"), checkpoint("bob", wrapped=True)
     with_checkpoint = run(checkpoints=checkpoints)
 
@@ -193,8 +196,8 @@ def test_a_mark_is_kept_until_the_cursor_is_past_it():
     assert with_checkpoint.restarted(ALL, "", "", SettledUsers()).checkpoints == ()
 
 
-def test_marks_are_few():
-    """Each is left by a builder that ended in the middle of a flush."""
+def test_the_number_of_checkpoints_is_bounded():
+    """Each is left by a builder that ended in the middle of a flush. The oldest ones are dropped."""
     with_checkpoint = run()
     for number in range(CHECKPOINTS_MAX + 5):
         with_checkpoint = with_checkpoint.with_checkpoint(checkpoint(f"user-{number:02}"))
@@ -204,8 +207,8 @@ def test_marks_are_few():
     ]
 
 
-def test_a_mark_tells_who_is_in_a_job():
-    """Of those scanned up to its cursor, those up to its place; in a scan of the due, by dueOn first."""
+def test_a_checkpoint_says_who_is_in_a_job():
+    """These are users up to its cursor whose position is at most its own. A `due` scan is ordered by `dueOn` first."""
     one = checkpoint("mia", "eve", "2026-11-22")
 
     scanned = [cursor("zoe", "2026-11-21"), cursor("mia", "2026-11-22"), cursor("mo", "2026-11-22")]
@@ -235,7 +238,7 @@ def test_flushes_add_up(found):
 
 @given(st.lists(st.integers(0, 150), max_size=5))
 def test_a_run_keeps_the_first_hundred_errors(sizes):
-    """All are counted; the first hundred are named, whatever the flushes they came in."""
+    """All errors are counted. The first hundred are kept, from whichever flushes they came."""
     advancing, named = run(), []
     for size in sizes:
         errors = [{"userId": f"user-{len(named) + number}"} for number in range(size)]
@@ -247,8 +250,7 @@ def test_a_run_keeps_the_first_hundred_errors(sizes):
 
 
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), st.integers(1, 50)), max_size=5))
-def test_users_by_plan_add_up_to_those_queued(found):
-    """Flush by flush, as the users themselves do."""
+def test_users_by_plan_add_up_over_the_flushes(found):
     advancing = run()
     for plans in found:
         queued = ScanCounts(queued=sum(plans.values()))
@@ -259,7 +261,7 @@ def test_users_by_plan_add_up_to_those_queued(found):
 
 
 def test_a_run_counts_the_users_of_a_hundred_plans():
-    """Those of further plans are counted together, so that the document stays small."""
+    """Users of further plans are counted together, so that the document stays small."""
     names = [f"plan{number}" for number in range(PLANS_COUNTED_MAX + 5)]
     first = run().found(ScanTally(ScanCounts(queued=len(names)), users_by_plan=dict.fromkeys(names, 1)))
 
@@ -274,7 +276,7 @@ def test_a_run_counts_the_users_of_a_hundred_plans():
     [(0, 0, {}, 0), (3, 0, {}, 3), (3, 1, {}, 3), (4, 0, {"free": 3, "pro": 1}, 0)],
 )
 def test_a_restart_forgets_the_plans_of_users_it_may_find_again(well, failed, by_plan, uncounted):
-    """Who is settled stays counted, but nobody knows by which plan, unless all are settled."""
+    """Settled users stay counted. Their plans are known only if all users are settled."""
     before = run(counts=ScanCounts(queued=4), users_by_plan={"free": 3, "pro": 1})
 
     restarted = before.restarted(ALL, "why", "new", SettledUsers(well, failed))

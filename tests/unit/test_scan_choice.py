@@ -40,7 +40,7 @@ COVERED = {
     (ALL, COMPLETED): {"all", "due", "auto"},
     (DUE, IN_PROGRESS): {"due", "auto"},
     (DUE, COMPLETED): {"due", "auto"},
-    (ADOPT, IN_PROGRESS): EVERY_REQUEST,  # finished first; else users it has not reached would be granted
+    (ADOPT, IN_PROGRESS): EVERY_REQUEST,  # finished first; otherwise it would grant users whom it has not reached
     (ADOPT, COMPLETED): {"adopt"},  # users who became due since must still be refreshed
 }
 
@@ -68,7 +68,7 @@ def run(scan: Scan = ALL, status: RunStatus = IN_PROGRESS, **more) -> Run:
     ],
 )
 def test_auto_reads_everybody_weekly_and_after_a_change(requested, last_full, scan, reason):
-    """`auto` is `due`, but `all` before the first full scan, after a change, or after a week."""
+    """`auto` means `due`. Before the first full scan, after a change and after a week it means `all`."""
     choice = choose_scan(ScanRequest(requested), last_full, POLICY, SUNDAY)
 
     assert choice.scan is scan
@@ -84,8 +84,8 @@ def test_how_often_everybody_is_read_can_be_set(days, scan):
 
 
 @pytest.mark.parametrize(("state", "requested"), list(product(COVERED, ScanRequest)))
-def test_a_run_covers_what_it_does_already(state, requested):
-    """A covered request goes on with the run or finds it done. Any other request restarts it."""
+def test_a_run_is_restarted_only_for_requests_that_it_does_not_cover(state, requested):
+    """A covered request goes on with the run or finds it done."""
     step = next_step(run(*state), requested, POLICY, NOW)
 
     if requested.value in COVERED[state]:
@@ -101,7 +101,7 @@ def test_a_run_covers_what_it_does_already(state, requested):
     [(None, FIRST_RUN), (LastFull(SUNDAY - ONE_DAY, "other"), CHANGED), (LastFull(SUNDAY - 7 * ONE_DAY, "f"), "7")],
     ids=["never", "other plans", "a week ago"],
 )
-def test_a_due_scan_does_not_do_where_everybody_is_to_be_read(status, last_full, reason):
+def test_a_due_scan_is_restarted_where_everybody_has_to_be_read(status, last_full, reason):
     """This also holds later the same day. Otherwise users who need the full scan would wait a day."""
     step = next_step(run(DUE, status, last_full=last_full), ScanRequest.AUTO, POLICY, NOW)
 
@@ -136,7 +136,7 @@ def test_changed_settings_restart_the_run_on_the_same_day(status, scan, requeste
     ],
 )
 def test_an_open_proof_is_tried_again_also_after_the_scan(proof, after, step):
-    """A proof that fails three times makes the day's scan one of everybody, and says by how many."""
+    """After a proof has failed three times, everybody is scanned. The reason says the difference."""
     found = next_step(run(DUE, COMPLETED, proof=proof), ScanRequest.AUTO, POLICY, NOW + after)
 
     assert found.step == step
@@ -188,7 +188,7 @@ def test_an_adoption_that_left_somebody_is_made_again():
     ],
 )
 def test_a_new_run_begins_where_the_last_one_stopped(requested, previous, scan, cursor):
-    """It wraps around to that place, so nobody starves. If the last run was completed, it begins at the first user."""
+    """It wraps around to that user, so nobody is left out. After a completed run it begins at the first user."""
     begun = new_run(SUNDAY + ONE_DAY, ScanRequest(requested), previous, POLICY, NOW)
 
     assert (begun.run_id, begun.scan, begun.fingerprint) == ("2026-11-23", scan, "f")

@@ -48,7 +48,7 @@ def test_an_instant_lies_in_its_day(zone, instant):
 @example("Antarctica/Casey", date(2010, 3, 5), timedelta(hours=2))
 @example("Pacific/Apia", date(2011, 12, 30), timedelta())
 def test_an_instant_near_midnight_lies_in_its_day(zone, day, offset):
-    """The same around midnight, where many clocks change."""
+    """Many clocks change around midnight."""
     schedule = schedule_in(zone)
     instant = schedule.day_start(day) + offset
 
@@ -66,8 +66,8 @@ def test_days_never_go_back(zone, day, offset, later_seconds):
 
 
 @given(zones, days)
-def test_days_begin_in_order_and_are_never_long(zone, day):
-    """A day begins no later than the next, and lasts 31 hours at most: Antarctica/Vostok's in January 1994."""
+def test_days_begin_in_order_and_have_31_hours_at_most(zone, day):
+    """The longest one was Antarctica/Vostok's in January 1994."""
     schedule = schedule_in(zone)
     length = schedule.day_start(day + ONE_DAY) - schedule.day_start(day)
 
@@ -75,8 +75,8 @@ def test_days_begin_in_order_and_are_never_long(zone, day):
 
 
 @given(zones, days)
-def test_a_day_that_is_not_empty_begins_with_itself(zone, day):
-    """A day's first instant is in it, and the instant before is not."""
+def test_a_day_that_is_not_empty_contains_its_first_instant(zone, day):
+    """The instant before is in an earlier day."""
     schedule = schedule_in(zone)
     start = schedule.day_start(day)
 
@@ -86,8 +86,7 @@ def test_a_day_that_is_not_empty_begins_with_itself(zone, day):
 
 
 @given(zones, days)
-def test_a_day_starts_in_utc(zone, day):
-    """The start of a day is an aware time in UTC."""
+def test_the_start_of_a_day_is_a_time_in_utc(zone, day):
     assert schedule_in(zone).day_start(day).tzinfo is UTC
 
 
@@ -122,7 +121,7 @@ def test_a_day_starts_in_utc(zone, day):
         ("Pacific/Apia", "2011-12-31", "2011-12-30T10:00Z", 24),
     ],
 )
-def test_a_day_starts_and_lasts(zone, day, start, hours):
+def test_days_begin_and_end_at_the_right_instants(zone, day, start, hours):
     """There are days of 23, 24 and 25 hours, days without midnight or with two, and a day that was left out."""
     schedule = schedule_in(zone)
     begins = schedule.day_start(date.fromisoformat(day))
@@ -148,7 +147,7 @@ def test_a_day_starts_and_lasts(zone, day, start, hours):
         ("Pacific/Apia", "2011-12-30T10:00Z", "2011-12-31"),
     ],
 )
-def test_the_day_of_an_instant(zone, instant, day):
+def test_an_instant_belongs_to_the_day_that_has_begun(zone, instant, day):
     """A day that has begun goes on, even when clocks are set back to the day before."""
     assert date.fromisoformat(day) == schedule_in(zone).day_of(at(instant))
 
@@ -159,14 +158,14 @@ def test_a_slot_lies_in_the_window(zone, day, user_id, window_seconds, data):
     width_seconds = data.draw(st.integers(1, window_seconds))
     schedule = schedule_in(zone, window_seconds, width_seconds)
 
-    behind = schedule.slot_start(day, user_id) - schedule.day_start(day)
+    offset = schedule.slot_start(day, user_id) - schedule.day_start(day)
 
-    assert timedelta(seconds=slot_seconds(user_id, window_seconds, width_seconds)) == behind
-    assert timedelta() <= behind < timedelta(seconds=window_seconds)
+    assert timedelta(seconds=slot_seconds(user_id, window_seconds, width_seconds)) == offset
+    assert timedelta() <= offset < timedelta(seconds=window_seconds)
 
 
-def test_the_spread_tells_all_that_moves_slots():
-    """Zone, window, the width of slots, and the name of the hash."""
+def test_the_spread_names_all_that_moves_slots():
+    """These are the zone, the window, the width of slots, and the hash."""
     schedules = [
         schedule_in("UTC"),
         schedule_in("Europe/Berlin"),
@@ -179,8 +178,8 @@ def test_the_spread_tells_all_that_moves_slots():
 
 
 @pytest.mark.parametrize("start", [0, 3600, 7200, 86_399])
-def test_slots_begin_some_time_after_midnight(start):
-    """The order of users stays the same, and days begin at midnight as before."""
+def test_the_start_of_the_window_moves_slots_and_not_days(start):
+    """The slot is later by that time. The day begins at midnight as before."""
     plain, later = schedule_in("Europe/Berlin", 3600), Schedule(ZoneInfo("Europe/Berlin"), 3600, 300, start)
     day = date(2026, 11, 22)
 

@@ -25,14 +25,14 @@ counts = st.builds(Served, st.integers(0, 10**9), st.integers(0, 10**9))
         (Served(998, 2), 0.998, -1),
     ],
 )
-def test_the_error_budget(served, share, left):
-    """It is 1 when nobody was late, 0 at the objective, and negative below it."""
+def test_the_error_budget_is_0_at_the_objective(served, share, left):
+    """It is 1 when nobody was late, and negative below the objective."""
     assert served.share == (None if share is None else pytest.approx(share))
     assert served.error_budget_left == (None if left is None else pytest.approx(left))
 
 
 @given(counts, counts)
-def test_two_days_are_served_as_their_sum(one, other):
+def test_the_figures_of_two_days_add_up(one, other):
     """Users add up, and the budget is at most 1."""
     both = one + other
 
@@ -42,8 +42,8 @@ def test_two_days_are_served_as_their_sum(one, other):
 
 
 @given(st.lists(st.builds(DayServed, days, counts)), st.lists(st.builds(DayServed, days, counts)), days)
-def test_what_is_remembered_is_recent_ordered_and_fresh(history, fresh, today):
-    """A run keeps each earlier day once, at most thirty days with today, with the latest figures."""
+def test_a_run_remembers_recent_days_in_order_with_the_latest_figures(history, fresh, today):
+    """Each earlier day is kept once. With today there are at most thirty."""
     kept = remembered(history, fresh, today)
 
     known = {entry.day: entry for entry in (*history, *fresh)}
@@ -53,7 +53,7 @@ def test_what_is_remembered_is_recent_ordered_and_fresh(history, fresh, today):
     assert len(kept) < DAYS
 
 
-def test_fresh_figures_take_the_place_of_older_ones():
+def test_new_figures_of_a_day_replace_older_ones():
     """A day's last jobs may be settled after midnight, so its figures are read again."""
     yesterday = TODAY - timedelta(days=1)
 

@@ -69,8 +69,7 @@ def problems_of(values: dict[str, str]) -> tuple[str, ...]:
     return raised.value.problems
 
 
-def test_the_defaults_are_the_contracts():
-    """An empty environment is valid."""
+def test_an_empty_environment_gives_the_defaults():
     assert read_settings({}).model_dump() == DEFAULTS
 
 
@@ -164,7 +163,7 @@ def test_an_empty_variable_is_unset():
     assert read_settings({}) == read_settings(dict.fromkeys(names, ""))
 
 
-def test_other_variables_are_nobodys_business():
+def test_other_variables_are_ignored():
     """The environment holds much that is not ours."""
     assert read_settings({}) == read_settings({"PATH": "/bin", "JOB_SIZE": "x", "CREDIT_REFRESH": "red"})
 
@@ -181,8 +180,8 @@ def test_other_variables_are_nobodys_business():
         ("", "there is no such setting; remove it"),
     ],
 )
-def test_a_setting_there_is_not_stops_the_start(name, message):
-    """With our prefix: it would do nothing, and nobody would notice."""
+def test_an_unknown_setting_is_an_error(name, message):
+    """A name with our prefix that does nothing would not be noticed."""
     problems = problems_of({name: "x", "SLOT_SECONDS": "0"})
 
     assert problems[0] == f"{PREFIX}{name}: {message}"
@@ -194,8 +193,8 @@ def test_a_setting_there_is_not_stops_the_start(name, message):
 @pytest.mark.parametrize(
     "line", ["CREDIT_REFRESH_USERS_COLLECTION=users,database=evil", "CREDIT_REFRESH_EMULATOR_HOST=127.0.0.1:1"]
 )
-def test_a_deployment_checks_them_too(tmp_path, line):
-    """Before anything is changed."""
+def test_a_deployment_refuses_wrong_settings_too(tmp_path, line):
+    """It reads them before anything is changed."""
     path = tmp_path / "settings.env"
     path.write_text(f"{line}\n", encoding="utf-8")
 
@@ -220,7 +219,7 @@ def test_a_deployment_checks_them_too(tmp_path, line):
         "tenants/acme,x/users",
     ],
 )
-def test_the_name_of_a_collection_is_a_name_and_no_more(name):
+def test_the_name_of_a_collection_has_no_special_characters(name):
     """It becomes a part of commands and of a trigger's pattern."""
     (problem,) = problems_of({"USERS_COLLECTION": name})
 
@@ -228,8 +227,8 @@ def test_the_name_of_a_collection_is_a_name_and_no_more(name):
 
 
 @pytest.mark.parametrize("name", ["users", "Users", "user_profiles", "app-users", "App Users", "kunden_ü", "u.v2"])
-def test_what_apps_call_their_users_is_accepted(name):
-    """Letters of any language, digits, blanks inside."""
+def test_usual_names_of_the_users_collection_are_accepted(name):
+    """A name may have letters of any language, digits, and blanks inside."""
     assert read_settings({"CREDIT_REFRESH_USERS_COLLECTION": name}).users_collection == name
 
 
@@ -380,8 +379,8 @@ def test_the_message_says_what_is_wrong(values, problem):
         {"FIREBASE_AUTH_DOMAIN": "a-1.b.co.uk"},
     ],
 )
-def test_what_is_unusual_is_accepted(values):
-    """Values at the edges of each range are accepted."""
+def test_unusual_values_are_accepted(values):
+    """Among them are values at the ends of ranges."""
     assert isinstance(read_settings(prefixed(values)), Settings)
 
 
@@ -412,7 +411,7 @@ def test_every_problem_is_named_at_once():
 
 
 def test_a_slot_wider_than_the_window_is_one_slot():
-    """With a slot wider than the window, every user's slot is the beginning of the day."""
+    """Then every user's slot is the beginning of the day."""
     schedule = read_settings({"CREDIT_REFRESH_WINDOW_SECONDS": "60"}).schedule
     day = date(2026, 11, 22)
 
@@ -422,7 +421,7 @@ def test_a_slot_wider_than_the_window_is_one_slot():
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 
 
-def test_the_plans_file_is_looked_at_whatever_else_is_wrong(tmp_path):
+def test_the_plans_file_is_checked_even_if_settings_are_wrong(tmp_path):
     """Problems of the plans file are named together with those of the environment."""
     path = tmp_path / "plans.toml"
     path.write_text('default_plan = "gold"')
@@ -444,8 +443,8 @@ def test_any_environment_is_settings_or_problems_that_name_their_variable(drawn)
         assert {re.split("[=:]", problem)[0] for problem in exc.problems} <= set(names)  # noqa: PT017
 
 
-def test_settings_do_not_change():
-    """They are made once and shared by threads, so they are immutable."""
+def test_settings_are_immutable():
+    """They are made once and shared by threads."""
     with pytest.raises(ValidationError, match="frozen"):
         read_settings({}).job_size = 5
 
@@ -482,12 +481,12 @@ def test_the_emulator_needs_no_project(environ, project_id):
     ],
 )
 def test_the_monitor_is_open_on_the_emulator_alone(environ, auth_on):
-    """`AUTH` says otherwise where it is set."""
+    """`AUTH` decides where it is set."""
     assert auth_on == read_settings(environ).auth_on
 
 
 def test_the_plans_are_read_from_the_file_that_is_set(tmp_path):
-    """Problems name the file."""
+    """Problems name that file."""
     path = tmp_path / "team.toml"
     path.write_text('default_plan = "x"\n[plans.x]\nallowance = 1\nperiod = "day"\npolicy = "reset"', encoding="utf-8")
 
@@ -513,14 +512,13 @@ def test_a_plans_file_that_cannot_be_read_is_named(tmp_path, content, reason):
     assert (f"CREDIT_REFRESH_PLANS_FILE: team.toml can't be read: {reason}",) == raised.value.problems
 
 
-def test_a_directory_is_no_plans_file(tmp_path):
-    """A directory is named in the same way."""
+def test_a_directory_is_refused_as_plans_file(tmp_path):
     with pytest.raises(ConfigurationError, match="can't be read: IsADirectoryError"):
         read_plans(Settings(plans_file=tmp_path))
 
 
 def test_a_plans_file_may_begin_with_a_byte_order_mark(tmp_path):
-    """Some editors write one, and show nothing of it."""
+    """Some editors write one and do not show it."""
     path = tmp_path / "plans.toml"
     path.write_bytes(b"\xef\xbb\xbf" + (BUNDLE / "plans.toml").read_bytes())
 

@@ -74,8 +74,8 @@ def test_users_are_spread_evenly_over_the_day(cells, seconds):
     assert cells == len(counts)
 
 
-def test_users_are_spread_evenly_within_the_minute_too():
-    """Minute and second are independent of the hour: each second of an hour gets as many users."""
+def test_users_are_spread_evenly_within_the_hour_too():
+    """Minute and second are independent of the hour, so each second of an hour has as many users."""
     counts = Counter(offset_seconds(user_id, DAY) % 3600 for user_id in USERS)
 
     assert chi_square(counts, 3600) < critical(3600)
@@ -88,8 +88,8 @@ def test_users_are_spread_evenly_over_a_short_window():
     assert chi_square(counts, 100) < critical(100)
 
 
-def test_the_test_of_evenness_tells_uneven():
-    """A bad stagger fails: hour h mod 24 with minute h mod 60 reaches only 120 of 1,440 minutes."""
+def test_the_check_of_evenness_notices_an_uneven_stagger():
+    """With hour h mod 24 and minute h mod 60, users reach only 120 of 1,440 minutes."""
     counts: Counter[int] = Counter()
     for user_id in USERS:
         hashed = offset_seconds(user_id, 2**64)

@@ -45,7 +45,7 @@ ROLLUP = Rollup(
 )
 
 
-def test_users_by_how_they_stand():
+def test_users_are_counted_by_outcome():
     """Users that the builder found to fail count as failed. Users queued and not settled are pending."""
     users = users_of(RUN, ROLLUP)
 
@@ -53,14 +53,14 @@ def test_users_by_how_they_stand():
     assert users.success_rate == pytest.approx(75 / 78)
 
 
-def test_without_a_run_there_is_nobody():
+def test_without_a_run_there_are_no_users():
     """There is no success rate either."""
     assert users_of(None, Rollup()) == Users(0, 0, 0, 0)
     assert users_of(None, Rollup()).success_rate is None
 
 
-def test_users_are_never_fewer_than_none():
-    """A job that somebody put into the queue by hand must not make the pending users negative."""
+def test_pending_users_are_never_negative():
+    """Somebody may have put a job into the queue by hand."""
     assert users_of(None, ROLLUP).pending == 0
 
 
@@ -68,15 +68,15 @@ def test_users_are_never_fewer_than_none():
     ("counted", "run", "expected"),
     [(5, RUN, 5), (999, RUN, 999), (1000, None, 1000), (1000, RUN, 1000), (1000, "large", 4989)],
 )
-def test_more_jobs_than_are_counted_are_reckoned(counted, run, expected):
-    """Pending jobs are those created, retry jobs included, less those that were begun."""
+def test_pending_jobs_beyond_the_limit_of_counting_are_computed(counted, run, expected):
+    """They are the jobs that were created, retry jobs included, less those that were begun."""
     large = replace(RUN, counts=replace(RUN.counts, jobs_created=4998))
 
     assert pending_jobs(counted, 1000, large if run == "large" else run, ROLLUP, 3) == expected
 
 
-def test_the_hours_of_a_day_and_those_after():
-    """There is a row for each hour of the day, and more rows where work was done later."""
+def test_there_is_a_row_for_each_hour_of_the_day():
+    """There are more rows where work was done later."""
     hours = hours_of(RUN, ROLLUP, MIDNIGHT, MIDNIGHT + DAY)
 
     assert [hour.number for hour in hours] == list(range(27))
@@ -85,32 +85,32 @@ def test_the_hours_of_a_day_and_those_after():
 
 
 @pytest.mark.parametrize("length", [23, 24, 25])
-def test_a_day_has_as_many_hours_as_it_has(length):
-    """A day has 23 or 25 hours when clocks change."""
+def test_a_day_may_have_23_or_25_hours(length):
+    """The clocks change on such a day."""
     assert len(hours_of(None, Rollup(), MIDNIGHT, MIDNIGHT + timedelta(hours=length))) == length
 
 
-def test_errors_by_code_are_the_builder_s_and_the_worker_s():
+def test_errors_by_code_add_up_those_of_builder_and_worker():
     """The most frequent code comes first. Codes that a requeue subtracted to zero are left out."""
     assert list(errors_by_code(RUN, ROLLUP).items()) == [("bad_balance", 5), ("write_rejected", 1)]
 
 
-def test_the_last_days_are_served_as_their_sum():
-    """The sum covers the run's day and the 29 days before."""
+def test_the_figures_of_the_last_thirty_days_add_up():
+    """These are the run's day and the 29 days before."""
     history = [DayServed(date(2026, 10, 1) + n * DAY, Served(10, 1)) for n in range(40)]
 
     assert served_lately(replace(RUN, history=history), ROLLUP) == Served(70 + 290, 1 + 29)
     assert served_lately(None, ROLLUP) == Served(70, 1)
 
 
-def test_the_bill():
-    """The bill has builders and workers, at prices per 100,000 operations."""
+def test_the_bill_adds_up_builders_and_workers():
+    """Prices are per 100,000 operations."""
     assert billed_of(RUN, ROLLUP) == Billed(150, 102)
     assert dollars(Billed(100_000, 200_000), Settings(price_read=0.03, price_write=0.09)) == pytest.approx(0.21)
 
 
-def test_plans_have_a_share_of_all_who_were_queued():
-    """Most users first; those who are not counted by plan are part of the whole."""
+def test_each_plan_has_a_share_of_all_queued_users():
+    """The plan with most users comes first. Users who are not counted by plan are part of the whole."""
     run = replace(RUN, users_by_plan={"pro": 20, "free": 60, "gone": 0})
 
     assert plans_of(run) == [PlanUsers("free", 60, 0.6), PlanUsers("pro", 20, 0.2)]
@@ -119,5 +119,5 @@ def test_plans_have_a_share_of_all_who_were_queued():
 
 @pytest.mark.parametrize("run", [None, replace(RUN, counts=ScanCounts(scanned=5))])
 def test_where_nobody_was_queued_there_are_no_plans(run):
-    """And no division by zero."""
+    """There is no division by zero."""
     assert plans_of(run) == []

@@ -1,4 +1,4 @@
-"""What `make dev` prints: a readable line a call, and none for a call in which nothing happened."""
+"""`make dev` prints a readable line for each call, and none for a call in which nothing happened."""
 
 from __future__ import annotations
 
@@ -39,13 +39,12 @@ ERRORS = {"failedUsers": 1, "errors": [{"userId": "ann", "code": "bad_balance"}]
         ),
     ],
 )
-def test_a_call_is_told_in_a_line_if_it_did_something(name, body, expected):
-    """With what it cost."""
+def test_a_call_has_a_line_if_it_did_something(name, body, expected):
+    """The line says what the call cost."""
     line = tick_line(f"credit_refresh_{name}", AT, Answer(200, body))
 
     assert line == (None if expected is None else f"14:05:09  {expected}")
 
 
-def test_an_answer_that_is_none_is_told():
-    """Whatever the call was for."""
+def test_a_call_without_an_answer_has_a_line():
     assert tick_line("credit_refresh_worker", AT, Answer(0)) == "14:05:09  worker answered nothing: {}"

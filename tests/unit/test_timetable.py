@@ -55,8 +55,7 @@ def test_the_next_run_is_the_first_after_now_in_the_row_s_zone(cron, zone, expec
     assert job(cron).next_run(NOW, zone) == expected
 
 
-def test_a_moment_at_which_it_is_due_is_not_its_own_next_run():
-    """The next run is strictly later."""
+def test_a_job_that_is_due_now_has_its_next_run_later():
     assert job("*/5 * * * *").next_run(datetime(2026, 11, 22, 10, 5, tzinfo=UTC), "UTC").minute == 10
 
 
@@ -74,7 +73,7 @@ def test_the_interval_is_the_longest_gap(cron, seconds):
 
 
 @pytest.mark.parametrize(
-    ("table", "answer"),
+    ("table", "message"),
     [
         ("", "job: Field required"),
         ("job = []", "job: List should have at least 1 item"),
@@ -91,18 +90,18 @@ def test_the_interval_is_the_longest_gap(cron, seconds):
         (ROW.replace("credit_refresh_worker", "something"), "job.1.function"),
     ],
 )
-def test_a_bad_table_is_refused_by_name(tmp_path, table, answer):
-    """The message has the file, the row and what is wrong."""
+def test_the_error_for_a_bad_table_names_the_file(tmp_path, table, message):
+    """It also says what is wrong."""
     path = tmp_path / "schedule.toml"
     path.write_text(table)
 
     with pytest.raises(ConfigurationError, match="schedule") as raised:
         read_timetable(path)
 
-    assert answer in str(raised.value)
+    assert message in str(raised.value)
 
 
-def test_a_table_that_is_not_there_is_told(tmp_path):
+def test_a_missing_table_is_named(tmp_path):
     """The message has its name and the reason."""
     with pytest.raises(ConfigurationError, match=r"absent\.toml can't be read: FileNotFoundError"):
         read_timetable(tmp_path / "absent.toml")

@@ -1,4 +1,4 @@
-"""Trace ids on log lines; nothing of OpenTelemetry is imported where tracing is not configured."""
+"""Trace ids on log lines. Nothing of OpenTelemetry is imported where tracing is not configured."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_log_line_carries_the_ids_of_its_request(headers, expected):
 
 
 def test_the_w3c_header_comes_first():
-    """It wins where a request carries both headers."""
+    """It is used where a request has both headers."""
     found = trace_fields(
         Headers({"traceparent": f"00-{TRACE}-b7ad6b7169203331-01", "X-Cloud-Trace-Context": f"{'1' * 32}/1;o=0"}), "p"
     )
@@ -57,8 +57,8 @@ def test_the_w3c_header_comes_first():
     assert found == fields(NAME, sampled=True, span="b7ad6b7169203331")
 
 
-def test_without_a_project_there_is_no_trace_to_name():
-    """A trace's name begins with the project, so without a project there is none."""
+def test_without_a_project_a_line_names_no_trace():
+    """A trace's name begins with the project."""
     assert trace_fields(Headers({"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}), None) == {}
 
 

@@ -70,8 +70,8 @@ def test_a_new_user_has_a_balance_and_an_anchor():
     assert User(5, None, {}, date(2026, 1, 31)) == read(raw())
 
 
-def test_a_granted_user_is_read_whole():
-    """Every field of the stamp that a decision needs is read."""
+def test_every_field_of_a_stamp_is_read():
+    """These are the fields that a decision needs."""
     stamp = {
         "plan": "pro",
         "periods": {"free": "2026-11-22", "pro": "2026-10-31"},
@@ -104,7 +104,7 @@ def test_a_granted_user_is_read_whole():
 
 
 @pytest.mark.parametrize(
-    ("user", "code", "answer"),
+    ("user", "code", "message"),
     [
         (raw("5"), "bad_balance", "the balance is a text"),
         (raw(""), "bad_balance", "the balance is a text"),
@@ -154,16 +154,16 @@ def test_a_granted_user_is_read_whole():
         (raw(created_at=BadParent("dates", "x")), "bad_created_at", "createdAt can't be there: dates is a text"),
     ],
 )
-def test_a_wrong_type_fails_the_user(user, code, answer):
+def test_a_wrong_type_fails_the_user(user, code, message):
     """The code is stable. The message names the field and what is in it."""
     error = error_of(user)
 
     assert code == error.code
-    assert answer in str(error)
+    assert message in str(error)
 
 
 @pytest.mark.parametrize(
-    ("override", "answer"),
+    ("override", "message"),
     [
         ("pro", "it is a text, not a map"),
         ([], "it is a list, not a map"),
@@ -184,12 +184,12 @@ def test_a_wrong_type_fails_the_user(user, code, answer):
         ({"plan": "pro", "until": None}, "until is not a date like 2026-11-30, as a text"),
     ],
 )
-def test_a_bad_override_fails_the_user(override, answer):
-    """Whichever plan it names: a mistake in it is money."""
+def test_a_bad_override_fails_the_user(override, message):
+    """A mistake in an override costs money, so it fails the user, also when it names another plan."""
     error = error_of(raw(stamp={"override": override}))
 
     assert error.code == "bad_override"
-    assert answer in str(error)
+    assert message in str(error)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_a_bad_override_fails_the_user(override, answer):
     ],
 )
 def test_an_override_is_read(override, expected):
-    """All but the plan may be left out."""
+    """All fields but the plan may be left out."""
     assert expected == read(raw(stamp={"override": override})).override
 
 
@@ -233,7 +233,7 @@ def test_any_finite_number_is_a_balance(balance):
         (raw(created_at=None), User(5, None, {}, date(2026, 1, 31))),
     ],
 )
-def test_what_is_unusual_is_read(user, expected):
+def test_unusual_values_are_read(user, expected):
     """Nulls, empty maps, unknown fields and an incomplete last grant do no harm."""
     assert expected == read(user)
 
@@ -250,8 +250,8 @@ def test_what_is_unusual_is_read(user, expected):
         (raw(created_at=datetime(9999, 12, 31, 23, tzinfo=UTC)), "Asia/Tokyo", "9999-12-31"),
     ],
 )
-def test_the_anchor_is_the_stamped_one_else_the_day_of_signup(user, zone, anchor):
-    """The stamp's, else the local day of createdAt, else that of the document's creation."""
+def test_the_anchor_is_the_stamped_one_or_the_day_of_signup(user, zone, anchor):
+    """The day of sign-up is the local day of `createdAt`. Without `createdAt` it is that of the document's creation."""
     assert date.fromisoformat(anchor) == read(user, zone).anchor
 
 
@@ -273,7 +273,7 @@ def test_the_anchor_is_the_stamped_one_else_the_day_of_signup(user, zone, anchor
     ],
 )
 def test_the_day_of_signup_is_read_from_what_apps_write(created_at, zone, anchor):
-    """Wherever it can mean one moment only."""
+    """A value is read if it can mean only one moment or one day."""
     assert date.fromisoformat(anchor) == read(raw(created_at=created_at), zone).anchor
 
 
@@ -282,7 +282,7 @@ def test_the_day_of_signup_is_read_from_what_apps_write(created_at, zone, anchor
     [
         "",
         "yesterday",
-        "2020-01-31T23:30:00",  # nobody can tell whose half past eleven
+        "2020-01-31T23:30:00",  # without a zone it is many moments
         "31.01.2020",
         "1580513400",
         0,
@@ -306,8 +306,8 @@ def test_the_day_of_signup_is_read_from_what_apps_write(created_at, zone, anchor
     ],
     ids=str,
 )
-def test_what_could_be_any_day_is_no_anchor(created_at):
-    """The user says why; only plans that count from sign-up need to know. A stamped anchor stands."""
+def test_a_created_at_that_could_be_any_day_gives_no_anchor(created_at):
+    """`anchor_problem` says why. Only plans that count from sign-up need it. A stamped anchor is still read."""
     user = read(raw(created_at=created_at))
     stamped = read(raw(created_at=created_at, stamp={"anchor": "2024-02-29"}))
 
@@ -321,7 +321,10 @@ def test_what_could_be_any_day_is_no_anchor(created_at):
     [(ABSENT, date(2026, 2, 1)), ({"periods": {}, "dueOn": "2026-02-01"}, date(2026, 2, 1)), (STAMPED, None)],
 )
 def test_the_app_may_give_the_first_period_itself(stamp, given_on):
-    """Then the day the document was created counts, in the schedule's zone, until the first stamp."""
+    """It was given on the day on which the document was created, in the schedule's zone.
+
+    This holds until the first stamp.
+    """
     found = read_user(raw(stamp=stamp, created_at="2020-01-01"), BERLIN, given_at_sign_up=True)
 
     assert found.given_on == given_on
@@ -332,8 +335,8 @@ CODES = {"bad_balance", "bad_plan", "bad_stamp", "bad_purchased", "bad_created_a
 
 
 @given(anything, anything, anything, anything, anything)
-def test_whatever_a_document_holds_is_read_or_fails_with_a_code(balance, plan, created_at, stamp, purchased):
-    """No value gets past the check as anything but a user, nobody, or a UserError with a code."""
+def test_any_document_is_read_or_fails_with_a_code(balance, plan, created_at, stamp, purchased):
+    """The result is a user, None, or a UserError with a code."""
     try:
         user = read_user(raw(balance, plan, created_at, stamp, purchased=purchased), BERLIN)
     except UserError as exc:
@@ -359,8 +362,7 @@ stamps = st.fixed_dictionaries(
 
 
 @given(stamps)
-def test_whatever_a_stamp_holds_is_read_or_fails_with_a_code(stamp):
-    """The same holds for every field of the stamp."""
+def test_any_stamp_is_read_or_fails_with_a_code(stamp):
     try:
         user = read_user(raw(stamp=stamp), BERLIN)
     except UserError as exc:
@@ -371,15 +373,15 @@ def test_whatever_a_stamp_holds_is_read_or_fails_with_a_code(stamp):
 
 
 @given(balances, st.none() | st.text(), st.dictionaries(st.text(), days), days)
-def test_what_was_stamped_is_read_again(balance, plan, periods, anchor):
-    """Dates are stored as text and come back the same."""
+def test_the_dates_of_a_stamp_are_read_as_they_were_written(balance, plan, periods, anchor):
+    """They are stored as text."""
     stamp = {"periods": {name: day.isoformat() for name, day in periods.items()}, "anchor": anchor.isoformat()}
 
     assert User(balance, plan, periods, anchor) == read(raw(balance, plan, stamp=stamp))
 
 
 @given(st.text() | st.from_regex(r"\d{4}-?(W?\d\d)-?\d{1,2}", fullmatch=True))
-def test_a_date_has_one_way_of_being_written(text):
+def test_a_date_has_only_one_form(text):
     """Only year, month and day with hyphens are accepted, because dates are compared as text."""
     day = parse_date(text)
 
@@ -392,8 +394,8 @@ def test_every_date_is_read(day):
     assert day == parse_date(day.isoformat())
 
 
-def test_an_absent_field_says_so():
-    """A log shows ABSENT, so it is not mistaken for null."""
+def test_an_absent_field_is_shown_as_absent():
+    """So a log does not show it as null."""
     assert repr(ABSENT) == "ABSENT"
 
 
@@ -415,8 +417,8 @@ UPDATED = datetime(2026, 11, 22, 9, tzinfo=UTC)
         (ABSENT, {"plan": "pro"}, True),
     ],
 )
-def test_since_when_a_user_can_have_been_due(plan, stamp, changed):
-    """The user waits since sign-up or, if the plan differs from the stamped one, since the last change."""
+def test_a_user_can_be_due_since_sign_up_or_a_plan_change(plan, stamp, changed):
+    """If the plan differs from the stamped one, the user waits since the last change of the document."""
     found = raw(plan=plan, stamp=stamp)
 
     assert waiting_since(found, UPDATED, PLANS) == (UPDATED if changed else CREATED)

@@ -1,4 +1,4 @@
-"""Values: from Python to Firestore and back without change."""
+"""Values: they are encoded for Firestore and decoded again without change."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ values = st.recursive(
 )
 
 
-def there_and_back(python: object) -> object:
+def encoded_and_decoded(python: object) -> object:
     """The value after encoding to bytes and decoding again."""
     message = ValuePb()
     put(message, python)
@@ -59,12 +59,12 @@ def types_in(python: object) -> object:
 
 
 @given(values)
-def test_a_value_comes_back_as_it_was(python):
+def test_a_value_is_decoded_as_it_was(python):
     """Value and type are kept: 5 is not 5.0, True is not 1, and a text is not its bytes."""
-    back = there_and_back(python)
+    decoded = encoded_and_decoded(python)
 
-    assert python == back
-    assert types_in(python) == types_in(back)
+    assert python == decoded
+    assert types_in(python) == types_in(decoded)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_value_has_its_kind(python, kind):
 
 
 @pytest.mark.parametrize("python", [{1}, date(2026, 11, 22), Decimal(5), object(), 5j])
-def test_what_firestore_has_no_value_for_is_refused(python):
+def test_a_type_that_firestore_does_not_have_is_refused(python):
     """The error names the type."""
     with pytest.raises(TypeError, match=rf"^{type(python).__name__} has no Firestore value$"):
         put(ValuePb(), python)
@@ -107,21 +107,21 @@ def test_what_firestore_has_no_value_for_is_refused(python):
 
 @pytest.mark.parametrize("python", [2**63, -(2**63) - 1])
 def test_a_number_outside_64_bits_is_refused(python):
-    """It is refused, not truncated."""
+    """It is not truncated."""
     with pytest.raises(ValueError, match="out of range"):
         put(ValuePb(), python)
 
 
-def test_not_a_number_comes_back():
+def test_nan_is_decoded_as_nan():
     """Firestore can hold NaN, and the check of a balance must see it."""
-    back = there_and_back(math.nan)
+    decoded = encoded_and_decoded(math.nan)
 
-    assert isinstance(back, float)
-    assert math.isnan(back)
+    assert isinstance(decoded, float)
+    assert math.isnan(decoded)
 
 
-def test_a_reference_is_its_path():
-    """A reference comes back as text; a geo point stays as it is."""
+def test_a_reference_is_decoded_as_its_path():
+    """A geo point stays as it is."""
     message = ValuePb()
     message.reference_value = "projects/p/databases/(default)/documents/users/ann"
     point = ValuePb()
@@ -137,8 +137,7 @@ def test_a_value_that_was_never_set_is_none():
 
 
 @given(st.dictionaries(texts, values, max_size=5))
-def test_a_document_comes_back_as_it_was(fields):
-    """All fields of a document come back unchanged."""
+def test_a_document_is_decoded_as_it_was(fields):
     document, write = DocumentPb(), WritePb()
     put_fields(document.fields, fields)
     put_fields(write.update.fields, fields)
@@ -147,7 +146,7 @@ def test_a_document_comes_back_as_it_was(fields):
 
 
 @given(times)
-def test_a_time_comes_back_to_the_microsecond(instant):
+def test_a_time_is_kept_to_the_microsecond(instant):
     """This holds from the year 1 to 9999, before and after 1970."""
     message = ValuePb().timestamp_value
     put_time(message, instant)
@@ -156,19 +155,19 @@ def test_a_time_comes_back_to_the_microsecond(instant):
     assert instant == get_time(message)
 
 
-def test_a_time_is_an_instant():
-    """A time of any zone comes back in UTC. A time without a zone is refused."""
+def test_a_time_of_any_zone_is_decoded_in_utc():
+    """A time without a zone is refused."""
     message = ValuePb().timestamp_value
     put_time(message, datetime(2026, 11, 22, 1, tzinfo=timezone(timedelta(hours=2))))
 
     assert get_time(message) == datetime(2026, 11, 21, 23, tzinfo=UTC)
     assert get_time(message).tzinfo is UTC
     with pytest.raises(TypeError):
-        put_time(message, datetime(2026, 11, 22))  # noqa: DTZ001 (that is the point)
+        put_time(message, datetime(2026, 11, 22))  # noqa: DTZ001 (it is refused)
 
 
-def test_a_time_is_cut_to_the_microsecond():
-    """Python has no nanoseconds, so a time is rounded down to the microsecond, also before 1970."""
+def test_a_time_is_rounded_down_to_the_microsecond():
+    """Python has no nanoseconds. Times before 1970 are rounded down too."""
     message = ValuePb().timestamp_value
     message.seconds, message.nanos = -1, 999_999_999
 
@@ -176,7 +175,7 @@ def test_a_time_is_cut_to_the_microsecond():
 
 
 @given(st.integers(-(2**63), 2**63 - 1))
-def test_an_update_time_comes_back_to_the_nanosecond(instant_ns):
+def test_an_update_time_is_kept_to_the_nanosecond(instant_ns):
     """A precondition needs the exact update time."""
     message = ValuePb().timestamp_value
     put_nanoseconds(message, instant_ns)
@@ -206,6 +205,6 @@ def test_a_field_path_is_quoted_where_it_must_be(names, path):
 
 
 @given(st.lists(texts.filter(lambda name: name and "\n" not in name), min_size=1, max_size=4))
-def test_a_field_path_is_the_client_librarys(names):
-    """Google's own client gives the same path, except with line breaks, which it quotes wrongly."""
+def test_a_field_path_equals_that_of_the_client_library(names):
+    """Google's client quotes names with line breaks wrongly, so these are left out."""
     assert FieldPath(*names).to_api_repr() == field_path(names)
