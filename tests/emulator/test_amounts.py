@@ -1,4 +1,4 @@
-"""What an app writes beside the balance: bought credits, own allowances, odd fields; and what a grant writes back."""
+"""Fields that an app writes beside the balance: bought credits, own allowances, odd values."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ both_ways = pytest.mark.parametrize("refresh", [by_queue, directly])
     ],
 )
 def test_bought_credits_survive_a_grant(refresh, plan, before, after):
-    """They come on top of every policy; the grant's own write says what is left of them."""
+    """The policy applies to the plan's own credits alone. The grant also writes what is left of the bought ones."""
     world = World(purchased_field="wallet.bought")
     wallet = {"bought": before[1], "colour": "red"}
     world.users({"ann": {"credits": before[0], "plan": plan, "wallet": wallet}})
@@ -68,8 +68,8 @@ def test_bought_credits_survive_a_grant(refresh, plan, before, after):
 
 @both_ways
 @pytest.mark.parametrize("wallet", [{}, {"wallet": None}, {"wallet": {"bought": None}}, {"wallet": {"colour": "red"}}])
-def test_the_field_of_bought_credits_is_never_made(refresh, wallet):
-    """Null and absent are 0, and stay as they are."""
+def test_a_missing_field_of_bought_credits_is_not_created(refresh, wallet):
+    """A field that is null or absent counts as 0 and stays as it is."""
     world = World(purchased_field="wallet.bought")
     world.users({"ann": {"credits": 300, "plan": "weekly", **wallet}})
 
@@ -80,8 +80,8 @@ def test_the_field_of_bought_credits_is_never_made(refresh, wallet):
     assert {name: value for name, value in ann.items() if name == "wallet"} == wallet
 
 
-def test_without_the_setting_nothing_of_it_is_read_or_written():
-    """A field of that name is the app's own business."""
+def test_without_the_setting_bought_credits_are_neither_read_nor_written():
+    """Without `PURCHASED_FIELD` a field of that kind may hold anything."""
     world = World()
     world.users({"ann": {"credits": 300, "plan": "weekly", "purchased": "much"}})
 
@@ -92,7 +92,7 @@ def test_without_the_setting_nothing_of_it_is_read_or_written():
 
 @both_ways
 def test_an_own_allowance_is_granted(refresh):
-    """By the queue from the job's snapshot, directly from the document."""
+    """The queue takes it from the job's snapshot, a direct refresh from the document."""
     world = World()
     own = {"plan": "weekly", "allowance": 1000}
     world.users({"ann": {"credits": 300, "plan": "weekly", "creditRefresh": {"override": own}}})
@@ -105,7 +105,7 @@ def test_an_own_allowance_is_granted(refresh):
 
 @both_ways
 def test_a_better_plan_adds_the_difference(refresh):
-    """The other plan has granted the same month; its stamp stands, under its former name as well."""
+    """The small plan has granted the same month under its former name. Its stamped period stays."""
     world = World(plans=MONTHLY)
     periods = {"starter": "2026-11-01"}
     world.users({"ann": {"credits": 100, "plan": "large", "creditRefresh": {"periods": periods}}})
@@ -117,8 +117,8 @@ def test_a_better_plan_adds_the_difference(refresh):
     assert ann["creditRefresh"]["periods"] == {**periods, "large": "2026-11-01"}
 
 
-def test_a_job_decides_on_what_it_carries_without_a_further_read():
-    """Bought credits, own allowances and plan changes cost no operation more."""
+def test_a_job_decides_on_its_snapshots_without_a_further_read():
+    """Bought credits, own allowances and plan changes cost no extra read or write."""
     plain, rich = World(plans=MONTHLY, purchased_field="bought"), World(plans=MONTHLY, purchased_field="bought")
     plain.users({f"user{n:02}": {"credits": 100} for n in range(30)})
     rich.users(
@@ -148,8 +148,8 @@ def test_a_job_decides_on_what_it_carries_without_a_further_read():
     assert [world["credits"] for world in rich.all("users").values()] == [700 + n for n in range(30)]
 
 
-def test_a_job_of_the_older_form_has_its_users_read_again():
-    """What it carries says nothing of what was bought: it must not be granted on."""
+def test_users_are_read_again_if_their_snapshots_lack_bought_credits():
+    """Such snapshots are of an older form. The worker must not grant on them."""
     world = World(purchased_field="bought")
     world.users({"ann": {"credits": 300, "plan": "weekly", "bought": 100}})
     world.build()
@@ -174,7 +174,7 @@ def test_a_job_of_the_older_form_has_its_users_read_again():
     ],
 )
 def test_a_job_built_with_other_settings_has_its_users_read_again(changed, fields, left):
-    """What it carries was read from other fields."""
+    """The job's snapshots were read from other fields."""
     world = World()
     world.users({"ann": fields})
     world.build()
@@ -187,7 +187,7 @@ def test_a_job_built_with_other_settings_has_its_users_read_again(changed, field
     assert (worked.tally.refreshed, worked.conflicts) == (1, 0)
 
 
-# Fields below no map
+# Fields whose parent is no map
 
 ODD_PARENTS = [
     ({"balance_field": "wallet.credits"}, {"wallet": "none"}, "bad_balance"),
@@ -203,7 +203,7 @@ ODD_PARENTS = [
 
 @pytest.mark.parametrize(("settings", "fields", "code"), ODD_PARENTS, ids=lambda value: str(value)[:40])
 def test_a_parent_that_is_no_map_fails_the_user_and_is_not_replaced(settings, fields, code):
-    """By the queue, the direct refresh and an adoption."""
+    """This holds for the queue, a direct refresh and an adoption."""
     world = World(**settings)
     world.users({"ann": fields, "bob": {"credits": 0, "plan": "free", "wallet": {"credits": 0}}})
 
@@ -216,15 +216,15 @@ def test_a_parent_that_is_no_map_fails_the_user_and_is_not_replaced(settings, fi
 
 
 def without_hints(user: dict) -> dict:
-    """A user without what tells the next scan to read it again; there must be nothing else of ours."""
+    """The user without the fields that make the next scan read it again. The stamp must hold nothing else."""
     stamp = user.get("creditRefresh", {})
     assert set(stamp) <= {"dueOn", "adopt"}
     return {name: value for name, value in user.items() if name != "creditRefresh"}
 
 
 @pytest.mark.parametrize(("settings", "fields", "code"), ODD_PARENTS, ids=lambda value: str(value)[:40])
-def test_such_a_user_is_named_every_day_and_the_proof_holds(settings, fields, code):
-    """Until it is in order. A scan of the due finds it by its date or by its name."""
+def test_a_user_with_an_odd_parent_is_named_every_day_and_the_proof_holds(settings, fields, code):
+    """A `due` scan finds the user by date or through the follow-up list."""
     world = World(**settings, full_scan_below=0)
     world.users({"ann": fields, "bob": {"credits": 0, "wallet": {"credits": 0}, "a": {"b": {"credits": 0}}}})
     world.build()
@@ -239,8 +239,8 @@ def test_such_a_user_is_named_every_day_and_the_proof_holds(settings, fields, co
 
 
 @pytest.mark.parametrize("settings", [{"stamp_field": "billing.creditRefresh"}, {"stamp_field": "billing.our.stamp"}])
-def test_the_sign_up_puts_no_map_where_there_is_a_text(settings):
-    """Its write would be the first to go there."""
+def test_a_sign_up_puts_no_map_where_there_is_a_text(settings):
+    """A pause of the user does not do so either."""
     world = World(**settings)
     world.users({"ann": {"credits": 5, "billing": "invoice, net 30"}})
     context = world.context(NOON)
@@ -255,7 +255,7 @@ def test_the_sign_up_puts_no_map_where_there_is_a_text(settings):
 
 @pytest.mark.parametrize("billing", [{}, {"billing": None}, {"billing": {}}, {"billing": {"address": "here"}}])
 def test_a_parent_that_is_absent_or_null_counts_as_absent(billing):
-    """The stamp makes it; what stands beside stays."""
+    """The grant creates the parent with the stamp. Its other fields stay."""
     world = World(stamp_field="billing.creditRefresh", plan_field="billing.plan")
     world.users({"ann": {"credits": 5, **billing}})
 
@@ -269,9 +269,6 @@ def test_a_parent_that_is_absent_or_null_counts_as_absent(billing):
 
 
 # createdAt
-
-
-LATER = 36_525 * DAY
 
 
 @pytest.mark.parametrize(
@@ -289,8 +286,8 @@ LATER = 36_525 * DAY
     ],
     ids=str,
 )
-def test_createdat_is_read_where_it_can_mean_one_moment_only(created_at, anchor):
-    """Whoever has another one fails where the plan counts from it, unchanged, and is refreshed where it does not."""
+def test_created_at_is_read_where_it_can_mean_only_one_moment(created_at, anchor):
+    """With any other value a user fails on a plan that counts from it, and is refreshed on one that does not."""
     world = World(created_at_field="meta.created")
     anchored, free = {"credits": 1, "plan": "pro", "meta": {"created": created_at}}, {"credits": 1}
     world.users({"ann": anchored, "bob": {**free, "meta": {"created": created_at}}})
@@ -310,8 +307,8 @@ def test_createdat_is_read_where_it_can_mean_one_moment_only(created_at, anchor)
 # Full balances and sign-up
 
 
-def test_who_has_the_allowance_is_not_written_on_a_plan_that_skips():
-    """Directly and by the queue; who is below gets it, and is found by balance from then on."""
+def test_full_users_get_no_grant_on_a_plan_that_leaves_them_alone():
+    """This holds for a direct refresh and the queue. A user below the allowance is granted, then found by balance."""
     world = World(plans=SKIPPING)
     world.users({"full": {"credits": 50}, "rich": {"credits": 700}, "low": {"credits": 3}, **population(3)})
 
@@ -329,7 +326,7 @@ def test_who_has_the_allowance_is_not_written_on_a_plan_that_skips():
     assert world.user("user00000")["creditRefresh"]["dueOn"] == "2026-11-23"
 
 
-def test_the_first_period_may_be_the_apps():
+def test_the_first_period_may_be_granted_by_the_app():
     """With SIGN_UP=stamp the period of the document's create time counts as granted."""
     world = World(sign_up="stamp")
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -344,7 +341,7 @@ def test_the_first_period_may_be_the_apps():
 
 
 def test_the_queue_stamps_the_period_that_the_app_gave():
-    """The first scan that meets a new user puts it into a job; the job leaves the balance."""
+    """The first scan that meets a new user puts it into a job. The job leaves the balance unchanged."""
     world = World(sign_up="stamp")
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     world.users({"ann": {"credits": 700, "plan": "pro"}, "bob": {"credits": 7}})

@@ -1,4 +1,4 @@
-"""The builder against the real emulator: each user once, resumable, one builder at a time, bounded."""
+"""The builder against the real emulator. It queues each user once, works alone, and goes on after an interruption."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_slot_that_has_passed_is_scheduled_for_now():
 
 
 def test_a_completed_run_costs_one_read():
-    """Ticks after the run is done read the run document and nothing else."""
+    """Calls after the run is completed read the run document and nothing else."""
     world = World()
     world.users(population(10))
     world.build()
@@ -88,8 +88,8 @@ def test_resumes_where_its_budget_ended():
     assert queued(world) == Counter(dict.fromkeys(users, 1))
 
 
-def test_two_builders_at_once_scan_once_between_them():
-    """A builder leases the run document before it scans, so of two builders at once only one scans."""
+def test_of_several_builders_at_once_only_one_scans():
+    """A builder leases the run document before it scans."""
     world = World()
     users = population(300)
     world.users(users)
@@ -174,8 +174,8 @@ def test_a_flush_of_several_commits_is_one_checkpoint():
 
 @pytest.mark.parametrize("scan", ["all", "due"])
 @pytest.mark.parametrize("commits", range(2, 6))
-def test_a_flush_broken_off_is_gone_on_with(scan, commits):
-    """The next builder passes over users in the commits that landed, even if it stops after every page."""
+def test_the_next_builder_goes_on_with_an_interrupted_flush(scan, commits):
+    """It passes over users in the commits that landed, even if it stops after every page."""
     world = World(limits=Limits(page_users=20, flush=FlushLimits(commit_jobs=2)), job_size=5)
     users = population(60) | {"__id7__": {"credits": 1, "plan": "adder"}, "bad": {"credits": "x"}}
     world.users(users)
@@ -197,8 +197,8 @@ def test_a_flush_broken_off_is_gone_on_with(scan, commits):
 
 
 @pytest.mark.parametrize("commits", range(2, 9))
-def test_a_wrapped_scan_broken_off_in_a_flush_is_gone_on_with(commits):
-    """This holds before the wrap, after it, and between the two."""
+def test_the_next_builder_goes_on_with_a_wrapped_scan_after_an_interrupted_flush(commits):
+    """This holds for a flush before the wrap, after it, and across it."""
     world = World(limits=Limits(page_users=20, flush=FlushLimits(commit_jobs=2)), job_size=5)
     users = population(60)
     world.users(users)
@@ -213,7 +213,7 @@ def test_a_wrapped_scan_broken_off_in_a_flush_is_gone_on_with(commits):
     assert Counter(user_id for job in today for user_id in job["userIds"]) == Counter(dict.fromkeys(users, 1))
 
 
-def test_a_mark_counts_for_the_slots_it_was_made_for():
+def test_a_flush_checkpoint_counts_only_for_the_slots_it_was_made_for():
     """With wider slots users have other positions. Users in jobs are queued again, and no user is left out."""
     world = World(limits=Limits(flush=FlushLimits(commit_jobs=1)), slot_seconds=3600)
     users = population(60)
@@ -286,8 +286,8 @@ def test_a_wrapped_scan_resumes_on_either_side_of_the_wrap():
     assert Counter(user_id for job in today for user_id in job["userIds"]) == Counter(dict.fromkeys(users, 1))
 
 
-def test_due_reads_only_those_whose_day_has_come():
-    """A `due` scan reads users by dueOn; weekly users in mid-week cost nothing."""
+def test_a_due_scan_reads_only_users_whose_day_has_come():
+    """A `due` scan reads users by `dueOn`. Weekly users cost nothing in mid-week."""
     world = World()
     world.users(population(20) | {f"w{n}": {"credits": 1, "plan": "weekly"} for n in range(30)})
     world.day(MIDNIGHT)  # the last day of its week
@@ -300,8 +300,8 @@ def test_due_reads_only_those_whose_day_has_come():
     assert context.wire.cost.reads < 40  # including the run, the pause switch and the roll-ups of earlier days
 
 
-def test_due_pages_through_equal_days():
-    """Many users share one dueOn. The cursor goes on within that day from call to call."""
+def test_a_due_scan_pages_through_equal_dates():
+    """Many users share one `dueOn`. The cursor goes on within that date from call to call."""
     world = World(limits=Limits(page_users=7))
     users = population(40)
     world.users(users)
@@ -328,7 +328,7 @@ def test_auto_reads_everybody_first_then_the_due_then_everybody_weekly():
 
 
 def test_auto_reads_everybody_when_plans_change():
-    """After a change of plans, users whose dueOn has not come are read too."""
+    """After a change of plans, users whose `dueOn` has not come are read too."""
     world = World()
     world.users(population(5))
     world.build(MIDNIGHT, "auto")
@@ -355,7 +355,7 @@ def test_an_all_scan_reopens_a_run_completed_as_due():
     assert world.run()["scan"] == "all"
 
 
-def test_plans_deployed_after_a_due_scan_are_reason_for_another_the_same_day():
+def test_plans_deployed_after_a_due_scan_cause_another_scan_that_day():
     """Plans that change on a completed day make `auto` read everybody once more."""
     world = World()
     world.users(population(5))
@@ -371,7 +371,7 @@ def test_plans_deployed_after_a_due_scan_are_reason_for_another_the_same_day():
 
 
 @pytest.mark.parametrize("fields", [{"runId": "2026-11-21"}, {"runId": "2026-11-21", "status": "unheard of"}], ids=str)
-def test_a_day_does_not_wait_for_a_run_before_it_that_can_not_be_read(fields):
+def test_an_unreadable_run_of_the_day_before_does_not_block_a_new_day(fields):
     """The new day begins as if there had been no run before, so `auto` reads everybody."""
     world = World()
     world.users(population(5))
@@ -422,7 +422,7 @@ def test_an_unfinished_adoption_is_finished_before_anybody_is_granted():
 
 @pytest.mark.parametrize("scan", ["all", "due", "auto"])
 def test_a_preview_counts_and_writes_nothing(scan):
-    """`createJobs: false` tells how many would be queued; no document is made or changed."""
+    """`createJobs: false` counts the users who would be queued. No document is created or changed."""
     world = World()
     world.users(population(15))
 
@@ -435,7 +435,7 @@ def test_a_preview_counts_and_writes_nothing(scan):
 
 
 def test_a_preview_of_an_adoption_counts_whom_it_would_stamp():
-    """Paused users too. It would queue nobody, and the preview writes nothing."""
+    """Paused users count too. The adoption would queue nobody, and the preview writes nothing."""
     world = World()
     users = {
         **population(4),
@@ -494,7 +494,7 @@ def test_an_adoption_unfinished_at_midnight_goes_on_and_then_the_due_are_found()
 
 
 def test_an_adoption_works_while_the_system_is_paused():
-    """It grants nothing. What the schedule calls meanwhile is held."""
+    """An adoption grants nothing. The schedule's own call is held meanwhile."""
     world = World(limits=Limits(page_users=5))
     users = population(12)
     world.users(users)
@@ -529,7 +529,7 @@ def test_a_run_paused_in_the_middle_says_so(monkeypatch):
     assert queued(world) == Counter(dict.fromkeys(users, 1))
 
 
-def test_a_run_deleted_to_be_scanned_again_makes_jobs_of_its_own():
+def test_the_new_run_after_a_deletion_makes_jobs_of_its_own():
     """The new run's jobs have other ids than the old ones, and users are still granted once."""
     world = World()
     users = population(20)
@@ -544,7 +544,7 @@ def test_a_run_deleted_to_be_scanned_again_makes_jobs_of_its_own():
     assert (worked.tally.refreshed, worked.tally.skipped) == (20, 20)
 
 
-def test_plans_deployed_in_the_middle_of_a_scan_have_it_begin_again():
+def test_plans_deployed_during_a_scan_make_it_begin_again():
     """Everybody is read again, under the new plans, on the same day."""
     world = World()
     world.users(population(5))
@@ -587,7 +587,7 @@ def test_what_was_scanned_before_an_outage_is_kept(monkeypatch):
 
 
 def test_users_that_can_not_be_adopted_now_are_not_passed_over():
-    """Passed over, they would be granted the next day. So the call fails, and the next call goes on there."""
+    """Users who were passed over would be granted the next day. So the call fails, and the next call tries again."""
     world = World()
     users = population(12)
     world.users(users)

@@ -1,4 +1,4 @@
-"""A user whose document is written all the time: refreshed all the same, named, and nobody's dead letter."""
+"""A user whose document is written all the time is refreshed all the same, or is named and no dead letter."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ABORTED = WireError(grpc.StatusCode.ABORTED, "Transaction lock timeout.")
 
 @contextmanager
 def rewritten(world: World, user_id: str) -> Iterator[list[int]]:
-    """Inside, an unguarded field of that user's document is written as fast as it goes; counts the writes."""
+    """Write a field of the user's document as fast as possible until the block ends. Yields the count of writes."""
     stop, written = threading.Event(), [0]
 
     def write() -> None:
@@ -41,8 +41,8 @@ def rewritten(world: World, user_id: str) -> Iterator[list[int]]:
             thread.join()
 
 
-def test_whoever_writes_all_the_time_puts_off_no_refresh():
-    """Granted in the first attempt, once, with a receipt; neighbours are not held up."""
+def test_constant_writes_to_a_user_do_not_put_off_the_refresh():
+    """The first attempt grants the user once, with a receipt. The other users are granted as well."""
     world = World()
     users = population(30)
     world.users(users)
@@ -61,8 +61,8 @@ def test_whoever_writes_all_the_time_puts_off_no_refresh():
     assert world.user(user_id)["theme"] > 0
 
 
-def refusing_all_of(user_id: str):
-    """Every write of that user finds the document changed, and every lock of it is taken."""
+def refusing_locks_of(user_id: str):
+    """Each lock of that user's document is refused."""
 
     def plan(_number, method, request):
         text = str(request)
@@ -94,10 +94,10 @@ def contended(monkeypatch):
 
 
 def test_contention_is_named_and_never_a_dead_letter(contended, monkeypatch):
-    """After the last attempt the user is left to the next scan, which finds and grants them, once."""
+    """After the last attempt the user is left to the next scan, which grants the user once."""
     world, victim = contended
 
-    with world.faulty(refusing_all_of(victim)):
+    with world.faulty(refusing_locks_of(victim)):
         reports = [world.work(EVENING - HOUR + n * timedelta(minutes=10)) for n in range(4)]
 
     assert sum(report.tally.refreshed for report in reports) == 4
