@@ -92,17 +92,17 @@ def test_large_populations_are_calculated(capsys):
     assert rows["0.1"] == ["10 s", "25.3%", "1.8%", "0.0%", "0.0%"]
 
 
-def test_the_stagger(capsys):
-    """Of few people too, those with quiet slots come before the refill on fewer days than those with the hash's."""
+def test_quiet_slots_are_better_than_those_of_the_hash(capsys):
+    """With quiet slots people come before the refill on fewer days than with slots by hash."""
     stagger.main(quick=True)
 
-    rows = rows_of(capsys.readouterr().out)  # of the people who were moved, whose table is the later
+    rows = rows_of(capsys.readouterr().out)  # of the later table, which is about people who were moved
     shares = {label: float(cells[0].rstrip("%")) for label, cells in rows.items() if len(cells) == 5}
     assert shares["each person's best hour, known in hindsight"] <= shares["quiet"] < shares["hash over 24 hours"]
 
 
 def test_best_hour_is_the_best_of_all():
-    """No other fixed hour has fewer days on which the person comes before the refill."""
+    """No other hour has fewer days on which the person comes before the refill. The first day may differ."""
     person = recorded_people()[0]
 
     def early_days(hour: int) -> int:
@@ -111,12 +111,12 @@ def test_best_hour_is_the_best_of_all():
     assert early_days(stagger.best_hour(person, None) // 3600) <= min(map(early_days, range(24))) + 1  # the first day
 
 
-def test_a_profile(capsys):
+def test_a_profile_is_printed(capsys):
     profile.main(quick=True)
 
     printed = capsys.readouterr().out
     assert printed.count("| worker |") == printed.count("| builder |") == 2
-    assert "RunAggregationQuery" in printed  # those who were left alone are counted
+    assert "RunAggregationQuery" in printed  # it counts users who are left alone
 
 
 def test_new_figures_replace_old_ones_in_a_page(tmp_path):

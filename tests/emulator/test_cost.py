@@ -41,7 +41,7 @@ def day(tmp_path_factory):
 
 
 def test_everybody_is_refreshed_and_a_fifth_is_read_again(day):
-    """The figures below are from a day that was completed."""
+    """The day was completed, so the figures of the other tests are those of a whole day."""
     _, _, built, worked = day
 
     assert (built["status"], built["queuedUsers"]) == ("completed", USERS)
@@ -49,8 +49,8 @@ def test_everybody_is_refreshed_and_a_fifth_is_read_again(day):
     assert worked["conflicts"] == CHANGED
 
 
-def test_a_user_costs_at_most_a_read_and_a_quarter_and_a_write(day):
-    """At most 1.25 reads and 1.04 writes a user, builder and worker together."""
+def test_a_user_costs_at_most_1_25_reads_and_1_04_writes(day):
+    """This is the cost of builder and worker together."""
     _, bill, _, _ = day
     reads, writes = bill.reads / USERS, bill.writes / USERS
     print(f"{reads:.4f} reads and {writes:.4f} writes a user in {bill.calls} calls")
@@ -59,8 +59,8 @@ def test_a_user_costs_at_most_a_read_and_a_quarter_and_a_write(day):
     assert 1.0 <= writes <= 1.04
 
 
-def test_the_functions_own_figures_agree(day):
-    """The cost that builder and worker report equals what passed over the wire, to within 1%."""
+def test_the_functions_report_what_passed_over_the_wire(day):
+    """The cost that builder and worker report differs from the counted one by at most 1%."""
     _, bill, built, worked = day
 
     assert built["reads"] + worked["reads"] == pytest.approx(bill.reads, rel=0.01)
@@ -76,8 +76,8 @@ def test_the_roll_up_holds_the_workers_cost(day):
     assert 0 <= worked["reads"] - rollup["reads"] <= 40
 
 
-def test_a_count_costs_a_read_for_each_thousand():
-    """What the builder reports equals what passed over the wire, where it counts users who are left alone."""
+def test_a_count_costs_a_read_for_each_thousand_users():
+    """The builder counts users who are left alone. The cost that it reports is what passed over the wire."""
     full = {"credits": 50, "plan": "free", "creditRefresh": {"dueOn": "when-low"}}
     with billing(os.environ["FIRESTORE_EMULATOR_HOST"]) as (host, bill):
         world = World(host=host, plans=SKIPPING, full_scan_below=0)

@@ -1,4 +1,4 @@
-"""The billed operations of every path. They are the same on any machine, and a fifth more fails here."""
+"""The billed operations of every path. They do not depend on speed, and a fifth more fails a test."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def cost_of(bill, step):
     return bill.reads - reads, bill.writes - writes
 
 
-def a_user(cost, users=USERS):
+def per_user(cost, users=USERS):
     return cost[0] / users, cost[1] / users
 
 
@@ -46,8 +46,8 @@ def assert_within_a_fifth(expected, actual):
         assert wanted / TOLERANCE <= found <= wanted * TOLERANCE, name
 
 
-def test_a_day_at_300_users_a_slot(billed):
-    """A user costs a read and a write, and jobs cost little. That little is held to a fifth as well."""
+def test_a_day_at_300_users_a_slot_costs_what_is_expected(billed):
+    """A user costs a read and a write. The small cost of jobs is checked as well."""
     world, cost = billed(slot_seconds=SLOT_SECONDS)
     world.users(population(USERS, plan="free"))
 
@@ -55,23 +55,23 @@ def test_a_day_at_300_users_a_slot(billed):
 
     jobs = len(world.jobs())
     assert jobs <= 2 * SLOTS
-    reads, writes = a_user((built[0] + worked[0], built[1] + worked[1]))
+    reads, writes = per_user((built[0] + worked[0], built[1] + worked[1]))
     assert_within_a_fifth((1, 1), (reads, writes))
-    # ... and the rest: reads of run, queue and pause switch, writes of jobs and roll-ups
+    # the rest: reads of run, queue and pause switch, writes of jobs and roll-ups
     assert_within_a_fifth((3, jobs + 2), (built[0] - USERS, built[1]))
     assert_within_a_fifth((jobs + 3, 3 * jobs + 1), (worked[0], worked[1] - USERS))
 
 
-def test_a_day_with_a_job_for_each_user(billed):
+def test_a_day_with_a_job_for_each_user_costs_what_is_expected(billed):
     """With JOB_SIZE=1 each job costs a read and four writes."""
     world, cost = billed(slot_seconds=SLOT_SECONDS, job_size=1)
     world.users(population(USERS, plan="free"))
 
-    assert_within_a_fifth((1.0, 1.0), a_user(cost(world.build)))
-    assert_within_a_fifth((1.25, 4.0), a_user(cost(lambda: world.work(jobs_max=2 * USERS, seconds=100))))
+    assert_within_a_fifth((1.0, 1.0), per_user(cost(world.build)))
+    assert_within_a_fifth((1.25, 4.0), per_user(cost(lambda: world.work(jobs_max=2 * USERS, seconds=100))))
 
 
-def test_a_due_scan_reads_who_is_due(billed):
+def test_a_due_scan_reads_only_users_who_are_due(billed):
     """The day after everybody was refreshed, users on daily plans are read and users on monthly plans are not."""
     world, cost = billed(slot_seconds=86_400)
     world.users(population(60, plan="free"))
@@ -85,7 +85,7 @@ def test_a_due_scan_reads_who_is_due(billed):
 
 
 def test_an_idle_worker_costs_two_reads_and_a_write(billed):
-    """It finds nobody who asks for a refresh, and no job, and leaves its heartbeat."""
+    """It reads once for requests and once for jobs, and writes its heartbeat."""
     world, cost = billed()
 
     assert cost(world.work) == (2, 1)
@@ -101,9 +101,9 @@ def test_a_completed_run_costs_its_builder_one_read(billed):
 
 
 def test_a_lone_worker_reads_each_job_once(billed):
-    """What a look shows it claims.
+    """It claims every job that it reads.
 
-    Beside that it reads the switch for each handful, the run once, and once that nobody asks and no job is left.
+    Its other reads: the pause switch for each batch, the run once, and one each to find no request and no further job.
     """
     world, cost = billed(slot_seconds=900)
     world.users(population(USERS, plan="free"))
@@ -112,5 +112,5 @@ def test_a_lone_worker_reads_each_job_once(billed):
     reads, _ = cost(lambda: world.work(EVENING))
 
     jobs = len(world.jobs())
-    handfuls = -(-jobs // LIMITS.claim_jobs)
-    assert reads == jobs + handfuls + 3
+    batches = -(-jobs // LIMITS.claim_jobs)
+    assert reads == jobs + batches + 3

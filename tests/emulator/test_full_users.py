@@ -1,4 +1,4 @@
-"""Plans that leave full users alone: found by balance, not read and not written while they have the allowance."""
+"""Plans that leave full users alone. Such users are neither read nor written while they have the allowance."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.support.plans import SKIPPING
 from tests.support.world import DAY, EVENING, MIDNIGHT, World
 
 
-def dormant(number: int, **settings: Any) -> World:
-    """So many users who have their allowance, met once by a scan of everybody; small populations prove nothing."""
+def world_of_full_users(number: int, **settings: Any) -> World:
+    """A world with this many full users after its first day. Later days have `due` scans in spite of few users."""
     world = World(plans=SKIPPING, full_scan_below=0, slot_seconds=43_200, **settings)
     world.users({f"user{n:05d}": {"credits": 50} for n in range(number)})
     world.build(MIDNIGHT, "auto")
@@ -27,7 +27,7 @@ def dormant(number: int, **settings: Any) -> World:
 
 
 def day(world: World, midnight: datetime) -> tuple[int, int, Scan | None]:
-    """A day's scan of the due and its work: reads, writes, and which scan it was."""
+    """Run a day's builder and worker. Returns their reads, their writes, and which scan it was."""
     building, working = world.context(midnight), world.context(midnight + (EVENING - MIDNIGHT))
     report = build(building, ScanRequest.AUTO, 60)
     work(working, 1000, 60)
@@ -40,9 +40,9 @@ def spend(world: World, *numbers: int, left: float = 3) -> None:
         world.update(f"users/user{number:05d}", credits=left)
 
 
-def test_only_who_is_below_the_allowance_costs_anything():
-    """A fifth spends each day and is topped up once that day; the others' documents stay as they are."""
-    world = dormant(300)
+def test_only_users_below_the_allowance_cost_anything():
+    """A fifth of the users spends each day and is topped up once that day. The other documents do not change."""
+    world = world_of_full_users(300)
     before = world.all("users")
 
     for number in (1, 2, 3):
@@ -51,7 +51,7 @@ def test_only_who_is_below_the_allowance_costs_anything():
         reads, writes, scan = day(world, MIDNIGHT + number * DAY)
 
         assert scan == "due"
-        assert reads <= 0.3 * 300  # a fifth of them, and what a day costs however many users there are
+        assert reads <= 0.3 * 300  # a fifth of them, and the fixed cost of a day
         assert writes <= 0.25 * 300
         users = world.all("users")
         assert {user["credits"] for user in users.values()} == {50}
@@ -63,8 +63,8 @@ def test_only_who_is_below_the_allowance_costs_anything():
 
 
 def test_a_day_without_spending_costs_next_to_nothing():
-    """Counting everybody is a read for a thousand."""
-    world = dormant(300)
+    """Counting the users costs a read for each thousand."""
+    world = world_of_full_users(300)
     before = world.all("users")
 
     reads, writes, scan = day(world, MIDNIGHT + DAY)
@@ -75,16 +75,16 @@ def test_a_day_without_spending_costs_next_to_nothing():
     assert world.all("users") == before
 
 
-def test_the_first_meeting_says_that_a_full_user_is_found_by_balance():
-    """That is the one write it ever gets."""
-    world = dormant(5)
+def test_the_first_scan_notes_that_a_full_user_is_found_by_balance():
+    """The stamp gets `dueOn` and nothing else."""
+    world = world_of_full_users(5)
 
     assert {tuple(user["creditRefresh"].items()) for user in world.all("users").values()} == {(("dueOn", "when-low"),)}
 
 
-def test_who_is_granted_and_spends_again_waits_for_the_next_day():
-    """At most one grant a period, however low the balance is."""
-    world = dormant(10)
+def test_a_user_who_spends_again_after_a_grant_waits_for_the_next_day():
+    """A period is granted once, however low the balance is."""
+    world = world_of_full_users(10)
     spend(world, 1)
     day(world, MIDNIGHT + DAY)
     spend(world, 1)
@@ -96,9 +96,9 @@ def test_who_is_granted_and_spends_again_waits_for_the_next_day():
     assert world.user("user00001")["credits"] == 50
 
 
-def test_the_old_and_the_new_plan_meet_in_one_scan():
-    """A user who leaves the plan is found by balance or date, and is found by date from then on."""
-    world = dormant(10)
+def test_users_who_left_the_plan_are_found_in_the_same_scan():
+    """They are found by balance or by date, and from then on by date. A paused user is left out."""
+    world = world_of_full_users(10)
     world.update("users/user00001", plan="adder", credits=3)
     world.update("users/user00002", credits=700, plan="adder")
     world.update("users/user00002", creditRefresh={"dueOn": "2026-11-23"})
@@ -116,8 +116,8 @@ def test_the_old_and_the_new_plan_meet_in_one_scan():
     ]
 
 
-def test_bought_credits_and_own_allowances_are_found_by_date():
-    """Whoever has either gets a date with the first meeting, and is refreshed every day like anybody else."""
+def test_users_with_bought_credits_or_own_allowance_are_found_by_date():
+    """Their first refresh gives them a date, and they are refreshed every day."""
     world = World(plans=SKIPPING, full_scan_below=0, purchased_field="bought")
     world.users(
         {
@@ -145,9 +145,9 @@ def test_bought_credits_and_own_allowances_are_found_by_date():
 @pytest.mark.parametrize(
     "odd", ["50", None, math.nan, math.inf, -math.inf, {"amount": 5}, [5], True, b"5", MIDNIGHT], ids=str
 )
-def test_a_balance_that_is_no_finite_number_is_named_and_left(odd):
-    """Found beyond the numbers, every day until it is corrected; then the user is refreshed by the next day."""
-    world = dormant(10)
+def test_a_user_whose_balance_is_no_finite_number_is_named_every_day(odd):
+    """Once the balance is corrected, the next day's scan finds the user to refresh."""
+    world = world_of_full_users(10)
     world.update("users/user00001", credits=odd)
 
     named = []
@@ -165,41 +165,42 @@ def test_a_balance_that_is_no_finite_number_is_named_and_left(odd):
 ODD = ["50", None, math.nan, math.inf, -math.inf, {"amount": 5}, True]
 LOW = [-4, 0, 3.5, 49, 49.5]
 moments = st.sampled_from(["before the scan", "after the scan", "after the work"])
-fates = st.one_of(
+spendings = st.one_of(
     st.just(("never", 50)),
     st.tuples(moments, st.sampled_from([*LOW, 50, 700])),
     st.tuples(moments, st.sampled_from(ODD)),
 )
 
 
-def happen(world: World, histories: dict[str, tuple[str, Any]], moment: str) -> None:
-    for user_id, (when, balance) in histories.items():
+def write_balances(world: World, balances: dict[str, tuple[str, Any]], moment: str) -> None:
+    """Write the balances that are drawn for this moment."""
+    for user_id, (when, balance) in balances.items():
         if when == moment:
             world.update(f"users/{user_id}", credits=balance)
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(fates, min_size=8, max_size=8), st.integers(1, 8))
-def test_whoever_spends_is_found_that_day_or_the_next(drawn, job_size):
-    """Before the scan, between scan and slot, or afterwards. Neighbours who never spent are not touched."""
-    world = dormant(8, job_size=job_size)
-    histories = dict(zip(sorted(world.all("users")), drawn, strict=True))
+@given(st.lists(spendings, min_size=8, max_size=8), st.integers(1, 8))
+def test_a_user_who_spends_is_found_that_day_or_the_next(drawn, job_size):
+    """Users spend before the scan, between scan and work, or after the work. Users who stay full are not written."""
+    world = world_of_full_users(8, job_size=job_size)
+    balances = dict(zip(sorted(world.all("users")), drawn, strict=True))
     before = world.all("users")
 
-    happen(world, histories, "before the scan")
+    write_balances(world, balances, "before the scan")
     world.build(MIDNIGHT + DAY, "auto")
-    happen(world, histories, "after the scan")
+    write_balances(world, balances, "after the scan")
     world.work(EVENING + DAY)
     first = world.all("users")
-    happen(world, histories, "after the work")
+    write_balances(world, balances, "after the work")
     report = world.build(MIDNIGHT + 2 * DAY, "auto")
     world.work(EVENING + 2 * DAY)
     second = world.all("users")
 
-    odd = {user_id for user_id, (_, balance) in histories.items() if any(balance is value for value in ODD)}
+    odd = {user_id for user_id, (_, balance) in balances.items() if any(balance is value for value in ODD)}
     assert {error["userId"] for error in report.errors.shown} == odd
     assert report.scan == "due"
-    for user_id, (when, balance) in histories.items():
+    for user_id, (when, balance) in balances.items():
         if user_id in odd:
             assert repr(second[user_id]["credits"]) == repr(balance)
         elif balance >= 50:
