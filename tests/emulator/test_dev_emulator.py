@@ -29,7 +29,7 @@ def answers(host: str) -> bool:
 
 
 def test_the_emulator_ends_with_a_killed_parent():
-    """A run that is killed can stop nothing, and would leave it behind."""
+    """A killed parent can't stop its emulator, so the emulator ends by itself."""
     with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, cwd=ROOT) as parent:
         assert parent.stdout is not None
         host = parent.stdout.readline().strip()
@@ -38,5 +38,5 @@ def test_the_emulator_ends_with_a_killed_parent():
 
     deadline = time.monotonic() + GONE_WITHIN_SECONDS
     while answers(host):
-        assert time.monotonic() < deadline, f"the emulator at {host} goes on"
+        assert time.monotonic() < deadline, f"the emulator at {host} still answers"
         time.sleep(0.2)

@@ -80,7 +80,7 @@ def test_every_field_that_is_written_is_documented(written, heading):
 
 
 def test_rare_fields_of_jobs_are_documented():
-    """The scenario does not cause all of them, so the keys in the code that writes jobs are compared too."""
+    """The days above do not write all of them, so the keys in the code that writes jobs are compared too."""
     trees = [ast.parse((BUNDLE / "shared/store" / f"{name}.py").read_text("utf-8")) for name in JOB_WRITERS]
     dicts = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Dict)]
     keys = {key.value for each in dicts for key in each.keys if isinstance(key, ast.Constant)}
@@ -91,7 +91,7 @@ def test_rare_fields_of_jobs_are_documented():
 
 @pytest.mark.parametrize("heading", HEADINGS)
 def test_every_field_that_is_documented_is_in_the_code(heading):
-    """No table names a field that is gone: each is a text in the code that writes documents."""
+    """No table names a field that is gone. Each name is a text in the code that writes documents."""
     folders = [BUNDLE / "shared" / name for name in ("core", "services", "store", "monitor")]
     trees = [ast.parse(path.read_text("utf-8")) for folder in folders for path in folder.glob("*.py")]
     nodes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)]

@@ -50,11 +50,11 @@ def stop_while_it_holds_jobs(world, group):
             return
         os.killpg(group, signal.SIGCONT)
         time.sleep(0.01)
-    raise AssertionError("it never held a job")
+    raise AssertionError("the worker never held a job")
 
 
 def test_every_user_is_granted_exactly_once(tmp_path):
-    """In spite of races, a death and double deliveries each user has one allowance more, less what was spent."""
+    """Each user has one allowance more, less what was spent, in spite of races, a killed worker and repeated calls."""
     plans = tmp_path / "plans.toml"
     plans.write_text(ONLY_ADDER)
     world = World(plans=ONLY_ADDER)
