@@ -1,4 +1,4 @@
-"""Nobody is forgotten: users without a right `dueOn` are found by the next day, and failing users are named."""
+"""Nobody is forgotten. Users without a right `dueOn` are found by the next day, and failing users are named."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def periods_of(world: World, user_id: str) -> list[str]:
 
 
 def test_the_proof_holds_on_an_ordinary_day():
-    """The scan by date is then enough, and the proof shows it."""
+    """The proof shows that the scan by date is enough."""
     world = started(population(20))
 
     build_all_day(world, MIDNIGHT + DAY)
@@ -91,7 +91,7 @@ def test_a_user_whose_stamp_the_app_wiped_is_granted_the_next_day(overwritten):
 
 
 def test_a_user_who_signed_up_unnoticed_is_granted_the_next_day():
-    """There was no event, or it came before the balance."""
+    """No event of the sign-up came, or it came before the balance."""
     world = started(population(5))
     world.users({"new": {"credits": 0, "plan": "adder"}})
 
@@ -100,8 +100,8 @@ def test_a_user_who_signed_up_unnoticed_is_granted_the_next_day():
     assert periods_of(world, "new") == [TOMORROW]
 
 
-def test_a_sign_up_under_way_is_no_reason_to_read_everybody():
-    """At the second count the user has a stamp."""
+def test_an_unfinished_sign_up_is_no_reason_to_read_everybody():
+    """The user has a stamp at the second count."""
     world = started(population(5))
     world.users({"new": {"credits": 0, "plan": "adder"}})
     world.build(MIDNIGHT + DAY, "auto")
@@ -113,8 +113,8 @@ def test_a_sign_up_under_way_is_no_reason_to_read_everybody():
     assert (run["scan"], run["proof"]["differences"], run["generation"]) == ("due", [1, 0], 0)
 
 
-def test_some_users_may_be_missing_where_that_is_tolerated():
-    """With constant sign-ups everybody would otherwise be read every day."""
+def test_a_difference_within_the_tolerance_causes_no_scan_of_everybody():
+    """Without a tolerance constant sign-ups would have everybody read every day."""
     world = started(population(5), proof_tolerance=2)
     world.users({f"new{n}": {"credits": 0, "plan": "adder"} for n in range(2)})
 
@@ -190,7 +190,7 @@ def test_users_are_found_after_the_system_was_paused_from_its_first_day_on():
 
 @pytest.mark.parametrize("names", [{"balance_field": "tokens"}, {"plan_field": "tier"}, {"stamp_field": "refresh"}])
 def test_other_field_names_have_everybody_read_at_once(names):
-    """The users are the same, but their stamps are about other fields."""
+    """The users are the same, but their stamps refer to other fields."""
     world = started({"ann": {"credits": 5, "tokens": 7, "plan": "adder", "tier": "adder"}})
     world.settings = world.settings.model_copy(update=names)
 
@@ -229,7 +229,7 @@ def test_corrected_plans_are_used_on_a_day_whose_scan_is_complete():
 
 
 def test_a_user_who_fails_is_named_every_day_and_refreshed_once_corrected():
-    """This holds also on days on which not everybody is read."""
+    """This holds on days with a scan by date, too."""
     world = started({**population(3), "text": {"credits": "50", "plan": "adder"}})
     named = []
     for day in (1, 2, 3):
@@ -275,8 +275,8 @@ def test_a_user_whose_stamp_is_no_map_is_read_by_name_every_day():
     assert world.run("2026-11-26")["namesFrom"] is None
 
 
-def test_since_when_a_user_fails_is_kept():
-    """The follow-up list keeps the day on which the user first failed."""
+def test_the_follow_up_list_keeps_the_day_on_which_a_user_first_failed():
+    """This holds for a user found by date and for one found by name."""
     world = started({"text": {"credits": "50"}, "odd": {"credits": 5, "creditRefresh": "mine"}})
     for day in (1, 2):
         live(world, MIDNIGHT + day * DAY)
@@ -291,7 +291,7 @@ def test_since_when_a_user_fails_is_kept():
 
 
 def test_a_run_document_that_was_deleted_is_made_again_with_its_follow_up_list():
-    """Deleting it has the day scanned afresh. What its earlier life left below it stands in nobody's way."""
+    """The day is scanned again. The list that the deleted run left below it is no obstacle."""
     world = started({**population(3), "text": {"credits": "50"}})
     world.delete(f"credit_refresh_runs/{TODAY}")
 
@@ -300,8 +300,8 @@ def test_a_run_document_that_was_deleted_is_made_again_with_its_follow_up_list()
     assert (report.status, report.counts.scanned, report.counts.failed) == ("completed", 4, 1)
 
 
-def test_a_paused_user_stays_where_the_scan_by_date_finds_them():
-    """A resumed user is then granted the next day at the latest."""
+def test_a_paused_user_keeps_a_date_that_the_scan_finds():
+    """So a resumed user is granted the next day at the latest."""
     world = started({"ann": {"credits": 5, "plan": "adder", "creditRefresh": {"paused": True}}})
     for day in (1, 2):
         live(world, MIDNIGHT + day * DAY)
@@ -313,8 +313,8 @@ def test_a_paused_user_stays_where_the_scan_by_date_finds_them():
     assert world.user("ann")["credits"] == 15
 
 
-def test_a_user_who_lost_the_balance_leaves_the_count_of_due_ons():
-    """Otherwise they would hide a missing user."""
+def test_a_user_without_a_balance_any_more_loses_the_due_on():
+    """In the proof such a `dueOn` would hide a user who is missing."""
     world = started(population(3))
     user = world.user("user00001")
     world.put("users/user00001", {"plan": "adder", "creditRefresh": user["creditRefresh"]})
@@ -329,8 +329,8 @@ def test_a_user_who_lost_the_balance_leaves_the_count_of_due_ons():
 # Adoption
 
 
-def test_who_could_not_be_adopted_is_adopted_once_in_order_and_never_granted():
-    """After the correction the schedule's scan adopts the user, whose 250,000 credits stay unchanged."""
+def test_a_user_who_could_not_be_adopted_is_adopted_after_the_correction():
+    """The schedule's scan adopts the user. The 250,000 credits stay unchanged until the next period."""
     plans = (
         'default_plan = "pro"\n[plans.pro]\nallowance = 100000\nperiod = "month"\npolicy = "reset"\n'
         '[plans.basic]\nallowance = 5\nperiod = "month"\npolicy = "reset"'
@@ -361,7 +361,7 @@ def test_who_could_not_be_adopted_is_adopted_once_in_order_and_never_granted():
 
 
 def test_an_adoption_called_again_tries_those_it_could_not_stamp():
-    """It tries no other users."""
+    """It reads no other users."""
     world = World()
     world.users({**population(9), "text": {"credits": "5", "plan": "adder"}})
     world.build(MIDNIGHT, "adopt")
@@ -377,7 +377,7 @@ def test_an_adoption_called_again_tries_those_it_could_not_stamp():
 
 
 def test_an_adoption_called_again_names_each_user_once():
-    """A user who fails is due by date, and may be found by balance as well."""
+    """A failing user is found by date, and may be found by balance as well."""
     world = World(plans=PLANS + LITE)
     world.users({"ann": {"credits": 3}, "typo": {"credits": 3, "plan": "prro"}, "text": {"credits": "3"}})
     world.build(MIDNIGHT, "adopt")
@@ -391,7 +391,7 @@ def test_an_adoption_called_again_names_each_user_once():
 # A scan at one moment
 
 
-def test_nobody_is_met_twice_while_workers_move_them():
+def test_nobody_is_queued_twice_while_workers_settle_older_jobs():
     """Builder and worker begin at the same moment, while last evening's jobs wait."""
     world = World(limits=Limits(page_users=10), job_size=5)
     users = population(60)
@@ -409,7 +409,7 @@ def test_nobody_is_met_twice_while_workers_move_them():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_scan_of_three_hundred_users_meets_each_of_them_once(seed):
-    """Workers settle last evening's jobs between the pages, as many as they like. No user is counted or named twice."""
+    """Workers settle a random number of last evening's jobs between the pages. No user is counted or granted twice."""
     drawn = random.Random(seed)
     world = World(limits=Limits(page_users=40), job_size=20)
     world.users(population(300))
@@ -433,7 +433,7 @@ def test_a_scan_of_three_hundred_users_meets_each_of_them_once(seed):
 
 
 def test_a_count_that_fails_is_no_proof_and_no_failure():
-    """If the index is exempt or still being built, the scan by date goes on, and the run says why."""
+    """If the index is missing or still being built, the scan by date goes on, and the run says why."""
     world = started(population(5))
     world.users({"new": {"credits": 0, "plan": "adder"}})
     no_index = lambda _n, method, _request: (  # noqa: E731
@@ -448,8 +448,8 @@ def test_a_count_that_fails_is_no_proof_and_no_failure():
 
 
 @pytest.mark.parametrize("full_scan_below", [0, 20_000])
-def test_a_day_is_completed_though_no_count_can_be_made(full_scan_below):
-    """Neither the count of a small project's users nor that of full users may hold it up."""
+def test_a_day_is_completed_although_no_count_can_be_made(full_scan_below):
+    """The day needs neither the count of a small project's users nor that of full users."""
     world = started(population(5), plans=PLANS + LITE)
     world.settings = world.settings.model_copy(update={"full_scan_below": full_scan_below})
     no_counts = lambda _n, method, _request: (  # noqa: E731
@@ -463,7 +463,7 @@ def test_a_day_is_completed_though_no_count_can_be_made(full_scan_below):
 
 
 def test_a_count_that_hangs_leaves_time_for_the_scan(monkeypatch):
-    """It gets a share of the call's time, and no try after that."""
+    """The count gets a share of the call's time, and is not tried again in the call."""
     world = started(population(5))
     monkeypatch.setattr(prove, "COUNT_SHARE", 0.01)
 
@@ -482,7 +482,7 @@ def test_a_count_that_hangs_leaves_time_for_the_scan(monkeypatch):
 
 @pytest.mark.parametrize(("refused", "scan", "unavailable"), [(1, "all", False), (99, "due", True)])
 def test_a_count_that_fails_for_a_passing_reason_is_made_by_a_later_call(refused, scan, unavailable):
-    """An outage at midnight must not cost the day its proof. After three tries in vain there is none."""
+    """An outage at midnight must not cost the day its proof. After three failed tries the day has none."""
     world = started(population(5))
     world.users({"new": {"credits": 0, "plan": "adder"}})
     overloaded = lambda _n, method, _request: (  # noqa: E731
@@ -502,7 +502,7 @@ def test_a_count_that_fails_for_a_passing_reason_is_made_by_a_later_call(refused
 
 @pytest.mark.parametrize(("users", "scan"), [(5, "all"), (6, "due")])
 def test_a_small_project_reads_everybody_every_day(users, scan):
-    """Small projects don't depend on `dueOn`."""
+    """Up to `FULL_SCAN_BELOW` users nothing depends on `dueOn`."""
     world = started(population(users), full_scan_below=5)
 
     report = world.build(MIDNIGHT + DAY, "auto")
@@ -535,7 +535,7 @@ def test_the_moment_of_a_scan_is_in_whole_microseconds():
     """Firestore refuses to read at any other moment."""
     world = started(population(3))
 
-    looks = [world.context(NOON).control().look(NOON).read_time_ns for _ in range(5)]
+    moments = [world.context(NOON).control().look(NOON).read_time_ns for _ in range(5)]
 
-    assert [moment % 1000 for moment in looks] == [0] * 5
+    assert [moment % 1000 for moment in moments] == [0] * 5
     assert world.run()["readTimeNs"] % 1000 == 0

@@ -1,4 +1,4 @@
-"""Jobs that are worked after their day: for which day, whom they must not lose, and how far the queue lags."""
+"""Jobs that are worked after their day. They grant the right day and lose nobody, and the lag is measured."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ EVE = Operator("eve")
 RUN = "credit_refresh_runs/2026-11-22"
 
 
-def followers(world: World) -> list[str]:
+def users_of_added_jobs(world: World) -> list[str]:
+    """The users of jobs of today that late grants have added."""
     return [user_id for job_id, job in world.jobs().items() if "-after-" in job_id for user_id in job["userIds"]]
 
 
@@ -29,7 +30,7 @@ def balances(world: World) -> set[int]:
 
 
 def test_users_settled_after_midnight_do_not_lose_the_new_day():
-    """On the first day 200 users have no stamp, and the last slots are settled at 00:01, after the new day's scan."""
+    """The first day has 200 users without a stamp. Its last slots are settled at 00:01, after the new day's scan."""
     world = World(slot_seconds=3600)
     users = population(200)
     world.users(users)
@@ -39,7 +40,7 @@ def test_users_settled_after_midnight_do_not_lose_the_new_day():
 
     world.build(MIDNIGHT + DAY, scan="due")
     world.work(MIDNIGHT + DAY + MINUTE)
-    named = followers(world)
+    named = users_of_added_jobs(world)
     world.work(MIDNIGHT + DAY + 22 * HOUR)
     before = balances(world)
     world.work(EVENING + DAY)
@@ -62,13 +63,13 @@ def test_users_whom_the_new_day_s_scan_has_seen_get_no_second_job():
     world.work(EVENING + 2 * DAY)
 
     assert late.tally.refreshed > 0
-    assert followers(world) == []
+    assert users_of_added_jobs(world) == []
     assert balances(world) == {35}
 
 
 @pytest.mark.parametrize("scan", ["all", None])
-def test_a_scan_of_everybody_or_of_later_needs_no_second_job(scan):
-    """A scan of everybody has seen them without a stamp. A later scan will see the `dueOn` of the late grant."""
+def test_a_scan_of_everybody_or_a_later_scan_needs_no_second_job(scan):
+    """A scan of everybody has read the users without a stamp. A later scan will read the `dueOn` of the late grant."""
     world = World()
     world.users(population(10))
     world.build()
@@ -80,12 +81,12 @@ def test_a_scan_of_everybody_or_of_later_needs_no_second_job(scan):
     world.build(MIDNIGHT + DAY + 2 * MINUTE, scan="due")
     world.work(EVENING + DAY)
 
-    assert followers(world) == []
+    assert users_of_added_jobs(world) == []
     assert balances(world) == {25}
 
 
-def test_a_late_grant_whose_worker_died_does_not_lose_the_new_day_either():
-    """The dead worker wrote `dueOn` after the scan, so `dueOn` does not tell the next worker who was passed by."""
+def test_a_late_grant_whose_worker_died_does_not_lose_the_new_day():
+    """The dead worker wrote `dueOn` after the scan, so `dueOn` does not show which users the scan passed by."""
     world = World(slot_seconds=86_400)
     world.users(population(5))
     world.build()
@@ -101,7 +102,7 @@ def test_a_late_grant_whose_worker_died_does_not_lose_the_new_day_either():
 
 
 def test_after_a_pause_jobs_are_worked_for_the_present_day():
-    """After the first day's build nothing runs for two days. No later scan found the users, so they are granted now."""
+    """Nothing runs for two days after the first build. No later scan has found the users, so they are granted now."""
     world = World()
     users = population(20)
     world.users(users)
@@ -149,7 +150,7 @@ def test_a_grant_that_landed_long_ago_gets_its_receipt_and_nothing_more():
 
 
 def test_a_dead_letter_of_last_week_is_worked_for_the_present_day():
-    """An operator who requeues it wants its users refreshed now, whatever was scanned since."""
+    """An operator who requeues it wants its users refreshed now, whatever has been scanned since."""
     world = World()
     world.users({"ann": {"credits": "ten", "plan": "adder"}})
     world.users({"bob": {"credits": 5, "plan": "adder"}})
@@ -215,7 +216,7 @@ def test_the_lag_is_measured_from_when_a_job_was_due():
 
 
 def test_the_schedule_s_own_calls_lose_nobody_at_the_end_of_the_first_day():
-    """The proof fails for those who had no stamp yet, and everybody is read; meanwhile they are settled at 00:01."""
+    """The proof fails because of users without a stamp, so everybody is read. Those users are settled at 00:01."""
     world = World(slot_seconds=3600)
     users = population(200)
     world.users(users)

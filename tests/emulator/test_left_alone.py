@@ -1,4 +1,4 @@
-"""Full users left alone: how many they are, plan changes, pauses, missing indexes; and thin slots that share a job."""
+"""Full users who are left alone: their count, plan changes, pauses, a missing index. Small slots that share a job."""
 
 from __future__ import annotations
 
@@ -41,13 +41,11 @@ def world_of(users: dict[str, dict[str, Any]], **settings: Any) -> World:
     return world
 
 
-def live(world: World, midnight: datetime) -> tuple[int, int]:
-    """One whole day; the reads and writes of its builder."""
-    builder = world.context(midnight)
+def live(world: World, midnight: datetime) -> None:
+    """Run builder and worker for a whole day."""
     for number in range(4):
         world.build(midnight + timedelta(minutes=10) * number, "auto")
     world.work(midnight + timedelta(hours=23, minutes=59))
-    return builder.wire.cost.reads, builder.wire.cost.writes
 
 
 def full(number: int) -> dict[str, dict[str, Any]]:
@@ -58,8 +56,8 @@ def documents(world: World) -> dict[str, Any]:
     return world.all("users")
 
 
-def test_full_users_are_found_once_and_then_left_alone():
-    """The first day's scan of everybody says that they are found by balance; nothing else is written."""
+def test_full_users_are_met_once_and_then_left_alone():
+    """The first day's scan of everybody notes that they are found by balance. Nothing else is written."""
     world = world_of(full(20))
 
     live(world, MIDNIGHT)
@@ -74,8 +72,8 @@ def test_full_users_are_found_once_and_then_left_alone():
     assert (run["whenLowUsers"], run["lowUsers"]) == (20, 0)
 
 
-def test_a_plan_change_goes_both_ways():
-    """To such a plan and away from it, with a request or without one."""
+def test_users_may_change_to_such_a_plan_and_away_from_it():
+    """Both are refreshed directly, and get the `dueOn` of the new plan."""
     world = world_of({"up": {"credits": 50}, "down": {"credits": 2000, "plan": "pro"}})
     live(world, MIDNIGHT)
     world.update("users/up", plan="pro")
@@ -90,8 +88,8 @@ def test_a_plan_change_goes_both_ways():
     assert world.user("down")["creditRefresh"]["dueOn"] == "when-low"
 
 
-def test_a_paused_user_who_is_low_waits():
-    """And is topped up once resumed."""
+def test_a_paused_user_below_the_allowance_waits():
+    """The user is topped up after the resume."""
     world = world_of({**full(2), "ann": {"credits": 3, "creditRefresh": {"paused": True}}})
     live(world, MIDNIGHT)
     live(world, MIDNIGHT + DAY)
@@ -104,7 +102,7 @@ def test_a_paused_user_who_is_low_waits():
     assert world.user("ann")["credits"] == 50
 
 
-def test_where_no_index_serves_the_balance_everybody_is_read():
+def test_everybody_is_read_if_no_index_serves_the_balance():
     """The run says why, and so does health."""
     world = world_of(full(5))
     live(world, MIDNIGHT)
@@ -126,8 +124,7 @@ def test_where_no_index_serves_the_balance_everybody_is_read():
 
 @pytest.mark.parametrize("seed", range(6))
 def test_spenders_during_the_scan_are_found_that_day_or_the_next(seed):
-    """Random spending between the builder's pages and the workers' jobs, with odd balances among them."""
-
+    """Users spend at random between the builder's pages and the workers' jobs."""
     drawn = random.Random(seed)
     world = World(plans=PLANS, limits=Limits(page_users=4), job_size=3)
     world.users(full(24))
@@ -153,7 +150,7 @@ def test_spenders_during_the_scan_are_found_that_day_or_the_next(seed):
 
 @pytest.mark.parametrize(("users", "reads", "writes"), [(1000, 1.1, 1.12), (100, 1.3, 1.9)])
 def test_small_populations_share_jobs(users, reads, writes):
-    """With users put off by an hour at most, ticks that find nothing aside."""
+    """Users wait an hour at most. The cost does not include calls that find nothing to do."""
     world = World(slot_seconds=300, merge_minutes=60, full_scan_below=20_000)
     world.users({f"user{n:04}": {"credits": 5, "plan": "adder"} for n in range(users)})
     world.day(MIDNIGHT)

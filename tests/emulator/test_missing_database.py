@@ -1,4 +1,4 @@
-"""A database that is not there: a failure of the system, which the schedule sees, and no conflict with anybody."""
+"""A missing database is a failure of the system, which the schedule sees. It is no conflict."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NOT_FOUND = WireError(grpc.StatusCode.NOT_FOUND, "The database (default) does no
 
 
 def test_a_heartbeat_that_finds_no_database_fails_as_an_outage_does():
-    """It is written blindly: that its document is not found can't be a conflict with somebody else."""
+    """The heartbeat has no precondition, so NOT_FOUND can't mean a conflict."""
     world = World()
 
     with world.faulty(on("Commit", NOT_FOUND, times=100)), pytest.raises(SystemFailureError, match="check project"):

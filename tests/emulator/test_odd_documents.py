@@ -1,4 +1,4 @@
-"""Odd documents among good ones. Bad ones fail alone, unchanged and named; merely unusual ones are refreshed."""
+"""Odd documents among good ones. Bad ones fail alone, unchanged and named. Unusual ones are refreshed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def same(one: object, other: object) -> bool:
 
 
 def without_due_on(fields: dict) -> dict:
-    """A user without our `dueOn`, which says that a user who fails is looked at every day."""
+    """The user without `dueOn`, which makes a scan read a failing user every day."""
     stamp = fields.get("creditRefresh")
     if not isinstance(stamp, dict):
         return fields
@@ -74,7 +74,7 @@ def assert_bad_untouched_and_rest_refreshed(world: World) -> None:
     assert {world.user(user_id)["credits"] for user_id in population(30)} == {15}
 
 
-def test_through_the_queue():
+def test_the_queue_names_bad_users_and_refreshes_the_others():
     """The builder names the bad users and queues the others."""
     world = seeded()
 
@@ -88,7 +88,7 @@ def test_through_the_queue():
     assert_settled(world)
 
 
-def test_directly():
+def test_a_direct_refresh_names_bad_users_and_refreshes_the_others():
     """The direct refresh names the bad users and refreshes the others of its page."""
     world = seeded()
 
@@ -100,8 +100,8 @@ def test_directly():
     assert_bad_untouched_and_rest_refreshed(world)
 
 
-def test_turned_bad_between_build_and_work():
-    """The worker names users who turned bad after the build."""
+def test_the_worker_names_users_who_turned_bad_after_the_build():
+    """The other users are refreshed."""
     world = World()
     world.users({user_id: {"credits": 1} for user_id in BAD} | population(30))
     world.build()
@@ -118,8 +118,8 @@ def test_turned_bad_between_build_and_work():
 
 
 @pytest.mark.parametrize("plan", ["a.b", "with space", "`tick`", "back\\slash", "数", "1st"])
-def test_plans_with_odd_names(plan):
-    """A plan's name is part of a field path, and any name that a plans file allows works."""
+def test_plans_with_odd_names_work(plan):
+    """A plan's name is part of a field path. Any name that a plans file allows works."""
     name = plan.replace("\\", "\\\\")
     world = World(plans=f'default_plan = "{name}"\n[plans."{name}"]\nallowance = 9\nperiod = "day"\npolicy = "reset"')
     world.users({"ann": {"credits": 0}})
@@ -130,7 +130,7 @@ def test_plans_with_odd_names(plan):
     assert world.user("ann")["creditRefresh"]["periods"] == {plan: "2026-11-22"}
 
 
-def test_fields_and_collections_of_another_name():
+def test_fields_and_collections_may_have_other_names():
     """Names from the settings are used everywhere, so a second kind of credit works beside the first."""
     world = World(
         users_collection="tenants/acme/people",
