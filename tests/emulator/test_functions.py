@@ -1,4 +1,4 @@
-"""The functions over HTTP, under functions-framework: answers, refusals, logs, signals."""
+"""The functions over HTTP, under functions-framework: their answers, refusals, logs and signals."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_an_empty_body_is_an_empty_object(servers, body):
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"userIds": null}', b'{"asOf": "2026-11-22T12:00:00Z"}'])
 def test_a_direct_call_that_names_nobody_is_refused(servers, world, body):
-    """`JSON.stringify({userIds: undefined})` is an empty object: nobody meant a page of all users."""
+    """`JSON.stringify({userIds: undefined})` is an empty object, and does not mean a page of all users."""
     world.users({"untouched": {"credits": 1}})
 
     reply = servers["credit_refresh"].request("POST", body)
@@ -195,8 +195,8 @@ def test_a_wrong_method_is_refused(servers, method):
         ("credit_refresh_queue", "POST", "//", 404),
     ],
 )
-def test_no_answer_is_kept_or_guessed_at(servers, target, method, path, status):
-    """Data or error: `no-store` and `nosniff`. A path with two slashes in front is nobody's."""
+def test_every_answer_has_no_store_and_nosniff(servers, target, method, path, status):
+    """This holds for data and for errors. A path that begins with two slashes is not found."""
     reply = servers[target].request(method, b'{"batchSize": 0}' if status == 400 else b"", path)
 
     assert (reply.status, reply.headers.get("Cache-Control"), reply.headers.get("X-Content-Type-Options")) == (
@@ -207,7 +207,7 @@ def test_no_answer_is_kept_or_guessed_at(servers, target, method, path, status):
 
 
 def test_logs_are_json_with_action_trace_and_context(servers, world):
-    """Each of our lines is one JSON object in Cloud Logging's fields."""
+    """Each log line is one JSON object with Cloud Logging's fields."""
     trace = "0af7651916cd43dd8448eb211c80319c"
     worker = servers["credit_refresh_worker"]
     worker.request("POST", b"{}", traceparent=f"00-{trace}-b7ad6b7169203331-01")

@@ -1,4 +1,4 @@
-"""Every query the code makes is served by firestore.indexes.json or by an automatic index.
+"""Every query of the code is served by firestore.indexes.json or by an automatic index.
 
 conftest.py checks the queries of all tests in this folder against the file. These tests show that the check works.
 """
@@ -44,8 +44,8 @@ def two_days() -> None:
     world.build(MIDNIGHT + 2 * DAY, scan="adopt")
 
 
-def test_two_days_make_queries_and_all_of_them_are_served():
-    """There are queries of users by id and by date, of jobs by time, of runs by day."""
+def test_all_queries_of_two_days_are_served():
+    """There are queries for users by date, for jobs by time, and for runs."""
     seen: set[Shape] = set()
     with check_queries(deployed_indexes(), seen):
         two_days()
@@ -56,7 +56,7 @@ def test_two_days_make_queries_and_all_of_them_are_served():
 
 
 @pytest.mark.parametrize(("group", "path"), [(JOBS, "visibleAt"), (USERS, "creditRefresh.dueOn")])
-def test_an_index_left_out_of_the_file_is_missed(group, path):
+def test_an_index_that_is_left_out_of_the_file_is_reported(group, path):
     """Each index is in the file because a query needs it."""
     with (
         check_queries(without(group, path), set()),
@@ -95,8 +95,8 @@ def shape(group=JOBS, equal=(), contains=(), orders=()) -> Shape:
         (shape("paired", equal=["c"], orders=[("b", DOWN)]), False),
     ],
 )
-def test_what_indexes_serve(asked, served):
-    """Any index of a field serves equality, only that order's index serves an order, only a composite one a mixture."""
+def test_an_index_serves_the_queries_it_fits(asked, served):
+    """Equality needs any index of the field, an order needs an index of that order, a mixture needs a composite one."""
     overrides = {"*": [], "up": ["ASCENDING"], "down": ["DESCENDING"], "map": [], "map.open": ["ASCENDING"]}
     indexes = Indexes(
         {
@@ -117,8 +117,8 @@ def test_what_indexes_serve(asked, served):
     assert (indexes.missing(asked) is None) is served
 
 
-def test_a_query_s_filters_are_told_apart():
-    """Filters under one `and` are told apart: equality, ranges, arrays and null."""
+def test_the_kinds_of_a_query_s_filters_are_recognised():
+    """One `and` has filters for equality, a range, an array and null."""
     asked = query.StructuredQuery.pb()()
     asked.from_.add().collection_id = JOBS
     operators = query.StructuredQuery.FieldFilter.Operator

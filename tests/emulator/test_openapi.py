@@ -1,4 +1,4 @@
-"""docs/openapi.json: it says what the code says, and no request it allows or forbids makes a function fail."""
+"""docs/openapi.json agrees with the code. No request that it allows or forbids makes a function fail."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ SCHEMATHESIS = str(Path(sys.executable).with_name("schemathesis"))
 CONFORMANCE = "status_code_conformance,content_type_conformance,response_schema_conformance"
 
 
-def test_the_document_is_the_code_s():
+def test_the_document_agrees_with_the_code():
     """`make openapi` writes it, and the types of the monitor's answers."""
     assert read_document() == render_document(), "docs/openapi.json is not what the code says: run `make openapi`"
     assert typescript.FILE.read_text("utf-8") == monitor_types(), "docs/monitor.d.ts: run `make openapi`"
 
 
-def test_whatever_it_refers_to_is_there():
-    """A tool that reads it finds each schema."""
+def test_every_schema_that_is_referred_to_exists():
+    """A program that reads the document finds each schema."""
     found = document()
 
     refs = set(re.findall(r'"\$ref": "([^"]*)"', json.dumps(found)))
@@ -49,8 +49,8 @@ def test_whatever_it_refers_to_is_there():
     assert len(refs) > 20
 
 
-def test_each_parameter_view_and_action_is_told():
-    """Of the monitor: what a GET takes and answers, and what a POST takes and answers."""
+def test_each_parameter_view_and_action_of_the_monitor_is_described():
+    """The document has what a GET takes and answers, and what a POST takes and answers."""
     found = document()["paths"][path_of("credit_refresh_monitor")]
 
     parameters = {parameter["name"]: parameter["description"] for parameter in found["get"]["parameters"]}
@@ -64,8 +64,8 @@ def test_each_parameter_view_and_action_is_told():
         assert schema == {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in answers]}
 
 
-def test_every_entry_point_and_every_field_is_in_it():
-    """Fields by their names in JSON, with their ranges."""
+def test_the_document_has_every_entry_point_and_every_field():
+    """Fields have their names in JSON, and their ranges."""
     answer = document()
     schemas = answer["components"]["schemas"]
 
@@ -105,7 +105,7 @@ def servers(tmp_path_factory):
     ],
 )
 def test_no_request_makes_a_function_fail(servers, tmp_path, name, path, checks):
-    """Those of the document and those it forbids: no 500, and every answer is one that the document tells of."""
+    """Requests that the document allows or forbids give no 500, and only answers that it describes."""
     command = [
         *(SCHEMATHESIS, "run", str(BUNDLE / "docs" / "openapi.json"), "--no-color", "--seed", str(SEED)),
         *("--url", f"http://127.0.0.1:{servers[name].port}", "--include-path", f"{path_of(name)}{path}"),
@@ -127,18 +127,18 @@ def test_no_request_makes_a_function_fail(servers, tmp_path, name, path, checks)
     ],
 )
 def test_the_document_leaves_no_field_of_an_answer_out(servers, name, body, answer):
-    """What a caller may rely on is what is there."""
+    """Each answer has exactly the fields of the document."""
     reply = servers[name].post(body)
 
     assert set(reply.json) == set(ANSWERS[answer]), "add the field to ANSWERS in dev/openapi.py, and run `make openapi`"
 
 
-# The monitor's answers, each held against its schema. They have no field that the schema does not name.
+# Each answer of the monitor is compared with its schema. It has no field that the schema does not name.
 
 
 @pytest.fixture(scope="module")
 def monitor(tmp_path_factory):
-    """The monitor, over a day with users of every fate: settled, pending, failed in a job and found by the builder."""
+    """The monitor on a day with users who are settled, pending, failed in a job, and found to fail by the builder."""
     world = World(job_size=4, slot_seconds=21_600, zone_field="zone")
     world.users(population(30) | {"bad": {"credits": "x"}})
     world.users({name: {"credits": 5, "zone": zone} for name, zone in (("tokyo", "Asia/Tokyo"), ("mars", "Mars/X"))})
@@ -149,11 +149,11 @@ def monitor(tmp_path_factory):
     world.refresh("tokyo", now=MIDNIGHT + 13 * HOUR)
     environ = {"GOOGLE_CLOUD_PROJECT": str(world.settings.project), "CREDIT_REFRESH_ZONE_FIELD": "zone"}
     with server("credit_refresh_monitor", tmp_path_factory.mktemp("answers") / "log", **environ) as running:
-        yield Asked(world, running)
+        yield Monitor(world, running)
 
 
-class Asked:
-    """The monitor's function, asked at the evening of the day."""
+class Monitor:
+    """The monitor's function, called at 14:00 of the day."""
 
     def __init__(self, world, running):
         self.world, self._running = world, running
@@ -219,7 +219,7 @@ def closed(schema: Any) -> Any:
     ],
 )
 def test_each_view_answers_as_the_document_says(monitor, query, answer):
-    """Every field in its type, and none that is not told."""
+    """Every field has its type, and no field is undocumented."""
     query = {name: getattr(monitor, value, value) if name == "jobId" else value for name, value in query.items()}
 
     reply = monitor.get(**query)
@@ -229,7 +229,7 @@ def test_each_view_answers_as_the_document_says(monitor, query, answer):
 
 
 def test_each_action_answers_as_the_document_says(monitor):
-    """And so does what is looked at afterwards: a pause, the log, a job that was requeued."""
+    """So do the views afterwards: a pause, the activity log, a requeued job."""
     actions = [
         ({"action": "pause", "reason": "a test"}, "PauseAnswer"),
         ({"action": "pause", "userId": "user00020"}, "PauseAnswer"),
@@ -238,17 +238,17 @@ def test_each_action_answers_as_the_document_says(monitor):
         ({"action": "rescan", "runId": "2026-11-22"}, "RescanAnswer"),
         ({"action": "refresh", "userIds": ["user00001", "user00021", "nobody"]}, "RefreshAnswer"),
     ]
-    looks = [({}, "OverviewAnswer"), ({"view": "activity"}, "ActivityAnswer"), ({"jobId": monitor.failed}, "JobAnswer")]
+    views = [({}, "OverviewAnswer"), ({"view": "activity"}, "ActivityAnswer"), ({"jobId": monitor.failed}, "JobAnswer")]
 
     found = [(reply.status, problems(reply.json, name)) for body, name in actions for reply in [monitor.post(body)]]
-    found += [(reply.status, problems(reply.json, name)) for query, name in looks for reply in [monitor.get(**query)]]
+    found += [(reply.status, problems(reply.json, name)) for query, name in views for reply in [monitor.get(**query)]]
     found.append((monitor.post({"action": "resume"}).status, []))
 
-    assert found == [(200, [])] * (len(actions) + len(looks) + 1)
+    assert found == [(200, [])] * (len(actions) + len(views) + 1)
 
 
 def test_health_and_refusals_are_as_the_document_says(monitor):
-    """503 with the reasons; 4xx with what is wrong."""
+    """Health has its reasons. A refusal says what is wrong."""
     refused = [monitor.get(userId="nobody"), monitor.get(view="nonsense"), monitor.post({"action": "rescan"})]
 
     assert problems(monitor.health().json, "HealthAnswer") == []
@@ -262,13 +262,12 @@ def test_health_and_refusals_are_as_the_document_says(monitor):
         ({"colour": "red"}, "colour"),
     ],
 )
-def test_what_the_document_does_not_tell_is_found(answer, problem):
-    """The check can fail."""
+def test_the_check_finds_what_the_document_does_not_allow(answer, problem):
+    """A field may be missing or unknown."""
     found = problems(answer, "PauseAnswer")
 
     assert any(problem in each for each in found), found
 
 
 def test_the_file_is_json():
-    """As tools read it."""
     assert json.loads(read_document())["openapi"] == "3.1.0"
