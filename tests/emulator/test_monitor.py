@@ -1,4 +1,4 @@
-"""The monitor against the real emulator: figures that equal a scan, one user's story, health, and the levers."""
+"""The monitor against the real emulator: figures that equal a scan, a user's history, health, operator actions."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ HOUR = timedelta(hours=1)
 
 
 def two_days() -> World:
-    """Yesterday with late and failed jobs; today jobs in every state, retried ones too."""
+    """Yesterday has late and failed jobs. Today has jobs in every state, and retry jobs."""
     world = World(job_size=3, slot_seconds=21_600, max_attempts=2)
     world.users(population(60, plan="adder") | {"odd": {"credits": "x"}, "lost": {"credits": 1, "plan": "gone"}})
     world.build(MIDNIGHT)
     world.update("users/user00001", credits="turned bad")
     world.work(MIDNIGHT + timedelta(hours=7))
-    world.work(MIDNIGHT + timedelta(hours=25))  # past midnight, what was left over
+    world.work(MIDNIGHT + timedelta(hours=25))  # the rest, past midnight
     world.build(TOMORROW)
     jobs = [job for job in world.jobs().values() if job["runId"] == "2026-11-23"]
-    soon = [job["userIds"] for job in jobs if job["scheduledFor"] <= TOMORROW + 6 * HOUR]
-    early = next(user_id for user_ids in soon for user_id in user_ids if "user00003" not in user_ids)
-    world.update(f"users/{early}", credits="turned bad")
-    again = WireError(grpc.StatusCode.INTERNAL)
-    with world.faulty(on_user("user00003", again)):
+    due_soon = [job["userIds"] for job in jobs if job["scheduledFor"] <= TOMORROW + 6 * HOUR]
+    turned_bad = next(user_id for user_ids in due_soon for user_id in user_ids if "user00003" not in user_ids)
+    world.update(f"users/{turned_bad}", credits="turned bad")
+    passing = WireError(grpc.StatusCode.INTERNAL)
+    with world.faulty(on_user("user00003", passing)):
         world.work(TOMORROW + timedelta(hours=7))
     with world.faulty(nth("Commit", 2, Mode.ENDED)), pytest.raises(ProcessEnded):
         world.work(TOMORROW + timedelta(hours=13), jobs_max=1)
@@ -57,14 +57,14 @@ def days():
 
 @pytest.mark.parametrize("run_id", [TODAY, "2026-11-23", "2026-11-24"])
 def test_the_figures_equal_a_scan(days, run_id):
-    """Pending, processing, completed, failed and retried jobs over two days; and a day that has not begun."""
+    """This holds for two days with jobs in every state, and for a day that has not begun."""
     answer = view(days, TOMORROW + timedelta(hours=13), run_id)
 
     assert scan_figures(days, run_id) == comparable_part(answer)
 
 
 def test_the_two_days_hold_jobs_in_every_state(days):
-    """Or the comparison above would say little."""
+    """This keeps the comparison above from passing on days without such jobs."""
     first, second = view(days, NOON, TODAY), view(days, NOON, "2026-11-23")
 
     assert (first["pendingJobs"], first["failedJobs"], first["users"]["failed"]) == (0, 1, 3)
@@ -73,7 +73,7 @@ def test_the_two_days_hold_jobs_in_every_state(days):
 
 
 def test_a_view_takes_few_reads_however_many_jobs_there_are():
-    """Forty at most, with a full list of recent jobs, dead letters and every shard in use."""
+    """A view takes at most 40, with a full list of recent jobs, with dead letters and with every shard in use."""
     world = World(job_size=1, slot_seconds=86_400)
     world.users(population(150))
     world.build()
@@ -89,8 +89,7 @@ def test_a_view_takes_few_reads_however_many_jobs_there_are():
     assert answer["writes"] == 0
 
 
-def test_a_day_without_anything_is_told_as_such():
-    """No run, no job, no worker: zeros and nulls."""
+def test_a_day_without_run_jobs_and_worker_has_zeros_and_nulls():
     answer = view(World(), NOON)
 
     assert (answer["runStatus"], answer["totalJobs"], answer["successRate"], answer["lastRunTime"]) == (
@@ -105,14 +104,14 @@ def test_a_day_without_anything_is_told_as_such():
 
 
 def test_a_day_of_25_hours_has_as_many_rows():
-    """In New York clocks are set back on 1 November 2026."""
+    """Clocks in New York are set back on 1 November 2026."""
     answer = view(World(timezone="America/New_York"), MIDNIGHT, "2026-11-01")
 
     assert len(answer["hours"]) == 25
 
 
 def test_users_are_planned_for_the_hours_of_their_slots():
-    """As many as were queued; done when they were."""
+    """All users who were queued are planned. They are done in the hour in which they were settled."""
     world = World(slot_seconds=3600)
     world.users(population(100))
     world.build()
@@ -131,7 +130,7 @@ def test_users_are_planned_for_the_hours_of_their_slots():
 
 
 def on_three_plans(adders: int = 12) -> dict[str, dict]:
-    """Users who are due on several plans, one of them without a name for it, and two who are not queued."""
+    """Users who are due on three plans. One user names no plan. Two others fail and are not queued."""
     return {
         **population(adders),
         **{f"free{n}": {"credits": 5, "plan": "free"} for n in range(5)},
@@ -147,7 +146,7 @@ def by_plan(answer: dict) -> dict[str, int]:
 
 
 def test_users_by_plan_equal_a_scan():
-    """Flush by flush, each user once, under the plan that the scan found; who fails is on no plan."""
+    """Each user is counted once, under the plan that the scan found. A user who fails counts under no plan."""
     world = World(job_size=2, limits=Limits(page_users=4, flush=FlushLimits(flush_jobs=2, commit_jobs=1)))
     world.users(on_three_plans())
     world.build()
@@ -162,8 +161,8 @@ def test_users_by_plan_equal_a_scan():
 
 
 @pytest.mark.parametrize("commits", range(2, 6))
-def test_users_by_plan_are_counted_once_when_a_flush_is_broken_off(commits):
-    """Users in the commits that landed were counted with them."""
+def test_users_by_plan_are_counted_once_if_a_flush_is_interrupted(commits):
+    """The commits that landed have counted their users."""
     world = World(job_size=2, limits=Limits(page_users=4, flush=FlushLimits(commit_jobs=1)))
     world.users(on_three_plans())
     with world.faulty(nth("Commit", commits, Mode.ENDED)), pytest.raises(ProcessEnded):
@@ -173,8 +172,8 @@ def test_users_by_plan_are_counted_once_when_a_flush_is_broken_off(commits):
     assert by_plan(view(world, NOON)) == plans_scanned(world, TODAY) == {"adder": 12, "free": 6, "pro": 1}
 
 
-def test_a_former_name_counts_as_the_plan_it_is_now():
-    """There is one line for each plan of the file."""
+def test_a_former_name_counts_as_the_present_plan():
+    """Each plan of the file has one line."""
     world = World(plans=ONLY_ADDER + 'was = ["starter"]\n')
     world.users({"ann": {"credits": 5, "plan": "starter"}, "bob": {"credits": 5}})
     world.build()
@@ -191,7 +190,7 @@ def test_a_former_name_counts_as_the_plan_it_is_now():
     ],
 )
 def test_after_a_rescan_the_plans_still_add_up(worked_until, counted, uncounted):
-    """Nobody is counted twice. Users settled before are counted together, unless they are all there are."""
+    """Nobody is counted twice. If only some users were settled before, those are counted without their plans."""
     world = World(job_size=5, slot_seconds=21_600)
     world.users(population(30) | {f"free{n}": {"credits": 5, "plan": "free"} for n in range(10)})
     world.build()
@@ -209,7 +208,7 @@ def test_after_a_rescan_the_plans_still_add_up(worked_until, counted, uncounted)
 
 
 def test_the_95th_percentile_is_within_a_quarter_of_the_truth():
-    """It comes from classes of durations, each a quarter wider than the one before."""
+    """The figure comes from classes of durations. Each class is a quarter wider than the one before."""
     world = World(job_size=1, slot_seconds=86_400)
     world.users(population(40))
     world.build()
@@ -223,7 +222,7 @@ def test_the_95th_percentile_is_within_a_quarter_of_the_truth():
 
 
 def test_who_is_late_counts_against_the_error_budget():
-    """On time is within half an hour of the slot; late is later, failed, or left to a newer day."""
+    """A user refreshed within half an hour of the slot is on time. Users refreshed later or failed are late."""
     world = World(slot_seconds=86_400, job_size=5)
     world.users(population(10) | {"bad": {"credits": 1, "plan": "adder"}})
     world.build()
@@ -240,8 +239,8 @@ def test_who_is_late_counts_against_the_error_budget():
     assert slo["errorBudgetLeft"] < 0
 
 
-def test_users_the_builder_came_too_late_for_are_late():
-    """A builder that was down half a day can't make anybody's slot come later."""
+def test_users_who_sign_up_after_their_slot_are_not_late():
+    """The builder comes half a day late. These users are created after their slots, so they are due only then."""
     world = World(slot_seconds=300)
     users = population(40)
     world.users(users)
@@ -253,12 +252,12 @@ def test_users_the_builder_came_too_late_for_are_late():
     world.work(EVENING)
 
     late = sum(job["lateUsers"] for job in world.jobs().values() if job["completedAt"] == NOON)
-    assert late == 0  # they signed up after their slots: this test's users are made now
+    assert late == 0  # their sign-up is the create time by the emulator's own clock
     assert with_slot_passed > 0
 
 
-def test_the_days_before_are_remembered_by_the_run():
-    """The service level of thirty days costs no read of thirty days: each run carries its predecessors' figures."""
+def test_a_run_has_the_figures_of_the_days_before():
+    """The service level of thirty days needs no read of thirty runs."""
     world = World(slot_seconds=86_400)
     world.users(population(10))
     for n in range(4):
@@ -276,8 +275,8 @@ def test_the_days_before_are_remembered_by_the_run():
     assert (answer["slo"]["users"], answer["slo"]["onTimeUsers"]) == (40, 30)
 
 
-def test_what_is_settled_after_midnight_is_still_remembered():
-    """A day's jobs may be settled until two days later: its figures are looked up a second time."""
+def test_users_settled_after_midnight_are_in_the_figures_of_their_day():
+    """A day's jobs may be settled until two days later, so its figures are read a second time."""
     world = World(slot_seconds=86_400)
     world.users(population(10))
     world.build(MIDNIGHT)
@@ -290,11 +289,11 @@ def test_what_is_settled_after_midnight_is_still_remembered():
     assert history[TODAY] == 10
 
 
-# One user's story
+# A user's history
 
 
-def test_a_user_s_story_explains_the_balance():
-    """What was granted when, what was spent since, and what comes next."""
+def test_a_user_s_history_explains_the_balance():
+    """It says what was granted when, what was spent since, and what comes next."""
     world = World()
     world.users({"ann": {"credits": 20, "plan": "free"}})
     for n in range(3):
@@ -315,8 +314,8 @@ def test_a_user_s_story_explains_the_balance():
     assert answer["decision"] == {"action": "skip", "reason": "already_granted", "granted": None}
 
 
-def test_older_receipts_come_by_thirty_days():
-    """With the day the last answer began at."""
+def test_receipts_come_in_pages_of_thirty_days():
+    """A call for older ones names the first day of the answer before."""
     world = World(plans='default_plan = "w"\n[plans.w]\nallowance = 5\nperiod = "week"\npolicy = "accumulate"\n')
     world.users({"ann": {"credits": 0}})
     for week in range(8):
@@ -333,7 +332,7 @@ def test_older_receipts_come_by_thirty_days():
 
 
 def receipts_of(user_id: str, day: str, hours: list[float]) -> dict:
-    """Settled jobs of that day for one user, by path. Their ids are in no order of time, as those of real jobs."""
+    """Settled jobs of that day for one user, by path. As with real jobs, the order of ids is not that of time."""
     start = datetime.fromisoformat(f"{day}T00:00:00+00:00")
     return {
         f"credit_refresh_jobs/{day}-{(n * 7919) % 65536:04x}-{n}": {
@@ -348,8 +347,8 @@ def receipts_of(user_id: str, day: str, hours: list[float]) -> dict:
     }
 
 
-def test_of_more_receipts_than_are_shown_it_is_the_newest_that_are():
-    """Five a day for thirty days: a hundred of them, and the others after those."""
+def test_the_newest_hundred_receipts_come_first():
+    """The user has five receipts a day for thirty days. The next page has the others."""
     world = World()
     world.users({"ann": {"credits": 5}})
     days = [(MIDNIGHT + n * DAY).date().isoformat() for n in range(30)]
@@ -368,8 +367,8 @@ def test_of_more_receipts_than_are_shown_it_is_the_newest_that_are():
     assert len({receipt["jobId"] for receipt in (*answer["receipts"], *older["receipts"])}) == 150
 
 
-def test_of_a_day_with_more_receipts_than_are_shown_it_is_the_newest_that_are():
-    """An app may call for one user all day long."""
+def test_the_newest_hundred_receipts_of_one_day_come_first():
+    """An app may refresh one user all day long."""
     world = World()
     world.users({"ann": {"credits": 5}})
     hours = [n / 10 for n in range(150)]
@@ -393,8 +392,8 @@ def test_of_a_day_with_more_receipts_than_are_shown_it_is_the_newest_that_are():
         ({"credits": 5, "creditRefresh": {"paused": True, "dueOn": TODAY}}, {"paused": True, "problem": None}),
     ],
 )
-def test_a_story_of_an_odd_user_says_what_is_odd(document, answer):
-    """Without failing over it."""
+def test_a_history_of_an_odd_user_says_what_is_odd(document, answer):
+    """The view does not fail because of it."""
     world = World()
     world.users({"ann": document})
 
@@ -407,8 +406,8 @@ def test_a_story_of_an_odd_user_says_what_is_odd(document, answer):
 OWN_TIME = {"zone", "localDate", "zoneProblem"}
 
 
-def test_a_story_is_told_in_the_user_s_own_time():
-    """What day it is there, when the last refresh was, and when the next one is due. Its days begin at 15:00 UTC."""
+def test_a_history_has_the_user_s_own_time():
+    """It has the local date, the last refresh and the next one. The user's days begin at 15:00 UTC."""
     world = World(zone_field="zone", slot_seconds=86_400)
     world.users({"ann": {"credits": 5, "plan": "adder", "zone": "Asia/Tokyo"}})
     world.build()
@@ -434,8 +433,8 @@ def test_a_story_is_told_in_the_user_s_own_time():
         (None, {"zone": "Asia/Tokyo"}),
     ],
 )
-def test_without_a_zone_of_their_own_nothing_is_said_of_zones(field, document):
-    """The schedule's zone is the user's."""
+def test_a_user_in_the_schedule_s_zone_has_no_zone_in_the_history(field, document):
+    """The user names no other zone, or the setting is off."""
     world = World(zone_field=field)
     world.users({"ann": {"credits": 5, "plan": "adder", **document}})
     world.day()
@@ -454,8 +453,8 @@ def test_without_a_zone_of_their_own_nothing_is_said_of_zones(field, document):
         ({"zone": 5, "credits": "x"}, "the time zone: it is a whole number"),
     ],
 )
-def test_a_story_says_why_a_zone_can_t_be_used(document, answer):
-    """In words, also beside another problem of the document."""
+def test_a_history_says_why_a_zone_can_not_be_used(document, answer):
+    """It says so even if the document has another problem."""
     world = World(zone_field="zone")
     world.users({"ann": {"credits": 5, "plan": "adder", **document}})
 
@@ -466,8 +465,7 @@ def test_a_story_says_why_a_zone_can_t_be_used(document, answer):
     assert (found["problem"] is None) == ("credits" not in document)
 
 
-def test_a_zone_is_told_although_another_field_is_bad():
-    """Whoever looks wants to know what time it is there."""
+def test_a_history_has_the_zone_although_another_field_is_bad():
     world = World(zone_field="zone")
     world.users({"ann": {"credits": "x", "zone": "Asia/Tokyo"}})
 
@@ -480,8 +478,8 @@ def test_a_zone_is_told_although_another_field_is_bad():
     )
 
 
-def test_nobody_s_story_is_not_found():
-    """Neither a document nor a receipt; and a deleted user's receipts are still there."""
+def test_the_history_of_a_user_who_never_existed_is_not_found():
+    """A deleted user's receipts are still there."""
     world = World()
     world.users({"ann": {"credits": 20}})
     world.day()
@@ -501,7 +499,7 @@ def reasons(world, now):
 
 
 def test_a_day_done_is_healthy():
-    """Builder finished, worker seen, nothing waits, nothing failed."""
+    """The builder has finished, the worker was seen, nothing waits and nothing failed."""
     world = World()
     world.users(population(5))
     world.day()
@@ -510,8 +508,8 @@ def test_a_day_done_is_healthy():
     assert view(world, EVENING)["health"] == {"status": "ok", "reasons": []}
 
 
-def test_each_ailment_has_its_code():
-    """No worker, a waiting job, no builder, a dead letter: each is told, as long as it lasts."""
+def test_each_fault_has_its_code_as_long_as_it_lasts():
+    """The faults are: no worker, no builder, a waiting job, a dead letter."""
     world = World(slot_seconds=86_400, max_attempts=1)
     world.users(population(5))
 
@@ -527,8 +525,8 @@ def test_each_ailment_has_its_code():
     assert reasons(world, MIDNIGHT + 4 * HOUR) == set()
 
 
-def test_yesterday_s_dead_letters_are_still_told():
-    """Until somebody sees to them, or two days have passed."""
+def test_yesterday_s_dead_letters_are_still_reported():
+    """They are not reported any more after two days."""
     world = World(slot_seconds=86_400)
     world.users(population(3))
     world.build()
@@ -545,7 +543,7 @@ def test_yesterday_s_dead_letters_are_still_told():
 
 
 def test_a_worker_with_nothing_to_do_is_seen():
-    """Its heartbeat is one write; paused or not."""
+    """It writes its heartbeat even while the refresh is paused."""
     world = World()
     world.pause()
 
@@ -556,11 +554,11 @@ def test_a_worker_with_nothing_to_do_is_seen():
     assert context.control().read(NOON).worker_seen_at == NOON
 
 
-# The levers
+# Operator actions
 
 
 def test_pausing_holds_builder_and_worker_and_is_noted_once():
-    """Twice the same changes nothing and is one entry."""
+    """The same action again changes nothing."""
     world = World()
     world.users(population(5))
 
@@ -579,12 +577,12 @@ def test_pausing_holds_builder_and_worker_and_is_noted_once():
 
 
 def without_hours(figures):
-    """A requeued job does not say when it settled those it had settled before; the roll-up does."""
+    """The figures without times. A requeued job has lost the times of its earlier work; the roll-up has them."""
     return {name: figure for name, figure in figures.items() if name not in ("done", "averageProcessingTime")}
 
 
 def failed_day(**settings) -> World:
-    """Ten users in one job that has failed, for two of them."""
+    """A day with one job of ten users. It has failed because of two of them."""
     world = World(slot_seconds=86_400, **settings)
     world.users(population(10))
     world.build()
@@ -599,8 +597,8 @@ def corrected(world: World) -> None:
         world.update(f"users/{user_id}", credits=5)
 
 
-def test_a_requeued_job_settles_those_who_failed_alone():
-    """Its receipts are whole again, nobody is granted twice, and all figures equal a scan at every step."""
+def test_a_requeued_job_settles_only_users_who_failed():
+    """Its receipts are complete again, nobody is granted twice, and all figures equal a scan at every step."""
     world = failed_day()
     (job_id,) = world.jobs()
     before = world.jobs()[job_id]["receipts"]
@@ -625,7 +623,7 @@ def test_a_requeued_job_settles_those_who_failed_alone():
 
 
 def test_requeueing_twice_is_requeueing_once():
-    """The second call finds no dead letter; so does one after the job was done."""
+    """The second call finds no dead letter, and neither does a call after the job was settled."""
     world = failed_day()
     (job_id,) = world.jobs()
     corrected(world)
@@ -640,7 +638,7 @@ def test_requeueing_twice_is_requeueing_once():
 
 
 def test_a_job_may_fail_and_be_requeued_again_and_again():
-    """Attempts count from 0 each time, retries get ids of their own, receipts and figures stay whole."""
+    """Each time attempts count from 0 and retry jobs get new ids. Receipts and figures stay correct."""
     world = failed_day(max_attempts=2)
     (job_id,) = world.jobs()
     flaky = WireError(grpc.StatusCode.INTERNAL)
@@ -662,7 +660,7 @@ def test_a_job_may_fail_and_be_requeued_again_and_again():
 
 
 def test_a_whole_run_is_requeued_page_by_page(monkeypatch):
-    """However many dead letters there are."""
+    """No dead letter is left out, even if they fill several pages."""
     monkeypatch.setattr(operator_actions, "PAGE_SIZE", 4)
     world = World(job_size=1, slot_seconds=86_400)
     users = population(11)
@@ -682,7 +680,7 @@ def test_a_whole_run_is_requeued_page_by_page(monkeypatch):
 
 
 def test_requeueing_stops_when_its_time_is_up(monkeypatch):
-    """And says that there is more."""
+    """The answer says that there is more."""
     monkeypatch.setattr(operator_actions, "PAGE_SIZE", 2)
     monkeypatch.setattr(operator_actions, "LAST_SECONDS", 1000)
     world = World(job_size=1, slot_seconds=86_400)
@@ -697,8 +695,8 @@ def test_requeueing_stops_when_its_time_is_up(monkeypatch):
     assert (done.jobs, done.has_more) == (2, True)
 
 
-def test_an_unreadable_job_that_was_corrected_can_be_requeued():
-    """What made it unreadable is gone with its first settling, or was corrected by hand."""
+def test_an_unreadable_job_can_be_requeued():
+    """Settling it has removed the unreadable snapshots."""
     world = World(slot_seconds=86_400)
     users = population(4)
     world.users(users)
@@ -716,8 +714,8 @@ def test_an_unreadable_job_that_was_corrected_can_be_requeued():
 
 
 @pytest.mark.parametrize("mode", [Mode.REFUSED, Mode.LOST])
-def test_a_requeue_survives_the_wire(mode):
-    """A reply that is lost is not a second requeue."""
+def test_a_requeue_survives_a_refused_commit_and_a_lost_reply(mode):
+    """The job is requeued once."""
     world = failed_day()
     (job_id,) = world.jobs()
     corrected(world)
@@ -731,8 +729,7 @@ def test_a_requeue_survives_the_wire(mode):
     assert_settled(world)
 
 
-def test_two_operators_requeue_a_job_once():
-    """At the same moment."""
+def test_four_operators_at_the_same_moment_requeue_a_job_once():
     world = failed_day()
     (job_id,) = world.jobs()
     results = []
@@ -752,8 +749,8 @@ def test_two_operators_requeue_a_job_once():
     assert world.rollup()["failedJobs"] == 0
 
 
-def test_a_rescan_finds_who_was_missed_and_grants_nobody_twice():
-    """Today's run begins again from the first user; while it scans, asking again changes nothing."""
+def test_a_rescan_finds_missed_users_and_grants_nobody_twice():
+    """Today's run begins again with the first user. A second request changes nothing."""
     world = World()
     users = population(20)
     world.users(users)
@@ -771,7 +768,7 @@ def test_a_rescan_finds_who_was_missed_and_grants_nobody_twice():
 
 
 def test_only_today_s_run_is_scanned_again():
-    """Older ones are superseded; one that is not there is named."""
+    """An older run is refused, and so is a day without a run."""
     world = World()
     world.build(MIDNIGHT)
 
@@ -782,7 +779,7 @@ def test_only_today_s_run_is_scanned_again():
 
 
 def test_a_paused_user_is_left_out_until_resumed():
-    """Nothing else of the document is touched, and the second pull changes nothing."""
+    """No other field of the document changes, and the same action again changes nothing."""
     world = World()
     world.users({"ann": {"credits": 5, "plan": "adder", "name": "Ann"}, "bob": {"credits": 5, "plan": "adder"}})
     ask = partial(operator_actions.pause_user, world.context(NOON), EVE, "ann")
@@ -798,8 +795,8 @@ def test_a_paused_user_is_left_out_until_resumed():
     assert (world.user("ann")["credits"], world.user("bob")["credits"]) == (15, 15)
 
 
-def test_a_user_with_a_bad_stamp_is_not_paused_over_it():
-    """It is refused by name, and the document stays as it is; so is a user that is not there."""
+def test_a_user_with_a_bad_stamp_can_not_be_paused():
+    """The document does not change. A user who does not exist is refused as well."""
     world = World()
     world.users({"ann": {"credits": 5, "creditRefresh": "mine"}})
 
@@ -810,8 +807,8 @@ def test_a_user_with_a_bad_stamp_is_not_paused_over_it():
     assert world.user("ann") == {"credits": 5, "creditRefresh": "mine"}
 
 
-def test_a_note_that_can_t_be_made_does_not_undo_what_was_done(monkeypatch):
-    """The lever was pulled; only the recent activity does not show it."""
+def test_an_action_takes_effect_although_it_can_not_be_noted(monkeypatch):
+    """Only the recent activity does not show it."""
     world = World()
     world.users({"ann": {"credits": 5, "plan": "adder"}})
 
@@ -823,7 +820,7 @@ def test_a_note_that_can_t_be_made_does_not_undo_what_was_done(monkeypatch):
     assert operator_actions.refresh(world.context(NOON), EVE, ["ann"]).tally.refreshed == 1
 
 
-def test_the_activity_is_bounded():
+def test_the_recent_activity_is_bounded():
     """Fifty entries are kept, the newest first."""
     world = World()
     for n in range(60):

@@ -59,7 +59,7 @@ def get(monitor, path="/", **query):
 
 @pytest.mark.parametrize("path", ["/", "/api/scheduled-tasks/credit-refresh-monitor", "/anything/at/all"])
 def test_it_answers_at_any_path_with_the_contract_s_fields(monitor, path):
-    """JSON, unless HTML is asked for."""
+    """The answer is JSON unless HTML is asked for."""
     reply = get(monitor, path, asOf=NOON)
 
     assert reply.status == 200
@@ -70,7 +70,7 @@ def test_it_answers_at_any_path_with_the_contract_s_fields(monitor, path):
 
 
 def test_many_views_cost_as_much_as_one(monitor):
-    """For some seconds; an action ends them at once."""
+    """An answer is kept for some seconds, unless an action comes in between."""
     first, second = get(monitor), get(monitor)
     monitor.post({"action": "resume"})
     third = get(monitor)
@@ -82,7 +82,7 @@ def test_many_views_cost_as_much_as_one(monitor):
 
 
 def test_health_is_503_with_codes_while_something_is_wrong(monitor):
-    """And says nothing of any user."""
+    """The answer has nothing but status, reasons and time."""
     reply = get(monitor, "/api/scheduled-tasks/credit-refresh-monitor/health", asOf="2026-11-22T23:59:30Z")
 
     assert reply.status == 503
@@ -90,8 +90,7 @@ def test_health_is_503_with_codes_while_something_is_wrong(monitor):
     assert [reason["code"] for reason in reply.json["reasons"]] == ["dead_letters"]
 
 
-def test_health_is_503_when_a_run_can_not_be_read(world, monitor):
-    """The log names the document; the builder's own answer would be the remedy."""
+def test_health_is_503_with_a_code_if_a_run_can_not_be_read(world, monitor):
     world.put("credit_refresh_runs/2026-11-25", {"junk": 1})
 
     reply = get(monitor, "/health", asOf="2026-11-25T00:00:00Z")
@@ -99,13 +98,12 @@ def test_health_is_503_when_a_run_can_not_be_read(world, monitor):
     assert (reply.status, reply.json["reasons"][0]["code"]) == (503, "document_unreadable")
 
 
-def test_a_plus_that_nobody_escaped_is_a_plus(monitor):
-    """In a query it means a blank, which no time has."""
+def test_an_unescaped_plus_in_a_time_is_read_as_a_plus(monitor):
+    """In a query a plus means a blank, but no time has a blank."""
     assert get(monitor, "/?asOf=2026-11-22T12:00:00+00:00").status == 200
 
 
-def test_one_user_s_story(monitor):
-    """By id, with its receipts."""
+def test_a_user_s_history_has_receipts_and_balance(monitor):
     reply = get(monitor, userId="user2", asOf=NOON)
 
     assert reply.status == 200
@@ -113,8 +111,8 @@ def test_one_user_s_story(monitor):
     assert reply.json["balance"] == 50
 
 
-def test_the_views_beside_the_overview(world, monitor):
-    """Each says what it cost; the days are kept for some minutes, as they cost most."""
+def test_each_view_answers_with_its_data(world, monitor):
+    """The days are kept for some minutes, because they cost most."""
     (job_id,) = world.jobs()
 
     failures = get(monitor, view="failures", runId="2026-11-22", code="bad_balance").json
@@ -141,7 +139,7 @@ def test_the_views_beside_the_overview(world, monitor):
 
 
 def test_the_overview_says_which_monitor_it_is(world, monitor):
-    """Project, collection and zone; and whether the reader may act."""
+    """It has project, collection, zone and prices, and says whether the reader may act."""
     answer = get(monitor, asOf=NOON).json
 
     assert (answer["project"], answer["usersCollection"], answer["timezone"]) == (
@@ -184,7 +182,7 @@ def test_the_overview_says_which_monitor_it_is(world, monitor):
     ],
 )
 def test_a_bad_query_is_refused_by_name(monitor, query, status, code, field):
-    """In the one form of every error."""
+    """The refusal has the form of every error."""
     reply = get(monitor, **query)
 
     assert reply.status == status, reply.body
@@ -193,7 +191,7 @@ def test_a_bad_query_is_refused_by_name(monitor, query, status, code, field):
 
 @pytest.mark.parametrize("day", ["1970-01-01", "2999-12-31"])
 def test_any_day_of_a_thousand_years_can_be_asked_for(monitor, day):
-    """The first and the last of them."""
+    """The first and the last of these days are tried."""
     for query in ({"runId": day}, {"userId": "user2", "before": day}):
         assert get(monitor, **query).status == 200
 
@@ -230,7 +228,7 @@ def test_any_day_of_a_thousand_years_can_be_asked_for(monitor, day):
     ],
 )
 def test_a_bad_action_is_refused_by_name_and_changes_nothing(monitor, world, body, status, field):
-    """No lever moves."""
+    """No job changes, and no pause."""
     before = (world.jobs(), world.get("credit_refresh_control/state"))
 
     reply = monitor.post(body)
@@ -241,7 +239,7 @@ def test_a_bad_action_is_refused_by_name_and_changes_nothing(monitor, world, bod
 
 
 def test_an_action_of_another_site_s_page_is_refused(monitor):
-    """A browser says where it comes from."""
+    """A browser names the page's site in a header."""
     body = json.dumps({"action": "pause"}).encode()
 
     for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
@@ -249,15 +247,15 @@ def test_an_action_of_another_site_s_page_is_refused(monitor):
         assert (reply.status, reply.json["error"]["code"]) == (403, "cross_site")
 
 
-def test_a_site_whose_name_leads_here_gets_nothing(monitor):
-    """Nobody is asked who they are: so the browser of whoever works here must not be used by it."""
+def test_a_request_with_a_foreign_host_name_is_refused_without_sign_in(monitor):
+    """A site could let its name lead to this address, and use an operator's browser."""
     for method, body in (("GET", None), ("POST", b'{"action": "pause"}')):
         reply = monitor.request(method, body, Host="evil.example:8080")
         assert (reply.status, reply.json["error"]["code"]) == (403, "not_local")
 
 
 def test_actions_do_what_they_say_and_are_logged_with_who_and_why(monitor):
-    """Pause, resume, requeue, rescan, refresh; and once more changes nothing."""
+    """The same action again changes nothing."""
     answer = [
         monitor.post({"action": "pause", "reason": "a test", "asOf": NOON}).json,
         monitor.post({"action": "pause", "asOf": NOON}).json,
@@ -288,8 +286,8 @@ def test_actions_do_what_they_say_and_are_logged_with_who_and_why(monitor):
     assert shown.count("requeue") == 1
 
 
-def test_whose_story_was_read_by_whom_is_logged(monitor):
-    """Also where there is no such user."""
+def test_the_log_says_who_read_which_user_s_history(monitor):
+    """It says so even if there is no such user."""
     get(monitor, userId="user2", asOf=NOON)
     get(monitor, userId="nobody-at-all", asOf=NOON)
 
@@ -299,7 +297,7 @@ def test_whose_story_was_read_by_whom_is_logged(monitor):
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
 def test_a_wrong_method_is_refused(monitor, method):
-    """405, with those that are allowed."""
+    """The answer is 405 and names the allowed methods."""
     reply = monitor.request(method)
 
     assert (reply.status, reply.json["error"]["code"], reply.headers["Allow"]) == (
@@ -325,8 +323,8 @@ def test_a_wrong_method_is_refused(monitor, method):
     ],
 )
 @pytest.mark.parametrize("accept", ["application/json", "text/html"])
-def test_no_data_and_no_error_is_kept_or_guessed_at(monitor, path, status, accept):
-    """`no-store` and `nosniff`; a path that a browser could take for another host's serves nothing."""
+def test_data_and_errors_have_no_store_and_nosniff(monitor, path, status, accept):
+    """A path that a browser could take for another host's serves nothing."""
     reply = monitor.request("GET", path=path, Accept=accept)
 
     if not reply.headers["Content-Type"].startswith("text/html"):
@@ -337,14 +335,14 @@ def test_no_data_and_no_error_is_kept_or_guessed_at(monitor, path, status, accep
 
 @pytest.mark.parametrize("path", ["//evil.example/x", "//evil.example", "///x"])
 def test_the_page_is_not_served_where_its_address_names_another_host(monitor, path):
-    """There the page would send the admin's token to that host."""
+    """The page would send the admin's token to that host."""
     reply = monitor.request("GET", path=path, Accept="text/html")
 
     assert (reply.status, reply.json["error"]["code"]) == (404, "not_found")
 
 
-def test_html_is_for_those_who_ask_for_it(monitor):
-    """The page holds no data; its policy allows no inline script."""
+def test_html_is_served_to_a_client_that_asks_for_it(monitor):
+    """The page holds no data, and its policy allows no inline script."""
     reply = monitor.request("GET", Accept="text/html,application/xhtml+xml,*/*;q=0.8")
 
     assert reply.headers["Content-Type"].startswith("text/html")
@@ -352,8 +350,8 @@ def test_html_is_for_those_who_ask_for_it(monitor):
     assert b"user2" not in reply.body
 
 
-def test_an_outage_is_503_to_people_and_uptime_checks(world, tmp_path):
-    """With a code and Retry-After; never a traceback or an address."""
+def test_an_outage_is_503_in_views_and_health(world, tmp_path):
+    """Both have a code and no traceback. A view also has Retry-After."""
     environ = {"GOOGLE_CLOUD_PROJECT": world.settings.project, "FIRESTORE_EMULATOR_HOST": "127.0.0.1:9"}
     with server("credit_refresh_monitor", tmp_path / "log", **environ) as monitor:
         health, view = get(monitor, "/health"), get(monitor)
@@ -367,7 +365,7 @@ def test_an_outage_is_503_to_people_and_uptime_checks(world, tmp_path):
 
 @pytest.fixture(scope="module")
 def locked(world, tmp_path_factory):
-    """The monitor as in production: it asks who is there."""
+    """The monitor as in production, with sign-in."""
     log = tmp_path_factory.mktemp("locked") / "log"
     environ = {"GOOGLE_CLOUD_PROJECT": world.settings.project, "CREDIT_REFRESH_AUTH": "on"}
     with server("credit_refresh_monitor", log, **environ) as running:
@@ -389,8 +387,8 @@ def locked(world, tmp_path_factory):
         ("/health", {"action": "pause"}),
     ],
 )
-def test_what_carries_data_or_changes_something_needs_a_token(locked, world, path, body, headers):
-    """401 in the one form of errors, with the scheme; nothing is shown and nothing has happened."""
+def test_data_and_actions_need_a_token(locked, world, path, body, headers):
+    """Without one the answer is 401 in the form of every error, with the scheme. Nothing is paused."""
     data = None if body is None else json.dumps(body).encode()
 
     reply = locked.request("GET" if body is None else "POST", data, path, **headers)
@@ -402,6 +400,6 @@ def test_what_carries_data_or_changes_something_needs_a_token(locked, world, pat
 
 @pytest.mark.parametrize("path", ["/health", "/embed.js", "/?asset=monitor.js", "/?asset=config.json"])
 def test_what_holds_no_data_is_public(locked, path):
-    """Uptime checks, the page's files, what it needs to sign somebody in."""
+    """This holds for health, for the page's files, and for its settings of sign-in."""
     assert locked.request("GET", path=path).status in (200, 503)
     assert locked.request("GET", Accept="text/html").status == 200

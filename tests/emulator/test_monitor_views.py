@@ -30,9 +30,11 @@ MINUTE = timedelta(minutes=1)
 REJECTED = WireError(grpc.StatusCode.INVALID_ARGUMENT)
 
 
-def bad_morning(users: int = 30, **settings) -> World:
-    """Failures of three causes: a plan that is gone and a balance that is text in the worker's jobs, and a plan of the
-    wrong type that the builder found."""
+def day_with_failures(users: int = 30, **settings) -> World:
+    """A day with failures of three causes.
+
+    Jobs fail by a plan that is gone and by a balance that is text. The builder finds a plan of the wrong type.
+    """
     world = World(**{"slot_seconds": 21_600, "job_size": 5, **settings})
     world.users(population(users) | {"odd": {"credits": 1, "plan": 7}})
     world.build()
@@ -60,9 +62,9 @@ def pages(world, day=TODAY, code=None):
 # Failures by cause
 
 
-def test_causes_are_the_scan_s_largest_first():
-    """Users, jobs that hold some of them, and what the builder found; with a remedy and an example."""
-    world = bad_morning()
+def test_causes_of_failures_equal_a_scan_and_the_largest_is_first():
+    """A cause has its users, its jobs, users found by the builder, a remedy and an example."""
+    world = day_with_failures()
     jobs = [job for job in world.jobs().values() if job["status"] == "failed"]
 
     causes = view(world, EVENING)["failures"]
@@ -82,10 +84,10 @@ def test_causes_are_the_scan_s_largest_first():
 
 
 def test_every_failed_user_is_reachable(monkeypatch):
-    """Page by page, each once, the builder's first; or those of one cause."""
+    """The pages name each user once, or only the users of one cause. The first has those found by the builder."""
     monkeypatch.setattr(failures, "PAGE_USERS", 3)
     monkeypatch.setattr(failures, "QUERY_JOBS", 2)
-    world = bad_morning()
+    world = day_with_failures()
 
     everybody = pages(world)
     of_one = pages(world, code="bad_balance")
@@ -97,8 +99,8 @@ def test_every_failed_user_is_reachable(monkeypatch):
     assert everybody[0]["users"][-1]["jobId"] is None or everybody[0]["users"][0]["jobId"] is None
 
 
-def test_all_whom_the_builder_found_are_named():
-    """The run itself keeps a hundred; the follow-up list has everybody. Without it the others are counted."""
+def test_all_users_found_by_the_builder_are_named():
+    """The run keeps a hundred of them, the follow-up list keeps all. Without the list the others are only counted."""
     world = World()
     world.users({f"user{n:03d}": {"credits": "x"} for n in range(130)})
     world.build()
@@ -113,8 +115,8 @@ def test_all_whom_the_builder_found_are_named():
 
 
 def test_only_jobs_of_one_cause_are_requeued():
-    """The others stay dead letters; figures go on to equal a scan."""
-    world = bad_morning()
+    """The others stay dead letters, and the figures still equal a scan."""
+    world = day_with_failures()
     for n in range(6):
         world.update(f"users/user{n:05d}", plan="adder")
     jobs = [job for job in world.jobs().values() if job["status"] == "failed"]
@@ -130,16 +132,16 @@ def test_only_jobs_of_one_cause_are_requeued():
 
 
 def without_hours(figures):
-    """A requeued job does not say when it settled those it had settled before; the roll-up does."""
+    """The figures without times. A requeued job has lost the times of its earlier work; the roll-up has them."""
     return {name: figure for name, figure in figures.items() if name not in ("done", "averageProcessingTime")}
 
 
 # Previews
 
 
-def test_a_requeue_s_preview_says_who_was_corrected():
-    """Jobs, users, what it costs; and who would fail again, as far as the users' own data goes."""
-    world = bad_morning()
+def test_a_requeue_s_preview_counts_corrected_users():
+    """It has jobs, users and cost. It counts users who would fail again by their own data."""
+    world = day_with_failures()
     for n in range(4):
         world.update(f"users/user{n:05d}", plan="adder")
     before = (world.jobs(), world.all("users"))
@@ -155,9 +157,9 @@ def test_a_requeue_s_preview_says_who_was_corrected():
     assert (world.jobs(), world.all("users")) == before
 
 
-def test_one_job_s_preview():
-    """A dead letter's; a job that is none would do nothing, and one that is not there is named."""
-    world = bad_morning()
+def test_a_requeue_s_preview_of_one_job_counts_only_a_dead_letter():
+    """Any other job counts 0. A job that does not exist is refused."""
+    world = day_with_failures()
     dead = next(job_id for job_id, job in world.jobs().items() if job["status"] == "failed")
     well = next(job_id for job_id, job in world.jobs().items() if job["status"] == "completed")
 
@@ -168,8 +170,8 @@ def test_one_job_s_preview():
 
 
 def test_a_rescan_s_preview_counts_the_users():
-    """For a read a thousand."""
-    world = bad_morning(users=12)
+    """A count costs a read for up to a thousand users."""
+    world = day_with_failures(users=12)
     context = world.context(EVENING)
 
     preview = preview_rescan(context, TODAY)
@@ -179,7 +181,7 @@ def test_a_rescan_s_preview_counts_the_users():
 
 
 def previewed_and_queued(world, now=NOON):
-    """What the preview of a rescan says, and how many users the builder then really queues."""
+    """How many users the preview of a rescan counts, and how many the builder then queues."""
     preview = preview_rescan(world.context(now), TODAY)["queuedUsersAtMost"]
     operator_actions.rescan(world.context(now), EVE, TODAY)
     report = world.build(now, "auto")
@@ -189,7 +191,7 @@ def previewed_and_queued(world, now=NOON):
 
 @pytest.mark.parametrize("worked_until", [MIDNIGHT - HOUR, MIDNIGHT + 7 * HOUR, EVENING])
 def test_a_rescan_s_preview_says_how_many_it_will_queue(worked_until):
-    """Who waits in a job, who came meanwhile and who was corrected; not who was refreshed, or is due another day."""
+    """It counts users in open jobs, new and corrected users, but none who was refreshed or is due on another day."""
     world = World(job_size=5)
     world.users(population(40) | {f"weekly{n}": {"credits": 5, "plan": "weekly"} for n in range(5)})
     world.users({"odd": {"credits": "x", "plan": "adder"}, "guest": {"name": "no balance"}})
@@ -212,8 +214,8 @@ def test_a_rescan_s_preview_says_how_many_it_will_queue(worked_until):
         ({"guest": {"name": "no balance"}}, 0),
     ],
 )
-def test_a_rescan_s_preview_says_at_most(odd, more):
-    """Who is paused or would fail again is among them, as a look at each user would cost too much."""
+def test_a_rescan_s_preview_may_count_too_many(odd, more):
+    """It counts users who are paused or would fail again, because reading each user would cost too much."""
     world = World()
     world.users(population(10) | odd)
     world.build()
@@ -223,8 +225,8 @@ def test_a_rescan_s_preview_says_at_most(odd, more):
     assert (preview, queued) == (10 + more, 10)
 
 
-def test_of_users_who_are_left_alone_those_who_are_low_are_counted():
-    """And among them whoever spent what was granted today."""
+def test_a_rescan_s_preview_counts_no_full_users_who_are_left_alone():
+    """It counts users below the allowance, even one who has spent today's grant and is not queued."""
     world = World(plans=SKIPPING)
     world.users({f"user{n}": {"credits": 50} for n in range(20)})
     for day in range(2):
@@ -242,8 +244,8 @@ def test_of_users_who_are_left_alone_those_who_are_low_are_counted():
     assert again == (1, 0)
 
 
-def test_under_other_plans_anybody_may_be_queued():
-    """Stamps tell when users are due under the plans of the last scan."""
+def test_after_a_change_of_plans_a_rescan_s_preview_counts_everybody():
+    """Stamps say when users are due under the plans of the last scan."""
     world = World()
     world.users(population(10))
     world.build()
@@ -254,7 +256,7 @@ def test_under_other_plans_anybody_may_be_queued():
 
 
 def test_a_rescan_of_an_adoption_queues_nobody():
-    """It grants nothing."""
+    """An adoption grants nothing."""
     world = World()
     world.users(population(10))
     world.build(MIDNIGHT, "adopt")
@@ -263,8 +265,8 @@ def test_a_rescan_of_an_adoption_queues_nobody():
     assert preview_rescan(world.context(NOON), TODAY)["queuedUsersAtMost"] == 0
 
 
-def test_where_users_can_t_be_counted_the_preview_says_so(monkeypatch):
-    """There is no index, or there are too many of them. What the rescan costs is said all the same."""
+def test_a_rescan_s_preview_has_null_if_due_users_can_not_be_counted(monkeypatch):
+    """The index is missing, or there are too many users. The count of all users is shown all the same."""
     world = World()
     world.users(population(10))
     world.build()
@@ -286,9 +288,9 @@ def test_where_users_can_t_be_counted_the_preview_says_so(monkeypatch):
 # A job
 
 
-def test_a_job_s_page_has_all_its_users():
-    """Failed ones first; with the attempt, the retry it led to, and a filter for the log."""
-    world = bad_morning()
+def test_a_job_s_view_has_all_its_users():
+    """Failed users come first. The view also has the attempts and a filter for the log."""
+    world = day_with_failures()
     job_id, job = next((job_id, job) for job_id, job in world.jobs().items() if job["status"] == "failed")
 
     answer = job_answer(read_job(world.context(EVENING), job_id))
@@ -301,8 +303,7 @@ def test_a_job_s_page_has_all_its_users():
     assert answer["logFilter"] == f'jsonPayload.jobId="{job_id}"'
 
 
-def test_a_waiting_job_has_nobody_settled():
-    """Outcomes are null."""
+def test_users_of_a_pending_job_have_no_outcome():
     world = World()
     world.users(population(3))
     world.build()
@@ -316,8 +317,8 @@ def test_a_waiting_job_has_nobody_settled():
 # Days
 
 
-def test_each_day_of_the_strip_equals_a_scan():
-    """Refreshed, failed, cost and dead letters that wait."""
+def test_the_figures_of_each_day_equal_a_scan():
+    """The figures are users by outcome, cost, and dead letters that wait."""
     world = World(slot_seconds=86_400)
     world.users(population(10))
     for n in range(3):
@@ -342,7 +343,7 @@ def test_each_day_of_the_strip_equals_a_scan():
 
 
 def test_the_forecast_goes_on_at_the_pace_of_the_days_that_had_a_run():
-    """So far, and the mean for each day to come, today's rest included."""
+    """It adds the mean of these days for today and each day to come."""
     world = World(slot_seconds=86_400)
     world.users(population(10))
     for n in range(2):
@@ -358,15 +359,14 @@ def test_the_forecast_goes_on_at_the_pace_of_the_days_that_had_a_run():
     assert answer["month"]["forecast"]["reads"] == expected
 
 
-def test_without_a_past_there_is_no_forecast():
-    """Nothing to go by."""
+def test_without_a_past_day_there_is_no_forecast():
     context = World().context(NOON)
 
     assert days_answer(context, read_days(context))["month"]["forecast"] is None
 
 
-def test_nothing_of_today_is_told_of_a_day_that_is_past():
-    """No lag, no worker, no health; only jobs and actions of that day."""
+def test_the_view_of_a_past_day_has_nothing_of_today():
+    """It has no lag, no worker and no health, and only jobs and actions of that day."""
     world = World(slot_seconds=86_400)
     world.users(population(4))
     world.day()
@@ -385,8 +385,8 @@ def test_nothing_of_today_is_told_of_a_day_that_is_past():
 # The pause
 
 
-def test_a_pause_is_a_state_with_who_why_and_until():
-    """It outlasts any number of later actions, ends by itself, and holds builder and worker until then."""
+def test_a_pause_keeps_who_paused_why_and_until_when():
+    """It outlasts any number of later actions, ends by itself, and holds the builder until then."""
     world = World()
     world.users(population(5))
     until = NOON + 3 * HOUR
@@ -409,7 +409,7 @@ def test_a_pause_is_a_state_with_who_why_and_until():
 
 
 def test_a_second_pause_moves_the_end():
-    """Since when it holds stays; the same end again changes nothing."""
+    """Its beginning stays, and the same end again changes nothing."""
     world = World()
 
     changed = [
@@ -425,7 +425,7 @@ def test_a_second_pause_moves_the_end():
 
 
 def test_a_resume_leaves_nothing_of_the_pause():
-    """Nor does a pause that is set by hand need more than its one field."""
+    """A pause that is set by hand needs only the field `paused`."""
     world = World()
     operator_actions.pause(world.context(NOON), EVE, NOON + HOUR)
     operator_actions.resume(world.context(NOON), EVE)
@@ -435,8 +435,8 @@ def test_a_resume_leaves_nothing_of_the_pause():
     assert view(world, NOON)["pause"]["by"] is None
 
 
-def test_a_pause_alone_is_healthy_and_told():
-    """It excuses the lag it causes; what it does not cause is told beside it."""
+def test_a_pause_alone_is_healthy_and_reported():
+    """It excuses the lag that it causes. Other faults are reported beside it."""
     world = World(slot_seconds=86_400)
     world.users(population(5))
     world.build()
@@ -451,8 +451,8 @@ def test_a_pause_alone_is_healthy_and_told():
     assert [reason.code for reason in check_health(world.context(NOON + HOUR))] == ["paused", "no_worker_heartbeat"]
 
 
-def test_an_outage_of_writes_is_told_within_45_minutes():
-    """Each worker's call fails and hands its job back. The lag is counted from when the job was due."""
+def test_an_outage_of_writes_is_reported_within_45_minutes():
+    """Each call of the worker fails and releases its job. The lag counts from when the job was due."""
     world = World(slot_seconds=86_400)
     world.users(population(5))
     world.build(MIDNIGHT, "auto")
@@ -474,7 +474,7 @@ def test_an_outage_of_writes_is_told_within_45_minutes():
 
 
 def test_a_pause_of_ten_days_is_paused_on_each_of_them():
-    """Builder and worker are called all the while, and the days after it are as any other."""
+    """Builder and worker are called all the while. The day after the pause is an ordinary one."""
     world = World(slot_seconds=86_400)
     world.users(population(5))
     world.build(MIDNIGHT, "auto")
@@ -496,7 +496,7 @@ def test_a_pause_of_ten_days_is_paused_on_each_of_them():
 
 
 def test_a_broken_user_is_in_the_figures_of_each_day():
-    """Not only on days on which everybody is read. The scans that follow are by date."""
+    """This includes days with a scan by date."""
     world = World(standing_failures_max=0)
     world.users(population(3) | {"odd": {"credits": "x"}})
     for day in range(4):
@@ -517,8 +517,8 @@ def test_a_broken_user_is_in_the_figures_of_each_day():
 # Rescans and set-up
 
 
-def test_a_rescan_is_not_unhealthy_within_its_time():
-    """An hour from the request; then the unfinished scan is told."""
+def test_a_rescan_that_was_just_requested_is_healthy():
+    """The overview shows it until the scan is complete."""
     world = World()
     world.users(population(5))
     world.day()
@@ -533,8 +533,7 @@ def test_a_rescan_is_not_unhealthy_within_its_time():
 
 
 @pytest.mark.parametrize(("hours", "codes"), [(1, []), (1.1, ["builder_unfinished"])])
-def test_a_rescan_that_takes_too_long_is_told(hours, codes):
-    """Its time is an hour."""
+def test_a_rescan_that_takes_more_than_an_hour_is_reported(hours, codes):
     world = World()
     world.users(population(5))
     world.build()
@@ -547,7 +546,7 @@ def test_a_rescan_that_takes_too_long_is_told(hours, codes):
 
 
 def test_a_rescan_while_jobs_wait_counts_each_user_once():
-    """At every step the figures equal a scan, and their sum is the users there are."""
+    """At every step the figures add up to all users. At the end they equal a scan."""
     world = World(job_size=5, slot_seconds=21_600)
     world.users(population(40))
     world.build()
@@ -569,7 +568,7 @@ def test_a_rescan_while_jobs_wait_counts_each_user_once():
 
 
 def test_rescans_one_after_another_count_each_user_once():
-    """The jobs that the first rescan replaced are closed unread; those users are not settled."""
+    """The jobs that the first rescan replaced are closed unread. Their users do not count as settled."""
     world = World(job_size=5, slot_seconds=21_600)
     world.users(population(40))
     world.build()
@@ -587,8 +586,8 @@ def test_rescans_one_after_another_count_each_user_once():
 
 
 @pytest.mark.parametrize(("most", "codes"), [(2, ["standing_failures"]), (3, [])])
-def test_users_that_fail_day_after_day_are_told_above_a_number(most, codes):
-    """Each is named with the day since when."""
+def test_standing_failures_above_their_limit_are_reported(most, codes):
+    """Each has the day of the first failure."""
     world = World(standing_failures_max=most)
     world.users(population(3) | {f"odd{n}": {"credits": "x"} for n in range(3)})
     for n in range(2):
@@ -603,8 +602,8 @@ def test_users_that_fail_day_after_day_are_told_above_a_number(most, codes):
     assert {(user["userId"][:3], user["since"]) for user in page["users"]} == {("odd", "2026-11-22")}
 
 
-def test_a_first_run_goes_step_by_step():
-    """Until builder and worker have run and users were found; from then on it is not asked again."""
+def test_the_set_up_is_shown_until_its_steps_are_done():
+    """Its steps are done when builder and worker have run and users were found."""
     world = World()
     steps = [view(world, MIDNIGHT)["setup"]]
     world.build(MIDNIGHT)
@@ -620,7 +619,7 @@ def test_a_first_run_goes_step_by_step():
 
 
 def test_dead_letters_name_their_days():
-    """Today's and yesterday's, so that the page can lead there."""
+    """The page links to these days."""
     world = World(slot_seconds=86_400)
     world.users(population(3))
     world.build()
@@ -637,8 +636,8 @@ def test_dead_letters_name_their_days():
 # The activity log
 
 
-def test_the_log_keeps_every_action_newest_first():
-    """With who (name and uid), why and with what result; filtered by actor and action; for ninety days."""
+def test_the_activity_log_has_every_action_newest_first():
+    """It can be filtered by actor and action. An entry has actor and result, and expires after ninety days."""
     world = World()
     world.users({"ann": {"credits": 5, "plan": "adder"}, "bad": {"credits": "x"}})
     bob = Operator("bob@example.com", None, "uid-bob")
@@ -667,8 +666,7 @@ def test_the_log_keeps_every_action_newest_first():
     assert expiries == {90 * DAY}
 
 
-def test_a_refresh_that_failed_is_told_in_the_recent_activity():
-    """Not as one that worked."""
+def test_the_recent_activity_marks_a_refresh_that_failed():
     world = World()
     world.users({"bad": {"credits": "x"}})
     operator_actions.refresh(world.context(NOON), EVE, ["bad"])
@@ -678,11 +676,11 @@ def test_a_refresh_that_failed_is_told_in_the_recent_activity():
     assert (entry["action"], entry["failed"]) == ("refresh", True)
 
 
-# Grants outside of the run
+# Grants without a run
 
 
-def test_a_request_s_receipt_is_told_with_the_user_and_is_in_no_figure():
-    """Totals, recent jobs and pending jobs are those of the run alone."""
+def test_a_request_s_receipt_is_in_the_user_s_history_and_in_no_figure():
+    """Totals and recent jobs are those of the run alone."""
     world = World()
     world.users({"ann": {"credits": 5, "plan": "adder", "creditRefresh": {"refreshRequested": True}}})
     world.work(NOON)
