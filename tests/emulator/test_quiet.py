@@ -1,4 +1,4 @@
-"""`STAGGER=quiet`: grants write at which hours a user is active, and users are refreshed in their quiet hours."""
+"""With `STAGGER=quiet` grants write at which hours a user is active. Users are refreshed in their quiet hours."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.support.invariants import assert_settled
 from tests.support.world import DAY, MIDNIGHT, NOON, World, population
 
 HOUR = timedelta(hours=1)
-EVENINGS = learn_hour(learn_hour(None, 18), 18)  # somebody who was seen twice at six in the evening
-DAWN = range(7)  # the quiet hours of that person which lie in the day
+EVENINGS = learn_hour(learn_hour(None, 18), 18)  # the activity of a user who was seen twice at six in the evening
+DAWN = range(7)  # the quiet hours of that user that lie in the day
 
 
 def quiet_world(**settings: Any) -> World:
@@ -27,7 +27,7 @@ def quiet_world(**settings: Any) -> World:
 
 
 def seen(number: int, activity: str = EVENINGS) -> dict[str, dict[str, Any]]:
-    """Users who are due, and of whom so much is known."""
+    """Users who are due and have this activity."""
     return {
         user_id: {**fields, "creditRefresh": {"activity": activity, "periods": {}}}
         for user_id, fields in population(number).items()
@@ -49,8 +49,8 @@ def updated_at(world: World, user_id: str) -> datetime:
     return datetime.fromtimestamp(document.update_time_ns / 1e9, UTC)
 
 
-def test_a_grant_writes_what_a_look_has_shown():
-    """The app wrote the document just now. The grant of that day writes the hour, in the text and in nothing else."""
+def test_a_grant_writes_the_hour_of_the_app_s_last_write():
+    """The app wrote the document just now. The grant adds that hour to the activity."""
     world = quiet_world()
     world.users(population(1))
     hour = updated_at(world, "user00000").hour
@@ -62,7 +62,7 @@ def test_a_grant_writes_what_a_look_has_shown():
 
 
 def test_our_own_grant_is_no_activity():
-    """Nobody has touched the document since the grant of the day before, so the next grant leaves the text as it is."""
+    """The app has not written the document since the last grant, so the next grant does not change the activity."""
     world = quiet_world()
     world.users(population(1))
     now = updated_at(world, "user00000")
@@ -76,8 +76,8 @@ def test_our_own_grant_is_no_activity():
     assert world.user("user00000")["creditRefresh"]["activity"] == first
 
 
-def test_a_document_that_changed_after_the_builder_is_looked_at_again():
-    """The worker reads it afresh, and that look counts."""
+def test_the_worker_learns_from_a_document_that_changed_after_the_build():
+    """The worker reads the document again, so the hour of that change counts, too."""
     world = quiet_world()
     world.users(seen(1, learn_hour(None, 3)))
     world.build()
@@ -90,7 +90,7 @@ def test_a_document_that_changed_after_the_builder_is_looked_at_again():
     assert stamp["activity"] == learn_hour(learn_hour(None, 3), hour)
 
 
-def test_a_direct_call_and_a_sign_up_learn_too():
+def test_a_direct_refresh_learns_too():
     world = quiet_world()
     world.users(population(1))
 
@@ -100,7 +100,7 @@ def test_a_direct_call_and_a_sign_up_learn_too():
 
 
 def test_users_are_refreshed_in_their_quiet_hours():
-    """Of few users who were seen in the evening, each has a slot before dawn; who is not known keeps the hash's."""
+    """Users who were seen in the evening have a slot before ten in the morning. A new user keeps the hash's slot."""
     world = quiet_world()
     world.users({**seen(8), "stranger": {"credits": 5, "plan": "adder"}})
 
@@ -112,7 +112,7 @@ def test_users_are_refreshed_in_their_quiet_hours():
 
 
 def test_no_hour_holds_more_than_three_times_its_share():
-    """240 users who want the same seven hours: 30 an hour, and the overflow goes to the hours beside them."""
+    """240 users have the same quiet hours. An hour takes 30 of them, and the others go to the hours beside."""
     world = quiet_world()
     world.users(seen(240))
 
@@ -127,7 +127,7 @@ def test_no_hour_holds_more_than_three_times_its_share():
 
 
 def test_next_at_is_when_the_next_job_comes():
-    """What the app shows as the next refresh follows from the hours that the same write records."""
+    """The app shows `nextAt`. It follows from the activity that the same write records."""
     world = quiet_world()
     world.users(seen(10))
 
@@ -143,7 +143,7 @@ def test_next_at_is_when_the_next_job_comes():
 
 
 def test_lateness_counts_from_the_slot_of_the_day():
-    """A job worked at its slot is on time, wherever its users were moved."""
+    """A job worked at its slot is on time, to whatever slot its users were moved."""
     world = quiet_world()
     world.users(seen(48))
     world.build()
@@ -160,7 +160,7 @@ def test_lateness_counts_from_the_slot_of_the_day():
 
 @pytest.mark.parametrize("commit", range(1, 5))
 def test_an_interrupted_flush_neither_loses_nor_doubles_anybody(commit):
-    """A flush of several commits whose users were moved, ended after any of them, and gone on with."""
+    """The flush has several commits, and users were moved. After the interruption the next builder goes on."""
     bounds = FlushLimits(flush_jobs=FLUSH_LIMITS.flush_jobs, commit_jobs=3)
     world = quiet_world(limits=Limits(flush=bounds))
     world.users(seen(60))
@@ -174,8 +174,8 @@ def test_an_interrupted_flush_neither_loses_nor_doubles_anybody(commit):
     assert world.run()["queuedUsers"] == 60
 
 
-def test_an_odd_activity_is_as_none():
-    """It is our field. Whatever else is in it, the user is refreshed, and the next grant writes a right one."""
+def test_an_odd_activity_counts_as_none():
+    """Whatever the field holds, the user is refreshed, and the grant writes a right activity."""
     odd: list[Any] = [7, True, None, "", "x" * 24, {"a": 1}, ["0"], "Z" * 24]
     world = quiet_world()
     world.users(
@@ -199,13 +199,14 @@ def test_without_quiet_nothing_is_learnt_or_written():
     world.day()
 
     assert "activity" not in world.user("user00000")["creditRefresh"]
-    assert world.user("left")["creditRefresh"]["activity"] == EVENINGS  # of a deployment that learnt; it is not read
+    # The activity is from an earlier deployment with quiet hours. It is not read.
+    assert world.user("left")["creditRefresh"]["activity"] == EVENINGS
     assert quiet_range(EVENINGS, 0, 86_400) is not None
     assert "activity" not in str([job.get("snapshots") for job in world.jobs().values()])
 
 
-def test_quiet_costs_what_the_hash_costs():
-    """Three days of the same users, a third of whom spend each day: reads and writes within two in a hundred."""
+def test_quiet_slots_cost_what_slots_of_the_hash_cost():
+    """A third of the users spends on each of three days. Reads and writes are at most 2% more."""
     costs, spenders = {}, list(population(200))
     for stagger in ("hash", "quiet"):
         with billing(str(World().settings.emulator_host)) as (host, bill):
@@ -223,7 +224,7 @@ def test_quiet_costs_what_the_hash_costs():
 
 
 def test_with_zones_each_local_day_is_granted_once_in_the_users_own_window():
-    """Three days with hourly ticks: hours are those of the user's own clock, and nobody is granted before midnight."""
+    """Builder and worker are called every hour for three days. Nobody is granted before midnight of the own zone."""
     zones = ("Pacific/Auckland", "America/Los_Angeles", "Asia/Kolkata", "UTC")
     world = quiet_world(zone_field="zone", slot_seconds=3600)
     for zone in zones:

@@ -1,4 +1,4 @@
-"""Receipts of grants without the queue: written with the grant, found by a user's history, in no run's figures."""
+"""Receipts of grants without the queue. They are written with the grant, and are in no run's figures."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from tests.support.faults import Mode, WireError, on, on_user
 from tests.support.world import MIDNIGHT, NOON, World, population
 
 
-def kinds(world: World) -> dict[str, dict]:
+def direct_jobs(world: World) -> dict[str, dict]:
+    """The jobs that no scan made."""
     return {job_id: job for job_id, job in world.jobs().items() if "kind" in job}
 
 
-def told(world: World) -> dict[str, str]:
+def recorded_outcomes(world: World) -> dict[str, str]:
     """The outcomes of all receipts, by user."""
-    return {receipt["userId"]: receipt["outcome"] for job in kinds(world).values() for receipt in job["receipts"]}
+    return {receipt["userId"]: receipt["outcome"] for job in direct_jobs(world).values() for receipt in job["receipts"]}
 
 
 def test_a_direct_grant_has_a_receipt():
@@ -29,7 +30,7 @@ def test_a_direct_grant_has_a_receipt():
 
     world.refresh("ann", "bob", "nobody")
 
-    ((job_id, job),) = kinds(world).items()
+    ((job_id, job),) = direct_jobs(world).items()
     assert (job_id[:11], job["kind"], job["status"]) == ("2026-11-22-", "direct", "completed")
     assert job["receipts"] == [{"userId": "ann", "outcome": "refreshed", "before": 3, "after": 50}]
     assert (job["userIds"], job["refreshedUsers"], job["skippedUsers"]) == (["ann"], 1, 0)
@@ -40,65 +41,64 @@ def test_a_direct_grant_has_a_receipt():
     assert [receipt["jobId"] for receipt in history.receipts] == [job_id]
 
 
-def test_nothing_granted_leaves_no_document():
-    """A skipped user has no receipt."""
+def test_a_call_that_grants_nothing_leaves_no_receipt():
     world = World()
     world.users({"ann": {"credits": 3, "creditRefresh": {"paused": True}}})
 
     world.refresh("ann", "nobody")
 
-    assert kinds(world) == {}
+    assert direct_jobs(world) == {}
 
 
-def test_who_fails_is_told_as_well():
-    """The receipt has the user's id and code. It is not a dead letter."""
+def test_a_user_who_fails_has_a_receipt_as_well():
+    """The receipt says `failed`, and its job has the codes. The job is no dead letter."""
     world = World()
     world.users({"ann": {"credits": "ten"}, "bob": {"credits": 3}, "cid": {"credits": 1, "plan": "nowhere"}})
 
     world.page(size=10)
 
-    ((_, job),) = kinds(world).items()
-    assert told(world) == {"ann": "failed", "bob": "refreshed", "cid": "failed"}
+    ((_, job),) = direct_jobs(world).items()
+    assert recorded_outcomes(world) == {"ann": "failed", "bob": "refreshed", "cid": "failed"}
     assert {error["code"] for error in job["errors"]} == {"bad_balance", "unknown_plan"}
     assert (job["status"], job["failedUsers"]) == ("completed", 2)
 
 
 @pytest.mark.parametrize("users", [1, 20, 21, 250])
 def test_every_grant_of_a_call_has_one_receipt(users):
-    """This holds for any number of users. The receipts never count in a run."""
+    """This holds for any number of users. The receipts count in no run."""
     world = World(job_size=100)
     world.users(population(users))
 
     report = world.refresh(*population(users))
 
     assert report.tally.refreshed == users
-    assert told(world) == dict.fromkeys(population(users), "refreshed")
+    assert recorded_outcomes(world) == dict.fromkeys(population(users), "refreshed")
     assert {user["credits"] for user in world.all("users").values()} == {15}
     assert world.rollup() == {}
 
 
 @pytest.mark.parametrize("mode", [Mode.LOST, Mode.REFUSED])
 def test_a_lost_reply_leaves_one_grant_and_one_receipt(mode):
-    """Both are in one Commit, so either both landed or neither."""
+    """Both are in one Commit, so either both land or neither."""
     world = World()
     world.users(population(3))
     with world.faulty(on("Commit", mode, times=2)):
         report = world.refresh(*population(3))
 
     assert report.tally.refreshed == 3
-    assert told(world) == dict.fromkeys(population(3), "refreshed")
-    assert len(kinds(world)) == 1
+    assert recorded_outcomes(world) == dict.fromkeys(population(3), "refreshed")
+    assert len(direct_jobs(world)) == 1
     assert {user["credits"] for user in world.all("users").values()} == {15}
 
 
-def test_a_call_that_fails_leaves_neither():
-    """If the database refuses every try, there is no grant and no receipt, and the call fails."""
+def test_a_call_that_fails_leaves_neither_grant_nor_receipt():
+    """The database refuses every try."""
     world = World()
     world.users(population(3))
     with world.faulty(on("Commit", Mode.REFUSED, times=9)), pytest.raises(SystemFailureError):
         world.refresh(*population(3))
 
-    assert kinds(world) == {}
+    assert direct_jobs(world) == {}
     assert {user["credits"] for user in world.all("users").values()} == {5}
 
 
@@ -110,7 +110,7 @@ def test_one_user_who_can_t_be_written_does_not_hold_up_the_others():
     report = world.refresh("huge", *population(4))
 
     assert (report.tally.refreshed, report.tally.failed) == (4, 1)
-    assert told(world) == {**dict.fromkeys(population(4), "refreshed"), "huge": "failed"}
+    assert recorded_outcomes(world) == {**dict.fromkeys(population(4), "refreshed"), "huge": "failed"}
 
 
 def test_a_user_who_spends_meanwhile_loses_nothing():
@@ -129,7 +129,7 @@ def test_a_user_who_spends_meanwhile_loses_nothing():
 
     assert report.tally.refreshed == 3
     assert [user["credits"] for user in world.all("users").values()] == [15, 11, 15]
-    assert [receipt["before"] for job in kinds(world).values() for receipt in job["receipts"]] == [5, 1, 5]
+    assert [receipt["before"] for job in direct_jobs(world).values() for receipt in job["receipts"]] == [5, 1, 5]
 
 
 def test_receipts_change_no_figure_of_the_day():
@@ -142,15 +142,15 @@ def test_receipts_change_no_figure_of_the_day():
 
     scanned = [job for job in world.jobs().values() if "kind" not in job]
     assert world.rollup()["refreshedUsers"] == sum(job["refreshedUsers"] for job in scanned) == 9
-    assert len(kinds(world)) == 1
+    assert len(direct_jobs(world)) == 1
 
 
-def test_many_users_of_whom_some_fail_for_now():
-    """With more than twenty users each is written separately. A passing failure is reported as failed."""
+def test_of_many_users_one_may_fail_for_a_passing_reason():
+    """More than twenty users are written separately. The others are refreshed."""
     world = World()
     world.users(population(30))
     with world.faulty(on_user("user00007", WireError(grpc.StatusCode.INTERNAL))):
         report = world.refresh(*population(30))
 
     assert (report.tally.refreshed, report.tally.failed) == (29, 1)
-    assert told(world)["user00007"] == "failed"
+    assert recorded_outcomes(world)["user00007"] == "failed"

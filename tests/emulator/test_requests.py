@@ -1,4 +1,4 @@
-"""Users who request a refresh: the app writes one field, and the next worker call does it."""
+"""Users who request a refresh. The app writes one field, and the next worker call refreshes the user."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def requesting(user: dict, **stamp) -> dict:
 
 
 def request(world: World, user_id: str, **fields) -> None:
-    """Change some fields of a user and request a refresh, in one write like the app."""
+    """Change some fields of a user and request a refresh in one write, as the app does."""
     stamp = world.user(user_id).get("creditRefresh", {})
     world.update(f"users/{user_id}", **fields, creditRefresh={**stamp, "refreshRequested": True})
 
@@ -31,7 +31,7 @@ def asks(world: World, user_id: str) -> bool:
 
 
 def receipts(world: World) -> dict[str, list[str]]:
-    """Outcomes of receipts of jobs that no scan made, by user."""
+    """The outcomes in the jobs that no scan made, by user."""
     found: dict[str, list[str]] = {}
     for job in world.jobs().values():
         for receipt in job.get("receipts", ()) if "kind" in job else ():
@@ -60,7 +60,7 @@ def test_a_request_is_granted_by_the_next_worker_call():
 
 
 def test_a_changed_plan_is_granted_at_once():
-    """The rule for apps: a write that changes the plan also requests a refresh."""
+    """An app that changes a plan requests a refresh in the same write."""
     world = World()
     world.users({"ann": {"credits": 0, "plan": "free"}})
     world.day()
@@ -79,8 +79,8 @@ def test_a_changed_plan_is_granted_at_once():
         ({"name": "no balance"}, "no_balance"),
     ],
 )
-def test_a_request_that_comes_to_nothing_is_taken_away(user, outcome):
-    """The request is handled: no credit changes, the stamp is corrected, and no receipt is written."""
+def test_a_request_that_grants_nothing_is_removed(user, outcome):
+    """No credit changes and no receipt is written."""
     world = World()
     world.users({"ann": requesting(user, **user.get("creditRefresh", {}))})
 
@@ -127,18 +127,18 @@ def test_a_passing_failure_leaves_the_request_and_a_retry():
     world.users({user_id: requesting(user) for user_id, user in population(4).items()})
     with world.faulty(on_user("user00002", WireError(grpc.StatusCode.INTERNAL))):
         first = world.work(NOON)
-    asked = asks(world, "user00002")
+    still_asks = asks(world, "user00002")
     second = world.work(NOON + 5 * MINUTE)
     third = world.work(NOON + 10 * MINUTE)
 
-    assert (first.tally.refreshed, first.retried, asked) == (3, 1, True)
+    assert (first.tally.refreshed, first.retried, still_asks) == (3, 1, True)
     assert (second.tally.refreshed, third.claimed) == (1, 0)
     assert {user["credits"] for user in world.all("users").values()} == {15}
     assert not asks(world, "user00002")
 
 
 def test_a_thousand_at_once_are_served_in_bounded_batches():
-    """They take at most half of a call's jobs. Each user is granted once, for a read and a write."""
+    """Requests take at most half of a call's jobs. Each user is granted once, for a read and a write."""
     world = World(job_size=100)
     users = population(1000)
     world.users({user_id: requesting(user) for user_id, user in users.items()})
@@ -167,8 +167,8 @@ def test_requests_and_jobs_share_a_call():
     assert {user["credits"] for user in world.all("users").values()} == {15}
 
 
-def test_a_scan_s_grant_takes_the_request_away():
-    """A scan and a request on the same day grant once."""
+def test_a_direct_refresh_removes_the_request():
+    """The scan's job then grants nothing more."""
     world = World(slot_seconds=86_400)
     world.users(population(1))
     world.build()
@@ -195,7 +195,7 @@ def test_the_pause_holds_requests():
     assert world.work(NOON).requested == 30
 
 
-def test_nobody_who_asks_costs_one_read():
+def test_a_call_without_requests_costs_one_read_for_them():
     """An idle call reads once for requests and once for jobs."""
     world = World()
     world.users(population(3))
@@ -206,7 +206,7 @@ def test_nobody_who_asks_costs_one_read():
 
 
 def test_a_worker_that_dies_leaves_a_job_that_another_finds():
-    """Its grants are found by the stamp and get one receipt."""
+    """The next worker finds the grants by the stamps, and writes one receipt for each."""
     world = World()
     world.users({user_id: requesting(user) for user_id, user in population(5).items()})
     with world.faulty(nth("Commit", 3, Mode.ENDED)), pytest.raises(ProcessEnded):
@@ -248,7 +248,7 @@ def test_a_request_retried_after_midnight_is_for_the_new_day():
     assert world.user("ann")["credits"] == 15
 
 
-def test_a_field_elsewhere_is_found_as_well():
+def test_a_request_in_another_stamp_field_is_found():
     """The stamp's name is a setting and may be a dotted path."""
     world = World(stamp_field="billing.refresh")
     world.users({"ann": {"credits": 3, "billing": {"card": "x", "refresh": {"refreshRequested": True}}}})

@@ -1,4 +1,4 @@
-"""A database that takes connections and never answers: the monitor says so, soon enough for whoever asked."""
+"""A database that accepts connections and never answers. The monitor says so before its callers give up."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ASKING = 20
 
 @pytest.fixture(scope="module")
 def silence():
-    """Its address."""
+    """The address of a database that never answers."""
     taken: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0), backlog=500) as listening:
 
@@ -44,8 +44,8 @@ def monitor(silence, tmp_path_factory):
         yield running
 
 
-def test_health_is_told_to_all_who_ask_within_seconds(monitor):
-    """Once for all of them: they do not wait one after the other."""
+def test_health_answers_many_callers_within_seconds(monitor):
+    """They do not wait one after the other."""
     ask = lambda _: monitor.request("GET", path="/health", timeout=HEALTH_SECONDS_MAX)  # noqa: E731
 
     with ThreadPoolExecutor(ASKING) as pool:
@@ -58,8 +58,8 @@ def test_health_is_told_to_all_who_ask_within_seconds(monitor):
     ("method", "path", "body"),
     [("GET", "/", None), ("GET", "/?userId=ann", None), ("POST", "/", b'{"action": "rescan", "runId": "2026-11-22"}')],
 )
-def test_a_view_ends_before_those_who_wait_for_it_give_up(monitor, method, path, body):
-    """503 rather than the platform's time-out; the page itself comes at once meanwhile."""
+def test_a_view_and_an_action_end_before_their_callers_give_up(monitor, method, path, body):
+    """The answer is 503. Meanwhile the page itself is served at once."""
     ask = lambda _: monitor.request(method, body, path, timeout=VIEW_SECONDS_MAX if body is None else 55)  # noqa: E731
 
     with ThreadPoolExecutor(4) as pool:

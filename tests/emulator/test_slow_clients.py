@@ -95,7 +95,7 @@ def takes_no_answer(connection, stop):
 
 @contextlib.contextmanager
 def attacked(monitor, attack):
-    """Many such clients at once. Each comes back when it is cut off."""
+    """Run many such clients at once. Each connects again when it is cut off."""
     stop = threading.Event()
 
     def client():
@@ -131,7 +131,7 @@ def attacked(monitor, attack):
         takes_no_answer,
     ],
 )
-def test_the_page_and_health_come_meanwhile(monitor, attack):
+def test_the_page_and_health_answer_during_an_attack(monitor, attack):
     """Each answers within five seconds, also long after the first client was cut off."""
     with attacked(monitor, attack):
         seconds = []
@@ -167,7 +167,7 @@ def test_a_body_announced_too_large_is_refused_before_it_is_sent(monitor):
 
 
 @pytest.mark.parametrize("sent", [b"", b"{", b'{"action": "pa'])
-def test_a_body_that_does_not_come_is_told_so(monitor, sent):
+def test_a_body_that_does_not_arrive_is_refused(monitor, sent):
     """The answer is 408 after some seconds."""
     started = time.monotonic()
     with connect(monitor) as connection:
@@ -205,7 +205,7 @@ def test_one_connection_serves_many_requests(monitor):
 
 
 @pytest.mark.parametrize("path", ["/favicon.ico", "/robots.txt"])
-def test_what_the_framework_answers_itself_has_our_headers_too(monitor, path):
+def test_answers_of_the_framework_itself_have_the_headers_too(monitor, path):
     """The framework itself answers only these two paths."""
     reply = monitor.request("GET", path=path)
 

@@ -1,4 +1,4 @@
-"""Spans: off by default, or sent to the configured collector."""
+"""Spans are sent to the configured collector."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_call_is_a_span_of_its_caller_s_trace(tmp_path):
 
 
 def test_a_collector_that_is_gone_fails_no_call(tmp_path):
-    """Only spans are lost then."""
+    """Only the spans are lost."""
     with server(
         "credit_refresh_worker",
         tmp_path / "log",
