@@ -1,4 +1,4 @@
-"""docs/types.d.ts says what the code writes: stamps, jobs and receipts of some days are held against it."""
+"""docs/types.d.ts says what the code writes. Stamps, jobs and receipts of two days are compared with it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PLAIN: dict[str, type | tuple[type, ...]] = {
 
 
 def interfaces() -> dict[str, dict[str, tuple[str, bool]]]:
-    """By name: the type of each field, and whether it may be missing."""
+    """The fields of each interface, by name: the type, and whether the field may be missing."""
     text = re.sub(r"/\*.*?\*/|//[^\n]*", "", FILE.read_text(encoding="utf-8"), flags=re.DOTALL)
     found = re.findall(r"export interface (\w+) \{(.*?)\n\}", text, re.DOTALL)
     fields = re.compile(r"^\s*(?:readonly )?(\w+)(\?)?: ([^;]+);", re.MULTILINE)
@@ -35,7 +35,7 @@ TYPES = interfaces()
 
 
 def problems(value: Any, kind: str, where: str, *, closed: bool = True) -> list[str]:
-    """How a value differs from a type. `closed`: it has no field that the type does not name."""
+    """How a value differs from a type. If it is closed, a field that the type does not name is a difference."""
     if kind in TYPES and kind != "Timestamp":
         return problems_of_map(value, kind, where, closed=closed)
     if kind.endswith("[]"):
@@ -75,7 +75,7 @@ def fits(value: Any, kind: str) -> bool:
 
 @pytest.fixture(scope="module")
 def world():
-    """Two days with every kind of user and end: granted, full, failed, paused, anchored, called directly."""
+    """Two days with users who are granted, full, failed, paused, anchored or refreshed directly."""
     world = World(job_size=2, max_attempts=1, stagger="quiet")
     world.users(
         {
@@ -97,7 +97,7 @@ def world():
 
 
 def test_stamps_are_as_declared(world):
-    """Every field there is is declared, in its type."""
+    """Every field is declared and has its type."""
     stamps = {name: user["creditRefresh"] for name, user in world.all("users").items() if "creditRefresh" in user}
 
     found = [each for name, stamp in stamps.items() for each in problems(stamp, "CreditRefreshStamp", name)]
@@ -114,7 +114,7 @@ def test_stamps_are_as_declared(world):
 
 
 def test_jobs_and_receipts_are_as_declared(world):
-    """Of jobs those fields that an app may read; of receipts and errors all."""
+    """Of jobs only the fields that an app may read are declared, of receipts and errors all fields."""
     jobs = world.jobs()
 
     found = [each for name, job in jobs.items() for each in problems(job, "CreditRefreshJob", name, closed=False)]
@@ -136,13 +136,11 @@ def test_jobs_and_receipts_are_as_declared(world):
         ({"override": {"allowance": 5}}, "x.override.plan is missing"),
     ],
 )
-def test_what_is_not_declared_is_found(stamp, problem):
-    """The check can fail."""
+def test_the_check_finds_what_is_not_declared(stamp, problem):
     assert problems(stamp, "CreditRefreshStamp", "x") == [problem]
 
 
-def test_a_time_is_a_timestamp():
-    """And no text."""
+def test_a_time_is_a_timestamp_and_no_text():
     now = MIDNIGHT + timedelta(hours=1)
 
     assert problems({"nextAt": now}, "CreditRefreshStamp", "x") == []

@@ -42,7 +42,7 @@ def copy_of(world: World, path: str):
 
 
 def payload(world: World, path: str, old=None) -> bytes:
-    """What Firestore tells of a document as it is now. `old`: as it was before the write; None: it is new."""
+    """Firestore's event for a document as it is now. `old` is the document before the write; None: it is new."""
     event = DocumentEventData.pb()()
     document = copy_of(world, path)
     if document is not None:
@@ -67,7 +67,7 @@ def deliver(trigger, data: bytes, content_type: str = "application/protobuf", **
 
 
 def outcome(trigger) -> str:
-    """The last thing it logged: how the event ended, or that it was dropped or failed."""
+    """How the event ended, by the last log line: its outcome, or that it was dropped or failed."""
     line = trigger.lines()[-1]
     return line["outcome"] if line["action"] == "credit_refresh_user_created" else line["action"]
 
@@ -108,7 +108,7 @@ def test_a_new_user_is_granted_at_once(world, trigger):
 
 
 def test_a_second_delivery_changes_nothing(world, trigger):
-    """Eventarc delivers at least once: the second delivery finds what landed."""
+    """Eventarc delivers at least once. The second delivery finds what has landed."""
     world.users({"twice": {"credits": 3}})
     data = payload(world, "users/twice")
 
@@ -122,8 +122,8 @@ def test_a_second_delivery_changes_nothing(world, trigger):
     assert receipts_of(world, "twice") == [("signup", "refreshed")]
 
 
-def test_what_was_written_since_stands(world, trigger):
-    """A late event meets a user who has spent credits, and grants on what is left."""
+def test_a_late_event_grants_on_the_present_balance(world, trigger):
+    """The user has spent credits since the sign-up."""
     world.users({"spender": {"credits": 30}})
     data = payload(world, "users/spender")
     world.update("users/spender", credits=20)
@@ -135,7 +135,7 @@ def test_what_was_written_since_stands(world, trigger):
 
 
 def test_credits_spent_after_the_sign_up_are_not_given_again(world, trigger):
-    """The period is granted with the sign-up, so that a scan of the same day finds nothing to do."""
+    """The sign-up has granted the period, so a refresh on the same day grants nothing."""
     world.users({"pro": {"credits": 2000, "plan": "pro"}})
     deliver(trigger, payload(world, "users/pro"))
     world.update("users/pro", credits=500)
@@ -145,8 +145,8 @@ def test_credits_spent_after_the_sign_up_are_not_given_again(world, trigger):
     assert (report.tally.skipped, world.user("pro")["credits"]) == (1, 500)
 
 
-def test_a_user_granted_meanwhile_is_left_as_is(world, trigger):
-    """One period, one grant."""
+def test_a_user_granted_meanwhile_is_not_changed(world, trigger):
+    """A period is granted once."""
     world.users({"granted": {"credits": 3}})
     data = payload(world, "users/granted")
     world.refresh("granted", now=datetime.now(UTC))
@@ -157,7 +157,7 @@ def test_a_user_granted_meanwhile_is_left_as_is(world, trigger):
 
 
 def test_a_balance_that_came_a_second_later_is_granted(world, trigger):
-    """The event of the creation tells of a document without credits: it is looked at once more."""
+    """The event holds the document without credits, so the function reads the document again."""
     world.users({"late": {"plan": "free"}})
     data = payload(world, "users/late")
     world.update("users/late", credits=0)
@@ -174,8 +174,8 @@ def test_a_balance_that_came_a_second_later_is_granted(world, trigger):
         ({"credits": 1, "creditRefresh": "odd"}, "failed"),
     ],
 )
-def test_who_is_left_alone(world, trigger, user, expected):
-    """No balance: not part of the system. Paused: by the app. An odd stamp is never replaced."""
+def test_users_without_balance_paused_or_with_an_odd_stamp_are_not_changed(world, trigger, user, expected):
+    """A user without a balance is not part of the system. An odd stamp is never replaced."""
     user_id = f"alone-{expected}"
     world.users({user_id: user})
 
@@ -184,7 +184,7 @@ def test_who_is_left_alone(world, trigger, user, expected):
 
 
 def test_a_new_user_whose_data_is_bad_is_named_and_due_today(world, trigger):
-    """So that the scan by date names it every day until it is in order."""
+    """The scan by date then names the user every day until the data is in order."""
     world.users({"bad": {"credits": "ten"}})
 
     assert deliver(trigger, payload(world, "users/bad")).status == 200
@@ -196,7 +196,7 @@ def test_a_new_user_whose_data_is_bad_is_named_and_due_today(world, trigger):
 
 
 def test_a_user_deleted_meanwhile_stays_deleted(world, trigger):
-    """A write must not bring back a document."""
+    """A write must not create the document again."""
     world.users({"gone": {"credits": 3}})
     data = payload(world, "users/gone")
     world.delete("users/gone")
@@ -217,8 +217,8 @@ def test_the_pause_holds_sign_ups(world, trigger):
 
 
 @pytest.mark.parametrize("path", ["teams/t1", "users/ann/things/t1", "teams/t1/users/ann"])
-def test_a_document_elsewhere_is_none_of_our_business(world, trigger, path):
-    """Only those directly in the users' collection are users."""
+def test_a_document_of_another_collection_is_not_a_user(world, trigger, path):
+    """Only documents directly in the users' collection are users."""
     world.put(path, {"credits": 3})
 
     assert (deliver(trigger, payload(world, path)).status, outcome(trigger)) == (200, "not_a_user")
@@ -236,7 +236,7 @@ def test_a_document_elsewhere_is_none_of_our_business(world, trigger, path):
     ],
 )
 def test_a_bad_event_is_logged_and_dropped(trigger, data, content_type):
-    """To refuse it would have it delivered again for a day."""
+    """If it were refused, it would be delivered again for a day."""
     reply = deliver(trigger, data, content_type)
 
     assert reply.status == 200
@@ -245,8 +245,8 @@ def test_a_bad_event_is_logged_and_dropped(trigger, data, content_type):
     assert b"Traceback" not in trigger.log.read_bytes()
 
 
-def test_an_event_of_an_update_is_dropped(world, trigger):
-    """Of a trigger for new documents only: its event type says what it tells of."""
+def test_a_created_event_with_an_old_document_is_dropped(world, trigger):
+    """Its type is that of new documents, but it has a document before the write."""
     world.users({"updated": {"credits": 3}})
 
     assert deliver(trigger, payload(world, "users/updated", copy_of(world, "users/updated"))).status == 200
@@ -255,7 +255,7 @@ def test_an_event_of_an_update_is_dropped(world, trigger):
 
 
 def test_on_the_emulator_an_event_may_name_its_time(world, trigger):
-    """So that an app can be tried through days that have not come yet."""
+    """An app can then be tried on days that have not come yet."""
     world.users({"later": {"credits": 3}})
     tomorrow = datetime.now(UTC) + timedelta(days=1)
 
@@ -263,8 +263,7 @@ def test_on_the_emulator_an_event_may_name_its_time(world, trigger):
     assert world.user("later")["creditRefresh"]["periods"] == {"free": tomorrow.date().isoformat()}
 
 
-def test_a_time_that_is_none_has_the_event_dropped(world, trigger):
-    """As every event that can't be read."""
+def test_an_event_with_an_unreadable_time_is_dropped(world, trigger):
     world.users({"odd": {"credits": 3}})
 
     reply = deliver(trigger, payload(world, "users/odd"), asof="soon")
@@ -274,7 +273,7 @@ def test_a_time_that_is_none_has_the_event_dropped(world, trigger):
 
 
 def test_an_event_of_days_ago_is_dropped(world, trigger):
-    """The day it is about is over, and a scan has been there."""
+    """A scan has found the user since."""
     world.users({"old": {"credits": 3}})
     ago = (datetime.now(UTC) - timedelta(days=1, minutes=1)).isoformat()
 
@@ -282,8 +281,8 @@ def test_an_event_of_days_ago_is_dropped(world, trigger):
     assert world.user("old") == {"credits": 3}
 
 
-def test_the_trace_and_the_event_are_on_every_line(world, trigger):
-    """So that a line leads to its delivery."""
+def test_a_log_line_names_event_and_execution(world, trigger):
+    """These ids lead from a line to its delivery."""
     world.users({"traced": {"credits": 3}})
     deliver(trigger, payload(world, "users/traced"), id="event-7")
 
@@ -292,7 +291,7 @@ def test_the_trace_and_the_event_are_on_every_line(world, trigger):
 
 
 def test_a_database_that_is_down_has_the_event_delivered_again(world, tmp_path):
-    """503, no traceback; a later delivery finds the user as it was."""
+    """The answer is 503 without a traceback, and the user is unchanged."""
     world.users({"unlucky": {"credits": 3}})
     data = payload(world, "users/unlucky")
     environ = {"GOOGLE_CLOUD_PROJECT": world.settings.project, "FIRESTORE_EMULATOR_HOST": "127.0.0.1:9"}
@@ -315,12 +314,12 @@ def read(world: World, user_id: str) -> UserDocument:
 
 
 def take(world: World, user_id: str, old: UserDocument | None = None, now=NOON, event_id: str = "event-1"):
-    """The service on its own, on the document as it is now."""
+    """Call the service for the document as it is now."""
     return take_event(world.context(now), event_id, old, read(world, user_id))
 
 
 def test_the_day_is_the_schedule_s_own():
-    """In the evening of UTC it is the next day in Tokyo."""
+    """At 20:00 UTC it is the next day in Tokyo."""
     world = World(timezone="Asia/Tokyo")
     world.users({"ann": {"credits": 3}})
 
@@ -329,8 +328,8 @@ def test_the_day_is_the_schedule_s_own():
     assert stamp_of(world, "ann")["periods"] == {"free": (TODAY + DAY).isoformat()}
 
 
-def test_a_dotted_stamp_field_is_stamped_where_it_is():
-    """The fields' names are settings."""
+def test_a_stamp_may_lie_in_a_map_of_the_app():
+    """The stamp's name is a setting and may be a dotted path."""
     world = World(stamp_field="billing.refresh")
     world.users({"ann": {"credits": 3, "billing": {"card": "x"}}})
 
@@ -340,8 +339,8 @@ def test_a_dotted_stamp_field_is_stamped_where_it_is():
     assert world.user("ann")["billing"]["refresh"]["periods"] == {"free": TODAY.isoformat()}
 
 
-def test_where_the_app_gives_the_first_period_it_is_stamped_alone():
-    """With SIGN_UP=stamp no credit moves, there is no receipt, and the user is due with the next period."""
+def test_a_first_period_that_the_app_grants_is_only_stamped():
+    """With SIGN_UP=stamp no credit moves, and there is no receipt."""
     world = World(sign_up="stamp")
     world.users({"ann": {"credits": 700, "plan": "free"}})
     now = datetime.now(UTC)
@@ -352,8 +351,8 @@ def test_where_the_app_gives_the_first_period_it_is_stamped_alone():
     assert stamp_of(world, "ann")["periods"] == {"free": now.date().isoformat()}
 
 
-def test_a_user_that_never_stands_still_is_left_to_the_next_delivery():
-    """Bounded: so many rounds, then the trigger's own retry; no receipt says that it failed."""
+def test_a_user_who_changes_all_the_time_is_left_to_the_next_delivery():
+    """The number of rounds is limited. No receipt says that the user failed."""
     world = World()
     world.users({"ann": {"credits": 3}})
 
@@ -369,8 +368,8 @@ def test_a_user_that_never_stands_still_is_left_to_the_next_delivery():
     assert world.jobs() == {}
 
 
-def test_a_user_that_is_locked_for_its_grant_has_a_receipt():
-    """The document changed before each of our writes; the receipt follows the grant."""
+def test_a_user_who_is_locked_for_the_grant_has_a_receipt():
+    """The document changed before each write, so the grant locks the user."""
     world = World()
     world.users({"ann": {"credits": 3}})
     with (
@@ -383,11 +382,11 @@ def test_a_user_that_is_locked_for_its_grant_has_a_receipt():
     assert receipts_of(world, "ann") == [("signup", "refreshed")]
 
 
-# Events of every write, where that is opted in
+# Events of every write, which an app may choose
 
 
-def test_a_changed_plan_is_refreshed_within_seconds(world, trigger):
-    """Without a request; and the event of our own write ends there."""
+def test_a_changed_plan_is_refreshed_by_its_event(world, trigger):
+    """No request is needed. The event of the grant itself changes nothing."""
     world.users({"changer": {"credits": 0, "plan": "free"}})
     deliver(trigger, payload(world, "users/changer"), type=WRITTEN)
     before = copy_of(world, "users/changer")
@@ -404,7 +403,7 @@ def test_a_changed_plan_is_refreshed_within_seconds(world, trigger):
 
 
 def test_a_stamp_that_the_app_wiped_is_put_back(world, trigger):
-    """set() without merge: the periods come back from the event, so nobody is granted twice for one."""
+    """The event has the periods from before the app's set() without merge, so none is granted twice."""
     world.users({"wiped": {"credits": 3, "plan": "free"}})
     deliver(trigger, payload(world, "users/wiped"), type=WRITTEN)
     before, stamp = copy_of(world, "users/wiped"), stamp_of(world, "wiped")
@@ -416,8 +415,7 @@ def test_a_stamp_that_the_app_wiped_is_put_back(world, trigger):
     assert stamp_of(world, "wiped") == stamp
 
 
-def test_a_deleted_user_s_event_ends_there(world, trigger):
-    """There is nobody to look at."""
+def test_the_event_of_a_deletion_changes_nothing(world, trigger):
     world.users({"deleted": {"credits": 3}})
     before = copy_of(world, "users/deleted")
     world.delete("users/deleted")
@@ -445,8 +443,8 @@ SPENT: dict[str, Any] = {
         ({"credits": None}, {"credits": 5}, "nothing", 5),
     ],
 )
-def test_what_of_a_write_matters(before, after, outcome, credits_held):
-    """Spending and a profile do not; plan and request do. An emptied stamp starts afresh with the next scan."""
+def test_only_a_changed_plan_and_a_request_are_acted_on(before, after, outcome, credits_held):
+    """Spending, a profile, a pause, an emptied stamp and a corrected balance are not."""
     world = World(plans=PLANS.replace('policy = "reset"', 'policy = "accumulate"'))
     world.users({"ann": {**SPENT, **before}})
     old = read(world, "ann")
@@ -459,7 +457,7 @@ def test_what_of_a_write_matters(before, after, outcome, credits_held):
 
 
 def test_the_first_balance_is_a_sign_up():
-    """The document was there before; with the balance its user becomes one of ours."""
+    """The document existed before. With a balance its user becomes part of the system."""
     world = World()
     world.users({"ann": {"plan": "free"}})
     old = read(world, "ann")
@@ -469,8 +467,8 @@ def test_the_first_balance_is_a_sign_up():
     assert receipts_of(world, "ann") == [("signup", "refreshed")]
 
 
-def test_a_stamp_that_a_grant_made_anew_keeps_the_later_dates():
-    """A scan granted the user between the wipe and the event: both stamps are right, plan by plan."""
+def test_a_wiped_stamp_is_merged_with_one_of_a_later_grant():
+    """The user is granted between the wipe and its event, so each stamp has the period of one plan."""
     world = World()
     world.users({"ann": {"credits": 5, "plan": "adder"}})
     world.refresh("ann", now=NOON)

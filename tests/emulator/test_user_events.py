@@ -1,4 +1,4 @@
-"""The stand-in for Eventarc: what it tells of users on the real emulator, and what it keeps to itself."""
+"""The stand-in for Eventarc: which changes of users on the real emulator it sends as events, and which not."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Receiver(BaseHTTPRequestHandler):
 
 
 class Receiver(ThreadingHTTPServer):
-    """A function that keeps what it is told. `statuses`: its first answers."""
+    """A function that keeps the events it receives. `statuses` are its first answers."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Receiver)
@@ -56,17 +56,17 @@ def receiver():
 
 
 @contextmanager
-def telling(world: World, receiver: Receiver, *, changes: bool = False, ahead: timedelta = timedelta()):
+def sending_events(world: World, receiver: Receiver, *, changes: bool = False, ahead: timedelta = timedelta()):
     clock = Clock()
     clock.move_to(clock.now() + ahead)
     with delivering_events(world.settings, receiver.server_port, clock, changes=changes):
         yield
 
 
-def test_a_new_user_is_told_as_it_was_created(receiver):
-    """As a CloudEvent in binary mode, with the document."""
+def test_a_new_user_is_sent_as_a_created_event(receiver):
+    """It is a CloudEvent in binary mode, with the document."""
     world = World()
-    with telling(world, receiver):
+    with sending_events(world, receiver):
         world.users({"größe 1": {"credits": 3, "plan": "pro"}})
         headers, event = receiver.next()
 
@@ -78,21 +78,20 @@ def test_a_new_user_is_told_as_it_was_created(receiver):
     assert "ce-asof" not in headers
 
 
-def test_an_event_has_the_time_that_the_clock_shows(receiver):
-    """Once that was moved."""
+def test_an_event_has_the_time_of_a_clock_that_was_moved(receiver):
     world = World()
-    with telling(world, receiver, ahead=timedelta(days=9)):
+    with sending_events(world, receiver, ahead=timedelta(days=9)):
         world.users({"ann": {"credits": 3}})
         headers, _ = receiver.next()
 
     assert datetime.fromisoformat(headers["ce-asof"]) - datetime.fromisoformat(headers["ce-time"]) > timedelta(days=8)
 
 
-def test_who_was_there_before_is_no_news(receiver):
-    """Nor is a change, nor a document elsewhere: the next event is of the next new user."""
+def test_only_a_new_user_is_sent(receiver):
+    """An older user, its change, and a document of another collection cause no event."""
     world = World()
     world.users({"old": {"credits": 3}})
-    with telling(world, receiver):
+    with sending_events(world, receiver):
         world.update("users/old", credits=4)
         world.put("users/old/things/t1", {"credits": 3})
         world.put("teams/t1", {"credits": 3})
@@ -103,10 +102,9 @@ def test_who_was_there_before_is_no_news(receiver):
     assert receiver.events.empty()
 
 
-def test_a_user_that_is_made_again_is_new_again(receiver):
-    """Deleted in between."""
+def test_a_user_created_again_after_a_deletion_is_sent_again(receiver):
     world = World()
-    with telling(world, receiver):
+    with sending_events(world, receiver):
         world.users({"ann": {"credits": 3}})
         receiver.next()
         world.delete("users/ann")
@@ -116,11 +114,11 @@ def test_a_user_that_is_made_again_is_new_again(receiver):
     assert get_fields(event.value.fields) == {"credits": 5}
 
 
-def test_changes_are_told_if_asked_for(receiver):
-    """Before and after, and which fields differ; also of users that were there before."""
+def test_changes_are_sent_if_that_is_chosen(receiver):
+    """The event has the document before and after, and which fields differ. Older users are sent, too."""
     world = World()
     world.users({"ann": {"credits": 3, "plan": "free", "name": "Ann"}})
-    with telling(world, receiver, changes=True):
+    with sending_events(world, receiver, changes=True):
         world.update("users/ann", credits=3, plan="pro")
         headers, event = receiver.next()
         world.users({"ben": {"credits": 1}})
@@ -133,11 +131,11 @@ def test_changes_are_told_if_asked_for(receiver):
     assert not created.HasField("old_value")
 
 
-def test_a_deletion_is_a_change(receiver):
-    """The event has the document as it was, and no other."""
+def test_a_deletion_is_sent_as_a_change(receiver):
+    """The event has only the document as it was before."""
     world = World()
     world.users({"ann": {"credits": 3}})
-    with telling(world, receiver, changes=True):
+    with sending_events(world, receiver, changes=True):
         world.delete("users/ann")
         headers, event = receiver.next()
 
@@ -146,10 +144,9 @@ def test_a_deletion_is_a_change(receiver):
     assert not event.HasField("value")
 
 
-def test_users_of_a_tenant_are_told_of(receiver):
-    """A collection inside of a document."""
+def test_users_of_a_nested_collection_are_sent(receiver):
     world = World(users_collection="tenants/acme/users")
-    with telling(world, receiver):
+    with sending_events(world, receiver):
         world.put("users/elsewhere", {"credits": 1})
         world.put("tenants/acme/users/ann", {"credits": 3})
         headers, _ = receiver.next()
@@ -158,10 +155,10 @@ def test_users_of_a_tenant_are_told_of(receiver):
 
 
 def test_an_event_is_delivered_again_after_a_failure(receiver):
-    """The same event: its id says so."""
+    """The event has the same id."""
     world = World()
     receiver.statuses = [503]
-    with telling(world, receiver):
+    with sending_events(world, receiver):
         world.users({"ann": {"credits": 3}})
         first, _ = receiver.next()
         second, _ = receiver.next()
@@ -170,7 +167,7 @@ def test_an_event_is_delivered_again_after_a_failure(receiver):
 
 
 def test_the_stream_is_opened_again_when_it_breaks(receiver, monkeypatch):
-    """A user that was made in between is met then."""
+    """A user created in between is sent then."""
     world = World()
     opened = []
     listen = user_events.Listener._listen
@@ -185,7 +182,7 @@ def test_the_stream_is_opened_again_when_it_breaks(receiver, monkeypatch):
                 raise ValueError("the stream broke")
 
     monkeypatch.setattr(user_events.Listener, "_listen", breaking)
-    with telling(world, receiver):
+    with sending_events(world, receiver):
         headers, _ = receiver.next()
 
     assert headers["ce-document"] == "users/ann"

@@ -1,4 +1,4 @@
-"""The worker against the real emulator: each user exactly once, even if documents changed since the build."""
+"""The worker against the real emulator. It grants each user exactly once, even if documents changed since the build."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from tests.support.faults import Mode, ProcessEnded, WireError, nth, on, on_user
 from tests.support.invariants import assert_granted_once, assert_settled
 from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
 
-SETTLING = 2  # a worker's second Commit, if it claims one job; its first is the heartbeat
+SETTLING = 2  # the Commit that settles the job of a worker who claims one; the first Commit is the heartbeat
 
 
-def test_grants_everybody_once_and_settles():
-    """A day's jobs grant each user once, with a receipt each, and the roll-up adds up."""
+def test_a_day_s_jobs_grant_everybody_once_and_are_settled():
+    """Each grant has a receipt, and the roll-up adds up."""
     world = World(job_size=40)
     users = population(130)
     world.users(users)
@@ -82,7 +82,7 @@ def test_a_balance_already_full_is_refreshed_with_nothing():
     assert world.user("full")["credits"] == 0
 
 
-def test_reads_again_only_those_who_changed():
+def test_the_worker_reads_only_changed_users_again():
     """Unchanged users are written on the basis of the builder's snapshots. A user who spent is read again."""
     world = World(job_size=100)
     users = population(100)
@@ -114,7 +114,7 @@ def test_a_changed_plan_is_granted_by_the_new_plan():
     assert world.user("ann")["creditRefresh"]["periods"] == {"weekly": "2026-11-16"}
 
 
-def test_changed_plans_make_carried_snapshots_worthless():
+def test_snapshots_are_not_used_after_a_change_of_plans():
     """A worker whose plans differ from the builder's reads its users again and decides by its own plans."""
     world = World()
     world.users({"ann": {"credits": 0, "plan": "free"}})
@@ -150,7 +150,7 @@ def test_deleted_paused_and_already_refreshed_users_are_skipped():
     assert world.get("users/user00000") is None
 
 
-def test_a_user_deleted_and_made_again_is_a_new_user():
+def test_a_user_deleted_and_created_again_is_a_new_user():
     """The grant starts from the new document's balance."""
     world = World()
     world.users(population(1))
@@ -209,7 +209,7 @@ def test_a_job_more_than_a_day_old_is_superseded():
     assert_settled(world)
 
 
-def test_stops_at_its_limit_and_says_there_is_more():
+def test_the_worker_stops_at_its_limit_and_says_that_there_is_more():
     """`maxJobs` limits the jobs of a call, and `hasMore` says that due jobs are left."""
     world = World(job_size=10)
     world.users(population(50))
@@ -250,8 +250,8 @@ def test_jobs_before_their_slot_wait():
     assert early.tally.refreshed == sum(len(job["userIds"]) for job in due) < 100
 
 
-def test_told_to_stop_before_it_begins_a_worker_claims_nothing():
-    """After SIGTERM no job is claimed."""
+def test_a_worker_that_is_stopped_before_it_begins_claims_nothing():
+    """The stop signal is set before the call."""
     world = World()
     world.users(population(5))
     world.build()
@@ -263,8 +263,8 @@ def test_told_to_stop_before_it_begins_a_worker_claims_nothing():
     assert (report.claimed, report.has_more) == (0, True)
 
 
-def test_what_is_claimed_and_not_begun_is_handed_back_uncounted(monkeypatch):
-    """A worker that is told to stop after the claim and before the first write releases the job."""
+def test_claimed_jobs_that_have_not_begun_are_released_uncounted(monkeypatch):
+    """The worker is stopped after the claim and before the first write."""
     world = World()
     users = population(5)
     world.users(users)
@@ -335,7 +335,7 @@ def test_a_job_that_kills_its_workers_becomes_a_dead_letter():
     now = EVENING
     with world.faulty(nth("Commit", SETTLING, Mode.ENDED)), pytest.raises(ProcessEnded):
         world.work(now)
-    world.users({"user00003": {"credits": 5, "plan": "adder"}})  # made again: nothing of the first try is left
+    world.users({"user00003": {"credits": 5, "plan": "adder"}})  # created again, so nothing of the first try is left
     with world.faulty(lambda _n, method, request: _ends_at_write(method, request)), pytest.raises(ProcessEnded):
         world.work(now := now + timedelta(minutes=2))
 
@@ -355,8 +355,8 @@ def _ends_at_write(method, request):
     return Mode.ENDED if writes_users else None
 
 
-def test_even_the_last_look_at_a_killing_job_is_bounded():
-    """A job that also kills the reconciling worker is failed at the next claim, without reading its users."""
+def test_a_job_that_kills_the_reconciling_worker_too_is_abandoned():
+    """The next claim fails its users without reading them."""
     world = World(slot_seconds=86_400, max_attempts=1)
     world.users(population(3))
     world.build()
@@ -370,8 +370,8 @@ def test_even_the_last_look_at_a_killing_job_is_bounded():
     assert_settled(world)
 
 
-def test_users_that_keep_failing_leave_for_smaller_jobs_until_max_attempts():
-    """After a passing failure a user moves to a later job with one more attempt. The last job is a dead letter."""
+def test_users_who_keep_failing_leave_for_retry_jobs_until_max_attempts():
+    """After a passing failure a user leaves for a retry job with one more attempt. The last job is a dead letter."""
     world = World(slot_seconds=86_400, max_attempts=3)
     world.users(population(6))
     world.build()
@@ -392,7 +392,7 @@ def test_users_that_keep_failing_leave_for_smaller_jobs_until_max_attempts():
 
 
 def test_a_retry_waits_for_its_back_off():
-    """The retry job is invisible for up to a minute after the first attempt."""
+    """After the first attempt the retry job is invisible for up to a minute."""
     world = World(slot_seconds=86_400)
     world.users(population(2))
     world.build()
@@ -412,8 +412,8 @@ def test_a_retry_waits_for_its_back_off():
     assert (retry["attempts"], retry["userIds"]) == (1, ["user00001"])
 
 
-def test_an_rpc_rejected_whole_is_halved_until_the_culprit_stands_alone():
-    """When one user's write makes the database reject the whole request, only that user fails, for good."""
+def test_a_rejected_request_is_halved_until_the_culprit_is_alone():
+    """One user's write makes the database reject the whole request. Only that user fails, for good."""
     world = World(slot_seconds=86_400)
     users = population(50)
     world.users(users)
@@ -461,8 +461,8 @@ def test_a_fault_that_passes_is_survived_within_the_call(method, mode):
     assert_settled(world)
 
 
-def test_an_outage_hands_jobs_back_uncounted_and_is_raised():
-    """When the database fails for longer than the retries, the call fails and the job is released, uncounted."""
+def test_an_outage_releases_jobs_uncounted_and_fails_the_call():
+    """The database fails for longer than the retries."""
     world = World(slot_seconds=86_400)
     users = population(10)
     world.users(users)
@@ -482,8 +482,8 @@ def test_an_outage_hands_jobs_back_uncounted_and_is_raised():
     assert_granted_once(world, users, 10)
 
 
-def test_a_claim_whose_reply_never_comes_is_handed_back_uncounted():
-    """No reply to a claim arrives, so the worker finds its claims by the token and releases them."""
+def test_a_claim_whose_reply_never_comes_is_released_uncounted():
+    """The worker finds its claims by the token."""
     world = World()
     users = population(10)
     world.users(users)
@@ -499,7 +499,7 @@ def test_a_claim_whose_reply_never_comes_is_handed_back_uncounted():
 
 
 def test_jobs_begin_while_the_next_ones_are_being_claimed():
-    """Two steps of a claim go through and the third breaks off: those three jobs are done, the others wait unharmed."""
+    """The third step of a claim fails. The three jobs of the first two steps are settled, and the others wait."""
     world = World(slot_seconds=86_400, job_size=1)
     users = population(7)
     world.users(users)
@@ -544,7 +544,7 @@ def test_an_unreadable_job_fails_alone_at_the_head_of_the_queue():
 
 @pytest.mark.parametrize("id_characters", [5, 40])
 def test_a_job_with_more_users_than_a_job_can_have_fails_and_is_named(id_characters):
-    """Its document would outgrow its limit with a receipt for each, and it would never be settled."""
+    """With a receipt for each user the document would be too large, and the job could never be settled."""
     world = World()
     users = population(20)
     world.users(users)
@@ -563,8 +563,8 @@ def test_a_job_with_more_users_than_a_job_can_have_fails_and_is_named(id_charact
     assert_granted_once(world, users, 10)
 
 
-def test_jobs_of_a_newer_version_are_left_alone_and_looked_past():
-    """Many jobs of a newer version at the head of the queue don't hide the ones behind."""
+def test_jobs_of_a_newer_version_are_left_alone_and_passed_over():
+    """Many of them at the head of the queue don't hide the jobs behind."""
     world = World()
     users = population(20)
     world.users(users)
@@ -578,8 +578,8 @@ def test_jobs_of_a_newer_version_are_left_alone_and_looked_past():
     assert all(world.get(path) == fields for path, fields in newer.items())
 
 
-def test_two_workers_at_once_share_the_jobs():
-    """Each job is settled by one worker, and between them they report every user once."""
+def test_workers_at_once_share_the_jobs():
+    """Each job is settled by one worker. Together the three workers report every user once."""
     world = World(job_size=5)
     users = population(200)
     world.users(users)
@@ -628,8 +628,8 @@ def test_a_job_granted_once_is_not_granted_again_after_a_change_of_plan():
     assert [(receipt["before"], receipt["after"]) for _, receipt in world.receipts()] == [(0, 50)]
 
 
-def test_out_of_time_is_unfinished_and_not_a_failure():
-    """A worker whose time ends before its jobs reports what it settled, releases the rest, and says hasMore."""
+def test_a_worker_whose_time_ends_is_unfinished_and_has_not_failed():
+    """It reports what it settled, releases the rest, and says `hasMore`."""
     world = World(job_size=1)
     users = population(60)
     world.users(users)
@@ -650,7 +650,7 @@ def test_out_of_time_is_unfinished_and_not_a_failure():
     assert_granted_once(world, users, 10)
 
 
-def test_a_job_with_an_absurd_number_of_attempts_is_buried():
+def test_a_job_with_an_absurd_number_of_attempts_is_abandoned():
     """A huge number of attempts neither hangs the worker nor stops other jobs."""
     world = World(slot_seconds=86_400, job_size=5)
     world.users(population(10))
@@ -687,7 +687,7 @@ def test_an_unexpected_error_in_one_job_stops_no_other(monkeypatch):
 
 
 def test_a_query_without_its_index_is_a_failure_that_says_so():
-    """The answer of production while an index is missing or being built does not count as a lost race."""
+    """This is Firestore's answer while an index is missing or being built. It is no lost race."""
     world = World()
     world.users(population(3))
     missing = WireError(grpc.StatusCode.FAILED_PRECONDITION, "The query requires an index")
@@ -699,7 +699,7 @@ def test_a_query_without_its_index_is_a_failure_that_says_so():
 
 
 def test_a_worker_that_has_lost_a_claim_still_finds_every_job():
-    """With other workers around it looks at random positions, within and between slots, until no job is left."""
+    """It looks at random positions, within and between slots, until no job is left."""
     world = World(slot_seconds=3600, job_size=2)
     users = population(120)
     world.users(users)
@@ -739,7 +739,7 @@ def crowded(jobs, slot_seconds=86_400):
     return world, lambda: Worker(world.context(EVENING), 1000, 60)._queue
 
 
-def test_a_race_costs_one_claim_and_not_a_handful(claimed_at_once):
+def test_a_lost_race_costs_one_claim_and_not_a_batch(claimed_at_once):
     """If another worker has taken a batch meanwhile, only one of its jobs is tried."""
     _, queue = crowded(20)
     slow, quick = queue(), queue()
@@ -751,7 +751,7 @@ def test_a_race_costs_one_claim_and_not_a_handful(claimed_at_once):
     assert claimed_at_once == [1]
 
 
-def test_a_handful_is_claimed_up_to_the_first_loss(claimed_at_once):
+def test_a_batch_is_claimed_up_to_the_first_loss(claimed_at_once):
     """A batch is claimed one, two, four at a time. After a lost claim it leaves the rest to others."""
     _, queue = crowded(20)
     slow, quick = queue(), queue()
@@ -779,8 +779,8 @@ def test_a_worker_alone_takes_the_oldest_jobs_first():
 
 
 @pytest.mark.parametrize("slot_seconds", [86_400, 3600])
-def test_workers_that_know_they_are_not_alone_look_at_different_places(slot_seconds):
-    """After a lost claim workers begin at different positions, in one slot or in many."""
+def test_workers_that_lost_a_claim_look_at_different_positions(slot_seconds):
+    """This holds within one slot and between many."""
     _, queue = crowded(100, slot_seconds)
     first, *others = queues = [queue() for _ in range(8)]
     for each in others:
@@ -788,9 +788,9 @@ def test_workers_that_know_they_are_not_alone_look_at_different_places(slot_seco
         first.claim(same)
         each.claim(same)
 
-    places = {each.find_due(1)[0].job_id for each in queues}
+    found = {each.find_due(1)[0].job_id for each in queues}
 
-    assert len(places) >= 5
+    assert len(found) >= 5
 
 
 def test_the_wait_after_losses_grows_and_ends_with_a_claim_won(monkeypatch):
@@ -809,8 +809,8 @@ def test_the_wait_after_losses_grows_and_ends_with_a_claim_won(monkeypatch):
     assert waits == [(losses, 0.4) for losses in (1, 2, 3, 3, 3, 3)]
 
 
-def test_jobs_claimed_before_the_database_failed_are_handed_back_uncounted():
-    """When the database fails after the first claim of a batch, that claim is released, and all jobs wait."""
+def test_jobs_claimed_before_the_database_failed_are_released_uncounted():
+    """The database fails after the first claim of a batch. All jobs are pending again."""
     world, _ = crowded(10)
     writes = itertools.count(1)
 

@@ -1,4 +1,4 @@
-"""Users with a time zone of their own: once per local day, from their midnight on, within their window."""
+"""Users with a time zone of their own are granted once per local day, within the window after their midnight."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.world import DAY, MIDNIGHT, NOON, World
 HOUR = timedelta(hours=1)
 ZONES = ("Pacific/Auckland", "America/Los_Angeles", "Asia/Kolkata", "Europe/London", "UTC")
 EIGHT_HOURS = 8 * 3600
-# Each the day before clocks are set forward or back: in America, in Europe, in New Zealand.
+# Each is the day before a change of clocks in America, Europe or New Zealand.
 FIRST_DAYS = ("2026-03-07", "2026-03-28", "2026-04-03", "2026-10-24", "2026-10-31")
 
 
@@ -60,7 +60,7 @@ def grants_of(world: World) -> dict[str, list[datetime]]:
     ],
 )
 def test_each_user_is_granted_once_per_local_day(timezone, begin, window_seconds):
-    """Four days with hourly ticks: never before the user's midnight, never later than the window, no date twice."""
+    """Hourly calls for four days grant nobody before midnight or after the window, and no date twice."""
     world = zoned_world(timezone=timezone, window_seconds=window_seconds)
     for zone in ZONES:
         world.users(people(zone, 2))
@@ -90,7 +90,7 @@ def test_each_user_is_granted_once_per_local_day(timezone, begin, window_seconds
 
 
 def test_a_run_with_two_midnights_grants_both():
-    """London on the day the clocks go forward, in a run of UTC: two jobs, 23 hours apart."""
+    """The clocks in London go forward during a run of UTC. The run has two jobs, 23 hours apart."""
     begin = datetime.fromisoformat("2026-03-28T00:00:00+00:00")
     world = zoned_world(window_seconds=3600)
     world.users(people("Europe/London"))
@@ -107,7 +107,7 @@ def test_a_run_with_two_midnights_grants_both():
 
 
 def test_a_run_without_a_midnight_grants_nothing():
-    """London on the day the clocks go back."""
+    """The clocks in London go back during a run of UTC."""
     begin = datetime.fromisoformat("2026-10-24T00:00:00+00:00")
     world = zoned_world(window_seconds=3600)
     world.users(people("Europe/London"))
@@ -119,8 +119,8 @@ def test_a_run_without_a_midnight_grants_nothing():
         assert [time.isoformat()[5:13] for time in times] == ["10-24T23", "10-26T00"]
 
 
-def test_a_bad_zone_is_the_deployments_and_named_once():
-    """The user is refreshed and counts in no failures."""
+def test_a_bad_zone_is_named_once_and_the_schedule_s_zone_is_used():
+    """The user is refreshed and does not count as failed."""
     world = zoned_world()
     world.users({"lost": {"credits": 0, "plan": "adder", "zone": "Mars/Olympus"}, **people("UTC", 1)})
 
@@ -137,7 +137,7 @@ def test_a_bad_zone_is_the_deployments_and_named_once():
 
 
 def test_without_the_setting_a_zone_is_not_read():
-    """The user has the deployment's days, and the job is as it always was."""
+    """The user has the schedule's days, and the job has no local date."""
     world = World(slot_seconds=3600)
     world.users(people("Pacific/Auckland"))
 
@@ -147,8 +147,8 @@ def test_without_the_setting_a_zone_is_not_read():
     assert all("localDate" not in job for job in world.jobs().values())
 
 
-def test_a_direct_call_grants_the_users_own_date():
-    """At noon in UTC it is tomorrow in Auckland, and the next midnight there is in tomorrow's run."""
+def test_a_direct_refresh_grants_the_user_s_own_date():
+    """At noon UTC it is tomorrow in Auckland. The next midnight there lies in tomorrow's run."""
     world = zoned_world()
     world.users(people("Pacific/Auckland", 1))
 
@@ -158,8 +158,8 @@ def test_a_direct_call_grants_the_users_own_date():
     assert (stamp["periods"], stamp["dueOn"]) == ({"adder": "2026-11-23"}, "2026-11-23")
 
 
-def test_who_hops_after_the_scan_is_not_granted_before_midnight():
-    """The job is of Auckland's 23 November; the user is in Los Angeles when it is worked."""
+def test_a_user_who_moves_after_the_scan_is_not_granted_before_midnight():
+    """The job is for 23 November in Auckland. The user is in Los Angeles when it is worked."""
     world = zoned_world(window_seconds=3600)
     world.users(people("Pacific/Auckland", 1))
     world.build()
@@ -170,8 +170,8 @@ def test_who_hops_after_the_scan_is_not_granted_before_midnight():
     assert world.user("Pacific-Auckland-0")["creditRefresh"]["periods"] == {"adder": "2026-11-22"}
 
 
-def test_who_signs_up_in_the_evening_is_granted_at_the_next_midnight_too():
-    """In Los Angeles it is 21:00 of the 21st; the run of the 22nd has scanned, and holds the midnight to come."""
+def test_a_user_who_signs_up_in_the_evening_is_granted_at_midnight_too():
+    """It is 21:00 of the 21st in Los Angeles. The run of the 22nd has scanned, and holds the next midnight there."""
     world = zoned_world(window_seconds=3600)
     world.users(people("UTC", 1))
     tick(world, MIDNIGHT)
@@ -200,8 +200,8 @@ def serve_the_request(world: World, _user: UserDocument, now: datetime) -> None:
 
 @pytest.mark.parametrize("way", [call, deliver_the_event, serve_the_request])
 @pytest.mark.parametrize("mode", [Mode.ENDED, Mode.ENDED_AFTER])
-def test_a_call_that_dies_loses_no_midnight_to_come(mode, way):
-    """In Los Angeles it is 21:00 of the 21st, and the run of the 22nd is complete. Both dates are granted."""
+def test_a_call_that_dies_does_not_lose_the_next_midnight(mode, way):
+    """It is 21:00 of the 21st in Los Angeles, and the run of the 22nd is complete. Both dates are granted."""
     user_id = "America-Los_Angeles-0"
     for number in itertools.count(1):
         world = zoned_world(window_seconds=3600)
@@ -222,8 +222,8 @@ def test_a_call_that_dies_loses_no_midnight_to_come(mode, way):
     assert number > 3
 
 
-def test_an_unreadable_run_stops_no_call():
-    """The job for the midnight to come is made all the same."""
+def test_an_unreadable_run_stops_no_direct_refresh():
+    """The job for the next midnight is made all the same."""
     world = zoned_world(window_seconds=3600)
     world.users(people("America/Los_Angeles", 1))
     world.put("credit_refresh_runs/2026-11-22", {"scan": 7})
@@ -234,8 +234,8 @@ def test_an_unreadable_run_stops_no_call():
     assert world.user("America-Los_Angeles-0")["credits"] == 20
 
 
-def test_who_moves_east_and_asks_misses_no_midnight_to_come():
-    """Granted for the 22nd in Los Angeles at 8:00 UTC; in Auckland at 10:00 that date still lasts, for an hour."""
+def test_a_user_who_moves_east_and_requests_a_refresh_misses_no_midnight():
+    """The 22nd is granted in Los Angeles at 8:00 UTC. At 10:00 it still lasts for an hour in Auckland."""
     world = zoned_world(window_seconds=3600)
     world.users(people("America/Los_Angeles", 1))
     user_id = "America-Los_Angeles-0"
@@ -252,7 +252,7 @@ def test_who_moves_east_and_asks_misses_no_midnight_to_come():
 
 
 def test_a_slot_past_the_end_of_the_run_may_be_late_as_well():
-    """Berlin's 23rd begins in the run of the 22nd. Its slots on the 23rd are worked half an hour into the 24th."""
+    """The 23rd in Berlin begins in the run of the 22nd. Its slots on the 23rd are worked half an hour into the 24th."""
     world = zoned_world()
     world.users(people("Europe/Berlin", 24))
     for day in range(3):
@@ -269,8 +269,8 @@ def test_a_slot_past_the_end_of_the_run_may_be_late_as_well():
     assert len(outcomes) >= 12
 
 
-def test_users_of_different_zones_with_the_same_next_slot_have_their_own_due_on():
-    """The writes of one call share what users have in common. When the next run comes is each user's own."""
+def test_users_of_different_zones_with_one_next_slot_have_their_own_due_on():
+    """The writes of one call share what users have in common, but not `dueOn`."""
     world = zoned_world(timezone="America/New_York", slot_seconds=6 * 3600)
     schedule, day = world.settings.schedule, MIDNIGHT.date()
     ids = [f"user{number}" for number in range(40)]
