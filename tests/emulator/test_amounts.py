@@ -240,7 +240,7 @@ def test_a_user_with_an_odd_parent_is_named_every_day_and_the_proof_holds(settin
 
 @pytest.mark.parametrize("settings", [{"stamp_field": "billing.creditRefresh"}, {"stamp_field": "billing.our.stamp"}])
 def test_a_sign_up_puts_no_map_where_there_is_a_text(settings):
-    """A pause of the user does not do so either."""
+    """A pause of the user puts none there either."""
     world = World(**settings)
     world.users({"ann": {"credits": 5, "billing": "invoice, net 30"}})
     context = world.context(NOON)

@@ -28,7 +28,7 @@ def queued(world: World) -> Counter[str]:
     return Counter(user_id for job in world.jobs().values() for user_id in job["userIds"])
 
 
-def test_packs_every_due_user_into_one_job():
+def test_a_builder_packs_every_due_user_into_one_job():
     """Every due user is in exactly one job of at most JOB_SIZE users of one slot."""
     world = World(job_size=50)
     users = population(200)
@@ -48,7 +48,7 @@ def test_packs_every_due_user_into_one_job():
 
 
 def test_a_slot_that_has_passed_is_scheduled_for_now():
-    """Called late, the builder puts all passed slots into jobs of the present moment."""
+    """A builder that is called late puts all passed slots into jobs of the present moment."""
     world = World(slot_seconds=300)
     world.users(population(40))
 
@@ -72,7 +72,7 @@ def test_a_completed_run_costs_one_read():
     assert (context.wire.cost.reads, context.wire.cost.writes) == (1, 0)
 
 
-def test_resumes_where_its_budget_ended():
+def test_a_builder_resumes_where_its_budget_ended():
     """A builder whose time is up saves its progress. The next call goes on there; no user is lost or doubled."""
     world = World(limits=Limits(page_users=20))
     users = population(110)
@@ -146,7 +146,7 @@ def test_a_builder_that_lost_its_lease_can_not_flush(monkeypatch):
     assert queued(world) == Counter(dict.fromkeys(users, 1))
 
 
-def test_flushes_by_size_and_never_loses_what_was_scanned():
+def test_flushes_by_size_lose_nobody_who_was_scanned():
     """With a flush every few jobs there are many checkpoints, and each user is still in one job."""
     world = World(limits=Limits(flush=FlushLimits(flush_jobs=5)), job_size=10)
     users = population(300)

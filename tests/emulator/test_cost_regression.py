@@ -103,7 +103,7 @@ def test_a_completed_run_costs_its_builder_one_read(billed):
 def test_a_lone_worker_reads_each_job_once(billed):
     """It claims every job that it reads.
 
-    Its other reads: the pause switch for each batch, the run once, and one each to find no request and no further job.
+    It also reads the pause switch for each batch, the run once, and once each to find no request and no further job.
     """
     world, cost = billed(slot_seconds=900)
     world.users(population(USERS, plan="free"))

@@ -301,7 +301,7 @@ def test_a_run_document_that_was_deleted_is_made_again_with_its_follow_up_list()
 
 
 def test_a_paused_user_keeps_a_date_that_the_scan_finds():
-    """So a resumed user is granted the next day at the latest."""
+    """A resumed user is granted the next day at the latest."""
     world = started({"ann": {"credits": 5, "plan": "adder", "creditRefresh": {"paused": True}}})
     for day in (1, 2):
         live(world, MIDNIGHT + day * DAY)
@@ -313,7 +313,7 @@ def test_a_paused_user_keeps_a_date_that_the_scan_finds():
     assert world.user("ann")["credits"] == 15
 
 
-def test_a_user_without_a_balance_any_more_loses_the_due_on():
+def test_a_user_who_lost_the_balance_loses_the_due_on():
     """In the proof such a `dueOn` would hide a user who is missing."""
     world = started(population(3))
     user = world.user("user00001")

@@ -141,7 +141,7 @@ def test_a_direct_call_that_names_nobody_is_refused(servers, world, body):
     ],
 )
 def test_a_bad_field_is_refused_by_name(servers, target, body, field):
-    """The answer is 400 with code, message and field, and nothing is changed."""
+    """The answer is 400 with code, message and field."""
     reply = servers[target].post(body)
 
     assert reply.status == 400

@@ -229,7 +229,7 @@ def test_each_view_answers_as_the_document_says(monitor, query, answer):
 
 
 def test_each_action_answers_as_the_document_says(monitor):
-    """So do the views afterwards: a pause, the activity log, a requeued job."""
+    """The views afterwards do so, too. They show a pause, the activity log and a requeued job."""
     actions = [
         ({"action": "pause", "reason": "a test"}, "PauseAnswer"),
         ({"action": "pause", "userId": "user00020"}, "PauseAnswer"),
