@@ -60,9 +60,10 @@ def test_a_lost_reply_is_recognised_as_our_own():
     """When the write lands and its reply is lost, the second try reads the stamp and reports one grant."""
     world = World()
     world.users({"ann": {"credits": 1.5, "plan": "adder"}})
-    with world.faulty(on("BatchWrite", Mode.LOST)):
+    with world.faulty(on("Commit", Mode.LOST)) as faults:
         report = world.refresh("ann")
 
+    assert faults.spoiled
     assert (report.tally.refreshed, report.tally.failed) == (1, 0)
     assert world.user("ann")["credits"] == 11.5
 
