@@ -44,11 +44,13 @@ from shared.services.context import Context
 from shared.services.limits import Limits
 from shared.services.refresh import refresh_named, refresh_page
 from shared.services.reports import BuildReport, PageReport, WorkReport
+from shared.services.signup import take_event
 from shared.services.work import work
 from shared.store import wire
 from shared.store.breaker import Breaker
 from shared.store.budget import Budget
 from shared.store.cost import Cost
+from shared.store.users import UserDocument
 from shared.store.wire import Wire
 from tests.model.app import App, Backup, BalanceRead
 from tests.model.books import SKEW, Account, Books, Landing, Mending
@@ -61,6 +63,7 @@ from tests.support.world import World
 OPERATOR = Operator("eve")
 UNKNOWN_PLAN = "discontinued"
 DAY = timedelta(days=1)
+EVENT_AGE_MAX = timedelta(hours=23)  # the function drops events that are a day old
 LONGER_THAN_LEASE = timedelta(minutes=3)
 CALL_SECONDS = 60
 CALLS_TO_REST_MAX = 5
@@ -142,6 +145,15 @@ class SeenScan:
     moment: int
 
 
+@dataclass(frozen=True)
+class SignUp:
+    """The event of a new user's document: the document as it was created, and when."""
+
+    event_id: str
+    document: UserDocument
+    at: datetime
+
+
 NO_MISHAP = Mishap()
 moments = st.builds(Moment, st.sampled_from([*Rpc, Rpc.WRITE, Rpc.COMMIT]), st.sampled_from([1, 1, 2, 2, 3]))
 troubles = st.builds(Trouble, st.sampled_from([*Mode, Mode.LOST]), moments, st.booleans())
@@ -221,6 +233,7 @@ class Days(RuleBasedStateMachine):
         self.last_call: Callable[[], object] | None = None
         self.cursor: str | None = None
         self.backup: Backup | None = None
+        self.sign_ups: list[SignUp] = []
         self._open_wires()
         self._patch()
         self.signed_up = self.rested = 0
@@ -400,10 +413,27 @@ class Days(RuleBasedStateMachine):
         created=st.booleans(),
         credits_held=st.sampled_from([0, 5, 2.5]),
         zone=homes,
+        deliveries=st.lists(perhaps, max_size=2),
     )
-    def sign_up(self, plan, initial, created, credits_held, zone):
-        """A new user signs up, with an id before, among or after the existing ones."""
+    def sign_up(self, *, plan, initial, created, credits_held, zone, deliveries):
+        """A new user signs up, with an id before, among or after the existing ones. Its event may be delivered."""
         self._sign_up(plan, initial, created=created, credits_held=credits_held, zone=zone)
+        user_id = f"{initial}{self.signed_up}"
+        document = self.world.context(self.now).users().read([user_id])[user_id]
+        event = SignUp(f"event-{self.signed_up}", document, self.now)
+        self.sign_ups.append(event)
+        for mishap in deliveries:
+            self._deliver(event, mishap=mishap)
+
+    @precondition(lambda self: self.sign_ups)
+    @rule(number=user_numbers, skew=skews, mishap=perhaps)
+    def deliver_a_sign_up(self, number, skew, mishap):
+        """The event of a sign-up is delivered late, with the document as it was then."""
+        self.sign_ups = [event for event in self.sign_ups if self.now - event.at <= EVENT_AGE_MAX]
+        if self.sign_ups:
+            event = self.sign_ups[number % len(self.sign_ups)]
+            self.last_call = lambda: self._deliver(event, skew)
+            self._deliver(event, skew, mishap)
 
     @precondition(lambda self: self._users)
     @rule(who=user_numbers, successor=st.one_of(st.none(), plans), created=st.booleans())
@@ -783,6 +813,10 @@ class Days(RuleBasedStateMachine):
             assert report.tally.refreshed == self._grants() - before
             assert report.tally.processed == report.total
         return report
+
+    def _deliver(self, event: SignUp, skew: timedelta = timedelta(), mishap: Mishap = NO_MISHAP) -> None:
+        self._call(lambda context: take_event(context, event.event_id, None, event.document), skew, mishap)
+        self.seen["events of sign-ups"] += 1
 
     def _grants(self) -> int:
         """How many grants have landed. Adoptions are not counted, because reports count them as skipped."""
