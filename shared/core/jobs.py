@@ -158,6 +158,11 @@ class Job:
         return AttemptMode.RECONCILE if self.attempts == self.max_attempts + 1 else AttemptMode.ABANDON
 
     @property
+    def members(self) -> int:
+        """How many users the job is about: users to be refreshed, and users whose stamps it mends."""
+        return len(self.user_ids) + len(self.mends)
+
+    @property
     def is_isolated(self) -> bool:
         return self.database_failures >= DATABASE_FAILURES_MAX
 
@@ -169,7 +174,7 @@ class Job:
         """
         if self.database_failures + 1 < DATABASE_FAILURES_MAX:
             return FailureResponse.RELEASE
-        if len(self.user_ids) > 1:
+        if self.members > 1:
             return FailureResponse.SPLIT
         return FailureResponse.COUNT if database_works else FailureResponse.RELEASE
 
@@ -253,56 +258,66 @@ def id_at_fraction(job_id: str, share: float) -> str:
     return f"{job_id[:RUN_ID_LENGTH]}-{int(share * SPREAD):04x}"
 
 
-def settle(job: Job, outcomes: Sequence[Outcome], now: datetime, retry_after: timedelta) -> Settlement:
+def settle(
+    job: Job, outcomes: Sequence[Outcome], now: datetime, retry_after: timedelta, mends_left: tuple[Mend, ...] = ()
+) -> Settlement:
     """End a claimed job. Users who may be tried again leave for a retry job, unless this was the last attempt.
+
+    `mends_left`: corrections that could not be written for a passing reason. They leave for the retry job, too.
 
     A job with a user who failed for good is `failed`: a dead letter that waits for a person. A job that no scan made
     is `completed` all the same: whoever asked for it may ask again.
     """
     if job.is_last_attempt:
-        outcomes = [outcome.as_final_failure() for outcome in outcomes]
+        outcomes, mends_left = [outcome.as_final_failure() for outcome in outcomes], ()
     leaving = tuple(outcome.user_id for outcome in outcomes if outcome.kind is OutcomeKind.RETRY)
     failed = job.kind is None and any(outcome.kind is OutcomeKind.FAILED for outcome in outcomes)
     status = JobStatus.FAILED if failed else JobStatus.COMPLETED
     ended = replace(job, status=status, visible_at=None)
-    retry = retry_job(job, leaving, now, now + retry_after) if leaving else None
+    retry = retry_job(job, leaving, now, now + retry_after, mends_left) if leaving or mends_left else None
     return Settlement(ended, retry, tuple(outcomes), now)
 
 
-def retry_job(job: Job, user_ids: tuple[str, ...], now: datetime, visible_at: datetime) -> Job:
-    """The job that goes on with these users. Its id follows from the attempt, so a replay can't create a second one."""
+def retry_job(
+    job: Job, user_ids: tuple[str, ...], now: datetime, visible_at: datetime, mends: tuple[Mend, ...] = ()
+) -> Job:
+    """The job that goes on with these users and mends.
+
+    Its id follows from the attempt, so a replay can't create a second one. Nobody waits for a mend, so a job with mends
+    alone is due when it is visible.
+    """
     return replace(
         job,
         job_id=f"{job.chain_id or job.root_id}-attempt{job.attempts + 1}",
         user_ids=user_ids,
         snapshots=(),
-        mends=(),
+        mends=mends,
         status=JobStatus.PENDING,
         created_at=now,
         started_at=None,
         visible_at=visible_at,
+        due_at=job.due_at if user_ids else visible_at,
         earlier=RequeueCarryover(),
     )
 
 
 def split(job: Job, error: str, now: datetime, visible_at: datetime) -> Settlement:
-    """End a claimed job and leave its users to two half jobs, whose attempts do not count this one.
+    """End a claimed job and leave its users and mends to two half jobs, whose attempts do not count this one.
 
     The ids follow from the job's chain, which is split once at most, so a replay makes no other halves. `error` says
     why the job is split.
     """
-    middle = len(job.user_ids) // 2
+    users, mends = len(job.user_ids) // 2, len(job.mends) // 2
     halves = [
-        _half(job, number, user_ids, now, visible_at)
-        for number, user_ids in enumerate((job.user_ids[:middle], job.user_ids[middle:]), start=1)
+        _half(job, 1, retry_job(job, job.user_ids[:users], now, visible_at, job.mends[:mends])),
+        _half(job, 2, retry_job(job, job.user_ids[users:], now, visible_at, job.mends[mends:])),
     ]
     outcomes = tuple(Outcome.retry(user_id, UserErrorCode.WRITE_FAILED, error) for user_id in job.user_ids)
     return Settlement(replace(job, status=JobStatus.COMPLETED, visible_at=None), halves[0], outcomes, now, halves[1])
 
 
-def _half(job: Job, number: int, user_ids: tuple[str, ...], now: datetime, visible_at: datetime) -> Job:
+def _half(job: Job, number: int, retry: Job) -> Job:
     chain_id = f"{job.chain_id or job.root_id}-half{number}"
-    retry = retry_job(job, user_ids, now, visible_at)
     return replace(
         retry,
         job_id=chain_id,

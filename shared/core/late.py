@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 
-from shared.core.decision import Grant, decide, is_due
+from shared.core.decision import Grant, decide
 from shared.core.errors import UserError
 from shared.core.jobs import Job
 from shared.core.plans import PlanTable
-from shared.core.ranges import WHEN_LOW
+from shared.core.ranges import WHEN_LOW, ScanRange, is_found_by_date
 from shared.core.runs import Run
 from shared.core.users import User
 
@@ -26,17 +27,23 @@ def is_scanned(run: Run | None) -> bool:
     return run is not None and run.completed_generation is not None
 
 
-def was_passed_by(user: User | None, plans: PlanTable, job: Job, today: date) -> bool:
-    """True for a user whom a late job grants, who is due again today, and whom today's scan by date did not see.
+def is_met(user: User, plans: PlanTable, ranges: Sequence[ScanRange]) -> bool:
+    """True for a user whom a `due` scan of these ranges meets by the stamp's `dueOn`, or by a low balance."""
+    if user.due_on == WHEN_LOW and plans.low_below is not None and user.balance < plans.low_below:
+        return True
+    return user.due_on is not None and is_found_by_date(user.due_on, ranges)
 
-    `user`: as before the grant; None if that is not known. The scan by date sees users whose `dueOn` has come, and the
-    scan by balance sees users whose balance is low. If an earlier try of this job wrote the `dueOn`, it may have been
-    written after the scan.
+
+def was_passed_by(user: User | None, plans: PlanTable, job: Job, today: date, ranges: Sequence[ScanRange]) -> bool:
+    """True for a user whom a late job grants, who is due again today, and whom today's scan did not meet.
+
+    `user`: as before the grant; None if that is not known. `ranges`: those of today's scan. If an earlier try of this
+    job wrote the `dueOn`, it may have been written after the scan.
     """
     if user is None:
         return True
     written_by_us = user.last_grant is not None and user.last_grant.job_id == job.root_id
-    if user.due_on == WHEN_LOW or (is_due(user.due_on, today) and not written_by_us):
+    if is_met(user, plans, ranges) and not written_by_us:
         return False
     try:
         local_dates = job.local_date or job.day, user.days_in_run(today)[-1]

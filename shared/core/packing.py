@@ -301,8 +301,13 @@ def pack_mend(mend: Mend) -> str:
     return json.dumps([mend.user_id, mend.update_time_ns, dict(mend.corrections)], separators=(",", ":"))
 
 
+def pack_mends(mends: Sequence[Mend]) -> str:
+    """The mends of a job as a JSON array; empty if there are none."""
+    return f"[{','.join(map(pack_mend, mends))}]" if mends else ""
+
+
 def unpack_mends(text: str) -> tuple[Mend, ...]:
-    """Read the array of snapshots in a job. Raises ValueError if it is not one."""
+    """Read the array of mends in a job. Raises ValueError if it is not one."""
     try:
         return tuple(_mend(*packed) for packed in json.loads(text))
     except (TypeError, RecursionError) as exc:

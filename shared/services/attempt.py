@@ -27,6 +27,7 @@ from shared.core.jobs import (
     settle,
     split,
 )
+from shared.core.mending import Mend
 from shared.core.outcomes import Outcome, OutcomeKind
 from shared.core.retries import retry_delay
 from shared.core.snapshots import user_of
@@ -84,6 +85,8 @@ class Attempt:
         self._known = known or {}
         self._day: date | None = None  # the day whose period is granted
         self._users: dict[str, User | None] = {}  # as they were before this attempt, as far as that is known
+        self._mends_left: tuple[Mend, ...] = ()  # to be tried again
+        self._due: dict[str, User] = {}  # users who turned out to be due when their stamps were mended on a later day
         self._cost = Cost(self._users_cost)
         working = lease.shifted_by(-context.settings.lease_seconds * (1 - LEASE_SHARE))
         self._wire = context.wire.charging(self._cost).within(working.and_not_after(context.wire.budget))
@@ -98,7 +101,9 @@ class Attempt:
         job, outcomes = self._work()
         if job.is_last_attempt:
             outcomes = [_leave_contended(outcome) for outcome in outcomes]
-        settlement = settle(job, outcomes, self._context.clock(), self._delay(job))
+        if job.is_last_attempt and self._mends_left:
+            logs.error("stamps_not_mended", f"the attempts of {job.job_id} are used up", users=len(self._mends_left))
+        settlement = settle(job, outcomes, self._context.clock(), self._delay(job), self._mends_left)
         return self._settle(replace(settlement, next_day=self._next_day(job, outcomes)))
 
     def isolate(self, failure: SystemFailureError) -> AttemptResult | None:
@@ -121,7 +126,7 @@ class Attempt:
                 outcomes = [
                     Outcome.retry(user_id, UserErrorCode.WRITE_FAILED, str(failure)) for user_id in job.user_ids
                 ]
-                return self._settle(settle(job, outcomes, self._context.clock(), self._delay(job)))
+                return self._settle(settle(job, outcomes, self._context.clock(), self._delay(job), job.mends))
 
     @property
     def database_works(self) -> bool:
@@ -163,11 +168,36 @@ class Attempt:
             ]
         if job.mode is AttemptMode.ABANDON:
             return job, [_fail_lost(user_id) for user_id in job.user_ids]
+        if job.mends:
+            self._mend(job)
+            return job, []
         return job, self._refresh_users(job)
+
+    def _mend(self, job: Job) -> None:
+        """Correct the stamps of users who get nothing.
+
+        Corrections that were decided under other settings, or on another day, say nothing any more. Their users are
+        read and decided again, for the present day.
+        """
+        is_stale = job.fingerprint != self._context.fingerprint or job.day != self._today
+        request = GrantRequest(job.root_id, self._today, local_date=None if is_stale else job.local_date or job.day)
+        granter = Granter(self._context, self._wire, request)
+        if is_stale:
+            left = granter.mend_by_new_decisions([mend.user_id for mend in job.mends])
+            self._due = self._users_of(granter.due_documents)
+        else:
+            left = granter.mend(job.mends)
+        if _may_be_outage(job) and len(left) == len(job.mends):
+            raise SystemFailureError(f"none of {len(left)} stamps could be mended")
+        self._mends_left = tuple(mend for mend in job.mends if mend.user_id in left)
+
+    def _users_of(self, documents: Mapping[str, UserDocument]) -> dict[str, User]:
+        users = {user_id: self._context.read_user(document.raw) for user_id, document in documents.items()}
+        return {user_id: user for user_id, user in users.items() if user is not None}
 
     def _refresh_users(self, job: Job) -> list[Outcome]:
         day = self._scans.day_to_work_for(job, self._today)
-        if day is None and not self._may_have_granted(job):
+        if day is None and not self._was_begun(job):
             return [_skip_superseded(user_id) for user_id in job.user_ids]
         instead = _skip_superseded if day is None else _fail_lost if job.mode is AttemptMode.RECONCILE else None
         self._day = day or job.day
@@ -185,13 +215,12 @@ class Attempt:
         self._conflicts = granter.conflicts
         if _may_be_outage(job) and all(map(_is_refused, outcomes)):
             raise SystemFailureError(f"none of {len(outcomes)} users could be written: {outcomes[0].error}")
-        granter.mend(job.mends)
         if job.kind is JobKind.REQUEST:
             granter.put_right(self._known)
         return outcomes
 
-    def _may_have_granted(self, job: Job) -> bool:
-        """True for a job that was begun before: grants of it may have landed, and need their receipts."""
+    def _was_begun(self, job: Job) -> bool:
+        """True for a job that was begun before: some of its writes may have landed, and grants need their receipts."""
         return self._claim.due_job.was_claimed or job.job_id != job.root_id
 
     def _candidates(self, job: Job) -> list[Candidate]:
@@ -229,18 +258,26 @@ class Attempt:
     def _next_day(self, job: Job, outcomes: Sequence[Outcome]) -> Job | None:
         """A job of today for users whom this job grants for an earlier day and whom today's scan passed by."""
         today, now = self._today, self._context.clock()
-        granted = [outcome.user_id for outcome in outcomes if outcome.kind is OutcomeKind.REFRESHED]
-        if today <= job.day or not granted or self._day != job.day:
-            return None
-        missed = self._scans.passed_by(job, granted, self._users, today)
+        missed = self._missed_today(job, outcomes, today) if today > job.day else []
         if not missed:
             return None
         local_date, slot = self._last_turn(missed, today)
         return replace(
             next_day_job(job, tuple(missed), today, slot, now),
+            max_attempts=self._context.settings.max_attempts,
             generation=self._scans.generation(today),
             local_date=None if local_date == today else local_date,
         )
+
+    def _missed_today(self, job: Job, outcomes: Sequence[Outcome], today: date) -> list[str]:
+        """Users who are due today and whom today's scan passed by, because their `dueOn` was written after it."""
+        if job.mends:
+            self._users.update(self._due)
+            return self._scans.missed(self._due, today, were_mended=self._was_begun(job))
+        granted = [outcome.user_id for outcome in outcomes if _has_stamped(outcome)]
+        if not granted or self._day != job.day:
+            return []
+        return self._scans.passed_by(job, granted, self._users, today)
 
     def _last_turn(self, user_ids: Sequence[str], today: date) -> tuple[date, datetime]:
         """The local date and slot of today's run that come last among these users: then it is everybody's turn."""
@@ -271,13 +308,18 @@ def _unread(user_ids: Sequence[str]) -> list[Candidate]:
     return [Candidate(user_id) for user_id in user_ids]
 
 
+def _has_stamped(outcome: Outcome) -> bool:
+    """True for a user whose stamp got the period, with a grant or without."""
+    return outcome.kind is OutcomeKind.REFRESHED or outcome.reason is SkipReason.ADOPTED
+
+
 def _may_be_outage(job: Job) -> bool:
     """True if the failure of all users of a job points to the database and not to the users.
 
     A single user in a job says nothing about others, unless the job was isolated after failures of the database. Users
     of a retry job failed while other users of their first job did not.
     """
-    return (job.is_isolated and job.user_ids != ()) or (job.attempts == 1 and len(job.user_ids) > 1)
+    return (job.is_isolated and job.members > 0) or (job.attempts == 1 and job.members > 1)
 
 
 def _leave_contended(outcome: Outcome) -> Outcome:

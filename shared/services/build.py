@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from shared import logs
-from shared.core.decision import Decision, Grant, Skip, decide, decide_adoption, user_after
+from shared.core.decision import Decision, Grant, Skip, decide, decide_adoption, is_due, user_after
 from shared.core.errors import ConflictError, MissingIndexError, OutOfTimeError, StoreError, UserError, UserErrorCode
 from shared.core.mending import Mend, corrections_of, must_be_named
 from shared.core.outcomes import Outcome
@@ -258,6 +258,8 @@ class Builder:
         if run.proof is None and below and has_few_users(self._context, below, moment):
             self._read_everybody(few_users(below))
             return
+        if moment != self._read_time_ns:
+            named = self._context.users().read_at([user.user_id for user in named], moment)
         proof = prove(self._context, proof, named, moment)
         self._run = run.proved(proof, tolerance)
         if proof.has_failed(tolerance):
@@ -399,6 +401,7 @@ class Builder:
                 found[0],
                 self._context.activity_after(user, read),
             )
+            self._mend_later_due_on(user, read, found[0])
             plan = self._context.plans.find(read.plan).name
             return DueUser(snapshot, found, plan, read.own_days, read.activity)
         self._mend(user, found)
@@ -433,6 +436,19 @@ class Builder:
         corrections = corrections_of(user.raw, found, self._day)
         if corrections:
             self._flusher.mend(Mend(user.user_id, user.update_time_ns, corrections))
+
+    def _mend_later_due_on(self, user: UserDocument, read: User, local_date: date) -> None:
+        """Correct the `dueOn` of a due user if it lies ahead, as after a change from monthly to daily plans.
+
+        If the job ends without a grant, no scan by date would find the user before that day.
+        """
+        due_on = (stamp_of(user.raw) or {}).get("dueOn")
+        if not self._run.reads_everybody_by_id or due_on is None or is_due(due_on, self._day):
+            return
+        found = decide(read, self._context.plans, local_date, None)
+        grant = found.stamp if isinstance(found, Skip) else found
+        if isinstance(grant, Grant) and not (grant.when_low and due_on == WHEN_LOW):
+            self._mend(user, grant)
 
     def _follow_up(self, user: UserDocument, found: object) -> Mapping[str, Any] | None:
         """The entry of a user who fails. A user who is kept by name stays so until the stamp is a map again."""

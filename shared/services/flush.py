@@ -169,7 +169,7 @@ class Flusher:
             visible_at=draft.scheduled_for,
             due_at=draft.due_at,
             user_ids=draft.user_ids,
-            max_attempts=self._context.settings.max_attempts,
+            max_attempts=max(self._context.settings.max_attempts, MEND_ATTEMPTS if draft.mends else 0),
             created_at=self._context.clock(),
             fingerprint=self._context.fingerprint,
             generation=run.generation,
@@ -183,6 +183,8 @@ class Flusher:
 
 SCANNED, SKIPPED, FAILED = ScanCounts(1), ScanCounts(1, skipped=1), ScanCounts(1, failed=1)
 ADOPTED = ScanCounts(1, skipped=1, adopted=1)
+# With delays of up to 1, 2, 4 minutes and so on they last for a day. Then the next day's decision replaces the mend.
+MEND_ATTEMPTS = 12
 FOLLOW_UPS_MAX = 1000  # entries of one flush, in one document
 
 

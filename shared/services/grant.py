@@ -35,6 +35,7 @@ from shared.store.wire import Wire
 
 T = TypeVar("T")
 OutcomeInstead = Callable[[str], Outcome]  # the outcome of a user who would be granted
+_WRITTEN_AGAIN = (WriteStatus.CHANGED, WriteStatus.TRANSIENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,8 @@ class Granter:
         self._later = defaultdict[tuple[date, datetime], set[str]](set)  # users by local date and slot
         self._candidates = 0
         self.conflicts = 0
+        #: Users whose stamp was to be mended and who turned out to be due, as they were read.
+        self.due_documents: dict[str, UserDocument] = {}
 
     def refresh(self, candidates: Sequence[Candidate]) -> list[Outcome]:
         """One outcome for each candidate. Raises SystemFailureError when the database can't be reached."""
@@ -173,11 +176,17 @@ class Granter:
         if write is not None:
             self._settle(self._written(write))
 
-    def mend(self, mends: Sequence[Mend]) -> None:
-        """Write the corrections. Users who changed since are decided again; the next scan finds those that remain."""
-        self._correct(
-            [StampFieldsWrite(mend.user_id, mend.update_time_ns, mend.corrections) for mend in mends], self._mend
-        )
+    def mend(self, mends: Sequence[Mend]) -> set[str]:
+        """Write the corrections. Users who changed since are decided again. Returns the users left to a retry."""
+        writes = [StampFieldsWrite(mend.user_id, mend.update_time_ns, mend.corrections) for mend in mends]
+        return self._correct(writes, self._mend)
+
+    def mend_by_new_decisions(self, user_ids: Sequence[str]) -> set[str]:
+        """Read and decide the users, and correct their stamps accordingly. Returns the users left to a retry."""
+        found = self._users.read(user_ids)
+        unread = {user_id for user_id, each in found.items() if isinstance(each, SystemFailureError)}
+        writes = [write for each in found.values() if isinstance(each, UserDocument) and (write := self._mend(each))]
+        return unread | self._correct(writes, self._mend)
 
     def put_right(self, known: Mapping[str, UserDocument]) -> None:
         """Correct the stamps of users who were not granted, and remove their `refreshRequested`.
@@ -192,23 +201,29 @@ class Granter:
 
     def _correct(
         self, writes: list[StampFieldsWrite], judge: Callable[[UserDocument], StampFieldsWrite | None]
-    ) -> None:
-        """Make the writes. Users who changed since are read and decided again."""
-        for _ in range(self._context.limits.grant_rounds):
-            results = self._users.write_stamp_fields(writes)
-            changed = [
-                write.user_id
-                for write, result in zip(writes, results, strict=True)
-                if result.status is WriteStatus.CHANGED
-            ]
-            if not changed:
-                return
-            documents = self._users.read(changed).values()
+    ) -> set[str]:
+        """Make the writes. Users who changed since are read and decided again, and so are users whose write failed.
+
+        Returns the users whose stamp could not be written in any round.
+        """
+        again: list[str] = []
+        for number in range(1, self._context.limits.grant_rounds + 1):
+            statuses = [result.status for result in self._users.write_stamp_fields(writes)]
+            again = [write.user_id for write, status in zip(writes, statuses, strict=True) if status in _WRITTEN_AGAIN]
+            if not again:
+                break
+            if WriteStatus.TRANSIENT in statuses:
+                self._wire.back_off(number)
+            documents = self._users.read(again).values()
             writes = [write for each in documents if isinstance(each, UserDocument) and (write := judge(each))]
+        return set(again)
 
     def _mend(self, document: UserDocument) -> StampFieldsWrite | None:
         """The write that corrects a stamp, given the present document; None if the stamp is right."""
-        corrections = corrections_of(document.raw, self._found(document), self._request.day)
+        found = self._found(document)
+        if isinstance(found, Grant) and not found.when_low:
+            self.due_documents[document.user_id] = document
+        corrections = corrections_of(document.raw, found, self._request.day)
         return StampFieldsWrite(document.user_id, document.update_time_ns, corrections) if corrections else None
 
     def _put_right(self, document: UserDocument) -> StampFieldsWrite | None:

@@ -22,7 +22,9 @@ from datetime import date, timedelta
 from shared import logs
 from shared.core.errors import UnreadableRunError
 from shared.core.jobs import Job
-from shared.core.late import OWN_DAY_ENDS_AFTER, is_outdated, is_scanned, was_passed_by
+from shared.core.late import OWN_DAY_ENDS_AFTER, is_met, is_outdated, is_scanned, was_passed_by
+from shared.core.periods import days_of_longest_period
+from shared.core.ranges import ScanRange, due
 from shared.core.runs import Run, Scan
 from shared.core.users import User
 from shared.services.context import Context
@@ -59,10 +61,26 @@ class Scans:
         A scan of everybody passes nobody by, and a scan that begins after the grants sees the `dueOn` they wrote.
         `users`: as they were before the grant.
         """
+        plans, ranges = self._context.plans, self._ranges(today)
+        missed = [user_id for user_id in granted if was_passed_by(users.get(user_id), plans, job, today, ranges)]
+        return missed if missed and self._has_due_scan(today) else []
+
+    def missed(self, users: Mapping[str, User], today: date, *, were_mended: bool) -> list[str]:
+        """The users, all due today, whom today's scan did not meet, because their stamps were wrong until now.
+
+        Call it only after their stamps were mended. `were_mended`: an earlier try may have mended them after the scan.
+        """
+        plans, ranges = self._context.plans, self._ranges(today)
+        missed = [user_id for user_id, user in users.items() if were_mended or not is_met(user, plans, ranges)]
+        return missed if missed and self._has_due_scan(today) else []
+
+    def _ranges(self, today: date) -> Sequence[ScanRange]:
         plans = self._context.plans
-        missed = [user_id for user_id in granted if was_passed_by(users.get(user_id), plans, job, today)]
-        run = self._run(today, must_exist=True) if missed else None
-        return missed if run is not None and run.scan is Scan.DUE else []
+        return due(today, days_of_longest_period(plans), plans.low_below)
+
+    def _has_due_scan(self, day: date) -> bool:
+        run = self._run(day, must_exist=True)
+        return run is not None and run.scan is Scan.DUE
 
     def generation(self, day: date) -> int:
         """The number of the day's present scan."""

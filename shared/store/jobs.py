@@ -14,6 +14,7 @@ from typing import Any
 from shared.core.errors import ConflictError
 from shared.core.figures import RequeuePlan, sum_figures
 from shared.core.jobs import REQUEUE_MARK, Job, JobStatus, Settlement
+from shared.core.packing import pack_mends
 from shared.store.job_documents import Claim, DueJob, QueueCursor, encode_job, has_too_many_users
 from shared.store.messages import DOCUMENT_ID, add_filters, add_order, new_query, new_write
 from shared.store.rollups import RollupStore
@@ -171,10 +172,10 @@ class JobStore:
         self._wire.commit([write, rollup])
 
     def create_write(self, job: Job, snapshots: str = "[]", mends: str = "") -> Any:
-        """The write that creates a job. It fails if the job exists."""
+        """The write that creates a job. It fails if the job exists. `mends`: those of `job`, if they are packed."""
         message = WritePb()
         message.update.name = self._name(job.job_id)
-        put_fields(message.update.fields, encode_job(job, snapshots, mends))
+        put_fields(message.update.fields, encode_job(job, snapshots, mends or pack_mends(job.mends)))
         message.current_document.exists = False
         return message
 

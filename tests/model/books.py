@@ -233,7 +233,8 @@ class Books:
             self.wrong.append(f"{landing} wrote to a user who is gone")
             return
         self.wrong += [f"{landing}: {fault}" for fault in self._faults(account, landing, days)]
-        account.landings.append(landing)
+        if (landing.plan, landing.period) not in account.granted:  # an adoption may only remove its own mark
+            account.landings.append(landing)
         account.periods[landing.plan] = landing.period
         account.due_on = landing.due_on
         account.changed_silently = account.moved_silently = False
@@ -252,7 +253,7 @@ class Books:
         if landing.plan != name or name not in self.rules.plans:
             yield f"the user's plan is {name}"
             return
-        if (landing.plan, landing.period) in account.granted:
+        if landing.credits is not None and (landing.plan, landing.period) in account.granted:
             yield "granted twice"
         if landing.period < account.periods.get(name, ""):
             yield f"the stamp goes back from {account.periods[name]}"

@@ -24,6 +24,7 @@ from shared.core.jobs import (
     settle,
     split,
 )
+from shared.core.mending import Mend
 from shared.core.outcomes import Outcome, OutcomeKind, Tally
 
 SUNDAY = date(2026, 11, 22)
@@ -285,3 +286,35 @@ def test_ids_of_a_day_begin_with_it_and_are_spread_evenly():
     assert len(set(ids)) == len(ids)
     assert {job_id[:11] for job_id in ids} == {"2026-11-22-"}
     assert [round(number / len(ids), 1) for number in found] == pytest.approx([1, 0.75, 0.5, 0.25], abs=0.06)
+
+
+MENDS = tuple(Mend(user_id, 1, {"dueOn": "2026-11-23"}) for user_id in IDS)
+
+
+def test_mends_that_could_not_be_written_leave_for_a_retry_job():
+    """Nobody waits for a grant, so the retry job is due when it is visible."""
+    mending = replace(job(user_ids=()), snapshots=(), mends=MENDS, due_at=MIDNIGHT)
+
+    settlement = settle(mending, [], NOW, MINUTE, MENDS[:1])
+
+    assert settlement.job.status is JobStatus.COMPLETED
+    assert settlement.retry is not None
+    assert (settlement.retry.mends, settlement.retry.user_ids) == (MENDS[:1], ())
+    assert settlement.retry.due_at == settlement.retry.visible_at == NOW + MINUTE
+
+
+def test_mends_are_given_up_after_the_last_attempt():
+    mending = replace(job(3, user_ids=()), snapshots=(), mends=MENDS)
+
+    assert settle(mending, [], NOW, MINUTE, MENDS).retry is None
+
+
+def test_mends_are_split_like_users():
+    """One user who breaks every request soon has a job alone."""
+    mending = replace(job(user_ids=()), snapshots=(), mends=MENDS, database_failures=2)
+    assert mending.response_to_failure(database_works=True) is FailureResponse.SPLIT
+
+    halves = split(mending, "unavailable", NOW, NOW).new_jobs
+
+    assert [half.mends for half in halves] == [MENDS[:1], MENDS[1:]]
+    assert halves[0].response_to_failure(database_works=True) is FailureResponse.COUNT

@@ -8,7 +8,9 @@ import pytest
 
 from shared.core.jobs import Job
 from shared.core.late import is_outdated, is_scanned, was_passed_by
+from shared.core.periods import days_of_longest_period
 from shared.core.plans import parse_plans
+from shared.core.ranges import due
 from shared.core.runs import Run, Scan
 from shared.core.users import LastGrant, User
 
@@ -30,6 +32,7 @@ allowance = 50
 period = "month"
 policy = "top_up"
 """)
+RANGES = due(DAY_2, days_of_longest_period(PLANS), PLANS.low_below)
 
 
 def job(generation: int = 0) -> Job:
@@ -74,9 +77,11 @@ def test_a_day_is_scanned_once_a_scan_of_it_is_complete(found, scanned):
     assert scanned == is_scanned(found)
 
 
-def user(due_on: object, plan: str = "free", granted_on: date | None = None, job_id: str | None = None) -> User:
+def user(
+    due_on: object, plan: str = "free", granted_on: date | None = None, job_id: str | None = None, balance: int = 0
+) -> User:
     return User(
-        balance=0,
+        balance=balance,
         plan=plan,
         periods={} if granted_on is None else {plan: granted_on},
         anchor=DAY_1,
@@ -94,7 +99,9 @@ def user(due_on: object, plan: str = "free", granted_on: date | None = None, job
         (user("2026-11-23"), False),
         (user("2026-11-24"), True),
         (user("when-low"), False),
-        (user(7), True),
+        (user("2027-11-23"), False),
+        (user(7), False),
+        (user("when-low", balance=60), True),
         (user("when-low", plan="dormant"), False),
         (user("when-low", plan="dormant", granted_on=DAY_1, job_id="j"), False),
         (user(None, plan="dormant"), False),
@@ -106,8 +113,8 @@ def user(due_on: object, plan: str = "free", granted_on: date | None = None, job
     ],
 )
 def test_a_user_due_today_whom_the_scan_did_not_see_was_passed_by(known, passed_by):
-    """The scan sees users by their `dueOn`.
+    """The scan sees users by their `dueOn`, also by one that can't be right, or by a low balance.
 
     If an earlier try of this job wrote it, that may have been after the scan.
     """
-    assert passed_by == was_passed_by(known, PLANS, job(), DAY_2)
+    assert passed_by == was_passed_by(known, PLANS, job(), DAY_2, RANGES)
