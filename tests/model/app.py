@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from dev.oracle import Number
+from dev.oracle import Number, Rules
 from shared.core.errors import ConflictError
 from shared.store.values import WritePb, get, get_time, nanoseconds, put, put_fields, put_nanoseconds
 from tests.model.books import Account, Books
@@ -29,6 +29,7 @@ class Backup:
 
     documents: Mapping[str, Mapping[str, Any]]
     accounts: Mapping[str, Account]
+    rules: Rules
 
 
 class App:
@@ -182,10 +183,13 @@ class App:
         """Copy all documents and their accounts."""
         with self._books.lock:
             accounts = {user_id: copy.deepcopy(account) for user_id, account in self._books.open.items()}
-            return Backup(self._world.all("users"), accounts)
+            return Backup(self._world.all("users"), accounts, self._books.rules)
 
     def restore(self, backup: Backup) -> None:
-        """Put the documents of a backup back. Users created since are deleted, and grants made since are undone."""
+        """Put the documents of a backup back. Users created since are deleted, and grants made since are undone.
+
+        If the plans have changed since, its `dueOn`s are of other plans, and no scan by date can know that.
+        """
         with self._books.lock:
             for user_id in list(self._books.open):
                 self.delete(user_id)
@@ -194,6 +198,7 @@ class App:
                 account = copy.deepcopy(backup.accounts[user_id])
                 account.touched = self._books.next_moment()
                 account.restored = True
+                account.changed_silently |= backup.rules != self._books.rules
                 if fields.get("createdAt") is None and account.anchor is None:
                     account.signed_up = get_time(self._document(user_id).create_time)
                 self._books.open[user_id] = account

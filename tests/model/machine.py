@@ -37,6 +37,7 @@ from dev.emulator import clear
 from dev.oracle import WHEN_LOW, Rules
 from shared.core.errors import OperatorError, SystemFailureError
 from shared.core.packing import FLUSH_LIMITS, FlushLimits
+from shared.core.plans import parse_plans
 from shared.core.runs import ScanRequest
 from shared.monitor.operator_actions import Operator, requeue_run, rescan
 from shared.services.build import build
@@ -61,6 +62,7 @@ from tests.support.plans import MODEL
 from tests.support.world import World
 
 OPERATOR = Operator("eve")
+CAPPED_DAILY = '[plans.capped]\nallowance = 40\nperiod = "day"'
 UNKNOWN_PLAN = "discontinued"
 DAY = timedelta(days=1)
 EVENT_AGE_MAX = timedelta(hours=23)  # the function drops events that are a day old
@@ -399,6 +401,36 @@ class Days(RuleBasedStateMachine):
         with suppress(OperatorError):  # no run yet
             self._call(lambda context: rescan(context, OPERATOR, self._today), timedelta(), mishap)
         self._note_scans(moment)
+
+    @rule(period=st.sampled_from(["day", "month"]))
+    def plans_change(self, period):
+        """The functions are deployed with another period of one plan."""
+        self._deploy_plans(MODEL.replace(CAPPED_DAILY, CAPPED_DAILY.replace("day", period)))
+        self.seen["changes of plans"] += 1
+
+    @rule(days=st.integers(1, 3), who=st.lists(user_numbers, max_size=3), worker_first=st.booleans())
+    def months_become_days(self, days, who, worker_first):
+        """Monthly users are queued under daily plans. The worker comes days later, before or after the builder."""
+        self._deploy_plans(MODEL.replace(CAPPED_DAILY, CAPPED_DAILY.replace("day", "month")))
+        for number in who if self._users else []:
+            self.app.correct(self._user(number), 5)
+            self.app.change_plan(self._user(number), "capped", self._today)
+        self._come_to_rest("all")
+        self._deploy_plans(MODEL)
+        self._build("auto")
+        for _ in range(days):
+            self.now += DAY
+            self._build("auto")
+        if worker_first:
+            self._work()
+        self._come_to_rest("auto")
+        self._come_to_rest("auto")
+        self.seen["months became days"] += 1
+
+    def _deploy_plans(self, text: str) -> None:
+        rules = tomllib.loads(text)
+        self.world.plans = parse_plans(text)
+        self.books.rules = Rules(rules["plans"], rules["default_plan"])
 
     @rule(paused=st.sampled_from([False, False, True]))
     def pause_the_system(self, paused):
