@@ -542,8 +542,8 @@ def test_an_unreadable_job_fails_alone_at_the_head_of_the_queue():
     assert_granted_once(world, users, 10)
 
 
-def test_a_user_with_an_id_that_callers_may_not_use_is_refreshed_in_the_job_of_others():
-    """The id stood in the database when the builder read it. One odd id must not make a job unreadable."""
+def test_an_odd_id_makes_no_job_unreadable():
+    """The builder read it from the database. If the database refuses it after all, that user fails alone."""
     world = World(slot_seconds=86_400)
     users = {name: {"credits": 5, "plan": "adder"} for name in ("__", "____", "__id-5__", "__id7__", "\n", "zoe")}
     world.users(users)
