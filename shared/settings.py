@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,10 @@ EMULATOR_PROJECT = "demo-credit-refresh"
 _RESERVED = re.compile(r"__.*__")
 _USER_FIELDS = ("balance_field", "plan_field", "stamp_field", "created_at_field", "purchased_field")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# The two joiners, U+200C and U+200D, belong into emoji and into words of some scripts, but not to an end.
+_UNSEEN = re.compile(
+    r"[\u00ad\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ud800-\udfff]|^[\u200c\u200d]|[\u200c\u200d]$"
+)
 # These have a meaning in the path pattern of a trigger, or for gcloud.
 _NOT_IN_COLLECTIONS = re.compile(r"[\x00-\x1f\x7f,={}*\[\]()<>\"'`\\|;&$?#%]|^[\s-]|\s$")
 
@@ -41,8 +45,16 @@ def zone_name(name: str) -> str:
     return name
 
 
+def _refuse_unseen(names: Sequence[str]) -> None:
+    """Raise ValueError for a character that nobody sees: no document has a field or a collection with it."""
+    for name in names:
+        if found := _UNSEEN.search(name):
+            raise ValueError(f"it holds U+{ord(found[0]):04X}, which nobody sees; type the name anew")
+
+
 def _collection(path: str) -> str:
     segments = path.split("/")
+    _refuse_unseen(segments)
     bad = any(not segment or segment in (".", "..") or _RESERVED.fullmatch(segment) for segment in segments)
     odd = any(map(_NOT_IN_COLLECTIONS.search, segments))
     if bad or odd or len(segments) % 2 == 0:
@@ -57,8 +69,14 @@ def _collection_prefix(name: str) -> str:
 
 
 def _field_path(path: str) -> str:
-    if _CONTROL.search(path) or any(not name or _RESERVED.fullmatch(name) for name in path.split(".")):
+    names = path.split(".")
+    _refuse_unseen(names)
+    if _CONTROL.search(path) or any(not name or _RESERVED.fullmatch(name) for name in names):
         raise ValueError(f"{path!r} is not a field, or a path of fields joined by dots")
+    if any(name != name.strip() for name in names):
+        raise ValueError("a name begins or ends with white space; leave it out")
+    if re.fullmatch("""(["']).*\\1""", path):
+        raise ValueError("the quotes around it would be part of the name; leave them out")
     return path
 
 

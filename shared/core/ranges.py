@@ -6,6 +6,7 @@ A scan of everybody is one range, ordered by document id. A scan of the due is s
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -15,9 +16,16 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
 
+from shared.core.users import ABSENT
+
 WHEN_LOW = "when-low"  # the `dueOn` of a user who is found by balance
 
-_NUMBERED = re.compile(r"__id([0-9]+)__")  # ids that Datastore's imports bring; they come before all others
+VALUE_CHARACTERS_MAX = 4_000  # of a cursor; the run document holds several cursors
+
+_CUT = "~"  # begins a cursor's value that was too long, before its digest; neither JSON nor base64 begins so
+_CUT_CHARACTERS = 17  # of the mark and the digest
+_COMPARED_CHARACTERS = 200  # of a text in a cursor; a date has 10
+_NUMBERED = re.compile(r"__id(-?[0-9]+)__")  # ids that Datastore's imports bring; they come before all others
 
 
 class OrderBy(StrEnum):
@@ -80,7 +88,11 @@ class ScanRange:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The last user read. `value`: what the range's field holds there, as JSON or, of an odd range, encoded."""
+    """The last user read. `value`: what the range's field holds there, as JSON or, of an odd range, encoded.
+
+    A value that is too long for the run document is cut when the cursor is written. To go on, a scan reads the value
+    again from the user's document.
+    """
 
     user_id: str
     range: RangeName = RangeName.EVERYBODY
@@ -89,7 +101,25 @@ class Cursor:
     def __str__(self) -> str:
         if self.range is RangeName.EVERYBODY:
             return self.user_id
-        return f"/{self.range}/{self.value}/{self.user_id}"
+        return f"/{self.range}/{self._written_value}/{self.user_id}"
+
+    @property
+    def is_cut(self) -> bool:
+        """True for a parsed cursor whose value was too long."""
+        return self.value.startswith(_CUT)
+
+    @property
+    def start_value(self) -> str | None:
+        """Of a cut cursor: the beginning of the text that its value is; None if the value is of another range."""
+        beginning = self.value[_CUT_CHARACTERS:]
+        return str(json.loads(beginning)) if beginning else None
+
+    @property
+    def _written_value(self) -> str:
+        if len(self.value) <= VALUE_CHARACTERS_MAX:
+            return self.value
+        digest = hashlib.blake2b(self.value.encode(), digest_size=8).hexdigest()
+        return _CUT + digest + (json.dumps(_beginning(self.value)) if self.range is RangeName.BY_DATE else "")
 
     @classmethod
     def parse(cls, text: str | None) -> Cursor | None:
@@ -112,8 +142,15 @@ class Cursor:
     def order(self) -> tuple[Any, ...]:
         """Compares as a scan goes: by range, by value, then by id as Firestore orders ids."""
         number = _NUMBERED.fullmatch(self.user_id)
-        value = (json.loads(self.value),) if self.range in (RangeName.BY_DATE, RangeName.BY_BALANCE) else ()
+        is_comparable = self.range in (RangeName.BY_DATE, RangeName.BY_BALANCE)
+        value = (self.start_value if self.is_cut else _beginning(self.value),) if is_comparable else ()
         return _RANKS[self.range], value, math.inf if number is None else int(number[1]), self.user_id
+
+
+def _beginning(value: str) -> Any:
+    """What this JSON says; of a text its beginning."""
+    said = json.loads(value)
+    return said[:_COMPARED_CHARACTERS] if isinstance(said, str) else said
 
 
 def everybody(wrap_until: str | None) -> tuple[ScanRange, ...]:
@@ -131,10 +168,12 @@ def due(today: date, period_days_max: int, low_below: int | None) -> tuple[ScanR
     None: no plan leaves full users alone.
     """
     latest = _latest(today, period_days_max)
+    # Where no balance is read, "when-low" leads to nobody, so it can't be right: a backup may have brought it back.
+    low = Bound(WHEN_LOW, inclusive=low_below is None)
     odd = [
         ScanRange(RangeName.NAMED, OrderBy.ID, is_odd=True),
         ScanRange(RangeName.BEFORE_TEXT, OrderBy.DUE_ON, None, Bound("", inclusive=False), is_odd=True),
-        ScanRange(RangeName.TOO_LATE, OrderBy.DUE_ON, latest, Bound(WHEN_LOW, inclusive=False), is_odd=True),
+        ScanRange(RangeName.TOO_LATE, OrderBy.DUE_ON, latest, low, is_odd=True),
         ScanRange(RangeName.AFTER_TEXT, OrderBy.DUE_ON, Bound(WHEN_LOW, inclusive=False), None, is_odd=True),
     ]
     by_date = ScanRange(
@@ -171,8 +210,8 @@ def from_cursor(ranges: Sequence[ScanRange], cursor: Cursor | None) -> Sequence[
 
 
 def is_found_by_date(due_on: object, ranges: Sequence[ScanRange]) -> bool:
-    """True for a `dueOn` (None: there is none) that one of the ranges ordered by it holds."""
-    return due_on is not None and any(_holds(each, due_on) for each in ranges if each.order_by is OrderBy.DUE_ON)
+    """True for a `dueOn` (ABSENT: there is none) that one of the ranges ordered by it holds. Null is a value, too."""
+    return due_on is not ABSENT and any(_holds(each, due_on) for each in ranges if each.order_by is OrderBy.DUE_ON)
 
 
 def _holds(each: ScanRange, due_on: object) -> bool:

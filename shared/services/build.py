@@ -36,7 +36,7 @@ from shared.core.scan_choice import (
 )
 from shared.core.service_level import DayServed, remembered
 from shared.core.snapshots import snapshot_of
-from shared.core.users import User, stamp_of, waiting_since
+from shared.core.users import ABSENT, User, parse_date, stamp_of, waiting_since
 from shared.services.adopt import adopt_users
 from shared.services.context import Context, until_reserve
 from shared.services.find import Page, UserFinder
@@ -345,7 +345,7 @@ class Builder:
         if each.order_by is not OrderBy.BALANCE:
             return False
         stamp = stamp_of(user.raw) or {}
-        return is_found_by_date(stamp.get("dueOn"), self._ranges)
+        return is_found_by_date(stamp.get("dueOn", ABSENT), self._ranges)
 
     # Decide
 
@@ -456,7 +456,7 @@ class Builder:
             return None
         earlier = self._names.get(user.user_id, {})
         stamp = stamp_of(user.raw) or {}
-        since = earlier.get("since") or stamp.get("dueOn") or self._day.isoformat()
+        since = earlier.get("since") or _date_until(stamp.get("dueOn"), self._day).isoformat()
         adopt = earlier.get("adopt") is True or self._run.scan is Scan.ADOPT
         return follow_up_entry(found, str(since), named=must_be_named(user.raw), adopt=adopt)
 
@@ -517,6 +517,12 @@ class Builder:
         run, found = self._run, self._flusher.flushed
         cursor = None if status is BuildStatus.COMPLETED else self._cursor
         return BuildReport(run.run_id, status, run.scan, run.scan_reason, found.counts, cursor, found.errors)
+
+
+def _date_until(value: object, day: date) -> date:
+    """The date that the value is, if it is one and not after the day; else the day."""
+    known = parse_date(value) if isinstance(value, str) else None
+    return day if known is None else min(known, day)
 
 
 def _is_when_low(user: UserDocument) -> bool:

@@ -31,7 +31,8 @@ DOCUMENT_ID_BYTES_MAX = 1500
 JOB_USERS_MAX = 500  # the largest JOB_SIZE, and the largest number of writes in one request
 NAMED_BYTES_MAX = 100_000  # for the user ids of an unreadable job, whose document has to stay small with its receipts
 
-_RESERVED_ID = re.compile(r"__(?!id[0-9]+__).*__", re.DOTALL)  # all except the numeric ids of Datastore's imports
+_RESERVED_ID = re.compile(r"__.+__", re.DOTALL)
+_NUMERIC_ID = re.compile(r"__id(-?[1-9][0-9]{0,18})__")  # of Datastore's imports, and not reserved
 
 T = TypeVar("T")
 
@@ -180,20 +181,30 @@ def unreadable_job(claim: Claim, today: date) -> Job:
 
 
 def is_document_id(text: str) -> bool:
-    """True for a text that Firestore accepts as a document's id."""
-    if not text or "/" in text or text in (".", "..") or _RESERVED_ID.fullmatch(text):
+    """True for a text that Firestore accepts as a document's id. It refuses a request that names any other."""
+    is_reserved = _RESERVED_ID.fullmatch(text) is not None and not _is_numeric_id(text)
+    return _may_be_stored(text) and text not in (".", "..") and not is_reserved
+
+
+def _is_numeric_id(text: str) -> bool:
+    found = _NUMERIC_ID.fullmatch(text)
+    return found is not None and -INT64_MAX - 1 <= int(found[1]) <= INT64_MAX
+
+
+def _may_be_stored(value: object) -> bool:
+    """True for an id that a builder may have read. Which ids are reserved is left to Firestore.
+
+    A job with an id that Firestore refuses after all is worked: that user fails alone.
+    """
+    if not isinstance(value, str) or not value or "/" in value:
         return False
-    return len(text.encode("utf-8", "surrogatepass")) <= DOCUMENT_ID_BYTES_MAX
-
-
-def _is_user_id(value: object) -> bool:
-    return isinstance(value, str) and is_document_id(value)
+    return len(value.encode("utf-8", "surrogatepass")) <= DOCUMENT_ID_BYTES_MAX
 
 
 def _first_user_ids(values: list[Any]) -> tuple[str, ...]:
     """As many user ids as fit into the document of a settled job."""
-    sizes = accumulate(len(user_id.encode()) for user_id in filter(_is_user_id, values))
-    named = takewhile(lambda pair: pair[1] <= NAMED_BYTES_MAX, zip(filter(_is_user_id, values), sizes, strict=True))
+    sizes = accumulate(len(user_id.encode()) for user_id in filter(_may_be_stored, values))
+    named = takewhile(lambda pair: pair[1] <= NAMED_BYTES_MAX, zip(filter(_may_be_stored, values), sizes, strict=True))
     return tuple(user_id for user_id, _ in islice(named, JOB_USERS_MAX))
 
 
@@ -209,7 +220,7 @@ def _users_of(fields: Mapping[str, Any]) -> tuple[str, ...]:
     if len(user_ids) > JOB_USERS_MAX:
         rest = "the next scan finds those that are not named here"
         raise UnreadableJobError(f"{name}: {len(user_ids)} users; a job has at most {JOB_USERS_MAX}; {rest}")
-    if not all(map(_is_user_id, user_ids)):
+    if not all(map(_may_be_stored, user_ids)):
         raise UnreadableJobError(f"{name}: not all of them are document ids")
     return user_ids
 

@@ -182,7 +182,7 @@ class UserStore:
             put(wanted.end_at.values.add(), self._bound(each, each.end.value))
             wanted.end_at.before = not each.end.inclusive
         if after is not None:
-            self._start_after(wanted, each, after)
+            self._start_after(wanted, each, after, read_time_ns)
         return self._wire.run_query(
             self._parent, wanted, lambda document: self._user_of_range(document, each), read_time_ns
         )
@@ -409,8 +409,13 @@ class UserStore:
     def _bound(self, each: ScanRange, value: Any) -> Any:
         return Reference(f"{self._prefix}{value}") if each.order_by is OrderBy.ID else value
 
-    def _start_after(self, wanted: Any, each: ScanRange, after: Cursor) -> None:
+    def _start_after(self, wanted: Any, each: ScanRange, cursor: Cursor, read_time_ns: int | None) -> None:
         """Begin behind the cursor, which lies in the range."""
+        after = self._whole(cursor, each, read_time_ns) if cursor.is_cut else cursor
+        if after is None:  # the range's own start holds, where nothing better is known
+            if cursor.start_value is not None:
+                put(wanted.start_at.values[0], cursor.start_value)
+            return
         del wanted.start_at.values[:]
         if each.order_by is not OrderBy.ID:
             value = wanted.start_at.values.add()
@@ -421,14 +426,29 @@ class UserStore:
         wanted.start_at.values.add().reference_value = self._prefix + after.user_id
         wanted.start_at.before = False
 
+    def _whole(self, cut: Cursor, each: ScanRange, read_time_ns: int | None) -> Cursor | None:
+        """The cursor with the value that was too long, as the user's document has it at that moment.
+
+        None: the scan goes on at a later moment, and the user has another value by then. Then some users of the range
+        are met twice, and nobody is passed over.
+        """
+        name = self._prefix + cut.user_id
+        document = self._wire.batch_get([name], [self._order_path(each.order_by)], read_time_ns).get(name)
+        if document is None:
+            return None
+        whole = replace(cut, value=self._order_value(document, each))
+        return whole if str(whole) == str(cut) else None
+
     def _user_of_range(self, document: Any, each: ScanRange) -> UserDocument:
         user = self._named(document)
-        if each.order_by is OrderBy.ID:
-            return user
+        return user if each.order_by is OrderBy.ID else replace(user, order_value=self._order_value(document, each))
+
+    def _order_value(self, document: Any, each: ScanRange) -> str:
         path = (*self._fields.stamp, "dueOn") if each.order_by is OrderBy.DUE_ON else self._fields.balance
         value = _at(document.fields, path)
-        text = base64.b64encode(value.SerializeToString()).decode() if each.is_odd else json.dumps(get(value))
-        return replace(user, order_value=text)
+        if each.is_odd:
+            return base64.b64encode(value.SerializeToString(deterministic=True)).decode()
+        return json.dumps(get(value), default=str)
 
     def _named(self, document: Any) -> UserDocument:
         return self._user(document, document.name[len(self._prefix) :])

@@ -51,6 +51,12 @@ def started(users: dict[str, Any], **settings: Any) -> World:
     return world
 
 
+def follow_ups(world: World, run_id: str) -> list[dict[str, Any]]:
+    """The entries of a run's follow-up list."""
+    documents = world.all("credit_refresh_follow_ups", f"credit_refresh_runs/{run_id}").values()
+    return [entry for document in documents for entry in document["entries"]]
+
+
 def periods_of(world: World, user_id: str) -> list[str]:
     return list(world.user(user_id)["creditRefresh"]["periods"].values())
 
@@ -152,6 +158,112 @@ def test_a_due_on_that_can_not_be_right_is_found_and_corrected(due_on):
     assert (run["scan"], run["scannedUsers"], run["queuedUsers"]) == ("due", 8, 8)
     assert periods_of(world, "user00003") == [TOMORROW]
     assert world.user("user00003")["creditRefresh"]["dueOn"] == "2026-11-24"
+
+
+@pytest.mark.parametrize("page_users", [1, 2, 400])
+@pytest.mark.parametrize(
+    "due_on",
+    [
+        "z" * 1_000_000,
+        "far" + "z" * 1_000_000,
+        "2026-11-21" + "x" * 1_000_000,
+        b"z" * 1_000_000,
+        ["x" * 1_000_000],
+        {"a": "x" * 1_000_000},
+    ],
+    ids=["after text", "too late", "by date", "bytes", "list", "map"],
+)
+def test_a_huge_due_on_holds_up_nobody(due_on, page_users):
+    """The run document has no room for it, so the cursor names the user alone. Nobody is met twice or passed over."""
+    world = started(population(8), limits=Limits(page_users=page_users, odd_page_users=page_users))
+    for number in (2, 3, 5):
+        world.update(f"users/user{number:05}", creditRefresh={"dueOn": due_on})
+
+    for number in range(12):  # each call begins with the cursor that the last one has written
+        world.build_a_page(MIDNIGHT + DAY + number * timedelta(seconds=1), "auto")
+    live(world, MIDNIGHT + DAY + TEN_MINUTES)
+
+    run = world.run(TOMORROW)
+    assert (run["scan"], run["scannedUsers"], run["queuedUsers"]) == ("due", 8, 8)
+    assert {world.user(user_id)["credits"] for user_id in population(8)} == {25}
+
+
+@pytest.mark.parametrize("due_on", ["z" * 800_000, "2026-11-21" + "x" * 800_000], ids=["odd", "by date"])
+def test_a_huge_due_on_that_was_corrected_meanwhile_holds_up_nobody(due_on):
+    """The scan goes on an hour later, at a new moment of the database, at which the cursor's value is gone."""
+    world = started(population(8), limits=Limits(page_users=2, odd_page_users=1))
+    for number in (2, 3, 5):
+        world.update(f"users/user{number:05}", creditRefresh={"dueOn": due_on})
+    world.build_a_page(MIDNIGHT + DAY, "auto")
+    run = world.run(TOMORROW)
+    assert "~" in run["cursor"]
+    for number in (2, 3, 5):
+        world.update(f"users/user{number:05}", creditRefresh={"dueOn": TODAY})
+    world.put(f"credit_refresh_runs/{TOMORROW}", {**run, "readTimeNs": run["readTimeNs"] - 2 * 3600 * 10**9})
+
+    live(world, MIDNIGHT + DAY + TEN_MINUTES)
+
+    assert {world.user(user_id)["credits"] for user_id in population(8)} == {25}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"creditRefresh": {"dueOn": "z" * 900_000}, "credits": "5"}, {"credits": "z" * 900_000}],
+    ids=["dueOn", "balance"],
+)
+def test_a_huge_value_of_a_user_who_fails_holds_up_nobody(fields):
+    """The user is named since the day on which the scan met them first."""
+    world = started(population(4, plan="lite"), plans=PLANS + LITE)
+    world.update("users/user00002", **fields)
+    world.update("users/user00001", credits=1)
+
+    live(world, MIDNIGHT + DAY)
+
+    run, entries = world.run(TOMORROW), follow_ups(world, TOMORROW)
+    assert (run["status"], run["failedUsers"], world.user("user00001")["credits"]) == ("completed", 1, 20)
+    assert [(entry["userId"], entry["since"]) for entry in entries] == [("user00002", TOMORROW)]
+
+
+@pytest.mark.parametrize("balance", [1, "text"])
+def test_a_null_due_on_is_met_once_where_full_users_are_left_alone(balance):
+    """The user is in a range by `dueOn`, so the ranges by balance leave them out."""
+    world = started(population(5, plan="lite", credits_each=20), plans=PLANS + LITE)
+    world.update("users/user00001", credits=balance, creditRefresh={"dueOn": None})
+
+    world.build(MIDNIGHT + DAY, "auto")
+
+    run = world.run(TOMORROW)
+    assert (run["scan"], run["scannedUsers"], run["queuedUsers"] + run["failedUsers"]) == ("due", 1, 1)
+
+
+def test_users_of_a_backup_are_found_after_their_plan_ceased_to_leave_full_users_alone():
+    """Their `dueOn` says that they are found by balance, and no scan reads balances any more."""
+    users = population(5, plan="lite", credits_each=20)
+    world = started(users, plans=PLANS + LITE)
+    backup = world.all("users")
+    world.plans = World(plans=PLANS + LITE.replace('"skip"', '"stamp"')).plans
+    live(world, MIDNIGHT + DAY)
+
+    world.users({user_id: {**user, "credits": 1} for user_id, user in backup.items()})
+    live(world, MIDNIGHT + 2 * DAY)
+
+    assert world.run("2026-11-24")["scan"] == "due"
+    assert {world.user(user_id)["credits"] for user_id in users} == {20}
+
+
+@pytest.mark.parametrize(
+    ("due_on", "found_on"),
+    [("2026-11-24 ", "2026-11-25"), ("2026-11-24T00:00:00.000Z", "2026-11-25"), ("2026-11-2", TOMORROW)],
+)
+def test_a_text_that_sorts_like_a_later_date_is_found_when_that_day_has_come(due_on, found_on):
+    """It stands between right dates, so no range can hold it and not them."""
+    world = started({"ann": {"credits": 5, "plan": "adder"}})
+    world.update("users/ann", creditRefresh={"dueOn": due_on})
+
+    for day in (1, 2, 3):
+        live(world, MIDNIGHT + day * DAY)
+        was_found = bool(world.run((MIDNIGHT + day * DAY).date().isoformat())["queuedUsers"])
+        assert was_found is ((MIDNIGHT + day * DAY).date().isoformat() >= found_on)
 
 
 def test_odd_due_ons_are_read_in_pages_of_any_size():
@@ -281,11 +393,7 @@ def test_the_follow_up_list_keeps_the_day_on_which_a_user_first_failed():
     for day in (1, 2):
         live(world, MIDNIGHT + day * DAY)
 
-    entries = [
-        entry
-        for document in world.all("credit_refresh_follow_ups", "credit_refresh_runs/2026-11-24").values()
-        for entry in document["entries"]
-    ]
+    entries = follow_ups(world, "2026-11-24")
     assert {entry["userId"]: entry["since"] for entry in entries} == {"text": TODAY, "odd": TODAY}
     assert {entry["userId"]: entry.get("named", False) for entry in entries} == {"text": False, "odd": True}
 

@@ -542,6 +542,22 @@ def test_an_unreadable_job_fails_alone_at_the_head_of_the_queue():
     assert_granted_once(world, users, 10)
 
 
+def test_an_odd_id_makes_no_job_unreadable():
+    """The builder read it from the database. If the database refuses it after all, that user fails alone."""
+    world = World(slot_seconds=86_400)
+    users = {name: {"credits": 5, "plan": "adder"} for name in ("__", "____", "__id-5__", "__id7__", "\n", "zoe")}
+    world.users(users)
+    world.build()
+    (job_id, job), *rest = world.jobs().items()
+    world.put(f"credit_refresh_jobs/{job_id}", {**job, "userIds": [*job["userIds"], "__x__"], "snapshots": "[]"})
+
+    report = world.work()
+
+    assert (rest, report.tally.refreshed, report.tally.failed) == ([], 6, 1)
+    assert [(error["userId"], error["code"]) for error in report.errors.shown] == [("__x__", "read_rejected")]
+    assert_granted_once(world, users, 10)
+
+
 @pytest.mark.parametrize("id_characters", [5, 40])
 def test_a_job_with_more_users_than_a_job_can_have_fails_and_is_named(id_characters):
     """With a receipt for each user the document would be too large, and the job could never be settled."""

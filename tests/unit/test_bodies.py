@@ -204,8 +204,31 @@ def test_named_users_are_document_ids_and_each_counts_once(user_ids):
 
 
 @pytest.mark.parametrize(
-    ("user_id", "fits"), [("__id123__", True), ("__id__", False), ("__ann__", False), ("__a", True)]
+    ("user_id", "fits"),
+    [
+        ("__id123__", True),
+        ("__id-5__", True),
+        ("__id9223372036854775807__", True),
+        ("__id-9223372036854775808__", True),
+        ("__id9223372036854775808__", False),
+        ("__id99999999999999999999__", False),
+        (f"__id{'9' * 1400}__", False),
+        ("__id0__", False),
+        ("__id007__", False),
+        ("__id٣__", False),
+        ("__id__", False),
+        ("__id5__x__", False),
+        ("__ann__", False),
+        ("_____", False),
+        ("____", True),
+        ("__", True),
+        ("__a", True),
+        ("__id5__\n", True),
+    ],
 )
 def test_only_datastore_ids_may_begin_and_end_with_two_underscores(user_id, fits):
-    """Firestore reserves names between double underscores, except `__id123__`, which imports from Datastore use."""
+    """Firestore reserves names between double underscores, except `__id123__`, which imports from Datastore use.
+
+    Such a number has 64 bits, and no leading zero. Firestore refuses the whole request that names another one.
+    """
     assert is_document_id(user_id) is fits

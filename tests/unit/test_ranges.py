@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.core.ranges import Cursor, RangeName, due, everybody, from_cursor, is_found_by_date
+from shared.core.ranges import VALUE_CHARACTERS_MAX, Cursor, RangeName, due, everybody, from_cursor, is_found_by_date
+from shared.core.users import ABSENT
 
 SUNDAY = date(2026, 11, 22)
 DUE = due(SUNDAY, 31, 50)
@@ -85,7 +86,8 @@ def test_a_due_scan_reads_odd_values_first():
         (True, "other types"),
         (["2026-11-22"], "other types"),
         ({}, "other types"),
-        (None, None),
+        (None, "other types"),
+        (ABSENT, None),
     ],
 )
 def test_each_due_on_is_in_one_range_or_right_for_later(due_on, name):
@@ -94,6 +96,31 @@ def test_each_due_on_is_in_one_range_or_right_for_later(due_on, name):
     if isinstance(due_on, str):
         found = {each.name for each in DUE if is_found_by_date(due_on, [each])}
         assert found == ({name} if name else set())
+
+
+def test_when_low_is_odd_where_no_plan_leaves_full_users_alone():
+    """A backup may bring it back. No balance leads to such a user, so a scan by `dueOn` has to."""
+    assert [is_found_by_date("when-low", due(SUNDAY, 31, low_below)) for low_below in (None, 50)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (RangeName.AFTER_TEXT, "eno=" * 300_000),
+        (RangeName.BY_DATE, json.dumps("2026-11-21" + "x" * 1_000_000)),
+        (RangeName.BY_DATE, json.dumps("2026-11-21" + "😀" * 300_000)),
+    ],
+    ids=["odd", "text", "emoji"],
+)
+def test_a_cursor_is_short_however_long_its_value_is(name, value):
+    """The run document holds several cursors, and no document may be larger than 1 MiB."""
+    cursor = Cursor("ann", name, value)
+    parsed = Cursor.parse(str(cursor))
+
+    assert len(str(cursor)) < VALUE_CHARACTERS_MAX + 100
+    assert (parsed.user_id, parsed.range, parsed.is_cut, cursor.is_cut) == ("ann", name, True, False)
+    assert str(parsed) == str(cursor)
+    assert parsed.order == cursor.order
 
 
 def test_ranges_read_to_the_end_are_not_read_again():
@@ -109,6 +136,7 @@ def test_the_longest_period_may_reach_beyond_the_calendar():
 
 
 ORDERED = [
+    Cursor("__id-5__"),
     Cursor("__id7__"),
     Cursor("__id10__"),
     Cursor("ann"),

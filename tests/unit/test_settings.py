@@ -59,6 +59,9 @@ DEFAULTS = {
 }
 
 
+FIELDS = ["BALANCE_FIELD", "PLAN_FIELD", "STAMP_FIELD", "CREATED_AT_FIELD", "PURCHASED_FIELD", "ZONE_FIELD"]
+
+
 def prefixed(values: dict[str, str]) -> dict[str, str]:
     return {name if name in UNPREFIXED.values() else PREFIX + name: value for name, value in values.items()}
 
@@ -230,6 +233,99 @@ def test_the_name_of_a_collection_has_no_special_characters(name):
 def test_usual_names_of_the_users_collection_are_accepted(name):
     """A name may have letters of any language, digits, and blanks inside."""
     assert read_settings({"CREDIT_REFRESH_USERS_COLLECTION": name}).users_collection == name
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("\ufeff{}", "it holds U+FEFF, which nobody sees; type the name anew"),
+        ("{}\u200b", "it holds U+200B, which nobody sees; type the name anew"),
+        ("a\u2060{}", "it holds U+2060, which nobody sees; type the name anew"),
+        ("\u202e{}", "it holds U+202E, which nobody sees; type the name anew"),
+        ("{}\u200d", "it holds U+200D, which nobody sees; type the name anew"),
+        ("{}\udcff", "it holds U+DCFF, which nobody sees; type the name anew"),
+    ],
+)
+@pytest.mark.parametrize("name", [*FIELDS, "USERS_COLLECTION"])
+def test_a_name_with_a_character_that_nobody_sees_is_refused(name, value, message):
+    """No document has such a field, so no user would be refreshed, and nobody would see why."""
+    value = value.format("some")
+
+    assert problems_of({name: value}) == (f"{PREFIX}{name}={value!r}: {message}",)
+
+
+@pytest.mark.parametrize("value", [" some", "some ", "some\u00a0", "\u2003some", "a. some", "a .some"])
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_field_that_begins_or_ends_with_white_space_is_refused(name, value):
+    """Each name of a path is looked at. Blanks inside a name are fine."""
+    (problem,) = problems_of({name: value})
+
+    message = "a name begins or ends with white space; leave it out"
+    assert problem == f"{PREFIX}{name}={value!r}: {message}"
+
+
+@pytest.mark.parametrize("value", ['"some"', "'some'", '"a.b"'])
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_field_in_quotes_is_refused(name, value):
+    """Shells and some tools take quotes away, and others leave them."""
+    (problem,) = problems_of({name: value})
+
+    assert problem == f"{PREFIX}{name}={value!r}: the quotes around it would be part of the name; leave them out"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "`tick`",
+        "credits left",
+        "👛.💳",
+        "👩\u200d👧",
+        "क्\u200dष",
+        "it's",
+        'the "best"',
+        "a-b",
+        "a\\b",
+        "[a]",
+        "über",
+        "1",
+    ],
+)
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_field_may_have_any_name_that_is_seen(name, value):
+    """Emoji and some scripts join their characters by others that nobody sees."""
+    field = name.lower()
+    assert getattr(read_settings({PREFIX + name: value}), field) == value
+
+
+@pytest.mark.parametrize("around", ["{} ", " {}", "{}\r", "{}\n"])
+@pytest.mark.parametrize(("name", "value"), [("JOB_SIZE", "300"), ("PRICE_READ", "0.03")])
+def test_a_number_may_have_white_space_around_it(name, value, around):
+    """It means the same number."""
+    assert read_settings({PREFIX + name: around.format(value)}) == read_settings({})
+
+
+@pytest.mark.parametrize("around", ["{} ", " {}", "{}\r", "\ufeff{}", '"{}"', "{}\u200b"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GOOGLE_CLOUD_PROJECT", "acme"),
+        ("FIRESTORE_EMULATOR_HOST", "127.0.0.1:1"),
+        ("DATABASE", "credits"),
+        ("PLANS_FILE", "plans.toml"),
+        ("TIMEZONE", "UTC"),
+        ("STAGGER", "hash"),
+        ("USERS_COLLECTION", "users"),
+        ("SIGN_UP", "grant"),
+        ("COLLECTION_PREFIX", "credits"),
+        ("AUTH", "on"),
+        ("FIREBASE_API_KEY", "AIza"),
+        ("FIREBASE_AUTH_DOMAIN", "acme.example"),
+    ],
+)
+def test_any_other_value_with_something_around_it_is_refused(name, value, around):
+    """The name of the environment is the only free text, because it is only shown."""
+    with pytest.raises(ConfigurationError, match=name):
+        read_plans(read_settings(prefixed({name: around.format(value)})))
 
 
 @pytest.mark.parametrize(
