@@ -15,9 +15,11 @@ from shared.core.jobs import (
     AttemptMode,
     FailureResponse,
     Job,
+    JobKind,
     JobStatus,
     Snapshot,
     id_at_fraction,
+    is_job_of_scan,
     later_today_job,
     new_job_id,
     retry_job,
@@ -285,3 +287,19 @@ def test_ids_of_a_day_begin_with_it_and_are_spread_evenly():
     assert len(set(ids)) == len(ids)
     assert {job_id[:11] for job_id in ids} == {"2026-11-22-"}
     assert [round(number / len(ids), 1) for number in found] == pytest.approx([1, 0.75, 0.5, 0.25], abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("job_id", "expected"),
+    [
+        (new_job_id("2026-11-22", "00001-000", "abcdef"), True),
+        (new_job_id("2026-11-21", "00001-000", "abcdef"), False),
+        *((new_job_id("2026-11-22", kind.value, "abcdef"), False) for kind in JobKind),
+        ("", False),
+        (7, False),
+        (None, False),
+    ],
+)
+def test_the_id_tells_whether_a_scan_of_the_run_made_the_job(job_id, expected):
+    """A stamp may hold anything."""
+    assert is_job_of_scan(job_id, "2026-11-22") is expected
