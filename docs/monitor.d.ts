@@ -104,7 +104,7 @@ export interface FailuresAnswer {
 export interface Health {
   status: "ok" | "paused" | "unhealthy";
   reasons: Array<{
-    code: "no_worker_heartbeat" | "queue_lag" | "builder_unfinished" | "dead_letters" | "standing_failures" | "index_missing" | "proof_unavailable" | "paused" | "breaker_open" | "database_unreachable" | "document_unreadable";
+    code: "no_worker_heartbeat" | "queue_lag" | "builder_unfinished" | "dead_letters" | "standing_failures" | "index_missing" | "proof_unavailable" | "not_proved" | "paused" | "breaker_open" | "database_unreachable" | "document_unreadable";
     message: string;
     runIds?: Array<string>;
   }>;
@@ -114,7 +114,7 @@ export interface Health {
 export interface HealthAnswer {
   status: "ok" | "paused" | "unhealthy";
   reasons: Array<{
-    code: "no_worker_heartbeat" | "queue_lag" | "builder_unfinished" | "dead_letters" | "standing_failures" | "index_missing" | "proof_unavailable" | "paused" | "breaker_open" | "database_unreachable" | "document_unreadable";
+    code: "no_worker_heartbeat" | "queue_lag" | "builder_unfinished" | "dead_letters" | "standing_failures" | "index_missing" | "proof_unavailable" | "not_proved" | "paused" | "breaker_open" | "database_unreachable" | "document_unreadable";
     message: string;
     runIds?: Array<string>;
   }>;

@@ -253,6 +253,13 @@ def new_job_id(run_id: str, within: str, token: str) -> str:
     return f"{run_id}-{digest}-{within}-{token}"
 
 
+def is_job_of_scan(job_id: object, run_id: str) -> bool:
+    """True for the id of a job that a scan of that run made. Jobs of a request, a direct call or a sign-up are not."""
+    if not isinstance(job_id, str) or not job_id.startswith(f"{run_id}-"):
+        return False
+    return not any(f"-{kind}-" in job_id for kind in JobKind)
+
+
 def id_at_fraction(job_id: str, share: float) -> str:
     """The id that this fraction (0 to 1) of the day's ids sort before."""
     return f"{job_id[:RUN_ID_LENGTH]}-{int(share * SPREAD):04x}"

@@ -37,6 +37,14 @@ def pause_of(state: Mapping[str, Any], now: datetime) -> Pause | None:
     )
 
 
+def pause_ended_at(state: Mapping[str, Any], now: datetime) -> datetime | None:
+    """When the last pause ended: by itself, or because somebody resumed. None if that is not known, or at a pause."""
+    if is_paused(state, now):
+        return None
+    has_ended_by_itself = state.get("paused") not in (False, None)
+    return _time(state.get("pausedUntil" if has_ended_by_itself else "resumedAt"))
+
+
 def is_paused(state: Mapping[str, Any], now: datetime) -> bool:
     """True if builder and worker are paused at `now`."""
     return pause_of(state, now) is not None

@@ -133,6 +133,8 @@ class ScanTally:
     low: int = 0
     #: Users queued, by the name of their plan.
     users_by_plan: Mapping[str, int] = field(default_factory=dict)
+    #: Users queued or failed whom a job of this run had refreshed before.
+    refreshed_before: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +198,9 @@ class Run:
     rescan_requested: bool = False
     #: Users of older generations who failed. This generation queues them again, so they are not failed any more.
     failed_before: int = 0
+    #: Users whom a job of this run had refreshed, and whom this generation found to fail or queued again. They count as
+    #: what it found them to be.
+    refreshed_before: int = 0
 
     @property
     def day(self) -> date:
@@ -252,6 +257,7 @@ class Run:
             generation=self.generation + 1,
             counts=ScanCounts(queued=settled.well, jobs_created=self.counts.jobs_created),
             failed_before=settled.failed,
+            refreshed_before=0,
             planned_by_hour=settled.by_hour,
             users_by_plan=self.users_by_plan if settled.well == self.counts.queued else {},
             errors=(),
@@ -299,6 +305,7 @@ class Run:
             flushes=self.flushes + 1,
             named=self.named + found.named,
             low=self.low + found.low,
+            refreshed_before=self.refreshed_before + found.refreshed_before,
         )
 
     def with_checkpoint(self, checkpoint: FlushCheckpoint) -> Run:

@@ -13,7 +13,8 @@ from shared.core.scan_choice import NO_INDEX
 from shared.core.service_level import ON_TIME_WITHIN
 
 HEARTBEATS_MISSED_MAX = 3
-BUILD_WITHIN = timedelta(hours=1)  # from the beginning of the day, or from the request for a rescan
+BUILD_WITHIN = timedelta(hours=1)  # from the beginning of the day, the request for a rescan, or the end of a pause
+PROVED_WITHIN = timedelta(hours=3)  # from the end of the scan: time for all tries, also if the builder comes hourly
 
 
 class ReasonCode(StrEnum):
@@ -26,6 +27,7 @@ class ReasonCode(StrEnum):
     STANDING_FAILURES = "standing_failures"
     INDEX_MISSING = "index_missing"
     PROOF_UNAVAILABLE = "proof_unavailable"
+    NOT_PROVED = "not_proved"
     PAUSED = "paused"
     BREAKER_OPEN = "breaker_open"
     DATABASE_UNREACHABLE = "database_unreachable"
@@ -33,7 +35,7 @@ class ReasonCode(StrEnum):
 
 
 # Health stays 200 for these. Somebody wanted the pause; the others cost money or certainty, and no user a refresh.
-NOTICES = frozenset({ReasonCode.PAUSED, ReasonCode.INDEX_MISSING, ReasonCode.PROOF_UNAVAILABLE})
+NOTICES = frozenset({ReasonCode.PAUSED, ReasonCode.INDEX_MISSING, ReasonCode.PROOF_UNAVAILABLE, ReasonCode.NOT_PROVED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,9 @@ class Vitals:
 
     `worker_interval`: the time between two scheduled calls of the worker. `lag_seconds`: for how long the job that was
     due first has been due. `dead_letter_days`: the days, of today and yesterday, with failed jobs. `rescan_asked_at`:
-    when an operator asked for the rescan of today's run. `standing_failures`: users that the day's scan
-    found to fail by their own data. Each day's scan finds them until they are corrected.
+    when an operator asked for the rescan of today's run. `pause_ended_at`: when the last pause ended, if that is known.
+    `standing_failures`: users that the day's scan found to fail by their own data. Each day's scan finds them until
+    they are corrected.
     """
 
     now: datetime
@@ -68,14 +71,21 @@ class Vitals:
     lag_seconds: int
     dead_letter_days: Sequence[date] = ()
     pause: Pause | None = None
+    pause_ended_at: datetime | None = None
     rescan_asked_at: datetime | None = None
     standing_failures: int = 0
     standing_failures_max: int = 100
+    proof_tolerance: int = 0
+    full_scan_days: int = 7
     breaker_is_open: bool = False
 
 
 def diagnose(vitals: Vitals) -> tuple[Reason, ...]:
-    """Every reason why not all is well; none if it is. A pause excuses what it causes: lag and an unfinished scan."""
+    """Every reason why not all is well; none if it is.
+
+    A pause excuses what it causes: lag, an unfinished scan and an open proof. So does a pause that has just ended, for
+    as long as each of them may take.
+    """
     found = (
         _pause(vitals),
         _no_heartbeat(vitals),
@@ -84,6 +94,7 @@ def diagnose(vitals: Vitals) -> tuple[Reason, ...]:
         _dead_letters(vitals),
         _standing_failures(vitals),
         _unproved(vitals.run),
+        None if vitals.pause else _not_proved(vitals),
         Reason(ReasonCode.BREAKER_OPEN, "the circuit breaker is open") if vitals.breaker_is_open else None,
     )
     return tuple(reason for reason in found if reason is not None)
@@ -126,7 +137,7 @@ def _no_heartbeat(vitals: Vitals) -> Reason | None:
 
 def _lag(vitals: Vitals) -> Reason | None:
     waited = timedelta(seconds=vitals.lag_seconds)
-    if waited <= ON_TIME_WITHIN:
+    if waited <= ON_TIME_WITHIN or _has_just_resumed(vitals, ON_TIME_WITHIN):
         return None
     return Reason(ReasonCode.QUEUE_LAG, f"the oldest due job has been waiting for {_span(waited)}")
 
@@ -134,6 +145,8 @@ def _lag(vitals: Vitals) -> Reason | None:
 def _unfinished(vitals: Vitals) -> Reason | None:
     is_done = vitals.run is not None and _is_scanned(vitals.run)
     if is_done or vitals.now <= vitals.day_start + BUILD_WITHIN or is_rescanning(vitals):
+        return None
+    if _has_just_resumed(vitals, BUILD_WITHIN):
         return None
     state = "has not begun" if vitals.run is None else "is not finished"
     return Reason(ReasonCode.BUILDER_UNFINISHED, f"the day's scan {state}, more than an hour after it was due")
@@ -168,6 +181,37 @@ def _unproved(run: Run | None) -> Reason | None:
         message = f"{run.proof.unavailable}, so nothing proves that today's scan found everybody"
         return Reason(ReasonCode.PROOF_UNAVAILABLE, message)
     return None
+
+
+def _not_proved(vitals: Vitals) -> Reason | None:
+    """Why today's scan of the due may miss users, although its proof has had its time.
+
+    A schedule that calls `due` makes no proof. That is in order as long as everybody is read often enough.
+    """
+    run = vitals.run
+    if run is None or run.scan is not Scan.DUE or run.completed_at is None:
+        return None
+    proof = run.proof
+    is_known = proof is not None and (proof.holds(vitals.proof_tolerance) or proof.unavailable is not None)
+    if is_known or vitals.now <= run.completed_at + PROVED_WITHIN or _has_just_resumed(vitals, PROVED_WITHIN):
+        return None
+    if proof is not None:
+        return _may_miss(f"its proof is still open after {_span(vitals.now - run.completed_at)}")
+    last_full = run.last_full
+    if last_full is None:
+        return _may_miss("a call with the scan `due` makes no proof, and everybody was never read")
+    if (run.day - last_full.day).days < vitals.full_scan_days:
+        return None
+    return _may_miss(f"a call with the scan `due` makes no proof, and everybody was last read on {last_full.day}")
+
+
+def _may_miss(why: str) -> Reason:
+    return Reason(ReasonCode.NOT_PROVED, f"nothing proves that today's scan found everybody: {why}")
+
+
+def _has_just_resumed(vitals: Vitals, within: timedelta) -> bool:
+    """True if a pause ended so short a time ago that what it caused may still last."""
+    return vitals.pause_ended_at is not None and vitals.now <= vitals.pause_ended_at + within
 
 
 def _moment(instant: datetime) -> str:

@@ -134,9 +134,12 @@ def _read_vitals(context: Context, run: Run | None, control: Control, has_dead_l
         lag_seconds=_lag_seconds(context, now),
         dead_letter_days=tuple(day for day, has_some in days if has_some),
         pause=control.pause,
+        pause_ended_at=control.pause_ended_at,
         rescan_asked_at=rescan.asked_at if rescan is not None and rescan.run_id == today.isoformat() else None,
         standing_failures=0 if run is None else run.errors_total,
         standing_failures_max=context.settings.standing_failures_max,
+        proof_tolerance=context.settings.proof_tolerance,
+        full_scan_days=context.settings.full_scan_days,
         breaker_is_open=context.wire.connection.breaker.is_open,
     )
 

@@ -40,11 +40,13 @@ class Hour:
 
 
 def users_of(run: Run | None, rollup: Rollup) -> Users:
-    """The run's users. A rescan queues users again who failed, or whose jobs it replaced: each counts once."""
+    """The run's users. Each counts once, as what the newest scan found: a rescan meets users again who failed, who were
+    refreshed, or whose jobs it replaced."""
     refreshed, skipped, failed = (rollup[name] for name in ("refreshedUsers", "skippedUsers", "failedUsers"))
     if run is None:
         return Users(refreshed, skipped, failed, 0)
-    queued = run.counts.queued
+    queued = max(0, run.counts.queued - run.refreshed_before)
+    refreshed = max(0, refreshed - run.refreshed_before)
     if run.generation:
         failed = max(0, failed - run.failed_before)
         replaced = sum(n for generation, n in rollup.superseded_by_generation.items() if generation < run.generation)

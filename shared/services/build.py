@@ -16,6 +16,7 @@ from typing import Any
 from shared import logs
 from shared.core.decision import Decision, Grant, Skip, decide, decide_adoption, is_due, user_after
 from shared.core.errors import ConflictError, MissingIndexError, OutOfTimeError, StoreError, UserError, UserErrorCode
+from shared.core.jobs import is_job_of_scan
 from shared.core.mending import Mend, corrections_of, must_be_named
 from shared.core.outcomes import Outcome
 from shared.core.packing import SlotPosition
@@ -358,7 +359,8 @@ class Builder:
         if isinstance(found, DueUser):
             self._queue(user, found, checkpoints)
         if not checkpoints:  # otherwise the flush that left the checkpoint has counted the user
-            self._flusher.count(found, self._follow_up(user, found), is_low=is_low)
+            was_refreshed = self._was_refreshed(user)
+            self._flusher.count(found, self._follow_up(user, found), is_low=is_low, was_refreshed=was_refreshed)
 
     def _queue(self, user: UserDocument, due: DueUser, checkpoints: Sequence[Any]) -> None:
         """Queue a user once for each local date, unless an interrupted flush has done so."""
@@ -450,6 +452,12 @@ class Builder:
         if isinstance(grant, Grant) and not (grant.when_low and due_on == WHEN_LOW):
             self._mend(user, grant)
 
+    def _was_refreshed(self, user: UserDocument) -> bool:
+        """True if a job of this run has refreshed the user: an earlier scan of the day has counted the user, too."""
+        if not self._run.generation:
+            return False
+        return is_job_of_scan((stamp_of(user.raw) or {}).get("jobId"), self._run.run_id)
+
     def _follow_up(self, user: UserDocument, found: object) -> Mapping[str, Any] | None:
         """The entry of a user who fails. A user who is kept by name stays so until the stamp is a map again."""
         if not isinstance(found, Outcome) or found.code is None:
@@ -475,7 +483,9 @@ class Builder:
             if self._is_to_be_adopted(user) and not self._is_elsewhere(page.range, user)
         }
         for outcome in adopt_users(self._context, list(users.values()), self._day):
-            self._flusher.count(outcome, self._follow_up(users[outcome.user_id], outcome))
+            user = users[outcome.user_id]
+            was_refreshed = self._was_refreshed(user)
+            self._flusher.count(outcome, self._follow_up(user, outcome), was_refreshed=was_refreshed)
         if page.users:
             self._cursor = page.cursor_at(page.users[-1])
         self._flush()

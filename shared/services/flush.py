@@ -85,14 +85,21 @@ class Flusher:
         self._packer.add_mend(mend)
 
     def count(
-        self, found: DueUser | Outcome | None, follow_up: Mapping[str, Any] | None = None, *, is_low: bool = False
+        self,
+        found: DueUser | Outcome | None,
+        follow_up: Mapping[str, Any] | None = None,
+        *,
+        is_low: bool = False,
+        was_refreshed: bool = False,
     ) -> None:
         """Count a user as scanned, and as skipped, adopted or failed. A user who is due is counted with the job.
 
-        `found`: None for a user to whom nothing happens. `is_low`: the user was found by balance.
+        `found`: None for a user to whom nothing happens. `is_low`: the user was found by balance. `was_refreshed`: a
+        job of this run has refreshed the user before.
         """
         self._tally.count(found, follow_up)
         self._tally.low += is_low
+        self._tally.refreshed_before += was_refreshed and _is_of_the_day(found)
 
     def warn(self, user_id: str, code: UserErrorCode, message: str) -> None:
         """Name a user whose data is bad, but who is refreshed all the same. The user is not counted as failed."""
@@ -199,6 +206,7 @@ class FlushTally:
     follow_ups: list[Mapping[str, Any]] = field(default_factory=list)
     low: int = 0
     users_by_plan: Counter[str] = field(default_factory=Counter)
+    refreshed_before: int = 0
 
     @property
     def is_full(self) -> bool:
@@ -244,7 +252,13 @@ class FlushTally:
             named,
             self.low,
             self.users_by_plan,
+            self.refreshed_before,
         )
+
+
+def _is_of_the_day(found: DueUser | Outcome | None) -> bool:
+    """True for a user who counts among the day's users: one who is due, or fails."""
+    return isinstance(found, DueUser) or (found is not None and found.code is not None)
 
 
 def follow_up_entry(outcome: Outcome, since: str, *, named: bool, adopt: bool) -> dict[str, Any]:

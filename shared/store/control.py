@@ -9,7 +9,7 @@ from typing import Any
 
 from shared import logs
 from shared.core.errors import ConflictError
-from shared.core.pauses import Pause, is_paused, pause_of
+from shared.core.pauses import Pause, is_paused, pause_ended_at, pause_of
 from shared.store.activity import ActivityStore
 from shared.store.values import WritePb, get_fields, nanoseconds, put_fields, put_nanoseconds
 from shared.store.wire import Wire
@@ -32,6 +32,7 @@ class Control:
     """The content of the control documents. `activity`: the last actions of operators, newest first."""
 
     pause: Pause | None
+    pause_ended_at: datetime | None
     rescan: Rescan | None
     worker_seen_at: datetime | None
     activity: Sequence[Mapping[str, Any]] = ()
@@ -100,7 +101,7 @@ class ControlStore:
             "pauseReason": pause.reason,
             "pausedUntil": pause.until,
         }
-        self.note(entry, [self._write("state", fields)])
+        self.note(entry, [self._write("state", fields, removed=["resumedAt"])])
         return True
 
     def resume(self, entry: Mapping[str, Any], now: datetime) -> bool:
@@ -108,7 +109,7 @@ class ControlStore:
         (state,) = self._documents("state")
         if not is_paused(_fields(state), now):
             return False
-        self.note(entry, [self._write("state", {"paused": False}, removed=PAUSE_FIELDS[1:])])
+        self.note(entry, [self._write("state", {"paused": False, "resumedAt": now}, removed=PAUSE_FIELDS[1:])])
         return True
 
     def rescan_write(self, run_id: str, now: datetime) -> Any:
@@ -152,6 +153,7 @@ def _control(state: Any, worker: Any, activity: Any, now: datetime) -> Control:
     fields, seen_at = _fields(state), _fields(worker).get("lastRunAt")
     return Control(
         pause=pause_of(fields, now),
+        pause_ended_at=pause_ended_at(fields, now),
         rescan=_rescan(fields.get("rescan")),
         worker_seen_at=seen_at if isinstance(seen_at, datetime) else None,
         activity=_entries(activity),

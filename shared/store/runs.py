@@ -132,6 +132,7 @@ def _encode(run: Run) -> dict[str, Any]:
         "adoptsMarked": run.adopts_marked,
         "rescanRequested": run.rescan_requested,
         "failedBefore": run.failed_before,
+        "refreshedBefore": run.refreshed_before,
         "lastFull": None
         if last_full is None
         else {"runId": last_full.day.isoformat(), "fingerprint": last_full.fingerprint},
@@ -229,6 +230,7 @@ def _decode(fields: Mapping[str, Any]) -> Run:
         adopts_marked=fields.get("adoptsMarked", False),
         rescan_requested=fields.get("rescanRequested", False),
         failed_before=fields.get("failedBefore", 0),
+        refreshed_before=fields.get("refreshedBefore", 0),
         last_full=None
         if last_full is None
         else LastFull(date.fromisoformat(last_full["runId"]), last_full["fingerprint"]),

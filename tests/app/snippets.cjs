@@ -45,7 +45,8 @@ function sell(db, uid, orderId, amount) {
     if ((await transaction.get(order)).exists) return false; // this order was booked before
     transaction.create(order, { uid, credits: amount });
     const more = FieldValue.increment(amount);
-    transaction.update(db.doc(`users/${uid}`), { credits: more, purchased: more });
+    const sold = { credits: more, purchased: more, "creditRefresh.refreshRequested": true };
+    transaction.update(db.doc(`users/${uid}`), sold);
     return true;
   });
 }
@@ -59,7 +60,8 @@ function refund(db, orderId) {
     if (!found.exists || found.get("credits") === 0) return false; // there is nothing left to give back
     const less = FieldValue.increment(-found.get("credits"));
     transaction.update(order, { credits: 0 });
-    transaction.update(db.doc(`users/${found.get("uid")}`), { credits: less, purchased: less });
+    const refunded = { credits: less, purchased: less, "creditRefresh.refreshRequested": true };
+    transaction.update(db.doc(`users/${found.get("uid")}`), refunded);
     return true;
   });
 }
@@ -99,8 +101,9 @@ async function billFrom(db, uid, day) {
 function deleteUser(db, uid) {
   const user = db.doc(`users/${uid}`);
   return db.runTransaction(async (transaction) => {
-    const { credits, creditRefresh } = (await transaction.get(user)).data();
-    transaction.set(db.doc(`deletedUsers/${uid}`), creditRefresh ? { credits, creditRefresh } : { credits });
+    const found = Object.entries((await transaction.get(user)).data());
+    const kept = found.filter(([name]) => ["credits", "purchased", "creditRefresh"].includes(name));
+    transaction.set(db.doc(`deletedUsers/${uid}`), Object.fromEntries(kept));
     transaction.delete(user);
   });
 }
@@ -111,7 +114,8 @@ function createAgain(db, uid, fields) {
   const tombstone = db.doc(`deletedUsers/${uid}`);
   return db.runTransaction(async (transaction) => {
     const kept = (await transaction.get(tombstone)).data() ?? { credits: 0 };
-    transaction.create(db.doc(`users/${uid}`), { ...fields, ...kept });
+    const creditRefresh = { ...kept.creditRefresh, refreshRequested: true };
+    transaction.create(db.doc(`users/${uid}`), { ...fields, ...kept, creditRefresh });
     transaction.delete(tombstone);
   });
 }

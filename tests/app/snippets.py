@@ -60,7 +60,7 @@ def sell(transaction: firestore.Transaction, db: firestore.Client, uid: str, ord
         return False  # this order was booked before
     transaction.create(order, {"uid": uid, "credits": amount})
     more = firestore.Increment(amount)
-    transaction.update(user, {"credits": more, "purchased": more})
+    transaction.update(user, {"credits": more, "purchased": more, "creditRefresh.refreshRequested": True})
     return True
 
 
@@ -75,8 +75,9 @@ def refund(transaction: firestore.Transaction, db: firestore.Client, order_id: s
     if not found.exists or found.get("credits") == 0:
         return False  # there is nothing left to give back
     less = firestore.Increment(-found.get("credits"))
+    user = db.collection("users").document(found.get("uid"))
     transaction.update(order, {"credits": 0})
-    transaction.update(db.collection("users").document(found.get("uid")), {"credits": less, "purchased": less})
+    transaction.update(user, {"credits": less, "purchased": less, "creditRefresh.refreshRequested": True})
     return True
 
 
@@ -123,8 +124,8 @@ def bill_from(user: firestore.DocumentReference, day: date) -> None:
 @firestore.transactional
 def delete_user(transaction: firestore.Transaction, db: firestore.Client, uid: str) -> None:
     user, tombstone = db.collection("users").document(uid), db.collection("deletedUsers").document(uid)
-    found = user.get(transaction=transaction).to_dict()
-    transaction.set(tombstone, {name: found[name] for name in ("credits", "creditRefresh") if name in found})
+    found, kept = user.get(transaction=transaction).to_dict(), ("credits", "purchased", "creditRefresh")
+    transaction.set(tombstone, {name: found[name] for name in kept if name in found})
     transaction.delete(user)
 
 
@@ -136,7 +137,8 @@ def delete_user(transaction: firestore.Transaction, db: firestore.Client, uid: s
 def create_again(transaction: firestore.Transaction, db: firestore.Client, uid: str, fields: dict[str, Any]) -> None:
     tombstone = db.collection("deletedUsers").document(uid)
     kept = tombstone.get(transaction=transaction).to_dict() or {"credits": 0}
-    transaction.create(db.collection("users").document(uid), {**fields, **kept})
+    stamp = {**kept.get("creditRefresh", {}), "refreshRequested": True}
+    transaction.create(db.collection("users").document(uid), {**fields, **kept, "creditRefresh": stamp})
     transaction.delete(tombstone)
 
 

@@ -2,6 +2,7 @@
 
 const assert = require("node:assert/strict");
 const { after, before, test } = require("node:test");
+const { join } = require("node:path");
 const { setTimeout: sleep } = require("node:timers/promises");
 const { deleteApp, initializeApp } = require("firebase-admin/app");
 const { getFirestore } = require("firebase-admin/firestore");
@@ -13,7 +14,10 @@ let refresh, firebase, db;
 let number = 0;
 
 before(async () => {
-  refresh = await startCreditRefresh({ CREDIT_REFRESH_PURCHASED_FIELD: "purchased" });
+  refresh = await startCreditRefresh({
+    CREDIT_REFRESH_PLANS_FILE: join(__dirname, "plans.toml"),
+    CREDIT_REFRESH_PURCHASED_FIELD: "purchased",
+  });
   process.env.FIRESTORE_EMULATOR_HOST = refresh.emulatorHost;
   firebase = initializeApp({ projectId: refresh.projectId });
   db = getFirestore(firebase);
@@ -77,6 +81,7 @@ test("bought credits survive the next refresh", async () => {
   assert.deepEqual([credits, purchased], [550, 500]);
   assert.deepEqual([await app.refund(db, "order-1"), await app.refund(db, "order-1")], [true, false]);
   assert.equal((await read(uid)).credits, 50);
+  assert.equal((await waitFor(uid, served)).creditRefresh.dueOn, "when-low");
 });
 
 test("an upgrade is granted and a cancellation keeps what was bought", async () => {
@@ -116,12 +121,16 @@ test("a billing date begins a new period", async () => {
 test("a user who comes back is not granted again", async () => {
   const uid = await newUser();
   await app.spend(db, uid, 40);
+  await app.sell(db, uid, "order-3", 100);
   await app.deleteUser(db, uid);
 
   await app.createAgain(db, uid, { name: "Ann", plan: "free" });
   await refresh.refresh(uid);
 
-  assert.equal((await read(uid)).credits, 10);
+  const { credits, purchased } = await read(uid);
+  assert.deepEqual([credits, purchased], [110, 100]);
+  await refresh.moveClock(2);
+  assert.equal((await read(uid)).credits, 150);
 });
 
 test("a direct call sends an identity token", async () => {

@@ -25,9 +25,13 @@ SECONDS_MAX = 20
 
 @pytest.fixture(scope="module")
 def refresh() -> Iterator[CreditRefresh]:
-    """Credit Refresh with a field for bought credits."""
-    project = f"demo-snippets-{uuid.uuid4().hex[:8]}"
-    with running_credit_refresh(GOOGLE_CLOUD_PROJECT=project, CREDIT_REFRESH_PURCHASED_FIELD="purchased") as found:
+    """Credit Refresh with a field for bought credits, and a plan that leaves full users alone."""
+    settings = {
+        "GOOGLE_CLOUD_PROJECT": f"demo-snippets-{uuid.uuid4().hex[:8]}",
+        "CREDIT_REFRESH_PLANS_FILE": str(HERE / "plans.toml"),
+        "CREDIT_REFRESH_PURCHASED_FIELD": "purchased",
+    }
+    with running_credit_refresh(**settings) as found:
         yield found
 
 
@@ -100,6 +104,7 @@ def test_bought_credits_survive_the_next_refresh(db, refresh, user):
     assert (user.get().get("credits"), user.get().get("purchased")) == (550, 500)
     refunded = [snippets.refund(db.transaction(), db, order) for _ in range(2)]
     assert (refunded, user.get().get("credits"), user.get().get("purchased")) == ([True, False], 50, 0)
+    assert wait_for(user, is_served)["creditRefresh"]["dueOn"] == "when-low"
 
 
 def test_an_upgrade_is_granted_and_a_cancellation_keeps_what_was_bought(db, user):
@@ -138,14 +143,17 @@ def test_a_billing_date_begins_a_new_period(refresh, user):
 
 
 def test_a_user_who_comes_back_is_not_granted_again(db, refresh, user):
-    """The tombstone keeps the stamp."""
+    """The tombstone keeps the stamp, and what was bought."""
     snippets.spend(db.transaction(), user, 40)
+    snippets.sell(db.transaction(), db, user.id, uuid.uuid4().hex, 100)
     snippets.delete_user(db.transaction(), db, user.id)
 
     snippets.create_again(db.transaction(), db, user.id, {"name": "Ann", "plan": "free"})
     refresh.refresh(user.id)
 
-    assert user.get().get("credits") == 10
+    assert (user.get().get("credits"), user.get().get("purchased")) == (110, 100)
+    refresh.move_clock(days=2)
+    assert user.get().get("credits") == 150
 
 
 def test_a_direct_call_sends_an_identity_token(refresh, user, monkeypatch):
@@ -158,6 +166,14 @@ def test_a_direct_call_sends_an_identity_token(refresh, user, monkeypatch):
 
     assert (answer["totalUsers"], answer["failedUsers"]) == (1, 0)
     assert any("audience=" in path for path in asked)
+
+
+@pytest.mark.parametrize("file", ["snippets.cjs", "snippets.py"])
+def test_each_snippet_that_changes_what_a_user_gets_asks_for_a_refresh(file):
+    """This is the one rule for apps. A new user needs no request."""
+    changing = {"sell", "refund", "change-plan", "cancel", "own-allowance", "bill-from", "create-again"}
+
+    assert {name for name, text in regions(HERE / file).items() if "refreshRequested" in text} == changing
 
 
 def regions(path: Path) -> dict[str, str]:

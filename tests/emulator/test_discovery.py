@@ -13,7 +13,10 @@ from typing import Any
 import grpc
 import pytest
 
+from shared.core.plans import parse_plans
 from shared.core.scan_choice import CHANGED
+from shared.monitor import operator_actions
+from shared.monitor.operator_actions import Operator
 from shared.services import prove
 from shared.services.limits import Limits
 from tests.support.faults import WireError
@@ -637,6 +640,31 @@ def test_a_rescan_while_jobs_wait_counts_nobody_twice():
     run = world.run()
     assert (run["generation"], run["completedGeneration"]) == (1, 1)
     assert (run["queuedUsers"], run["scannedUsers"], run["skippedUsers"]) == (40, 40, settled)
+
+
+def test_after_a_restore_a_rescan_finds_everybody():
+    """The restored dates are those of a plan that was monthly. They look right, so only a rescan finds the users."""
+    daily = '[plans.adder]\nallowance = 10\nperiod = "day"'
+    world = World(plans=PLANS.replace(daily, daily.replace("day", "month")))
+    world.users(population(5))
+    live(world, MIDNIGHT)
+    backup = world.all("users")
+    world.plans = parse_plans(PLANS)
+    live(world, MIDNIGHT + DAY)
+    world.users(backup)
+
+    live(world, MIDNIGHT + 2 * DAY)
+    without = world.all("users")
+    eve = Operator("eve@example.com", "a restore", "uid-eve")
+    noon = NOON + 3 * DAY
+    world.build(MIDNIGHT + 3 * DAY, "auto")
+    operator_actions.rescan(world.context(noon), eve, noon.date())
+    world.build(noon, "auto")
+    world.work(EVENING + 3 * DAY)
+
+    assert without == backup
+    assert {user["credits"] for user in world.all("users").values()} == {25}
+    assert {user["creditRefresh"]["dueOn"] for user in world.all("users").values()} == {"2026-11-26"}
 
 
 def test_the_moment_of_a_scan_is_in_whole_microseconds():

@@ -424,15 +424,18 @@ def test_a_second_pause_moves_the_end():
         operator_actions.pause(world.context(NOON), EVE, NOON)
 
 
-def test_a_resume_leaves_nothing_of_the_pause():
-    """A pause that is set by hand needs only the field `paused`."""
+def test_a_resume_leaves_only_its_moment():
+    """Health needs the moment. A pause that is set by hand needs only the field `paused`."""
     world = World()
     operator_actions.pause(world.context(NOON), EVE, NOON + HOUR)
     operator_actions.resume(world.context(NOON), EVE)
 
-    assert world.get("credit_refresh_control/state") == {"paused": False}
+    assert world.get("credit_refresh_control/state") == {"paused": False, "resumedAt": NOON}
     world.pause()
     assert view(world, NOON)["pause"]["by"] is None
+    operator_actions.resume(world.context(NOON), EVE)
+    operator_actions.pause(world.context(NOON), EVE)
+    assert "resumedAt" not in (world.get("credit_refresh_control/state") or {})
 
 
 def test_a_pause_alone_is_healthy_and_reported():
@@ -493,6 +496,65 @@ def test_a_pause_of_ten_days_is_paused_on_each_of_them():
     assert answer == {(("paused", False),)}
     assert check_health(world.context(MIDNIGHT + 10 * DAY + HOUR)) == ()
     assert {user["credits"] for user in world.all("users").values()} == {15}
+
+
+@pytest.mark.parametrize("ends_by_itself", [False, True])
+def test_just_after_a_pause_of_three_days_all_is_well(ends_by_itself):
+    """What the pause held has half an hour for the jobs, and an hour for the scan."""
+    world = World(slot_seconds=86_400)
+    world.users(population(5))
+    world.build(MIDNIGHT, "auto")
+    resumed = NOON + 3 * DAY
+    operator_actions.pause(world.context(MIDNIGHT), EVE, resumed if ends_by_itself else None)
+    for hours in range(3 * 24 + 12):
+        world.build(MIDNIGHT + hours * HOUR, "auto")
+    if not ends_by_itself:
+        operator_actions.resume(world.context(resumed), EVE)
+    found = {}
+    for minutes in (0, 30, 31, 61):
+        now = resumed + minutes * MINUTE
+        world.put("credit_refresh_control/worker", {"lastRunAt": now})
+        found[minutes] = [reason.code for reason in check_health(world.context(now))]
+
+    assert found == {0: [], 30: [], 31: ["queue_lag"], 61: ["queue_lag", "builder_unfinished"]}
+
+
+@pytest.mark.parametrize(("scan", "message"), [("auto", "still open"), ("due", "never read")])
+def test_a_scan_that_nothing_proves_is_told(scan, message):
+    """A schedule that calls `due` never counts, and one call a day counts once. It costs health no read."""
+    world = World()
+    world.users(population(5))
+    if scan == "auto":
+        world.build(MIDNIGHT - DAY, "auto")
+        world.work(EVENING - DAY)
+        world.users({"user00003": {"credits": 0, "plan": "adder"}})
+    world.build(MIDNIGHT, scan)
+    world.work(NOON)
+    context = world.context(NOON)
+
+    (reason,) = check_health(context)
+
+    assert (reason.code, reason.is_failure) == ("not_proved", False)
+    assert message in reason.message
+    assert context.wire.cost.reads <= 6
+    assert check_health(world.context(MIDNIGHT + 3 * HOUR)) == ()
+
+
+def test_an_ordinary_day_is_proved():
+    """So is a day on which the proof fails and everybody is read."""
+    world = World()
+    world.users(population(5))
+    for day in range(3):
+        for minutes in range(0, 60, 10):
+            world.build(MIDNIGHT + day * DAY + minutes * MINUTE, "auto")
+            world.work(MIDNIGHT + day * DAY + minutes * MINUTE)
+            assert check_health(world.context(MIDNIGHT + day * DAY + minutes * MINUTE)) == ()
+        world.work(EVENING + day * DAY)
+        assert check_health(world.context(EVENING + day * DAY)) == ()
+        if day:
+            world.users({"user00003": {"credits": 0, "plan": "adder"}})
+
+    assert [world.run(f"2026-11-{22 + day}")["scan"] for day in range(3)] == ["all", "due", "all"]
 
 
 def test_a_broken_user_is_in_the_figures_of_each_day():
@@ -583,6 +645,43 @@ def test_rescans_one_after_another_count_each_user_once():
     world.work(EVENING)
 
     assert view(world, EVENING)["users"] == {"refreshed": 40, "skipped": 0, "failed": 0, "pending": 0}
+
+
+def test_a_user_who_was_refreshed_and_fails_in_a_rescan_counts_once():
+    """The newest scan's word counts. Once the document is corrected, the user counts as refreshed again."""
+    world = World(slot_seconds=86_400)
+    world.users(population(5))
+    world.build()
+    world.work(MIDNIGHT + HOUR)
+    found = []
+    for hours, balance in ((2, "text"), (4, "text"), (6, 15)):
+        world.update("users/user00001", credits=balance)
+        now = MIDNIGHT + hours * HOUR
+        operator_actions.rescan(world.context(now), EVE, TODAY)
+        world.build(now, "auto")
+        world.work(now + HOUR)
+        found.append(view(world, now + HOUR)["users"])
+        assert found[-1] == scan_figures(world, "2026-11-22")["users"]
+
+    broken = {"refreshed": 4, "skipped": 0, "failed": 1, "pending": 0}
+    assert found == [broken, broken, {"refreshed": 5, "skipped": 0, "failed": 0, "pending": 0}]
+
+
+def test_users_who_are_granted_again_on_the_same_day_count_once():
+    """The week begins on another day from now on, so a new period begins today."""
+    world = World(slot_seconds=86_400)
+    world.users(population(5, plan="weekly"))
+    world.build()
+    world.work(MIDNIGHT + HOUR)
+    world.plans = parse_plans('week_start = "sunday"\n' + PLANS)
+    world.build(MIDNIGHT + 2 * HOUR, "auto")
+    before = view(world, MIDNIGHT + 2 * HOUR)
+    world.work(MIDNIGHT + 3 * HOUR)
+    after = view(world, MIDNIGHT + 3 * HOUR)
+
+    assert before["users"] == {"refreshed": 0, "skipped": 0, "failed": 0, "pending": 5}
+    assert after["users"] == {"refreshed": 5, "skipped": 0, "failed": 0, "pending": 0}
+    assert len(list(world.receipts())) == 10
 
 
 @pytest.mark.parametrize(("most", "codes"), [(2, ["standing_failures"]), (3, [])])

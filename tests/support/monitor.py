@@ -58,7 +58,7 @@ def scan_figures(world: World, run_id: str) -> dict[str, Any]:
         "completedJobs": status["completed"],
         "failedJobs": status["failed"],
         "users": {
-            "refreshed": outcomes["refreshed"],
+            "refreshed": outcomes["refreshed"] - run.get("refreshedBefore", 0),
             "skipped": outcomes["skipped"],
             "failed": outcomes["failed"] + run.get("failedUsers", 0),
             "pending": open_users,

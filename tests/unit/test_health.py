@@ -9,7 +9,7 @@ import pytest
 
 from shared.core.pauses import Pause
 from shared.core.proof import Proof
-from shared.core.runs import Run, RunStatus, Scan
+from shared.core.runs import LastFull, Run, RunStatus, Scan
 from shared.core.scan_choice import NO_INDEX
 from shared.monitor.health import Vitals, diagnose
 from shared.monitor.overview_answer import health_answer
@@ -19,6 +19,9 @@ NOON = MIDNIGHT + timedelta(hours=12)
 DAY = date(2026, 11, 22)
 MINUTE = timedelta(minutes=1)
 DONE = Run(run_id="2026-11-22", scan=Scan.ALL, created_at=MIDNIGHT, status=RunStatus.COMPLETED)
+DUE = replace(DONE, scan=Scan.DUE, completed_at=MIDNIGHT, last_full=LastFull(DAY - timedelta(days=6), "f"))
+OPEN = Proof((1,), tried_at=MIDNIGHT)
+HOUR = timedelta(hours=1)
 WELL = Vitals(
     now=NOON,
     day_start=MIDNIGHT,
@@ -55,7 +58,16 @@ def test_a_healthy_system_has_no_reasons():
         ),
         ({"breaker_is_open": True}, "breaker_open", "breaker is open"),
         ({"run": replace(DONE, scan_reason=NO_INDEX)}, "index_missing", "deploy firestore.indexes.json"),
-        ({"run": replace(DONE, scan=Scan.DUE, proof=Proof((1,)))}, None, None),
+        ({"run": replace(DUE, proof=Proof((1, 0)))}, None, None),
+        ({"run": replace(DUE, proof=Proof((2, 1))), "proof_tolerance": 1}, None, None),
+        ({"run": replace(DUE, proof=OPEN)}, "not_proved", "is still open"),
+        ({"run": replace(DUE, proof=Proof(missed=1))}, "not_proved", "is still open"),
+        ({"run": replace(DUE, proof=OPEN, completed_at=NOON - 3 * HOUR)}, None, None),
+        ({"run": replace(DUE, proof=OPEN), "pause_ended_at": NOON - 3 * HOUR}, None, None),
+        ({"run": replace(DONE, proof=OPEN, completed_at=MIDNIGHT)}, None, None),  # of everybody
+        ({"run": DUE}, None, None),
+        ({"run": DUE, "full_scan_days": 6}, "not_proved", "everybody was last read on 2026-11-16"),
+        ({"run": replace(DUE, last_full=None)}, "not_proved", "everybody was never read"),
         ({"run": replace(DONE, scan=Scan.DUE, proof=Proof(unavailable="no"))}, "proof_unavailable", "nothing proves"),
     ],
 )
@@ -71,6 +83,7 @@ def test_each_problem_has_a_threshold_and_a_message(change, code, message):
     ("change", "status"),
     [
         ({"run": replace(DONE, scan_reason=NO_INDEX)}, "ok"),
+        ({"run": replace(DONE, scan_reason=NO_INDEX), "pause_ended_at": NOON}, "ok"),
         ({"run": replace(DONE, scan_reason=NO_INDEX), "pause": Pause()}, "paused"),
         ({"run": replace(DONE, scan_reason=NO_INDEX), "breaker_is_open": True}, "unhealthy"),
     ],
@@ -81,6 +94,29 @@ def test_a_notice_does_not_change_the_status(change, status):
 
     assert answer["status"] == status
     assert "index_missing" in [reason["code"] for reason in answer["reasons"]]
+
+
+@pytest.mark.parametrize(("minutes", "codes"), [(0, []), (30, []), (31, ["queue_lag"]), (-1, [])])
+def test_a_pause_that_has_just_ended_excuses_the_lag_for_half_an_hour(minutes, codes):
+    """Then the worker has had its time. The clocks of two servers may differ."""
+    vitals = replace(WELL, lag_seconds=200_000, pause_ended_at=NOON - minutes * MINUTE)
+
+    assert [reason.code for reason in diagnose(vitals)] == codes
+
+
+@pytest.mark.parametrize(("minutes", "codes"), [(0, []), (60, []), (61, ["builder_unfinished"])])
+def test_a_pause_that_has_just_ended_excuses_an_unfinished_scan_for_an_hour(minutes, codes):
+    """This is the time that the builder has at the beginning of a day."""
+    vitals = replace(WELL, run=None, pause_ended_at=NOON - minutes * MINUTE)
+
+    assert [reason.code for reason in diagnose(vitals)] == codes
+
+
+def test_a_pause_excuses_an_open_proof():
+    """No builder counts while the refresh is paused."""
+    vitals = replace(WELL, run=replace(DUE, proof=OPEN), pause=Pause())
+
+    assert [reason.code for reason in diagnose(vitals)] == ["paused"]
 
 
 def test_all_problems_are_named_at_once():

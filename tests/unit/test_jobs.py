@@ -15,9 +15,11 @@ from shared.core.jobs import (
     AttemptMode,
     FailureResponse,
     Job,
+    JobKind,
     JobStatus,
     Snapshot,
     id_at_fraction,
+    is_job_of_scan,
     later_today_job,
     new_job_id,
     retry_job,
@@ -318,3 +320,19 @@ def test_mends_are_split_like_users():
 
     assert [half.mends for half in halves] == [MENDS[:1], MENDS[1:]]
     assert halves[0].response_to_failure(database_works=True) is FailureResponse.COUNT
+
+
+@pytest.mark.parametrize(
+    ("job_id", "expected"),
+    [
+        (new_job_id("2026-11-22", "00001-000", "abcdef"), True),
+        (new_job_id("2026-11-21", "00001-000", "abcdef"), False),
+        *((new_job_id("2026-11-22", kind.value, "abcdef"), False) for kind in JobKind),
+        ("", False),
+        (7, False),
+        (None, False),
+    ],
+)
+def test_the_id_tells_whether_a_scan_of_the_run_made_the_job(job_id, expected):
+    """A stamp may hold anything."""
+    assert is_job_of_scan(job_id, "2026-11-22") is expected

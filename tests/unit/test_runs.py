@@ -58,6 +58,7 @@ def test_a_run_is_restarted_from_the_first_user():
         read_time_ns=5,
         rescan_requested=True,
         named=2,
+        refreshed_before=3,
     )
 
     restarted = ended.restarted(ALL, "why", "new", SettledUsers(3, 1))

@@ -53,6 +53,13 @@ def test_users_are_counted_by_outcome():
     assert users.success_rate == pytest.approx(75 / 78)
 
 
+def test_a_user_whom_a_newer_scan_found_again_counts_as_what_it_found():
+    """One user was refreshed and fails now; the job of another one has not come yet."""
+    run = replace(RUN, generation=1, counts=ScanCounts(queued=71, failed=1), refreshed_before=2)
+
+    assert users_of(run, Rollup({"refreshedUsers": 70})) == Users(refreshed=68, skipped=0, failed=1, pending=1)
+
+
 def test_without_a_run_there_are_no_users():
     """There is no success rate either."""
     assert users_of(None, Rollup()) == Users(0, 0, 0, 0)
