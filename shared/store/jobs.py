@@ -33,7 +33,7 @@ from shared.store.wire import Wire
 # What an open job has, and a settled one has not.
 OPEN_FIELDS = ("visibleAt", "dueAt", "snapshots", "mends", "remaining", "kept")
 
-ID_END = "\U0010ffff"  # sorts behind whatever may follow a prefix of an id
+ID_END = "\uf8ff"  # sorts behind whatever follows a prefix of an id
 
 
 class JobStore:
