@@ -2,26 +2,41 @@
 
 A few users are granted in one Commit together with the receipt, so there is never one without the other. If there are
 more users, each is granted separately, so that no user can delay the others. Their receipts are written afterwards.
+If the database fails on a request of many, its halves are tried, until a user who breaks each request stands alone.
 """
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
-from shared.core.errors import ConflictError, RejectedError, SystemFailureError, UserErrorCode
+from shared import logs
+from shared.core.errors import (
+    BreakerOpenError,
+    ConflictError,
+    OutOfTimeError,
+    RejectedError,
+    StoreError,
+    SystemFailureError,
+    UserErrorCode,
+)
 from shared.core.figures import Effort, figures_of
 from shared.core.jobs import Job, JobKind, settle
 from shared.core.outcomes import Outcome, OutcomeKind
 from shared.core.packing import in_job_sizes
-from shared.services.context import Context
+from shared.services.context import GRACE_PERIOD_SECONDS, Context
 from shared.services.grant import Candidate, Granter, GrantRequest
+from shared.store.budget import Budget
 from shared.store.users import StampWrite
+from shared.store.wire import OverloadError
 
 TOGETHER_MAX = 20  # users in one Commit with their receipt
 
 _WITH_RECEIPT = (OutcomeKind.REFRESHED, OutcomeKind.FAILED)  # outcomes that get a receipt
+_OF_ALL = (BreakerOpenError, OutOfTimeError, OverloadError)  # failures that halves of a request would share
+_TELLING_FAILURES = 3  # of a request and both its halves: then the database is down
 
 
 class ReceiptGranter(Granter):
@@ -31,6 +46,8 @@ class ReceiptGranter(Granter):
         super().__init__(context, context.wire, GrantRequest(job_id, day))
         self._kind = kind
         self._together = False
+        self._answered = False  # True once the database has answered a request to write users
+        self._broken: set[str] = set()  # users whose write broke a request of their own
         self._started = time.monotonic()
 
     def grant(self, candidates: Sequence[Candidate], failed: Sequence[Outcome] = ()) -> list[Outcome]:
@@ -41,7 +58,11 @@ class ReceiptGranter(Granter):
         """
         self._outcomes |= {outcome.user_id: outcome for outcome in failed}
         self._together = len(candidates) <= TOGETHER_MAX
-        found = self.refresh(candidates)
+        try:
+            found = self.refresh(candidates)
+        except SystemFailureError:
+            self._save_receipts()
+            raise
         left = next((outcome for outcome in found if outcome.kind is OutcomeKind.RETRY), None)
         if left is not None and self._kind is not JobKind.DIRECT:
             raise SystemFailureError(f"{left.user_id}: {left.error}")  # the event is delivered again
@@ -53,7 +74,7 @@ class ReceiptGranter(Granter):
 
     def _write(self, writes: Sequence[StampWrite]) -> list[Candidate]:
         if not self._together or not writes:
-            return super()._write(writes)
+            return self._write_apart(writes)
         outcomes = [*self._outcomes.values(), *map(self._written, writes)]
         needs_receipt = any(each.kind in _WITH_RECEIPT for each in outcomes)
         receipt = [self._receipt(self._request.job_id, outcomes)] if needs_receipt else []
@@ -63,10 +84,34 @@ class ReceiptGranter(Granter):
             return [self._record_conflict(write.user_id, str(exc)) for write in writes]
         except RejectedError:  # the cause is one of them; granting each separately shows which
             self._together = False
-            return super()._write(writes)
+            return self._write_apart(writes)
         for write in writes:
             self._settle(self._written(write))
         return []
+
+    def _write_apart(self, writes: Sequence[StampWrite]) -> list[Candidate]:
+        """Make each write for itself. A request that the database failed on is halved, if it answers other requests.
+
+        Users who break a request of their own are not written again, only read: the write may have landed.
+        """
+        parts = deque([[write for write in writes if write.user_id not in self._broken]])
+        again, failures = [], 0
+        while parts:
+            part = parts.popleft()
+            try:
+                again += super()._write(part)
+                self._answered = True
+            except SystemFailureError as exc:
+                failures += 1
+                if isinstance(exc, _OF_ALL) or (not self._answered and _is_of_all(part, writes, failures)):
+                    raise
+                if len(part) == 1:
+                    self._broken.add(part[0].user_id)
+                    self._reasons[part[0].user_id] = (UserErrorCode.WRITE_FAILED, str(exc))
+                else:
+                    middle = len(part) // 2
+                    parts += [part[:middle], part[middle:]]
+        return [*again, *(Candidate(write.user_id) for write in writes if write.user_id in self._broken)]
 
     def _refresh_locked(self, user_id: str, now: datetime) -> None:
         super()._refresh_locked(user_id, now)
@@ -77,6 +122,15 @@ class ReceiptGranter(Granter):
         self._must_wait = True
         self._reasons[user_id] = (UserErrorCode.CONTENTION, message)
         return Candidate(user_id)
+
+    def _save_receipts(self) -> None:
+        """Write the receipts of grants that landed before the database failed."""
+        landed = [outcome for outcome in self._outcomes.values() if outcome.kind is OutcomeKind.REFRESHED]
+        self._wire = self._wire.bypassing_breaker().within(Budget.of(GRACE_PERIOD_SECONDS))
+        try:
+            self._write_receipts(landed)
+        except StoreError as exc:
+            logs.error("receipts_lost", f"{len(landed)} users were granted and have no receipt: {exc}")
 
     def _write_receipts(self, outcomes: Sequence[Outcome]) -> None:
         """Write one receipt, or several if one can't hold all users, or none if no user needs one."""
@@ -107,3 +161,8 @@ class ReceiptGranter(Granter):
         elapsed_ms = round((time.monotonic() - self._started) * 1000)
         effort = Effort(elapsed_ms, self.conflicts, cost.reads, cost.writes + len(job.user_ids) + 1)
         return self._context.jobs().receipt_write(settlement, figures_of(settlement, effort))
+
+
+def _is_of_all(part: Sequence[StampWrite], writes: Sequence[StampWrite], failures: int) -> bool:
+    """True if so many failures tell that the database is down. It has answered no request yet."""
+    return len(part) == len(writes) == 1 or failures == _TELLING_FAILURES

@@ -51,6 +51,7 @@ class Worker:
         self._running: set[Future[AttemptResult]] = set()
         self._report = WorkReport()
         self._failure: SystemFailureError | None = None
+        self._request_failure: SystemFailureError | None = None  # of a job of users who ask
         self._heartbeat_sent = False
         self._one_by_one = False  # True while only suspect jobs are left
         self._unfinished = False  # True if due jobs are left, whatever the queue shows at the end
@@ -62,20 +63,25 @@ class Worker:
             while self._claim_next():
                 self._collect(until_free=limits.claimed_jobs if self._one_by_one else limits.claim_jobs)
             self._collect(until_free=limits.claimed_jobs)
-        if self._failure is not None:
-            raise self._failure
+        if failure := self._failure or self._request_failure:
+            raise failure
         self._report.has_more |= self._unfinished
         return self._report
 
     # Requests
 
     def _serve_requests(self) -> None:
-        """Refresh users who request it, in at most half of the time and jobs. The rest wait for the next call."""
+        """Refresh users who request it, in at most half of the time and jobs. The rest wait for the next call.
+
+        If the database fails on one of their jobs, the call fails in the end. But the queue has its turn first, because
+        the cause may be one user. If the database is down, the queue's first job fails too.
+        """
         try:
             self._send_heartbeat()
             requests = RequestedUsers(self._context)
             if not requests.is_empty() and not self._is_paused():
                 self._work_on(requests)
+                self._request_failure, self._failure = self._failure, None
         except OutOfTimeError:
             self._unfinished = True
         except SystemFailureError as exc:
@@ -84,9 +90,7 @@ class Worker:
     def _work_on(self, requests: RequestedUsers) -> None:
         half = self._claim_budget.shifted_by(-self._claim_budget.remaining_seconds / 2)
         jobs_left = max(1, self._jobs_max // 2)
-        while requests.has_more and jobs_left and half.remaining_seconds and not self._must_stop:
-            if self._failure is not None:
-                return
+        while requests.has_more and jobs_left and half.remaining_seconds and self._may_begin:
             jobs = requests.claim(min(jobs_left, self._limits.lanes))
             jobs_left -= len(jobs)
             for job in jobs:
@@ -151,6 +155,10 @@ class Worker:
     @property
     def _must_stop(self) -> bool:
         return self._context.stopping.is_set() or self._claim_budget.remaining_seconds == 0
+
+    @property
+    def _may_begin(self) -> bool:
+        return self._failure is None and not self._must_stop
 
     # Collect
 

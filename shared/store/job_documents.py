@@ -77,9 +77,15 @@ class DueJob:
         """True if this job may harm the jobs beside it.
 
         Either the worker that began it has neither settled nor released it, so the job may have ended that worker. Or
-        the database has failed several times during the job.
+        the database has failed several times during the job. Of a request job one failure is enough, because each call
+        may have another one.
         """
-        return self.database_failures >= DATABASE_FAILURES_MAX or (self.was_claimed and self.attempts > 0)
+        failures_max = 1 if self._is_request else DATABASE_FAILURES_MAX
+        return self.database_failures >= failures_max or (self.was_claimed and self.attempts > 0)
+
+    @property
+    def _is_request(self) -> bool:
+        return "kind" in self.fields and get(self.fields["kind"]) == JobKind.REQUEST.value
 
     @property
     def is_newer_version(self) -> bool:

@@ -34,6 +34,8 @@ from shared.store.wire import Wire
 # What an open job has, and a settled one has not.
 OPEN_FIELDS = ("visibleAt", "dueAt", "snapshots", "mends", "remaining", "kept")
 
+ID_END = "\uf8ff"  # sorts behind whatever follows a prefix of an id
+
 
 class JobStore:
     """The jobs' collection through one call's wire."""
@@ -54,6 +56,16 @@ class JobStore:
             put(wanted.start_at.values.add(), after.visible_at)
             put(wanted.start_at.values.add(), Reference(self._name(after.job_id)))
         return self._wire.run_query(self._wire.documents, wanted, _due_job)
+
+    def users_of_open_jobs(self, id_prefix: str, limit: int) -> frozenset[str]:
+        """Users of up to so many open jobs whose ids begin with this. Costs a read for each job, at least one."""
+        wanted = new_query(self._collection_id, limit, ["userIds"])
+        open_statuses = [JobStatus.PENDING.value, JobStatus.PROCESSING.value]
+        within = [(DOCUMENT_ID, ">=", id_prefix), (DOCUMENT_ID, "<", id_prefix + ID_END)]
+        ids = [(path, operator, Reference(self._name(job_id))) for path, operator, job_id in within]
+        add_filters(wanted, [("status", "in", open_statuses), *ids])
+        found = self._wire.run_query(self._wire.documents, wanted, _user_ids)
+        return frozenset(user_id for user_ids in found for user_id in user_ids)
 
     def claim(self, due_jobs: Sequence[DueJob], token: str, now: datetime, lease: timedelta) -> list[Claim]:
         """Claim each of these jobs and count the attempt. Jobs that another worker claimed first are left out."""
@@ -227,3 +239,7 @@ def _due_job(document: Any) -> DueJob:
         nanoseconds(document.update_time),
         get_time(document.fields["visibleAt"].timestamp_value),
     )
+
+
+def _user_ids(document: Any) -> list[str]:
+    return [value.string_value for value in document.fields["userIds"].array_value.values]

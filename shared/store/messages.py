@@ -21,6 +21,7 @@ OPERATORS = {
     "<": _OPERATOR.LESS_THAN.value,
     "<=": _OPERATOR.LESS_THAN_OR_EQUAL.value,
     ">=": _OPERATOR.GREATER_THAN_OR_EQUAL.value,
+    "in": _OPERATOR.IN.value,
     "contains": _OPERATOR.ARRAY_CONTAINS.value,
 }
 

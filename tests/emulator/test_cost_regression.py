@@ -91,6 +91,18 @@ def test_an_idle_worker_costs_two_reads_and_a_write(billed):
     assert cost(world.work) == (2, 1)
 
 
+def test_users_who_ask_cost_a_read_and_a_write_each(billed):
+    """Besides, the worker reads the pause switch, open jobs of users who asked before, and the queue.
+
+    It writes its heartbeat, and the job twice.
+    """
+    world, cost = billed()
+    asks = {"creditRefresh": {"refreshRequested": True}}
+    world.users({user_id: {**user, **asks} for user_id, user in population(200).items()})
+
+    assert cost(world.work) == (200 + 3, 200 + 3)
+
+
 def test_a_completed_run_costs_its_builder_one_read(billed):
     """The builder is called every few minutes all day, so this must be cheap."""
     world, cost = billed()

@@ -9,6 +9,7 @@ import pytest
 
 from shared.core.errors import SystemFailureError
 from shared.monitor import user_history
+from shared.store.wire import TRIES_MAX
 from tests.support.faults import Mode, WireError, on, on_user
 from tests.support.world import MIDNIGHT, NOON, World, population
 
@@ -145,12 +146,66 @@ def test_receipts_change_no_figure_of_the_day():
     assert len(direct_jobs(world)) == 1
 
 
-def test_of_many_users_one_may_fail_for_a_passing_reason():
-    """More than twenty users are written separately. The others are refreshed."""
+@pytest.mark.parametrize("paged", [False, True], ids=["named", "page"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.PERMISSION_DENIED,
+    ],
+    ids=lambda code: code.name,
+)
+def test_of_many_users_one_may_fail_for_a_passing_reason(code, paged):
+    """More than twenty users are written separately. The others are refreshed, and this one is named."""
     world = World()
     world.users(population(30))
-    with world.faulty(on_user("user00007", WireError(grpc.StatusCode.INTERNAL))):
-        report = world.refresh(*population(30))
+    with world.faulty(on_user("user00007", WireError(code))):
+        report = world.page(size=30) if paged else world.refresh(*population(30))
 
     assert (report.tally.refreshed, report.tally.failed) == (29, 1)
-    assert recorded_outcomes(world)["user00007"] == "failed"
+    assert [(error["userId"], error["code"]) for error in report.errors.shown] == [("user00007", "write_failed")]
+    assert recorded_outcomes(world) == {**dict.fromkeys(population(30), "refreshed"), "user00007": "failed"}
+
+
+def test_a_grant_whose_replies_are_all_lost_has_its_receipt():
+    """Each request with this user takes effect and its reply is lost. The document tells that the grant landed."""
+    world = World()
+    world.users(population(30))
+    with world.faulty(on_user("user00007", Mode.LOST)):
+        report = world.page(size=30)
+
+    assert report.tally.refreshed == 30
+    assert recorded_outcomes(world) == dict.fromkeys(population(30), "refreshed")
+    assert {user["credits"] for user in world.all("users").values()} == {15}
+
+
+def test_a_page_during_an_outage_fails_after_three_requests():
+    """If both halves of a page fail too, the database is down. Nobody is named as failed."""
+    world = World()
+    world.users(population(30))
+    with world.faulty(on("BatchWrite", Mode.REFUSED, times=99)) as faults, pytest.raises(SystemFailureError):
+        world.page(size=30)
+
+    assert faults.spoiled == 3 * TRIES_MAX
+    assert direct_jobs(world) == {}
+
+
+def test_an_outage_in_the_middle_of_a_page_leaves_each_grant_its_receipt():
+    """The first half of the page is written, and then the database makes no more writes of users. The call fails."""
+    world = World()
+    world.users(population(30))
+    down = []
+
+    def plan(_number, method, request):
+        whole_or_second_half = method == "BatchWrite" and "/users/user00029" in str(request)
+        down.extend(["down"] * whole_or_second_half)
+        return Mode.REFUSED if whole_or_second_half or (method == "BatchWrite" and len(down) > TRIES_MAX) else None
+
+    with world.faulty(plan), pytest.raises(SystemFailureError):
+        world.page(size=30)
+
+    granted = {user_id for user_id, user in world.all("users").items() if user["credits"] == 15}
+    assert len(granted) == 15
+    assert recorded_outcomes(world) == dict.fromkeys(granted, "refreshed")
