@@ -16,6 +16,7 @@ import pytest
 from shared.core.errors import SystemFailureError
 from shared.core.scan_choice import CHANGED
 from shared.services import build, prove
+from shared.services.adopt import adopt_users
 from shared.services.limits import Limits
 from tests.support.faults import Mode, WireError, on_user, refusing
 from tests.support.plans import PLANS
@@ -437,7 +438,6 @@ def test_a_user_to_be_adopted_is_not_lost_to_a_scan_that_ends_there(monkeypatch)
     def failing(*_arguments):
         raise SystemFailureError("the database is gone")
 
-    adopt_users = build.adopt_users
     monkeypatch.setattr(build, "adopt_users", failing)
     with pytest.raises(SystemFailureError):
         world.build(MIDNIGHT + DAY)
