@@ -77,11 +77,13 @@ def _mark(context: Context, user_ids: Sequence[str], day: date) -> None:
     """Mark users who fail in an adoption, so that they are adopted, not granted, once they are in order.
 
     The follow-up list says so too. The mark is for whoever sees the document alone, so the adoption goes on without it.
+    Raises SystemFailureError if the database does not even answer a read: then no user is to blame.
     """
     try:
         _mark_together(context, user_ids, day)
     except SystemFailureError as exc:
         if len(user_ids) == 1:
+            context.users(context.wire.bypassing_breaker()).page(None, 1)
             logs.warning("adoption_not_marked", f"the follow-up list alone has the user: {exc}", userId=user_ids[0])
             return
         for user_id in user_ids:

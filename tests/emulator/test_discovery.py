@@ -496,11 +496,9 @@ def test_an_adoption_unfinished_at_midnight_keeps_those_it_could_not_stamp(scan)
         world.build(MIDNIGHT + number * TEN_MINUTES, scan)
     world.work()
 
-    assert {user_id: user["credits"] for user_id, user in world.all("users").items()} == {
-        "ann": 3,
-        "old": 250_000,
-        "zoe": 3,
-    }
+    balances = {user_id: user["credits"] for user_id, user in world.all("users").items()}
+    assert balances == {"ann": 3, "old": 250_000, "zoe": 3}
+    assert periods_of(world, "old") == ["2026-11-16"]
 
 
 def test_an_adoption_of_marked_users_unfinished_at_midnight_adopts_nobody_else():
