@@ -484,6 +484,17 @@ def test_a_user_to_be_adopted_is_kept_until_in_order():
     assert (world.user("old")["credits"], periods_of(world, "old")) == (250_000, [TOMORROW])
 
 
+def test_a_preview_counts_a_user_to_be_adopted_as_adopted():
+    """It writes nothing."""
+    world = adopted_but_for()
+    world.update("users/old", creditRefresh={})
+
+    counts = world.preview(MIDNIGHT + DAY).counts
+
+    assert (counts.scanned, counts.adopted, counts.queued, counts.failed) == (3, 1, 2, 0)
+    assert world.user("old")["creditRefresh"] == {}
+
+
 @pytest.mark.parametrize("scan", ["auto", "all", "due"])
 def test_an_adoption_unfinished_at_midnight_keeps_those_it_could_not_stamp(scan):
     """The next day's run goes on behind them. Its follow-up list has them all the same."""
