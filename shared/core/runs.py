@@ -327,7 +327,7 @@ class Run:
         return _close_older(replace(self, proof=proof), tolerance)
 
     def completed(self, now: datetime, tolerance: int) -> Run:
-        last_full = LastFull(self.day, self.fingerprint) if self.reads_everybody else self.last_full
+        last_full = LastFull(self.day, self.fingerprint) if self.reads_everybody_by_id else self.last_full
         ended = replace(
             self,
             status=RunStatus.COMPLETED,

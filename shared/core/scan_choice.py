@@ -99,8 +99,10 @@ def new_run(day: date, requested: ScanRequest, previous: Run | None, policy: Sca
 
 def _after_unfinished(run: Run, requested: ScanRequest, previous: Run) -> Run:
     if previous.scan is Scan.ADOPT:
-        # It does not wrap: users who were adopted already may be due for a later period.
-        return replace(run, scan=Scan.ADOPT, scan_reason=UNFINISHED, cursor=previous.cursor)
+        run = replace(run, scan=Scan.ADOPT, scan_reason=UNFINISHED, adopts_marked=previous.adopts_marked)
+        # It does not wrap: users who were adopted already may be due for a later period. One that adopts marked users
+        # alone begins anew, because its ranges, and its list of names, are others on the next day.
+        return run if previous.adopts_marked else replace(run, cursor=previous.cursor)
     if requested is ScanRequest.AUTO and previous.scan is Scan.ALL:
         run = replace(run, scan=Scan.ALL, scan_reason=UNFINISHED)
     if previous.cursor is None or not (run.reads_everybody and previous.reads_everybody):

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from shared import logs
-from shared.core.decision import Decision, Grant, Skip, decide, decide_adoption, is_due, user_after
+from shared.core.decision import Decision, Grant, Skip, SkipReason, decide, decide_adoption, is_due, user_after
 from shared.core.errors import ConflictError, MissingIndexError, OutOfTimeError, StoreError, UserError, UserErrorCode
 from shared.core.jobs import is_job_of_scan
 from shared.core.mending import Mend, corrections_of, must_be_named
@@ -38,7 +38,7 @@ from shared.core.scan_choice import (
 from shared.core.service_level import DayServed, remembered
 from shared.core.snapshots import snapshot_of
 from shared.core.users import ABSENT, User, parse_date, stamp_of, waiting_since
-from shared.services.adopt import adopt_users
+from shared.services.adopt import adopt_users, adoption_of
 from shared.services.context import Context, until_reserve
 from shared.services.find import Page, UserFinder
 from shared.services.flush import DueUser, Flusher, follow_up_entry
@@ -50,6 +50,7 @@ from shared.store.runs import StoredRun
 from shared.store.users import UserDocument
 from shared.store.values import get_instant
 
+ADOPTED_BY_NAME_MAX = 10_000  # users whom an adoption could not stamp; of more of them only the mark in the stamp tells
 PAGE_SHARE = 500  # users a page for each second of a call's time: a short call gets past a page as well
 READ_TIME_SECONDS_MAX = 50 * 60  # the database serves reads of the past hour
 
@@ -129,9 +130,20 @@ def _begin(context: Context, requested: ScanRequest, read_time_ns: int) -> Store
         history=() if before is None else _read_history(context, before, day),
         read_time_ns=read_time_ns,
     )
-    unfinished = previous is not None and previous.run.status is RunStatus.IN_PROGRESS
-    beside = [runs.supersede_write(previous)] if previous is not None and unfinished else []
-    return _save_leased(context, StoredRun(run, None), run, beside)
+    if previous is None or previous.run.status is not RunStatus.IN_PROGRESS:
+        return _save_leased(context, StoredRun(run, None), run, [])
+    kept = _still_to_adopt(context, previous.run)
+    run = replace(run, named=len(kept))
+    lists = context.follow_up().kept_writes(run.run_id, run.generation, kept, now) if kept else []
+    return _save_leased(context, StoredRun(run, None), run, [runs.supersede_write(previous), *lists])
+
+
+def _still_to_adopt(context: Context, previous: Run) -> list[Mapping[str, Any]]:
+    """Users kept by name of an unfinished adoption. The next day's run goes on behind them, so it would lose them."""
+    if previous.scan is not Scan.ADOPT or previous.adopts_marked or not previous.named:
+        return []
+    entries = context.follow_up().read(previous.run_id, previous.generation)
+    return [entry for entry in entries if entry.get("named") is True]
 
 
 def _at_a_fresh_moment(run: Run, read_time_ns: int) -> Run:
@@ -331,9 +343,10 @@ class Builder:
             step(page)
             return
         for user in page.users:
-            self._cursor = page.cursor_at(user)
+            cursor = page.cursor_at(user)
             if not self._is_elsewhere(page.range, user):
-                self._decide(user, is_low=page.range.name is RangeName.BY_BALANCE and _is_when_low(user))
+                self._decide(user, cursor, is_low=page.range.name is RangeName.BY_BALANCE and _is_when_low(user))
+            self._cursor = cursor  # not before: a flush after a failure would pass over a user who is not decided
             if self._flusher.is_due:
                 self._flush()
 
@@ -350,12 +363,12 @@ class Builder:
 
     # Decide
 
-    def _decide(self, user: UserDocument, *, is_low: bool = False) -> None:
+    def _decide(self, user: UserDocument, cursor: Cursor, *, is_low: bool = False) -> None:
         """Queue a user who is due, mend the stamp of a user who is not, and name a user who fails."""
-        checkpoints = self._checkpoints_at(self._cursor)
+        checkpoints = self._checkpoints_at(cursor)
         found = capture_user_error(user.user_id, lambda: self._judge(user))
-        if isinstance(found, DueUser) and self._must_adopt(user.user_id):
-            found = adopt_users(self._context, [user], self._day)[0]
+        if not isinstance(found, Outcome) and self._must_adopt(user):
+            found = self._adopt_alone(user)
         if isinstance(found, DueUser):
             self._queue(user, found, checkpoints)
         if not checkpoints:  # otherwise the flush that left the checkpoint has counted the user
@@ -372,17 +385,37 @@ class Builder:
             if len(due.local_dates) > 1:
                 due = replace(due, snapshot=None)  # the first grant changes the document
 
-    def _checkpoints_at(self, cursor: Cursor | None) -> list[Any]:
+    def _checkpoints_at(self, cursor: Cursor) -> list[Any]:
         spread = self._context.schedule.spread
         return [
             checkpoint
             for checkpoint in self._run.checkpoints
-            if checkpoint.spread == spread and cursor is not None and checkpoint.has_scanned(cursor)
+            if checkpoint.spread == spread and checkpoint.has_scanned(cursor)
         ]
 
-    def _must_adopt(self, user_id: str) -> bool:
-        """True for a user kept by name whom an adoption could not stamp."""
-        return not self._dry and self._names.get(user_id, {}).get("adopt") is True
+    def _must_adopt(self, user: UserDocument) -> bool:
+        """True for a user kept by name whom an adoption could not stamp, and whose stamp does not say so.
+
+        A user who has been stamped since the list was made was adopted: a scan of today met the user and was restarted,
+        or one of an earlier day was not finished.
+        """
+        if self._run.names_from is None or self._names.get(user.user_id, {}).get("adopt") is not True:
+            return False
+        if (stamp_of(user.raw) or {}).get("adopt") is True:
+            return False
+        listed_on = date.fromisoformat(self._run.names_from[0])
+        try:
+            read = self._context.read_user(user.raw)
+            left = decide_adoption(read, self._context.plans, listed_on)
+        except UserError:
+            return True
+        return read is not None and (left.reason is not SkipReason.ALREADY_GRANTED or not read.periods)
+
+    def _adopt_alone(self, user: UserDocument) -> Outcome:
+        if self._dry:
+            return self._adoption_of(user)
+        ((outcome,),) = adopt_users(self._context, [user], self._day)
+        return outcome
 
     def _judge(self, user: UserDocument) -> DueUser | None:
         """What a job needs of a due user; None for a user with nothing to do. Raises UserError."""
@@ -459,14 +492,15 @@ class Builder:
         return is_job_of_scan((stamp_of(user.raw) or {}).get("jobId"), self._run.run_id)
 
     def _follow_up(self, user: UserDocument, found: object) -> Mapping[str, Any] | None:
-        """The entry of a user who fails. A user who is kept by name stays so until the stamp is a map again."""
+        """The entry of a user who fails. Kept by name: whoever can't be found by `dueOn`, or is still to be adopted."""
         if not isinstance(found, Outcome) or found.code is None:
             return None
         earlier = self._names.get(user.user_id, {})
         stamp = stamp_of(user.raw) or {}
         since = earlier.get("since") or _date_until(stamp.get("dueOn"), self._day).isoformat()
         adopt = earlier.get("adopt") is True or self._run.scan is Scan.ADOPT
-        return follow_up_entry(found, str(since), named=must_be_named(user.raw), adopt=adopt)
+        named = must_be_named(user.raw) or (adopt and self._run.named < ADOPTED_BY_NAME_MAX)
+        return follow_up_entry(found, str(since), named=named, adopt=adopt)
 
     def _due_at(self, position: SlotPosition, user: UserDocument) -> datetime | None:
         """Since when a user has waited, if the slot has passed; else None."""
@@ -482,10 +516,14 @@ class Builder:
             for user in page.users
             if self._is_to_be_adopted(user) and not self._is_elsewhere(page.range, user)
         }
-        for outcome in adopt_users(self._context, list(users.values()), self._day):
-            user = users[outcome.user_id]
-            was_refreshed = self._was_refreshed(user)
-            self._flusher.count(outcome, self._follow_up(user, outcome), was_refreshed=was_refreshed)
+        for outcomes in adopt_users(self._context, list(users.values()), self._day):
+            for outcome in outcomes:
+                user = users[outcome.user_id]
+                was_refreshed = self._was_refreshed(user)
+                self._flusher.count(outcome, self._follow_up(user, outcome), was_refreshed=was_refreshed)
+            self._cursor = page.cursor_at(users[outcomes[-1].user_id])
+            if self._flusher.is_due:
+                self._flush()
         if page.users:
             self._cursor = page.cursor_at(page.users[-1])
         self._flush()
@@ -493,14 +531,13 @@ class Builder:
     def _preview_adoption(self, page: Page) -> None:
         """Count what an adoption of the page would do."""
         for user in page.users:
-            self._flusher.count(capture_user_error(user.user_id, partial(self._adoption_of, user)))
+            self._flusher.count(self._adoption_of(user))
         self._flush()
 
     def _adoption_of(self, user: UserDocument) -> Outcome:
-        """The outcome an adoption would have for a user. Raises UserError."""
-        read = self._context.read_user(user.raw)
-        local_date = self._day if read is None or read.own_days is None else self._context.day_of(read)
-        return Outcome.skipped(user.user_id, decide_adoption(read, self._context.plans, local_date).reason)
+        """The outcome an adoption would have for a user."""
+        found = capture_user_error(user.user_id, partial(adoption_of, self._context, user, self._day))
+        return found if isinstance(found, Outcome) else Outcome.skipped(user.user_id, found.reason)
 
     def _is_to_be_adopted(self, user: UserDocument) -> bool:
         """True for each user; in a repeated adoption only for users whom the first one could not stamp."""

@@ -262,9 +262,9 @@ def _is_of_the_day(found: DueUser | Outcome | None) -> bool:
 
 
 def follow_up_entry(outcome: Outcome, since: str, *, named: bool, adopt: bool) -> dict[str, Any]:
-    """An entry of the follow-up list: a user who fails by their own data, and since when.
+    """An entry of the follow-up list: a user who fails, and since when.
 
-    `named`: the stamp is no map, so scans find the user by this list alone. `adopt`: an adoption met the user.
+    `named`: scans read the user by name. `adopt`: an adoption met the user, who is still to be adopted.
     """
     return {
         **outcome.as_error(),

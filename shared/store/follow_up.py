@@ -14,6 +14,8 @@ from shared.store.values import get_fields
 from shared.store.wire import Wire
 
 DOCUMENTS_MAX = 100  # of one run; a builder writes one for each thousand users who fail
+ENTRIES_MAX = 1000  # of one document that keeps entries of an earlier run
+KEPT_FROM = 90_000  # numbers of such documents; a run has fewer flushes
 
 
 class FollowUpStore:
@@ -38,6 +40,15 @@ class FollowUpStore:
             "expireAt": now + self._retention,
         }
         return new_write(f"{self._runs}/{run_id}/{self._collection_id}/{number:05d}", fields)
+
+    def kept_writes(
+        self, run_id: str, generation: int, entries: Sequence[Mapping[str, Any]], now: datetime
+    ) -> list[Any]:
+        """The writes that put entries of an earlier run's list at the end of this run's list."""
+        return [
+            self.add_write(run_id, generation, KEPT_FROM + number, entries[start : start + ENTRIES_MAX], now)
+            for number, start in enumerate(range(0, len(entries), ENTRIES_MAX))
+        ]
 
     def read(self, run_id: str, generation: int) -> list[Mapping[str, Any]]:
         """All entries of one generation's list, in the order of the scan. Costs a read for each document."""

@@ -19,7 +19,7 @@ from shared.services.find import UserFinder
 from shared.services.limits import Limits
 from shared.services.reports import BuildReport
 from shared.settings import Settings
-from tests.support.faults import Mode, ProcessEnded, WireError, nth
+from tests.support.faults import Mode, ProcessEnded, WireError, nth, on
 from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
 
 
@@ -608,12 +608,12 @@ def test_users_that_can_not_be_adopted_now_are_not_passed_over():
     world = World()
     users = population(12)
     world.users(users)
-    spoiled = lambda _n, method, request: (  # noqa: E731
-        WireError(grpc.StatusCode.INTERNAL) if method == "BatchWrite" and "users/user00004" in str(request) else None
-    )
+    spoiled = on("BatchWrite", WireError(grpc.StatusCode.UNAVAILABLE), times=1000)
     with world.faulty(spoiled), pytest.raises(SystemFailureError):
         world.build(MIDNIGHT, "adopt")
-    report = world.build(NOON, "adopt")
+    left = [user for user in world.all("users").values() if "creditRefresh" not in user]
+    reports = [world.build(NOON, "adopt"), world.build(EVENING, "adopt")]
 
-    assert report.status == "completed"
-    assert all("creditRefresh" in world.user(user_id) for user_id in users)
+    assert len(left) == 12
+    assert [report.status for report in reports] == ["completed", "completed"]
+    assert all("periods" in world.user(user_id)["creditRefresh"] for user_id in users)

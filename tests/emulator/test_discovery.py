@@ -13,13 +13,15 @@ from typing import Any
 import grpc
 import pytest
 
+from shared.core.errors import SystemFailureError
 from shared.core.plans import parse_plans
 from shared.core.scan_choice import CHANGED
 from shared.monitor import operator_actions
 from shared.monitor.operator_actions import Operator
-from shared.services import prove
+from shared.services import build, prove
+from shared.services.adopt import adopt_users
 from shared.services.limits import Limits
-from tests.support.faults import WireError
+from tests.support.faults import Mode, WireError, on_user, refusing
 from tests.support.plans import PLANS
 from tests.support.world import DAY, EVENING, MIDNIGHT, NOON, World, population
 
@@ -497,6 +499,160 @@ def test_an_adoption_called_again_names_each_user_once():
 
     assert (again.counts.scanned, again.counts.failed, again.errors.total) == (2, 2, 2)
     assert sorted(error["userId"] for error in again.errors.shown) == ["text", "typo"]
+
+
+WEEKLY = 'default_plan = "weekly"\n[plans.weekly]\nallowance = 70\nperiod = "week"\npolicy = "reset"'
+
+
+def adopted_but_for(stamp: Any = "mine", balance: Any = 250_000) -> World:
+    """A deployment whose adoption met a user `old` with that stamp and balance, and could not stamp this user."""
+    world = World(plans=WEEKLY, slot_seconds=86_400)
+    fields = {"credits": balance} if stamp is None else {"credits": balance, "creditRefresh": stamp}
+    world.users({"old": fields, "ann": {"credits": 3}, "zoe": {"credits": 3}})
+    world.build(MIDNIGHT, "adopt")
+    return world
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        on_user("old", WireError(grpc.StatusCode.UNAVAILABLE)),
+        on_user("old", WireError(grpc.StatusCode.INTERNAL)),
+        on_user("old", WireError(grpc.StatusCode.PERMISSION_DENIED)),
+        on_user("old", Mode.REFUSED),
+        on_user("old", Mode.LOST),
+        refusing(14, "old"),
+        refusing(3, "old"),
+    ],
+    ids=["unavailable", "internal", "denied", "refused", "lost", "write-14", "write-3"],
+)
+def test_a_user_to_be_adopted_whom_one_scan_can_not_write_is_adopted_by_the_next(fault):
+    """The scan names the user and goes on. The 250,000 credits stay unchanged until the next period."""
+    world = adopted_but_for()
+    world.update("users/old", creditRefresh={})
+    with world.faulty(fault):
+        report = world.build(MIDNIGHT + DAY, "auto")
+
+    live(world, MIDNIGHT + 2 * DAY)
+
+    assert (report.status, report.errors.shown[0]["userId"]) == ("completed", "old")
+    assert (world.user("old")["credits"], periods_of(world, "old")) == (250_000, ["2026-11-23"])
+    live(world, MIDNIGHT + 8 * DAY)
+    assert world.user("old")["credits"] == 70
+
+
+def test_a_user_to_be_adopted_is_not_lost_to_a_scan_that_ends_there(monkeypatch):
+    """The call ends while it adopts the user. The next call begins with this user, and counts each user once."""
+    world = adopted_but_for()
+    world.update("users/old", creditRefresh={})
+
+    def failing(*_arguments):
+        raise SystemFailureError("the database is gone")
+
+    monkeypatch.setattr(build, "adopt_users", failing)
+    with pytest.raises(SystemFailureError):
+        world.build(MIDNIGHT + DAY)
+    monkeypatch.setattr(build, "adopt_users", adopt_users)
+    world.build(MIDNIGHT + DAY + TEN_MINUTES)
+
+    run = world.run(TOMORROW)
+    assert (run["scannedUsers"], run["adoptedUsers"], run["queuedUsers"]) == (3, 1, 2)
+    assert (world.user("old")["credits"], periods_of(world, "old")) == (250_000, [TOMORROW])
+
+
+@pytest.mark.parametrize(
+    ("stamp", "balance", "corrected"),
+    [
+        (None, "250000", {}),
+        ("mine", 250_000, {"creditRefresh": {"paused": True}}),
+        ({"anchor": 7}, 250_000, {"creditRefresh": {}}),
+    ],
+    ids=["no stamp", "paused", "empty stamp"],
+)
+def test_a_user_to_be_adopted_whose_mark_the_app_wiped_is_adopted(stamp, balance, corrected):
+    """The app corrects the user by set() without merge. The follow-up list still has the user by name."""
+    world = adopted_but_for(stamp, balance)
+    world.put("users/old", {"credits": 250_000, **corrected})
+
+    live(world, MIDNIGHT + DAY)
+    live(world, MIDNIGHT + 2 * DAY)
+
+    assert world.run("2026-11-24")["namesFrom"] is None
+    assert (world.user("old")["credits"], periods_of(world, "old")) == (250_000, [TOMORROW])
+
+
+def test_a_user_to_be_adopted_is_kept_until_in_order():
+    """The app wipes the mark, and the user still fails. Each day's list takes the user over from the one before."""
+    world = adopted_but_for(None, "250000")
+    world.put("users/old", {"credits": "250000"})
+    live(world, MIDNIGHT + DAY)
+    world.put("users/old", {"credits": "250,000"})
+    live(world, MIDNIGHT + 2 * DAY)
+    world.put("users/old", {"credits": 250_000})
+
+    live(world, MIDNIGHT + 3 * DAY)
+
+    assert (world.user("old")["credits"], periods_of(world, "old")) == (250_000, [TOMORROW])
+
+
+def test_a_preview_counts_a_user_to_be_adopted_as_adopted():
+    """It writes nothing."""
+    world = adopted_but_for()
+    world.update("users/old", creditRefresh={})
+
+    counts = world.preview(MIDNIGHT + DAY).counts
+
+    assert (counts.scanned, counts.adopted, counts.queued, counts.failed) == (3, 1, 2, 0)
+    assert world.user("old")["creditRefresh"] == {}
+
+
+@pytest.mark.parametrize("scan", ["auto", "all", "due"])
+def test_an_adoption_unfinished_at_midnight_keeps_those_it_could_not_stamp(scan):
+    """The next day's run goes on behind them. Its follow-up list has them all the same."""
+    world = World(plans=WEEKLY, slot_seconds=86_400, limits=Limits(page_users=2))
+    world.users({"ann": {"credits": 3}, "old": {"credits": 250_000, "creditRefresh": "mine"}, "zoe": {"credits": 3}})
+    world.build_a_page(MIDNIGHT - DAY, "adopt")
+    world.update("users/old", creditRefresh={})
+
+    for number in range(3):
+        world.build(MIDNIGHT + number * TEN_MINUTES, scan)
+    world.work()
+
+    balances = {user_id: user["credits"] for user_id, user in world.all("users").items()}
+    assert balances == {"ann": 3, "old": 250_000, "zoe": 3}
+    assert periods_of(world, "old") == ["2026-11-16"]
+
+
+def test_an_adoption_of_marked_users_unfinished_at_midnight_adopts_nobody_else():
+    """The other users were adopted the day before. The new day's scan grants them."""
+    world = World()
+    world.users({**population(5), "text": {"credits": "5", "plan": "adder"}})
+    world.build(MIDNIGHT, "adopt")
+    world.update("credit_refresh_runs/2026-11-22", status="in_progress", adoptsMarked=True, completedAt=None)
+    world.update("users/text", credits=5)
+
+    live(world, MIDNIGHT + DAY)
+
+    assert {user_id: user["credits"] for user_id, user in world.all("users").items()} == {
+        **dict.fromkeys(population(5), 15),
+        "text": 5,
+    }
+
+
+def test_a_user_who_was_adopted_in_an_unfinished_scan_is_granted_the_next_day():
+    """The new day's scan reads the old follow-up list. The user's stamp says that the adoption has been made."""
+    world = World(slot_seconds=86_400)
+    world.users({"ann": {"credits": 3, "plan": "adder", "creditRefresh": "mine"}, **population(3)})
+    world.build(MIDNIGHT, "adopt")
+    world.build(MIDNIGHT + TEN_MINUTES, "auto")
+    world.update("users/ann", creditRefresh={})
+    world.build_a_page(MIDNIGHT + DAY, "auto")
+    assert (world.user("ann")["credits"], periods_of(world, "ann")) == (3, [TOMORROW])
+
+    live(world, MIDNIGHT + 2 * DAY)
+
+    assert world.run(TOMORROW)["status"] == "superseded"
+    assert (world.user("ann")["credits"], periods_of(world, "ann")) == (13, ["2026-11-24"])
 
 
 # A scan at one moment

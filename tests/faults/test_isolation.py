@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 
 import grpc
@@ -16,7 +17,7 @@ from shared.store.breaker import Breaker
 from shared.store.wire import TRIES_MAX, Wire
 from tests.support.faults import Mode, ProcessEnded, WireError, on_user, refusing
 from tests.support.invariants import assert_granted_once, assert_settled
-from tests.support.world import EVENING, MIDNIGHT, World, population
+from tests.support.world import DAY, EVENING, MIDNIGHT, World, population
 
 TICK = timedelta(minutes=1)  # past every back-off of a first attempt
 EARLY = EVENING - timedelta(hours=5)
@@ -348,3 +349,48 @@ def test_an_outage_with_requests_ends_the_call_soon_and_makes_no_dead_letters(ou
     assert {job["status"] for job in world.jobs().values()} == {"completed"}
     assert during == {0}
     assert max(tried) <= (1 + LIMITS.lanes) * TRIES_MAX
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [*(on_user(CULPRIT, WireError(status)) for status in (*PER_CALL, STATUS.PERMISSION_DENIED)), refusing(14, CULPRIT)],
+    ids=[*(status.name for status in (*PER_CALL, STATUS.PERMISSION_DENIED)), "write-14"],
+)
+@pytest.mark.parametrize("page_users", [5, 1000])
+def test_one_user_who_can_not_be_written_holds_up_no_adoption(fault, page_users):
+    """The others are adopted in one call, and granted in the days after. The user is named, and adopted in the end."""
+    world = World(slot_seconds=86_400, limits=replace(LIMITS, page_users=page_users))
+    world.users(population(60))
+    with world.faulty(fault):
+        adopted, again = world.build(MIDNIGHT, "adopt"), world.build(MIDNIGHT + TICK, "adopt")
+        world.build(MIDNIGHT + DAY, "auto")
+        world.work(EVENING + DAY)
+
+    assert (adopted.status, adopted.counts.adopted, adopted.counts.failed) == ("completed", 59, 1)
+    assert (again.status, again.counts.scanned, again.counts.failed) == ("completed", 1, 1)
+    assert [error["userId"] for error in adopted.errors.shown] == [CULPRIT]
+    assert granted(world) == population(60).keys() - {CULPRIT}
+    world.build(MIDNIGHT + 2 * DAY, "auto")
+    world.work(EVENING + 2 * DAY)
+    assert (world.user(CULPRIT)["credits"], world.user(CULPRIT)["creditRefresh"]["dueOn"]) == (5, "2026-11-25")
+
+
+def test_many_users_who_can_not_be_written_hold_up_no_adoption():
+    """They stand side by side, so the circuit breaker opens in each call. Each call gets past some of them."""
+    world = World()
+    world.users(population(60))
+    culprits = sorted(population(60))[20:30]
+    faults = [on_user(user_id, WireError(STATUS.UNAVAILABLE)) for user_id in culprits]
+
+    def plan(*arguments):
+        return next((fault for each in faults if (fault := each(*arguments)) is not None), None)
+
+    for number in range(CALLS_MAX):
+        with world.faulty(plan), suppress(SystemFailureError):
+            world.build(MIDNIGHT + number * TICK, "adopt")
+            break
+
+    assert world.run()["status"] == "completed"
+    assert sorted(user_id for user_id, user in world.all("users").items() if "creditRefresh" not in user) == culprits
+    lists = world.all("credit_refresh_follow_ups", "credit_refresh_runs/2026-11-22").values()
+    assert sorted(entry["userId"] for each in lists for entry in each["entries"] if entry["adopt"]) == culprits

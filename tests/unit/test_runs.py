@@ -154,6 +154,13 @@ def test_a_completed_run_says_whether_everybody_was_read(scan, last_full):
     assert completed.is_completed
 
 
+def test_an_adoption_of_marked_users_has_not_read_everybody():
+    """It reads marked users alone, perhaps under other plans than the scan of everybody before it."""
+    begun = run(ADOPT, adopts_marked=True, fingerprint="new", last_full=LastFull(SUNDAY - ONE_DAY, "f"))
+
+    assert begun.completed(NOW, 0).last_full == LastFull(SUNDAY - ONE_DAY, "f")
+
+
 def test_a_superseded_run_keeps_its_cursor():
     """The next day's scan begins there."""
     left = run(cursor=Cursor("mid"), lease_until=NOW, flushes=3).superseded()

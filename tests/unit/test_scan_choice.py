@@ -203,3 +203,12 @@ def test_an_adoption_unfinished_at_midnight_is_finished_first(requested):
 
     assert (begun.scan, begun.cursor, begun.wrap_until) == (ADOPT, Cursor("mid"), None)
     assert begun.scan_reason == UNFINISHED
+
+
+def test_an_adoption_of_marked_users_unfinished_at_midnight_begins_anew():
+    """Users who are not marked were adopted the day before, and are due on the new day."""
+    before = run(ADOPT, IN_PROGRESS, cursor=Cursor("mid", RangeName.NAMED), adopts_marked=True)
+
+    begun = new_run(SUNDAY + ONE_DAY, ScanRequest.AUTO, before, POLICY, NOW)
+
+    assert (begun.scan, begun.cursor, begun.adopts_marked) == (ADOPT, None, True)
