@@ -135,7 +135,8 @@ def _restart_for(run: Run, requested: ScanRequest, policy: ScanPolicy) -> NextSt
     if run.scan is Scan.ADOPT:
         return _restart_after_adoption(run, requested, choice)
     if run.fingerprint != policy.fingerprint:
-        scan = Scan.ALL if run.scan is Scan.ALL else choice.scan
+        goes_on = run.scan is Scan.ALL and requested is not ScanRequest.ADOPT  # an adoption must grant nobody
+        scan = Scan.ALL if goes_on else choice.scan
         return _restart(ScanChoice(scan, CHANGED))
     if choice.scan in (run.scan, Scan.DUE):
         return None

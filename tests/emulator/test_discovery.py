@@ -489,6 +489,22 @@ def test_an_adoption_called_again_tries_those_it_could_not_stamp():
     assert world.run()["scannedUsers"] == 10
 
 
+def test_an_adoption_after_changed_plans_grants_nobody():
+    """The day's scan has read everybody under the old plans. The refresh is paused while the new ones are adopted."""
+    monthly = PLANS.replace('allowance = 10\nperiod = "day"', 'allowance = 10\nperiod = "month"')
+    world = started({"ann": {"credits": 5, "plan": "adder"}}, plans=monthly, full_scan_below=100)
+    world.pause()
+    world.plans = parse_plans(PLANS)
+
+    adopted = world.build(NOON, "adopt")
+    world.pause(paused=False)
+    world.work(EVENING)
+
+    assert (adopted.scan, adopted.status, adopted.counts.adopted) == ("adopt", "completed", 1)
+    assert world.user("ann")["credits"] == 15
+    assert periods_of(world, "ann") == [TODAY]
+
+
 def test_an_adoption_called_again_names_each_user_once():
     """A failing user is found by date, and may be found by balance as well."""
     world = World(plans=PLANS + LITE)

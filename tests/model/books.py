@@ -92,6 +92,8 @@ class Account:
     restored: bool = False
     #: What the app wrote in place of the balance or of the stamp, by field. `credits` is the last balance before.
     odd_fields: dict[str, Any] = field(default_factory=dict)
+    #: The day of the run that last adopted the user. A local date that begins later in this run is not granted.
+    adopted_in: date | None = None
     #: The last healthy day's run named the user as failing, and the app has not changed the user since.
     is_named: bool = False
     zones: list[Any] = field(default_factory=list)  # all that it ever had
@@ -175,6 +177,8 @@ class Books:
 
     def is_owed(self, account: Account, run_day: date) -> bool:
         """True if the run of that day has to grant the user a period that is not granted."""
+        if account.zone is not None and account.adopted_in == run_day:
+            return False
         return self._is_owed_on(account, latest_date_of(self.zone_of(account), self.zone, run_day))
 
     def is_owed_now(self, account: Account) -> bool:
@@ -239,7 +243,9 @@ class Books:
         account.due_on = landing.due_on
         account.changed_silently = account.moved_silently = False
         account.anchor = landing.anchor or account.anchor
-        if landing.credits is not None:
+        if landing.credits is None:
+            account.adopted_in = self.day(self.clock())
+        else:
             account.credits, account.job_id = landing.credits, landing.job_id
             account.restored = False
 

@@ -96,6 +96,15 @@ def test_a_run_is_restarted_only_for_requests_that_it_does_not_cover(state, requ
 
 
 @pytest.mark.parametrize("status", [IN_PROGRESS, COMPLETED])
+@pytest.mark.parametrize("scan", [ALL, DUE])
+def test_an_adoption_after_changed_plans_adopts_whatever_scan_the_day_had(scan, status):
+    """It stamps the periods of the new plans. A scan of everybody would grant them."""
+    step = next_step(run(scan, status, fingerprint="changed"), ScanRequest.ADOPT, POLICY, NOW)
+
+    assert (step.step, step.choice.scan) == ("restart", ADOPT)
+
+
+@pytest.mark.parametrize("status", [IN_PROGRESS, COMPLETED])
 @pytest.mark.parametrize(
     ("last_full", "reason"),
     [(None, FIRST_RUN), (LastFull(SUNDAY - ONE_DAY, "other"), CHANGED), (LastFull(SUNDAY - 7 * ONE_DAY, "f"), "7")],
