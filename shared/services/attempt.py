@@ -174,7 +174,7 @@ class Attempt:
         return job, self._refresh_users(job)
 
     def _mend(self, job: Job) -> None:
-        """Correct the stamps of users who get nothing.
+        """Correct the stamps of the users whom the mends name.
 
         Corrections that were decided under other settings, or on another day, say nothing any more. Their users are
         read and decided again, for the present day.
