@@ -195,16 +195,17 @@ class Books:
         """True for a user whose plan leaves full users alone."""
         return is_found_by_balance(self.rules.plans.get(self._plan(account), {}))
 
-    def failure_of(self, account: Account, run_day: date, *, reads_everybody: bool) -> str | None:
+    def failure_of(self, account: Account, due_on: Any, run_day: date, *, reads_everybody: bool) -> str | None:
         """The error code with which the run of that day must name the user. None if there need be none.
 
-        A `due` scan finds an unknown plan by date. From then on each day's scan finds it.
+        A `due` scan finds an unknown plan by date. From then on each day's scan finds it. `due_on` is the stamp's
+        `dueOn` before the scan, because a worker may mend it later in the day.
         """
         if "creditRefresh" in account.odd_fields:
             return "bad_stamp"
         if "credits" in account.odd_fields:
             return "bad_balance"
-        is_due = isinstance(account.due_on, str) and account.due_on <= run_day.isoformat()
+        is_due = isinstance(due_on, str) and due_on <= run_day.isoformat()
         is_found = reads_everybody or account.is_named or is_due
         is_unknown = self._plan(account) not in self.rules.plans and not account.paused
         return "unknown_plan" if is_unknown and is_found else None

@@ -636,10 +636,11 @@ class Days(RuleBasedStateMachine):
         self.world.pause(paused=False)
         self.now = self._midnight(self.books.day(self.now + SKEW) + DAY)
         day = self._today
+        due_ons = {user_id: account.due_on for user_id, account in self.books.open.items()}
         self._healthy_day(scan)
         self.the_books_are_kept()
         self._assert_nobody_is_forgotten(scan, day)
-        self._assert_failing_users_are_named(scan, day)
+        self._assert_failing_users_are_named(scan, day, due_ons)
         assert_settled(self.world)
         self._assert_receipts()
         self._assert_runs()
@@ -693,13 +694,13 @@ class Days(RuleBasedStateMachine):
         assert owed == {}, f"not granted for {day}"
         self.seen["full users left alone"] += sum(map(self.books.is_left_alone, self.books.open.values()))
 
-    def _assert_failing_users_are_named(self, scan: str, day: date) -> None:
-        """Check that the day's run names each user who fails by the user's own data."""
+    def _assert_failing_users_are_named(self, scan: str, day: date, due_ons: Mapping[str, Any]) -> None:
+        """Check that the day's run names each user who fails by the user's own data. `due_ons`: before the scan."""
         run = self.world.run(day.isoformat())
         named = {error["userId"]: error["code"] for error in run["errors"]}
         failing = {}
         for user_id, account in self.books.open.items():
-            code = self.books.failure_of(account, day, reads_everybody=scan == "all")
+            code = self.books.failure_of(account, due_ons[user_id], day, reads_everybody=scan == "all")
             if code is not None:
                 failing[user_id] = code
             account.is_named = user_id in named
