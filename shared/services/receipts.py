@@ -35,8 +35,8 @@ from shared.store.wire import OverloadError
 TOGETHER_MAX = 20  # users in one Commit with their receipt
 
 _WITH_RECEIPT = (OutcomeKind.REFRESHED, OutcomeKind.FAILED)  # outcomes that get a receipt
-_OF_ALL = (BreakerOpenError, OutOfTimeError, OverloadError)  # failures that halves of a request would share
-_TELLING_FAILURES = 3  # of a request and both its halves: then the database is down
+_OF_ALL = (BreakerOpenError, OutOfTimeError, OverloadError)  # smaller requests would fail with these, too
+_TELLING_FAILURES = 3  # a request and both its halves have failed: the database is taken to be down
 
 
 class ReceiptGranter(Granter):

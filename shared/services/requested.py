@@ -4,8 +4,8 @@ The worker makes claimed jobs of them, and works on these jobs like on all other
 that another worker finds. The id of such a job follows from its users and their documents, so workers that find the
 same users at the same time make one job of them.
 
-Users of a request job that is still open are left to it. A user who breaks each job would else be in a new one with
-whoever asks next, and none of these jobs would fail often enough to be isolated.
+Users of a request job that is still open are left to it. Otherwise a user who breaks each job would be in a new job at
+each call, together with whoever asks next. None of these jobs would fail often enough to be isolated.
 """
 
 from __future__ import annotations

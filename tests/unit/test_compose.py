@@ -57,4 +57,5 @@ def test_it_mounts_this_folder_and_keeps_what_it_has_fetched(service):
     assert (FILE.parent / "..").resolve() == BUNDLE
     assert f"..:{service['working_dir']}:ro" in service["volumes"]
     assert named == yaml.safe_load(FILE.read_text())["volumes"].keys()
+    # Both are folders in the container, whose user is root. They are not folders of the machine that runs it.
     assert {sources[name] for name in named} == {"/venv", "/root/.cache"}
