@@ -17,9 +17,8 @@ from shared.services.context import Context
 from shared.services.grant import Candidate, Granter, GrantRequest, candidate_of, capture_user_error
 from shared.store.users import WRITES_MAX, StampFieldsWrite, UserDocument, WriteStatus
 
-SMALL_PART = (
-    25  # users; a part of 500 that fails makes 20 small parts, and a small part that fails makes 25 of one user
-)
+# Users: a part of 500 that fails makes 20 small parts, and a small part that fails makes 25 parts of one user.
+SMALL_PART = 25
 FAILED_ALONE_MAX = 3  # users in a row; if the next one can't be adopted either, the database is taken to be down
 
 
