@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.core.figures import HOURS_MAX, Rollup
-from shared.core.runs import Billed, Run
+from shared.core.runs import Billed, Run, Scan
 from shared.core.service_level import DAYS, ON_TIME_WITHIN, Served
 
 HOUR = timedelta(hours=1)
@@ -51,7 +51,18 @@ def users_of(run: Run | None, rollup: Rollup) -> Users:
         failed = max(0, failed - run.failed_before)
         replaced = sum(n for generation, n in rollup.superseded_by_generation.items() if generation < run.generation)
         skipped = min(skipped - replaced, max(0, queued - refreshed - failed))
-    return Users(refreshed, skipped, failed + run.counts.failed, max(0, queued - refreshed - skipped - failed))
+    users = Users(refreshed, skipped, failed + run.counts.failed, max(0, queued - refreshed - skipped - failed))
+    has_met_all = run.generation and run.scan is Scan.ALL and run.is_completed
+    return _at_most(users, run.counts.scanned) if has_met_all else users
+
+
+def _at_most(users: Users, scanned: int) -> Users:
+    """No more users than a rescan met. Whoever is in two jobs of the day was skipped by one, or refreshed by both: the
+    app has wiped the stamp in between, or the plans have changed."""
+    beyond = max(0, users.refreshed + users.skipped + users.failed + users.pending - scanned)
+    skipped = max(0, users.skipped - beyond)
+    beyond -= users.skipped - skipped
+    return replace(users, skipped=skipped, refreshed=max(0, users.refreshed - beyond))
 
 
 def pending_jobs(counted: int, counted_max: int, run: Run | None, rollup: Rollup, processing: int) -> int:

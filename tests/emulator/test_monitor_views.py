@@ -684,6 +684,47 @@ def test_users_who_are_granted_again_on_the_same_day_count_once():
     assert len(list(world.receipts())) == 10
 
 
+def test_users_who_were_granted_twice_count_once_after_a_further_rescan():
+    """The week begins on another day from now on. The third scan meets nobody who is due."""
+    world = World(slot_seconds=86_400)
+    world.users(population(5, plan="weekly"))
+    world.build()
+    world.work(MIDNIGHT + HOUR)
+    world.plans = parse_plans('week_start = "sunday"\n' + PLANS)
+    world.build(MIDNIGHT + 2 * HOUR, "auto")
+    world.work(MIDNIGHT + 3 * HOUR)
+    now = MIDNIGHT + 4 * HOUR
+    operator_actions.rescan(world.context(now), EVE, TODAY)
+    world.build(now, "auto")
+
+    assert view(world, now)["users"] == {"refreshed": 5, "skipped": 0, "failed": 0, "pending": 0}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"creditRefresh": "text"}, {"refreshed": 4, "skipped": 0, "failed": 1, "pending": 0}),
+        ({"creditRefresh": {}}, {"refreshed": 5, "skipped": 0, "failed": 0, "pending": 0}),
+    ],
+    ids=["the stamp is no map", "the stamp is gone"],
+)
+def test_a_user_whose_stamp_was_lost_after_the_refresh_counts_once(change, expected):
+    """Nothing in the document tells that a job of the day has refreshed the user before."""
+    world = World(slot_seconds=86_400)
+    world.users(population(5))
+    world.build()
+    world.work(MIDNIGHT + HOUR)
+    world.update("users/user00001", **change)
+    now = MIDNIGHT + 2 * HOUR
+    operator_actions.rescan(world.context(now), EVE, TODAY)
+    world.build(now, "auto")
+    before = view(world, now)["users"]
+    world.work(now + HOUR)
+
+    assert sum(before.values()) == 5
+    assert view(world, now + HOUR)["users"] == expected
+
+
 @pytest.mark.parametrize(("most", "codes"), [(2, ["standing_failures"]), (3, [])])
 def test_standing_failures_above_their_limit_are_reported(most, codes):
     """Each has the day of the first failure."""

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from shared.core.figures import Rollup
-from shared.core.runs import Billed, Run, Scan, ScanCounts
+from shared.core.runs import Billed, Run, RunStatus, Scan, ScanCounts
 from shared.core.service_level import DayServed, Served
 from shared.monitor.prices import dollars
 from shared.monitor.statistics import (
@@ -58,6 +58,32 @@ def test_a_user_whom_a_newer_scan_found_again_counts_as_what_it_found():
     run = replace(RUN, generation=1, counts=ScanCounts(queued=71, failed=1), refreshed_before=2)
 
     assert users_of(run, Rollup({"refreshedUsers": 70})) == Users(refreshed=68, skipped=0, failed=1, pending=1)
+
+
+@pytest.mark.parametrize(
+    ("refreshed", "skipped", "expected"),
+    [
+        (7, 0, Users(refreshed=5, skipped=0, failed=1, pending=0)),
+        (5, 3, Users(refreshed=5, skipped=0, failed=1, pending=0)),
+        (6, 2, Users(refreshed=5, skipped=0, failed=1, pending=0)),
+        (4, 1, Users(refreshed=4, skipped=1, failed=1, pending=0)),
+    ],
+)
+def test_after_a_rescan_there_are_no_more_users_than_it_met(refreshed, skipped, expected):
+    """The scan met six. Whoever is in two jobs was skipped by one of them, or refreshed by both."""
+    counts = ScanCounts(scanned=6, queued=refreshed + skipped, failed=1)
+    run = replace(RUN, generation=1, counts=counts, status=RunStatus.COMPLETED)
+
+    assert users_of(run, Rollup({"refreshedUsers": refreshed, "skippedUsers": skipped})) == expected
+
+
+@pytest.mark.parametrize("change", [{"status": RunStatus.IN_PROGRESS}, {"scan": Scan.DUE}, {"generation": 0}])
+def test_a_scan_that_has_not_met_everybody_bounds_no_figure(change):
+    """Only a later scan of everybody that is complete knows how many there are."""
+    counts = ScanCounts(scanned=6, queued=7)
+    run = replace(RUN, **{"generation": 1, "counts": counts, "status": RunStatus.COMPLETED} | change)
+
+    assert users_of(run, Rollup({"refreshedUsers": 7})).refreshed == 7
 
 
 def test_without_a_run_there_are_no_users():
