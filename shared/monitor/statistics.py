@@ -57,8 +57,11 @@ def users_of(run: Run | None, rollup: Rollup) -> Users:
 
 
 def _at_most(users: Users, scanned: int) -> Users:
-    """No more users than a rescan met. Whoever is in two jobs of the day was skipped by one, or refreshed by both: the
-    app has wiped the stamp in between, or the plans have changed."""
+    """The users, at most as many as a complete rescan met.
+
+    If there are more, some users are in two jobs of the day. Either one of the jobs skipped the user, or both refreshed
+    the user, because the app wiped the stamp or the plans changed in between.
+    """
     beyond = max(0, users.refreshed + users.skipped + users.failed + users.pending - scanned)
     skipped = max(0, users.skipped - beyond)
     beyond -= users.skipped - skipped

@@ -667,14 +667,20 @@ def test_a_user_who_was_refreshed_and_fails_in_a_rescan_counts_once():
     assert found == [broken, broken, {"refreshed": 5, "skipped": 0, "failed": 0, "pending": 0}]
 
 
-def test_users_who_are_granted_again_on_the_same_day_count_once():
-    """The week begins on another day from now on, so a new period begins today."""
+def world_of_users_who_are_due_again() -> World:
+    """Five users who were refreshed, and whom a second scan has queued. The week begins on another day since then."""
     world = World(slot_seconds=86_400)
     world.users(population(5, plan="weekly"))
     world.build()
     world.work(MIDNIGHT + HOUR)
     world.plans = parse_plans('week_start = "sunday"\n' + PLANS)
     world.build(MIDNIGHT + 2 * HOUR, "auto")
+    return world
+
+
+def test_users_who_are_granted_again_on_the_same_day_count_once():
+    """They are pending until their second job comes."""
+    world = world_of_users_who_are_due_again()
     before = view(world, MIDNIGHT + 2 * HOUR)
     world.work(MIDNIGHT + 3 * HOUR)
     after = view(world, MIDNIGHT + 3 * HOUR)
@@ -685,13 +691,8 @@ def test_users_who_are_granted_again_on_the_same_day_count_once():
 
 
 def test_users_who_were_granted_twice_count_once_after_a_further_rescan():
-    """The week begins on another day from now on. The third scan meets nobody who is due."""
-    world = World(slot_seconds=86_400)
-    world.users(population(5, plan="weekly"))
-    world.build()
-    world.work(MIDNIGHT + HOUR)
-    world.plans = parse_plans('week_start = "sunday"\n' + PLANS)
-    world.build(MIDNIGHT + 2 * HOUR, "auto")
+    """The third scan meets nobody who is due."""
+    world = world_of_users_who_are_due_again()
     world.work(MIDNIGHT + 3 * HOUR)
     now = MIDNIGHT + 4 * HOUR
     operator_actions.rescan(world.context(now), EVE, TODAY)
